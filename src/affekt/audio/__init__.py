@@ -1,0 +1,1 @@
+"""Sound to arrays: reading, windows, cepstra. Knows no labels and no models."""

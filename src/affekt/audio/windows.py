@@ -1,0 +1,89 @@
+"""Sound to windows: the unit of flow is one YAMNet patch of waveform.
+
+The waveform is cut, not the spectrogram, so that every window stands alone: batch, stream,
+server and browser cut the same windows and must agree.
+Every number of the front end that was trained in stands here, once.
+
+Source: Sharan, Mascolo & Schuller, section II; YAMNet's ``params.py`` (AudioSet front end).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.errors import AudioError
+
+SAMPLE_RATE = 16_000  # Hz
+FRAME = 400  # samples: 25 ms
+FRAME_HOP = 160  # samples: 10 ms
+FFT = 512  # points
+MEL_BANDS = 64
+MEL_LOW = 125.0  # Hz
+MEL_HIGH = 7_500.0  # Hz
+LOG_OFFSET = 0.001  # keeps the logarithm of silence finite
+PATCH = 96  # frames of one window
+WINDOW = (PATCH - 1) * FRAME_HOP + FRAME  # 15,600 samples = 0.975 s
+WINDOW_HOP = WINDOW // 2  # 7,800 samples: the paper's 50 % overlap
+
+
+def sliding_windows(
+    samples: NDArray[np.float32], *, hop: int = WINDOW_HOP
+) -> NDArray[np.float32]:
+    """Cut a sound into windows of 15,600 samples.
+
+    A last window that does not fill is dropped; a sound shorter than one window is padded
+    with zeros at its end to exactly one.
+
+    Args:
+        samples: ``(samples,)`` mono at 16 kHz, at least one sample.
+        hop: samples from one window's start to the next, in [1, 15600].
+
+    Returns:
+        ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
+
+    Raises:
+        AudioError: no samples, more than one axis, or a hop out of range.
+
+    Source: paper, section II-A.
+
+    >>> sliding_windows(np.zeros(31_200, np.float32)).shape
+    (3, 15600)
+    """
+    if not 1 <= hop <= WINDOW:
+        raise AudioError(
+            f"hop of sliding_windows must be in [1, {WINDOW}] samples. Got {hop}. "
+            f"Use WINDOW_HOP for the paper's half overlap."
+        )
+    if samples.ndim != 1 or samples.size == 0:
+        raise AudioError(
+            f"samples of sliding_windows must be (samples,), at least one. "
+            f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
+        )
+    if samples.size < WINDOW:
+        samples = np.pad(samples, (0, WINDOW - samples.size))
+    return np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop]
+
+
+def window_count(samples: int, *, hop: int = WINDOW_HOP) -> int:
+    """How many windows :func:`sliding_windows` cuts from so many samples.
+
+    >>> [window_count(n) for n in (1, 15_600, 23_399, 23_400)]
+    [1, 1, 1, 2]
+    """
+    return max(0, samples - WINDOW) // hop + 1
+
+
+def window_times(windows: int, *, hop: int = WINDOW_HOP) -> NDArray[np.float64]:
+    """Start and end of each window.
+
+    Args:
+        windows: how many windows.
+        hop: samples from one window's start to the next.
+
+    Returns:
+        ``(windows, 2)`` seconds from the start of the sound.
+
+    >>> window_times(2).tolist()
+    [[0.0, 0.975], [0.4875, 1.4625]]
+    """
+    starts = np.arange(windows, dtype=np.float64) * hop
+    return np.stack([starts, starts + WINDOW], axis=1) / SAMPLE_RATE

@@ -1,0 +1,1 @@
+"""Recordings to one table, and speaker-disjoint folds of it."""

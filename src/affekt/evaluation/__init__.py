@@ -1,0 +1,1 @@
+"""Predictions to numbers, tables and pictures; imports no model."""

@@ -1,0 +1,1 @@
+"""Manifest and recipe to run folders: training, baselines, runner."""

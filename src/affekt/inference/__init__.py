@@ -1,0 +1,1 @@
+"""Sound and a model file to predictions: NumPy and ONNX Runtime, never PyTorch."""

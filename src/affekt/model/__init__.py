@@ -1,0 +1,1 @@
+"""Windows to labels: the network, its weights, its export. PyTorch."""

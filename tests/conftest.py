@@ -1,0 +1,33 @@
+"""Where the real recordings and weights are, and how tests ask for them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).parents[2] / "shared"
+
+
+def _folder(variable: str, beside: str) -> Path | None:
+    path = Path(os.environ.get(variable) or _SHARED / beside)
+    return path if path.is_dir() else None
+
+
+DATA = _folder("AFFEKT_DATA", "data")
+WEIGHTS = _folder("AFFEKT_WEIGHTS", "weights")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of real corpora (``ravdess``, ``emovo``, ``nemo``); the test is skipped without it."""
+    if DATA is None:
+        pytest.skip("no recordings: set AFFEKT_DATA to the folder that holds ravdess/")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """Google's ``yamnet.tflite``; the test is skipped without it."""
+    if WEIGHTS is None or not (WEIGHTS / "yamnet.tflite").is_file():
+        pytest.skip("no weights: set AFFEKT_WEIGHTS to the folder that holds yamnet.tflite")
+    return WEIGHTS / "yamnet.tflite"
