@@ -1,0 +1,189 @@
+"""Truth and predictions to scores; every score names the labels that it is a mean of.
+
+All scores follow from one matrix of counts, so they can be pooled over folds, summed over
+speakers and resampled by adding matrices. scikit-learn computes the same numbers, but drops a
+label that it does not find instead of refusing, so it is the yardstick of the tests here.
+
+Source: Sharan, Mascolo & Schuller, section III: class accuracy is the recall of a class over
+all folds pooled, average accuracy the mean of the class accuracies (UAR).
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.errors import LabelError
+
+
+def confusion(
+    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
+) -> NDArray[np.int64]:
+    """Count how often each label was taken for which.
+
+    Args:
+        truth: ``(clips,)`` annotated labels.
+        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        labels: all labels of the task, in the order of rows and columns.
+
+    Returns:
+        ``(labels, labels)`` counts: a row is a true label, a column a predicted one.
+
+    Raises:
+        LabelError: a label outside ``labels``, one named twice, or parts of unequal length.
+
+    >>> confusion("aabb", "abbb", labels="ab").tolist()
+    [[1, 1], [0, 2]]
+    """
+    order = {label: position for position, label in enumerate(labels)}
+    if not order or len(order) != len(labels):
+        raise LabelError(f"labels must be one or more, all different. Got {_names(labels)}.")
+    rows, columns = _positions(truth, order, "truth"), _positions(predicted, order, "predicted")
+    if rows.size != columns.size:
+        raise LabelError(
+            f"truth and predicted must be of one length. Got {rows.size} and {columns.size}."
+        )
+    counts = np.bincount(rows * len(order) + columns, minlength=len(order) ** 2)
+    return counts.astype(np.int64).reshape(len(order), len(order))
+
+
+def recalls(
+    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
+) -> NDArray[np.float64]:
+    """Share of each label's clips that were named rightly: the paper's class accuracy.
+
+    Args:
+        truth: ``(clips,)`` annotated labels.
+        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        labels: all labels of the task.
+
+    Returns:
+        ``(labels,)`` recalls in [0, 1], in the order of ``labels``.
+
+    Raises:
+        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
+
+    >>> recalls("aabb", "abbb", labels="ab").tolist()
+    [0.5, 1.0]
+    """
+    counts = _supported(confusion(truth, predicted, labels=labels), labels)
+    return recalls_of(counts)
+
+
+def unweighted_average_recall(
+    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
+) -> float:
+    """Mean of the recalls of ``labels``, each weighing the same.
+
+    Args:
+        truth: ``(clips,)`` annotated labels.
+        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        labels: all labels of the task; the mean is over these, no others.
+
+    Returns:
+        UAR in [0, 1].
+
+    Raises:
+        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
+
+    Source: Schuller et al., "The INTERSPEECH 2009 Emotion Challenge".
+
+    >>> unweighted_average_recall("aabb", "abbb", labels="ab")
+    0.75
+    """
+    return float(recalls(truth, predicted, labels=labels).mean())
+
+
+def accuracy(
+    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
+) -> float:
+    """Share of all clips that were named rightly, each clip weighing the same.
+
+    Args:
+        truth: ``(clips,)`` annotated labels.
+        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        labels: all labels of the task.
+
+    Returns:
+        Accuracy in [0, 1].
+
+    Raises:
+        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
+
+    >>> accuracy("aaab", "aaaa", labels="ab")
+    0.75
+    """
+    counts = _supported(confusion(truth, predicted, labels=labels), labels)
+    return float(np.trace(counts) / counts.sum())
+
+
+def macro_f1(
+    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
+) -> float:
+    """Mean over ``labels`` of the harmonic mean of precision and recall.
+
+    A label that is never predicted counts 0.
+
+    Args:
+        truth: ``(clips,)`` annotated labels.
+        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        labels: all labels of the task.
+
+    Returns:
+        Macro F1 in [0, 1].
+
+    Raises:
+        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
+
+    >>> round(macro_f1("aabb", "abbb", labels="ab"), 4)
+    0.7333
+    """
+    counts = _supported(confusion(truth, predicted, labels=labels), labels)
+    hits = np.diagonal(counts)
+    return float((2 * hits / (counts.sum(axis=0) + counts.sum(axis=1))).mean())
+
+
+def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Recalls of one or many confusion matrices.
+
+    Args:
+        counts: ``(..., labels, labels)`` counts, a row for each true label.
+
+    Returns:
+        ``(..., labels)`` recalls in [0, 1]; NaN for a label without a clip.
+
+    >>> recalls_of(np.array([[1, 1], [0, 0]])).tolist()
+    [0.5, nan]
+    """
+    support = counts.sum(axis=-1)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    shares: NDArray[np.float64] = np.full(support.shape, np.nan)
+    np.divide(hits, support, out=shares, where=support > 0)
+    return shares
+
+
+def _positions(
+    given: Iterable[Hashable], order: dict[Hashable, int], what: str
+) -> NDArray[np.int64]:
+    positions = []
+    for clip, label in enumerate(given, start=1):
+        if label not in order:
+            raise LabelError(
+                f"{what} must hold the labels {_names(order)} only. Got {label!r} for clip {clip}."
+            )
+        positions.append(order[label])
+    return np.array(positions, dtype=np.int64)
+
+
+def _supported(counts: NDArray[np.int64], labels: Sequence[Hashable]) -> NDArray[np.int64]:
+    missing = [label for label, clips in zip(labels, counts.sum(axis=1), strict=True) if not clips]
+    if missing:
+        raise LabelError(
+            f"truth must hold a clip of each label that is scored. Got none of {_names(missing)}. "
+            f"Score over more speakers, or name fewer labels."
+        )
+    return counts
+
+
+def _names(labels: Iterable[Hashable]) -> str:
+    return ", ".join(map(str, labels)) or "nothing"
