@@ -1,0 +1,265 @@
+"""A manifest to folds of whole speakers: ``folds.csv``; there is no split by clip.
+
+Each fold has three parts, train, validation and test, and no speaker stands in two of them.
+Speakers are dealt out greedily: those that weigh most in rare classes first, each to the part
+whose class and gender counts it brings closest to the part's share. Speakers that are equal in
+that are ordered by SHA-256 of seed and name, and all arithmetic is in integers and exact
+fractions, so a seed gives the same folds on every machine.
+
+Source: paper, section III-A (leave one subject out; 10 folds; of the rest 80 / 20 by subject);
+the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
+data" (2011), with speakers in place of examples.
+"""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+
+from affekt.corpora.manifest import Manifest, read_text
+from affekt.errors import CorpusError
+
+PARTS = ("train", "validation", "test")
+COLUMNS = ("fold", "speaker", "part")
+VALIDATION = 0.2  # share of the speakers left after the test part
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of all speakers.
+
+    Attributes:
+        number: counted from 1.
+        train: speakers to learn from, sorted.
+        validation: speakers to choose the epoch by, sorted.
+        test: speakers to report on, sorted.
+
+    Raises:
+        CorpusError: a part is empty or a speaker stands twice.
+    """
+
+    number: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            if not getattr(self, part):
+                raise CorpusError(
+                    f"fold {self.number}: {part} must hold at least one speaker. Got none. "
+                    f"Use fewer folds or more speakers."
+                )
+        twice = _twice((*self.train, *self.validation, *self.test))
+        if twice:
+            raise CorpusError(
+                f"fold {self.number}: each speaker must stand in one part only. Got {twice} "
+                f"twice: its voice would leak. Write the folds anew."
+            )
+
+
+def leave_one_speaker_out(
+    manifest: Manifest, *, seed: int, validation: float = VALIDATION
+) -> tuple[Fold, ...]:
+    """One fold per speaker, who is its test part.
+
+    Args:
+        manifest: at least three speakers.
+        seed: any whole number; it decides which of equal speakers validate.
+        validation: share of the other speakers to validate on, in (0, 1); at least one
+            speaker, and at least one is left to train on.
+
+    Returns:
+        As many folds as speakers, in the order of the speakers' names.
+
+    Raises:
+        CorpusError: fewer than three speakers, or a share out of range.
+
+    Source: paper, section III-A, the RAVDESS protocol.
+    """
+    return _folds(manifest, [(s,) for s in manifest.speakers], seed, validation)
+
+
+def speaker_folds(
+    manifest: Manifest, *, folds: int, seed: int, validation: float = VALIDATION
+) -> tuple[Fold, ...]:
+    """Deal the speakers into ``folds`` test parts of nearly equal number.
+
+    Args:
+        manifest: at least as many speakers as folds, and at least three.
+        folds: how many, 2 or more.
+        seed: any whole number; it decides between speakers that are equal otherwise.
+        validation: share of the speakers left by the test part to validate on, in (0, 1); at
+            least one speaker, and at least one is left to train on.
+
+    Returns:
+        The folds; each speaker is tested in exactly one.
+
+    Raises:
+        CorpusError: too few speakers for so many folds, or a share out of range.
+
+    Source: paper, section III-A, the DEMoS protocol (10 folds).
+    """
+    speakers = manifest.speakers
+    if not 2 <= folds <= len(speakers):
+        raise CorpusError(
+            f"folds of {manifest.corpus} must be in [2, {len(speakers)}], its number of speakers. "
+            f"Got {folds}. Use fewer folds, or leave_one_speaker_out."
+        )
+    smaller, larger = divmod(len(speakers), folds)
+    sizes = [smaller + (number < larger) for number in range(folds)]
+    tests = _deal(speakers, _profiles(manifest), sizes, salt=f"{seed}:test")
+    return _folds(manifest, tests, seed, validation)
+
+
+def _folds(
+    manifest: Manifest, tests: Sequence[tuple[str, ...]], seed: int, validation: float
+) -> tuple[Fold, ...]:
+    if not 0 < validation < 1:
+        raise CorpusError(
+            f"validation must be a share in (0, 1) of the speakers. Got {validation}. Use 0.2."
+        )
+    profiles = _profiles(manifest)
+    folds = []
+    for number, test in enumerate(tests, start=1):
+        rest = [speaker for speaker in manifest.speakers if speaker not in test]
+        if len(rest) < 2:
+            raise CorpusError(
+                f"{manifest.corpus} must have a speaker each to train, validate and test on. Got "
+                f"{len(manifest.speakers)} speakers, {len(test)} of them in test part {number}. "
+                f"Use more folds or more speakers."
+            )
+        size = min(max(round(len(rest) * Fraction(str(validation))), 1), len(rest) - 1)
+        part, train = _deal(rest, profiles, [size, len(rest) - size], salt=f"{seed}:{test}")
+        folds.append(Fold(number, train, part, test))
+    return tuple(folds)
+
+
+def _profiles(manifest: Manifest) -> dict[str, Counter[str]]:
+    """What stratification balances: each speaker's clips per class, and its gender as one more."""
+    profiles: dict[str, Counter[str]] = defaultdict(Counter)
+    for clip in manifest.clips:
+        profiles[clip.speaker][f"label {clip.label}"] += 1
+        profiles[clip.speaker][f"gender {clip.gender}"] = 1
+    return profiles
+
+
+def _deal(
+    speakers: Sequence[str],
+    profiles: Mapping[str, Counter[str]],
+    sizes: Sequence[int],
+    *,
+    salt: str,
+) -> list[tuple[str, ...]]:
+    """Deal speakers into parts of the given sizes, their counts as even as whole speakers allow.
+
+    The rarest trait still to be dealt comes first (fewest speakers have it), and of its speakers
+    the one with most of it; the part that lacks the trait most, for its size, takes it.
+    """
+    order = {speaker: sha256(f"{salt}:{speaker}".encode()).hexdigest() for speaker in speakers}
+    wanted = sum((profiles[speaker] for speaker in speakers), Counter[str]())
+    lack = [
+        {trait: Fraction(count * size, len(speakers)) for trait, count in wanted.items()}
+        for size in sizes
+    ]
+    parts: list[list[str]] = [[] for _ in sizes]
+    left = set(speakers)
+    while left:
+        having = Counter(trait for speaker in left for trait in profiles[speaker])
+        rarest = min(having, key=lambda trait: (having[trait], trait))
+        speaker = min(
+            (speaker for speaker in left if rarest in profiles[speaker]),
+            key=lambda speaker: (-profiles[speaker][rarest], order[speaker]),
+        )
+        taker = max(
+            (number for number, size in enumerate(sizes) if len(parts[number]) < size),
+            key=lambda number: (
+                lack[number][rarest] / sizes[number],
+                sum(lack[number][trait] / wanted[trait] for trait in profiles[speaker]),
+                -number,
+            ),
+        )
+        left.remove(speaker)
+        parts[taker].append(speaker)
+        for trait, count in profiles[speaker].items():
+            lack[taker][trait] -= count
+    return [tuple(sorted(part)) for part in parts]
+
+
+def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
+    """Write ``folds.csv``: one row per fold and speaker.
+
+    Args:
+        folds: what to write.
+        path: file to write; its folders are made.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for fold in folds:
+        for part in PARTS:
+            table.writerows((fold.number, speaker, part) for speaker in getattr(fold, part))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def read_folds(path: str | Path) -> tuple[Fold, ...]:
+    """Read ``folds.csv`` and prove again that no speaker leaks.
+
+    Args:
+        path: file that :func:`write_folds` wrote.
+
+    Returns:
+        The folds by number; all hold the same speakers, each tested at most once.
+
+    Raises:
+        CorpusError: no such file, another table, a fold that :class:`Fold` refuses, a speaker
+            that is missing from one fold, or one that is tested twice.
+    """
+    path = Path(path)
+    header, *rows = csv.reader(io.StringIO(read_text(path), newline="")) or [[]]
+    parts: dict[int, dict[str, list[str]]] = defaultdict(lambda: {part: [] for part in PARTS})
+    for line, row in enumerate(rows, start=2):
+        if len(row) != 3 or not row[0].isdecimal() or not row[1] or row[2] not in PARTS:
+            raise CorpusError(
+                f"{path}, line {line}: must hold a fold's number, a speaker and one of "
+                f"{', '.join(PARTS)}. Got {','.join(row)!r}. Write the folds anew."
+            )
+        parts[int(row[0])][row[2]].append(row[1])
+    if tuple(header) != COLUMNS or not parts:
+        raise CorpusError(
+            f"{path}: must have the columns {', '.join(COLUMNS)} and at least one fold. "
+            f"Got columns {', '.join(header)} and {len(parts)} folds. Write the folds anew."
+        )
+    folds = tuple(
+        Fold(number, **{part: tuple(sorted(found)) for part, found in fold.items()})
+        for number, fold in sorted(parts.items())
+    )
+    _refuse_uneven(folds, path)
+    return folds
+
+
+def _refuse_uneven(folds: tuple[Fold, ...], path: Path) -> None:
+    everybody = {*folds[0].train, *folds[0].validation, *folds[0].test}
+    for fold in folds:
+        odd = everybody ^ {*fold.train, *fold.validation, *fold.test}
+        if odd:
+            raise CorpusError(
+                f"{path}: each fold must hold every speaker. Got {min(odd)} in only one of fold "
+                f"{folds[0].number} and fold {fold.number}. Write the folds anew."
+            )
+    twice = _twice([speaker for fold in folds for speaker in fold.test])
+    if twice:
+        raise CorpusError(
+            f"{path}: each speaker must be tested in one fold only. Got {twice} in two test "
+            f"parts: it would count double. Write the folds anew."
+        )
+
+
+def _twice(speakers: Iterable[str]) -> str:
+    return min((s for s, count in Counter(speakers).items() if count > 1), default="")
