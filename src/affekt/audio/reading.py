@@ -1,0 +1,302 @@
+"""Recordings to sound: path, bytes, file or array to (samples,) float32, mono, 16 kHz.
+
+Anything that libsndfile or FFmpeg reads, brought to one rate by soxr's high quality filter (it
+works block by block, so that a sound of any length needs the same memory). Every fault of a
+recording is one AudioError that names it and says what to do.
+"""
+
+import math
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from affekt.audio.decoding import CHUNK, SLACK, Decoded, checked, decode, scaled, truncated
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError
+
+MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
+LOUDEST = 2.0**31  # no sample is larger, not even one of 32 bits left unscaled
+SUFFIXES = frozenset(
+    {".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac"}
+    | {".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus"}
+    | {".rf64", ".snd", ".spx", ".tta", ".w64", ".wav", ".wave", ".webm", ".wma", ".wv"}
+)  # what to take from a folder; a file that is named may have any suffix, or none
+
+Source = str | Path | bytes | BinaryIO | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a recording's header says."""
+
+    sample_rate: int
+    """Hz"""
+    channels: int
+    seconds: float
+
+
+def read(
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    channel: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> NDArray[np.float32]:
+    """Read a recording, or a part of it, as mono sound at 16 kHz.
+
+    Args:
+        source: path; bytes of a file; binary file object (read from its first byte if it can
+            seek, and left open); or array ``(samples,)`` or ``(samples, channels)``, of integers
+            (scaled to [-1, 1] by their width) or of floats (kept as they are).
+        sample_rate: Hz of an array; a file knows its own.
+        channel: the one to take, from 0; None for the mean of all.
+        start: seconds; the part begins here.
+        end: seconds; the part ends here; None for the end of the recording.
+        max_seconds: a longer part is refused, before it fills the memory.
+
+    Returns:
+        ``(samples,)`` at 16 kHz, at least one; beyond [-1, 1] only where a float file is.
+
+    Raises:
+        AudioError: missing, unreadable, damaged, truncated, empty, too long, or not a sound.
+
+    >>> read(np.zeros((8_000, 2), np.int16), sample_rate=8_000).shape
+    (16000,)
+    """
+    return np.concatenate(
+        list(
+            blocks(
+                source,
+                sample_rate=sample_rate,
+                channel=channel,
+                start=start,
+                end=end,
+                max_seconds=max_seconds,
+            )
+        )
+    )
+
+
+def blocks(
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    channel: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> Iterator[NDArray[np.float32]]:
+    """Read as :func:`read` does, block by block in constant memory.
+
+    Args:
+        source: as for :func:`read`, like all that follow.
+        sample_rate: Hz of an array.
+        channel: the one to take, from 0.
+        start: seconds.
+        end: seconds.
+        max_seconds: of the part.
+
+    Yields:
+        ``(samples,)`` arrays of various lengths, none empty; joined, they are what
+        :func:`read` returns.
+
+    Raises:
+        AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
+    """
+    _check_part(start, end, max_seconds)
+    with _opened(source, sample_rate, start) as (sound, name):
+        if channel is not None and not 0 <= channel < sound.channels:
+            raise AudioError(
+                f"channel of {name} must be in [0, {sound.channels - 1}]. Got {channel}. "
+                f"Leave it out for the mean of all channels."
+            )
+        part = _part(sound, name, start, end, max_seconds)
+        yield from _resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate)
+
+
+def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
+    """What a recording's header says; only where it is silent on the length is it decoded.
+
+    Args:
+        source: as for :func:`read`.
+        sample_rate: Hz of an array.
+
+    Returns:
+        Sample rate, channels and seconds.
+
+    Raises:
+        AudioError: as :func:`read`, as far as the header tells.
+
+    >>> probe(np.zeros(8_000), sample_rate=16_000)
+    Sound(sample_rate=16000, channels=1, seconds=0.5)
+    """
+    with _opened(source, sample_rate, 0.0) as (sound, name):
+        frames = sound.frames or sum(map(len, sound.chunks))
+        if not frames:
+            raise _silent(name)
+        return Sound(sound.sample_rate, sound.channels, frames / sound.sample_rate)
+
+
+@contextmanager
+def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[tuple[Decoded, str]]:
+    if isinstance(source, np.ndarray):
+        yield _array(source, sample_rate), "<array>"
+        return
+    name = _name(source)
+    if sample_rate is not None:
+        raise AudioError(
+            f"sample_rate is for arrays; {name} knows its own. Got {sample_rate}. Leave it out."
+        )
+    with ExitStack() as stack:
+        if isinstance(source, str | Path):
+            file = stack.enter_context(_file(source))
+        elif isinstance(source, bytes | bytearray | memoryview):
+            file = BytesIO(source)
+        elif hasattr(source, "read"):
+            file = source
+        else:
+            raise AudioError(
+                f"source must be a path, bytes, a binary file or an array. Got {name}. "
+                f"Give affekt.audio.read() one of these."
+            )
+        yield stack.enter_context(decode(file, name, start=start)), name
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    name = getattr(source, "name", None)
+    if name in ("<stdin>", 0):
+        return "standard input"
+    return name if isinstance(name, str) else f"<{type(source).__name__}>"
+
+
+def _file(path: str | Path) -> BinaryIO:
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise AudioError(f"{path} is a folder, not a sound. Name the files in it.")
+        if not stat.S_ISREG(mode):
+            raise AudioError(f"{path} is a pipe or device, not a file. Use standard input.")
+        return Path(path).open("rb")
+    except FileNotFoundError as error:
+        raise AudioError(f"{path} does not exist. Check the path.") from error
+    except PermissionError as error:
+        raise AudioError(f"{path} may not be read. Give yourself permission to read it.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError(f"{path!s} cannot be opened: {error}. Check the path.") from error
+
+
+def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
+    if sample_rate is None:
+        raise AudioError("an array does not know its rate. Give sample_rate in Hz.")
+    if values.dtype.kind not in "iuf":
+        raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
+    if values.ndim not in (1, 2):
+        raise AudioError(
+            f"array must be (samples,) or (samples, channels). Got {values.shape}. Reshape it."
+        )
+    frames = values.reshape(len(values), -1) if values.size else values.reshape(0, 1)
+    if frames.shape[1] > len(frames) > 0:
+        raise AudioError(
+            f"array must be (samples, channels). Got shape {values.shape}. Transpose it."
+        )
+    rate, channels = checked(sample_rate, frames.shape[1], "<array>")
+    step = max(1, CHUNK // channels)
+    chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
+    return Decoded(rate, channels, len(frames), 0, chunks)
+
+
+def _check_part(start: float, end: float | None, max_seconds: float) -> None:
+    if not (math.isfinite(start) and start >= 0):
+        raise AudioError(f"start must be seconds, at least 0. Got {start}.")
+    if end is not None and not (math.isfinite(end) and end > start):
+        raise AudioError(f"end must be seconds after start ({start}). Got {end}.")
+    if not (math.isfinite(max_seconds) and max_seconds > 0):
+        raise AudioError(f"max_seconds must be seconds above 0. Got {max_seconds}.")
+
+
+def _part(
+    sound: Decoded, name: str, start: float, end: float | None, max_seconds: float
+) -> Iterator[NDArray[np.float32]]:
+    rate, at = sound.sample_rate, sound.position
+    first = round(start * rate)
+    last = math.inf if end is None else round(end * rate)
+    allowed = first + round(max_seconds * rate)
+    if min(sound.frames or 0, last) > allowed:
+        raise _too_long(name, max_seconds)
+    for chunk in sound.chunks:
+        piece = chunk[max(0, first - at) : int(min(len(chunk), max(0, last - at)))]
+        at += len(chunk)
+        if len(piece):
+            if min(at, last) > allowed:
+                raise _too_long(name, max_seconds)
+            yield piece
+        if at >= last:
+            return
+    seconds = at / rate
+    if not at:
+        raise _silent(name)
+    if sound.frames and at < sound.frames - SLACK * rate:
+        raise truncated(name, seconds, sound.frames / rate)
+    if at <= first or (end is not None and end > seconds + SLACK):
+        raise AudioError(
+            f"{name} is {seconds:.2f} s long; the part asked for is {start} s to "
+            f"{'its end' if end is None else f'{end} s'}. Ask for a part inside it."
+        )
+
+
+def _mono(
+    part: Iterator[NDArray[np.float32]], channel: int | None, rate: int, name: str
+) -> Iterator[NDArray[np.float32]]:
+    at = 0
+    for piece in part:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mono = piece.mean(axis=1) if channel is None else piece[:, channel]
+        # NaN compares false too
+        good = np.abs(mono) <= LOUDEST
+        if not good.all():
+            bad = int(good.argmin())
+            raise AudioError(
+                f"{name} holds {mono[bad]} at {(at + bad) / rate:.3f} s of the part read, which is "
+                f"no sound. Record or convert it again."
+            )
+        at += len(mono)
+        yield mono
+
+
+def _resampled(mono: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
+    if rate == SAMPLE_RATE:
+        yield from mono
+        return
+    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    for piece in mono:
+        if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
+            yield block
+    if len(block := stream.resample_chunk(np.zeros(0, np.float32), last=True)):
+        yield block
+
+
+def _silent(name: str) -> AudioError:
+    return AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
+
+
+def _too_long(name: str, max_seconds: float) -> AudioError:
+    return AudioError(
+        f"{name} is longer than {max_seconds:g} s. Cut it, read it in parts with start and end, "
+        f"or raise max_seconds."
+    )
