@@ -25,9 +25,7 @@ WINDOW = (PATCH - 1) * FRAME_HOP + FRAME  # 15,600 samples = 0.975 s
 WINDOW_HOP = WINDOW // 2  # 7,800 samples: the paper's 50 % overlap
 
 
-def sliding_windows(
-    samples: NDArray[np.float32], *, hop: int = WINDOW_HOP
-) -> NDArray[np.float32]:
+def sliding_windows(samples: NDArray[np.float32], *, hop: int = WINDOW_HOP) -> NDArray[np.float32]:
     """Cut a sound into windows of 15,600 samples.
 
     A last window that does not fill is dropped; a sound shorter than one window is padded
