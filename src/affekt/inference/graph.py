@@ -1,0 +1,215 @@
+"""Model file to checked graph: windows and state in, probabilities and state out.
+
+The file describes itself in its metadata: labels, numbers of the front end, state tensors. All
+of it is held against the graph before the first sound, and loading runs no code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
+from affekt.errors import ModelError
+
+FORMAT = 1  # of the metadata
+MODEL_BYTES = 1 << 29  # 512 MiB: no model of ours comes near, and a wrong file cannot fill memory
+State = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A loaded model file; threads may share it.
+
+    Args:
+        file: where it came from.
+        digest: SHA-256 of the file, hexadecimal.
+        metadata: what the file says about itself: name, corpora, licence, recipe, version.
+        labels: what the columns of the probabilities mean.
+        hop: samples from one window's start to the next.
+        start: state before the first window, all zeros.
+        session: ONNX Runtime's.
+    """
+
+    file: Path
+    digest: str
+    metadata: Mapping[str, Any]
+    labels: tuple[str, ...]
+    hop: int
+    start: State
+    session: onnxruntime.InferenceSession
+
+    def run(self, windows: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Answer some windows that follow one another.
+
+        Args:
+            windows: ``(windows, 15600)``, at least one.
+            state: what the windows before left behind.
+
+        Returns:
+            Probabilities ``(windows, labels)``, each row given all windows up to its own, and the
+            state after the last window.
+
+        Raises:
+            ModelError: the graph cannot run, or answers something other than probabilities.
+        """
+        names = ["probabilities", *(f"{name}_next" for name in self.start)]
+        try:
+            probabilities, *after = self.session.run(names, {"windows": windows, **state})
+        except Exception as error:  # ONNX Runtime's errors share no public base
+            raise ModelError(
+                f"Model {self.file} cannot run {len(windows)} windows "
+                f"({_first_line(error)}). Export it again."
+            ) from error
+        if probabilities.shape != (len(windows), len(self.labels)) or not (
+            np.all(probabilities >= 0) and np.all(probabilities <= 1)
+        ):
+            raise ModelError(
+                f"Model {self.file} must answer ({len(windows)}, {len(self.labels)}) numbers in "
+                f"[0, 1]. Got shape {probabilities.shape}, some outside. Export it again."
+            )
+        return probabilities, dict(zip(self.start, after, strict=True))
+
+
+def load_graph(file: Path, *, threads: int = 1) -> Graph:
+    """Load a model file and check all that it says about itself.
+
+    Args:
+        file: the ``.onnx`` file.
+        threads: CPU threads that one run may use, at least 1.
+
+    Raises:
+        ModelError: missing, not a model, not one of ours, or at odds with itself.
+    """
+    content = _content(file)
+    try:
+        session = onnxruntime.InferenceSession(
+            content, _options(threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelError(
+            f"Model {file} must be a whole ONNX file. Got {len(content)} bytes that do not load "
+            f"({_first_line(error)}). Copy or export it again."
+        ) from error
+    note = _note(file, session)
+    shapes = {each["name"]: tuple(each["shape"]) for each in note["state"]}
+    labels = tuple(note["labels"])
+    _check_tensors(file, session, shapes, len(labels))
+    return Graph(
+        file=file,
+        digest=hashlib.sha256(content).hexdigest(),
+        metadata=note,
+        labels=labels,
+        hop=note["hop"],
+        start={name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
+        session=session,
+    )
+
+
+def _content(file: Path) -> bytes:
+    try:
+        size = file.stat().st_size
+        if size > MODEL_BYTES:
+            raise ModelError(
+                f"Model {file} must have at most {MODEL_BYTES} bytes. Got {size}. "
+                f"Name a model made by affekt export."
+            )
+        return file.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"Model {file} cannot be read: {error.strerror}. Name a file made by affekt export."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    if threads < 1:
+        raise ModelError(f"threads of load must be at least 1. Got {threads}.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # its complaints come as exceptions; ours is the one line
+    return options
+
+
+def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """The ``affekt`` entry of the metadata, checked by itself."""
+    text = session.get_modelmeta().custom_metadata_map.get("affekt")
+    if text is None:
+        raise ModelError(
+            f"Model {file} must carry affekt's metadata. Got an ONNX file of another make. "
+            f"Name a model made by affekt export."
+        )
+    try:
+        note = json.loads(text)
+        found = {key: note[key] for key in ("format", "sample_rate", "window")}
+        labels, hop = note["labels"], note["hop"]
+        states = [(each["name"], each["shape"]) for each in note["state"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _disagreement(file, "its metadata must be complete JSON", repr(error)) from error
+    expected = {"format": FORMAT, "sample_rate": SAMPLE_RATE, "window": WINDOW}
+    if found != expected:
+        raise _disagreement(file, f"its metadata must say {expected}", found)
+    if not _are_names(labels) or len(labels) < 2:
+        raise _disagreement(file, "its labels must be two or more different names", labels)
+    if type(hop) is not int or not 1 <= hop <= WINDOW:
+        raise _disagreement(file, f"its hop must be in [1, {WINDOW}] samples", hop)
+    if not _are_names([name for name, _ in states]) or not all(
+        isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
+        for _, shape in states
+    ):
+        raise _disagreement(file, "its state must be different names with fixed shapes", states)
+    return dict(note)
+
+
+def _are_names(values: object) -> bool:
+    return (
+        isinstance(values, list)
+        and all(isinstance(value, str) and value for value in values)
+        and len(set(values)) == len(values)
+    )
+
+
+def _check_tensors(
+    file: Path,
+    session: onnxruntime.InferenceSession,
+    states: Mapping[str, tuple[int, ...]],
+    labels: int,
+) -> None:
+    """Hold the graph's inputs and outputs against what the metadata promises."""
+    inputs: dict[str, tuple[int | None, ...]] = {"windows": (None, WINDOW), **states}
+    outputs: dict[str, tuple[int | None, ...]] = {"probabilities": (None, labels)}
+    outputs |= {f"{name}_next": shape for name, shape in states.items()}
+    for kind, tensors, expected in (
+        ("inputs", session.get_inputs(), inputs),
+        ("outputs", session.get_outputs(), outputs),
+    ):
+        found = {each.name: (each.type, tuple(each.shape)) for each in tensors}
+        fits = found.keys() == expected.keys() and all(
+            found[name][0] == "tensor(float)" and _fits(found[name][1], shape)
+            for name, shape in expected.items()
+        )
+        if not fits:
+            raise _disagreement(file, f"its {kind} must be float {expected}", found)
+
+
+def _fits(found: tuple[int | str | None, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether each axis is of the expected length; None is an axis of any length."""
+    return len(found) == len(expected) and all(
+        not isinstance(here, int) if wanted is None else here == wanted
+        for here, wanted in zip(found, expected, strict=True)
+    )
+
+
+def _disagreement(file: Path, rule: str, got: object) -> ModelError:
+    return ModelError(f"Model {file} contradicts itself: {rule}. Got {got}. Export it again.")

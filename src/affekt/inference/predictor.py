@@ -1,0 +1,146 @@
+"""Sound and model file to a prediction: the emotion of a recording and of every window in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from affekt.audio.reading import Source, blocks
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError, ModelError
+from affekt.inference.graph import Graph, load_graph
+from affekt.inference.stream import Segment, Stream
+
+MODELS = Path(__file__).parents[1] / "models"  # shipped with the package
+DEFAULT_MODEL = "yamnet-lstm"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The emotion of one sound.
+
+    Args:
+        file: name of the file as it was given; empty for bytes and arrays.
+        duration: seconds of sound that were heard.
+        label: the most probable label.
+        probabilities: of every label, in the model's order; their sum is 1.
+        segments: every window's answer, each given all windows before it.
+    """
+
+    file: str
+    duration: float
+    label: str
+    probabilities: dict[str, float]
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A loaded model; made by :func:`affekt.load`. Threads may share it."""
+
+    graph: Graph
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the model can answer, in the order of its probabilities."""
+        return self.graph.labels
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the model file says about itself: name, corpora, licence, recipe, version."""
+        return self.graph.metadata
+
+    def predict(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        channel: int | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Prediction:
+        """Name the emotion of a recording.
+
+        Args:
+            source: path, bytes or binary file of any format, or samples as an array.
+            sample_rate: Hz, for an array only.
+            channel: which channel to hear, from 0; the mean of all by default.
+            start: seconds into the recording from which to hear.
+            end: seconds at which to stop; the end of the recording by default.
+
+        Returns:
+            The answer after the last window, and one segment for each window, its times counted
+            from the start of the recording. Memory does not grow with the sound.
+
+        Raises:
+            AudioError: no sound, or not one that can be read.
+            ModelError: the model cannot run.
+        """
+        stream = self.stream()
+        segments: list[Segment] = []
+        heard = 0
+        for block in blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end):
+            heard += block.size
+            segments += stream.push(block)
+        segments += stream.flush()
+        if start:
+            segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
+        name = str(source) if isinstance(source, str | Path) else ""
+        if not segments:
+            raise AudioError(f"{name or 'The sound'} holds no samples.")
+        last = segments[-1]
+        return Prediction(
+            file=name,
+            duration=heard / SAMPLE_RATE,
+            label=last.label,
+            probabilities=last.probabilities,
+            segments=tuple(segments),
+        )
+
+    def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
+        """Begin a stream: chunks in, a segment for each window out.
+
+        Args:
+            sample_rate: Hz of the chunks to come, a whole number.
+
+        Raises:
+            AudioError: a sample rate out of range.
+        """
+        return Stream(self.graph, sample_rate)
+
+    def restore(self, saved: bytes) -> Stream:
+        """Go on with a stream where :meth:`Stream.save` left it, in any process.
+
+        Args:
+            saved: its bytes.
+
+        Raises:
+            ModelError: damaged bytes, or those of another model's stream.
+        """
+        return Stream.restore(self.graph, saved)
+
+
+def load(model: str | Path | None = None, *, threads: int = 1) -> Predictor:
+    """Load a model, the shipped one by default.
+
+    Args:
+        model: path of a model file, or name of a shipped model.
+        threads: CPU threads that one prediction may use, at least 1.
+
+    Raises:
+        ModelError: no such model, or a file that is not one of ours.
+    """
+    return Predictor(load_graph(_model_file(model or DEFAULT_MODEL), threads=threads))
+
+
+def _model_file(model: str | Path) -> Path:
+    path = Path(model)
+    if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
+        return path
+    shipped = {file.stem: file for file in MODELS.glob("*.onnx")}
+    if model not in shipped:
+        raise ModelError(
+            f"Model {model!r} must be a file or one of the shipped {sorted(shipped)}. "
+            f"Make one with affekt export."
+        )
+    return shipped[model]

@@ -1,0 +1,211 @@
+"""Samples as they come to one answer per window, the state carried from chunk to chunk.
+
+A stream holds less than one window of sound, the graph's state and, where it resamples, the last
+one to two seconds as they came in; it runs for ever in that memory. A whole recording is
+predicted by this same stream, so batch and stream agree.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.decoding import checked, scaled
+from affekt.audio.reading import LOUDEST
+from affekt.audio.resampling import Resampler
+from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows, window_count
+from affekt.errors import AudioError, ModelError
+from affekt.inference.graph import Graph, State
+
+BATCH = 64  # windows a run
+SAVED_FORMAT = 1
+# what a saved stream counts
+_COUNTS = ("sample_rate", "windows", "waiting", "replay", "second", "given")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The emotion heard up to the end of one window.
+
+    Args:
+        start: where the window starts, seconds from the start of the sound.
+        end: where it ends, seconds; never beyond the sound.
+        label: the most probable label.
+        probabilities: of every label, in the model's order; their sum is 1.
+    """
+
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+
+
+class Stream:
+    """One sound on its way in; made by :meth:`affekt.Predictor.stream`.
+
+    One thread at a time may use a stream. Any number of streams may share a loaded model.
+
+    Args:
+        graph: the loaded model.
+        sample_rate: Hz of the samples to come.
+
+    Raises:
+        AudioError: a sample rate out of range.
+    """
+
+    def __init__(self, graph: Graph, sample_rate: int = SAMPLE_RATE) -> None:
+        self._graph = graph
+        self._rate, _ = checked(sample_rate, 1, "a stream")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sound so far; the next push starts a new one."""
+        self._state: State = self._graph.start
+        self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
+        self._windows = 0  # answered so far
+        self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
+
+    def push(self, samples: NDArray[Any]) -> list[Segment]:
+        """Take the next chunk of the sound.
+
+        Args:
+            samples: ``(samples,)`` mono, any number: floats in [-1, 1], or integers, which are
+                scaled by their width.
+
+        Returns:
+            One segment for each window that this chunk completes.
+
+        Raises:
+            AudioError: more than one channel, no numbers, or NaN or infinity among them.
+            ModelError: the model cannot run.
+        """
+        chunk = _mono(samples)
+        return self._answer(self._resampler.push(chunk) if self._resampler else chunk)
+
+    def flush(self) -> list[Segment]:
+        """End the sound and start a new one.
+
+        Returns:
+            What was held back: the windows that end in the resampler's delay, and for a sound
+            shorter than one window its single, padded answer. Empty where no sample came.
+        """
+        segments = self._answer(self._resampler.end()) if self._resampler else []
+        if self._windows == 0 and self._waiting.size:
+            segments = list(self._run(sliding_windows(self._waiting), self._waiting.size))
+        self.reset()
+        return segments
+
+    def save(self) -> bytes:
+        """The stream as bytes, for :meth:`affekt.Predictor.restore` in any process.
+
+        Returns:
+            One line of JSON, then little-endian float32: the graph's state, the samples that
+            wait for a window and those that a new resampler hears again.
+        """
+        resampler = self._resampler
+        replay = resampler.replay if resampler else np.empty(0, np.float32)
+        header = {
+            "affekt-stream": SAVED_FORMAT,
+            "model": self._graph.digest,
+            "sample_rate": self._rate,
+            "windows": self._windows,
+            "waiting": self._waiting.size,
+            "replay": replay.size,
+            "second": resampler.second if resampler else 0,
+            "given": resampler.given if resampler else 0,
+        }
+        arrays = [*self._state.values(), self._waiting, replay]
+        body = b"".join(np.asarray(each, "<f4").tobytes() for each in arrays)
+        return json.dumps(header).encode() + b"\n" + body
+
+    @classmethod
+    def restore(cls, graph: Graph, saved: bytes) -> Self:
+        """Go on with a saved stream; see :meth:`affekt.Predictor.restore`."""
+        header, numbers = _opened(saved, graph)
+        sizes = [start.size for start in graph.start.values()]
+        *state, waiting, replay = np.split(numbers, np.cumsum([*sizes, header["waiting"]]))
+        stream = cls(graph, header["sample_rate"])
+        stream._state = {
+            name: numbers.reshape(start.shape)
+            for (name, start), numbers in zip(graph.start.items(), state, strict=True)
+        }
+        stream._windows = header["windows"]
+        stream._waiting = waiting
+        if stream._resampler:
+            late = stream._resampler.catch_up(
+                replay, second=header["second"], given=header["given"]
+            )
+            stream._waiting = np.concatenate([waiting, late])
+        return stream
+
+    def _answer(self, samples: NDArray[np.float32]) -> list[Segment]:
+        sound = np.concatenate([self._waiting, samples])
+        hop = self._graph.hop
+        ready = window_count(sound.size, hop=hop) if sound.size >= WINDOW else 0
+        segments = list(self._run(sliding_windows(sound, hop=hop), WINDOW)) if ready else []
+        self._waiting = sound[ready * hop :].copy()
+        return segments
+
+    def _run(self, windows: NDArray[np.float32], seen: int) -> Iterator[Segment]:
+        """Answer windows of which the first ``seen`` samples are sound."""
+        for first in range(0, len(windows), BATCH):
+            batch = np.ascontiguousarray(windows[first : first + BATCH])
+            probabilities, self._state = self._graph.run(batch, self._state)
+            for row in probabilities.tolist():
+                start = self._windows * self._graph.hop
+                self._windows += 1
+                yield _segment(self._graph.labels, row, start, start + seen)
+
+
+def _segment(labels: tuple[str, ...], row: list[float], start: int, end: int) -> Segment:
+    """Name one row of probabilities; ``start`` and ``end`` are samples at 16 kHz."""
+    label = labels[max(range(len(row)), key=row.__getitem__)]
+    times = start / SAMPLE_RATE, end / SAMPLE_RATE
+    return Segment(*times, label, dict(zip(labels, row, strict=True)))
+
+
+def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
+    if samples.ndim != 1 or samples.dtype.kind not in "iuf":
+        raise AudioError(
+            f"samples of a stream must be (samples,) integers or floats. "
+            f"Got {samples.dtype} of shape {samples.shape}. Mix the channels down first."
+        )
+    sound = scaled(np.ascontiguousarray(samples))
+    # NaN compares false too
+    if not (np.abs(sound) <= LOUDEST).all():
+        raise AudioError(
+            f"samples of a stream must be finite, at most {LOUDEST:g}. Got others. Repair them."
+        )
+    return sound
+
+
+def _opened(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    """Header and numbers of a saved stream, checked."""
+    line, _, body = saved.partition(b"\n")
+    try:
+        header = json.loads(line)
+        found = header["affekt-stream"], header["model"]
+        counts = [header[key] for key in _COUNTS]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"A saved stream must be the bytes of Stream.save(). Got {len(saved)} others."
+        ) from error
+    if found != (SAVED_FORMAT, graph.digest):
+        raise ModelError(
+            f"A saved stream must be of format {SAVED_FORMAT} and go on with the model that began "
+            f"it, {graph.digest}. Got {found}. Load that model."
+        )
+    whole = all(type(count) is int and count >= 0 for count in counts)
+    numbers = sum(start.size for start in graph.start.values())
+    if (
+        not whole
+        or len(body) != 4 * (numbers + header["waiting"] + header["replay"])
+        or header["given"] < header["second"] * SAMPLE_RATE
+    ):
+        raise ModelError(
+            f"A saved stream must be whole. Got {counts} and {len(body)} bytes. Save it again."
+        )
+    return header, np.frombuffer(body, "<f4").astype(np.float32)
