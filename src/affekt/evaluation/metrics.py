@@ -139,8 +139,7 @@ def macro_f1(
     0.7333
     """
     counts = _supported(confusion(truth, predicted, labels=labels), labels)
-    hits = np.diagonal(counts)
-    return float((2 * hits / (counts.sum(axis=0) + counts.sum(axis=1))).mean())
+    return float(f1_of(counts).mean())
 
 
 def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -156,9 +155,34 @@ def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     [0.5, nan]
     """
     support = counts.sum(axis=-1)
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return _shares(_hits(counts), support, support)
+
+
+def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """F1 of each label, for one or many confusion matrices.
+
+    Args:
+        counts: ``(..., labels, labels)`` counts, a row for each true label.
+
+    Returns:
+        ``(..., labels)`` F1 in [0, 1]; NaN for a label without a clip.
+
+    >>> f1_of(np.array([[1, 1], [0, 0]])).round(3).tolist()
+    [0.667, nan]
+    """
+    support = counts.sum(axis=-1)
+    return _shares(2 * _hits(counts), support + counts.sum(axis=-2), support)
+
+
+def _hits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _shares(
+    part: NDArray[np.int64], whole: NDArray[np.int64], support: NDArray[np.int64]
+) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = np.full(support.shape, np.nan)
-    np.divide(hits, support, out=shares, where=support > 0)
+    np.divide(part, whole, out=shares, where=support > 0)
     return shares
 
 

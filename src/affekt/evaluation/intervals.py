@@ -1,0 +1,180 @@
+"""Counts by speaker to intervals and comparisons; the speaker is the unit of chance.
+
+Clips of one voice are alike, so a resample draws whole speakers, with all their clips and all
+seeds together. Intervals are plain percentiles of the resampled scores: they stay inside
+[0, 1], need no variance formula, and mean the same for every score. They speak about other
+speakers of the same corpus, not about other seeds: those are reported one by one.
+
+Source: Field & Welsh, "Bootstrapping clustered data" (2007); Efron & Tibshirani, "An
+Introduction to the Bootstrap", chapters 13 and 15; Phipson & Smyth, "Permutation p-values
+should never be zero" (2010).
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.errors import LabelError
+from affekt.evaluation.metrics import recalls_of
+from affekt.evaluation.predictions import Tally
+
+RESAMPLES = 10_000
+SEED = 0
+LEVEL = 0.95
+EXACT_SPEAKERS = 13  # up to so many, all 2**speakers sign flips are fewer than RESAMPLES
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with the interval that 95 % of the speaker resamples fall in; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Difference in UAR of two recipes on the same clips, and how likely chance makes it.
+
+    Attributes:
+        difference: UAR of the first less that of the second, with its interval.
+        p: share of the by-speaker exchanges of both recipes that differ at least as much.
+    """
+
+    difference: Interval
+    p: float
+
+
+def uar_interval(tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """UAR, averaged over seeds, with its 95 % interval over speakers.
+
+    Args:
+        tally: counts of one recipe.
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
+
+    Returns:
+        UAR in [0, 1] and its interval; NaN for a label without clips, no interval (NaN) for one
+        speaker.
+    """
+    drawn = _recalls(tally, _draws(tally, resamples, seed)).mean(axis=1)
+    return _interval(float(_pooled(tally).mean()), drawn)
+
+
+def recall_intervals(
+    tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, Interval]:
+    """Class accuracies, averaged over seeds, each with its 95 % interval over speakers.
+
+    Args:
+        tally: counts of one recipe.
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
+
+    Returns:
+        For each label its recall in [0, 1] and interval, as in :func:`uar_interval`.
+    """
+    drawn = _recalls(tally, _draws(tally, resamples, seed))
+    return {
+        label: _interval(float(value), drawn[:, column])
+        for column, (label, value) in enumerate(zip(tally.labels, _pooled(tally), strict=True))
+    }
+
+
+def compare(
+    first: Tally, second: Tally, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Comparison:
+    """Compare two recipes on the same clips, speaker by speaker.
+
+    If both were equally good, exchanging their answers for any speaker would change nothing but
+    luck: ``p`` is the share of such exchanges whose difference is at least as large, over all of
+    them for few speakers, else over ``resamples`` drawn at random.
+
+    Args:
+        first: counts of the one recipe.
+        second: counts of the other; its seeds may be others.
+        resamples: how many resamples, and exchanges, to draw.
+        seed: of the drawing.
+
+    Returns:
+        The difference in UAR with its interval, and the two-sided p value in (0, 1].
+
+    Raises:
+        LabelError: the recipes did not answer the same clips, or a label has none.
+    """
+    _check_same_clips(first, second)
+    draws = _draws(first, resamples, seed)
+    drawn = (_recalls(first, draws) - _recalls(second, draws)).mean(axis=1)
+    shares = _shares(first) - _shares(second)
+    difference = float(shares.sum())
+    return Comparison(_interval(difference, drawn), _flip_p(shares, resamples, seed))
+
+
+def _pooled(tally: Tally) -> NDArray[np.float64]:
+    return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
+
+
+def _draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
+    """``(resamples, speakers)``: how often each speaker is drawn; none leaves a label out."""
+    speakers = len(tally.speakers)
+    support = tally.counts.sum(axis=-1)
+    if speakers < 2 or not support.sum(axis=1).all():
+        return np.ones((0, speakers), np.int64)
+    generator = np.random.default_rng(seed)
+    kept = np.ones((0, speakers), np.int64)
+    while len(kept) < resamples:
+        draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), resamples)
+        whole = np.einsum("rs,ksl->rkl", draws, support).all(axis=(1, 2))
+        kept = np.concatenate([kept, draws[whole]])[:resamples]
+    return kept
+
+
+def _recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
+    counts = np.einsum("rs,kslm->rklm", draws, tally.counts)
+    return np.asarray(recalls_of(counts).mean(axis=1))
+
+
+def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    if not len(drawn):
+        return Interval(value, np.nan, np.nan)
+    tail = 50 * (1 - LEVEL)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def _shares(tally: Tally) -> NDArray[np.float64]:
+    """``(speakers,)``: what each speaker adds to the UAR, averaged over seeds."""
+    hits = np.diagonal(tally.counts, axis1=-2, axis2=-1)
+    support = tally.counts.sum(axis=(1, 3))[:, np.newaxis]
+    return np.asarray((hits / support).mean(axis=(0, 2)))
+
+
+def _flip_p(shares: NDArray[np.float64], resamples: int, seed: int) -> float:
+    rounding = 1e-9
+    least = abs(shares.sum()) - rounding
+    if len(shares) <= EXACT_SPEAKERS:
+        signs = np.array(list(product((-1, 1), repeat=len(shares))))
+        return float((np.abs(signs @ shares) >= least).mean())
+    signs = np.random.default_rng(seed).choice((-1, 1), size=(resamples, len(shares)))
+    return float(((np.abs(signs @ shares) >= least).sum() + 1) / (resamples + 1))
+
+
+def _check_same_clips(first: Tally, second: Tally) -> None:
+    same = first.labels == second.labels and first.speakers == second.speakers
+    if same:
+        clips = first.counts[0].sum(axis=-1)
+        same = all((each.counts.sum(axis=-1) == clips).all() for each in (first, second))
+    if not same:
+        raise LabelError(
+            "recipes to compare must have answered the same clips of the same speakers with the "
+            "same labels. Got different ones. Run both over all folds of one corpus."
+        )
+    if not clips.sum(axis=0).all():
+        raise LabelError(
+            "recipes to compare must have answered a clip of each label. Got none of some. "
+            "Run both over all folds."
+        )

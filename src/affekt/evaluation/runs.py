@@ -1,0 +1,234 @@
+"""Run folders to what was measured: the finished folds of one recipe and one seed as tables.
+
+A run has two forms. ``runs/<recipe>-<digest>/`` is what an experiment writes, fold by fold, and
+may be unfinished. ``results/<recipe>/seed-<n>/`` is what is kept in a repository: the same
+numbers in a few small files, without paths, weights or sound. Both are read to the same
+:class:`Run`, and :func:`keep_run` makes the second from the first.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affekt.errors import RunError
+from affekt.evaluation.predictions import read_predictions
+from affekt.evaluation.tsne import project
+
+CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
+PARTS = ("fold", "speaker", "part")
+POINTS = ("file", "truth", "x", "y")
+KEPT = "run.json"
+DONE = "result.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of one recipe.
+
+    Attributes:
+        recipe: its name.
+        digest: of all its knobs.
+        seed: what every random choice followed from.
+        knobs: every knob with its value.
+        corpus: ``name``, ``digest`` and ``classes``: for each label its clips, speakers, and
+            seconds in all, of the shortest and of the longest clip.
+        planned: how many folds there are to do.
+        folds: of each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
+            ``versions``, ``hardware``, ``revision``.
+        parts: ``fold``, ``speaker``, ``part``: who trained, validated and was tested.
+        predictions: rows of all finished folds.
+        curves: ``fold`` and the columns of a learning curve; no rows if nothing was trained.
+        points: ``file``, ``truth``, ``x``, ``y`` of each clip's activations in the plane; no
+            rows if none were saved.
+    """
+
+    recipe: str
+    digest: str
+    seed: int
+    knobs: dict[str, Any]
+    corpus: dict[str, Any]
+    planned: int
+    folds: tuple[dict[str, Any], ...]
+    parts: pd.DataFrame
+    predictions: pd.DataFrame
+    curves: pd.DataFrame
+    points: pd.DataFrame
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fold is finished."""
+        return len(self.folds) == self.planned
+
+
+def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Folders that hold a run of either form, among ``paths`` and below them.
+
+    Args:
+        paths: run folders, or folders that hold some at any depth.
+
+    Returns:
+        The run folders, sorted by path within each of ``paths``, none twice.
+
+    Raises:
+        RunError: one of ``paths`` is no folder.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path}: must be a folder of runs. Got none. Run a recipe first.")
+        kept = [file.parent for file in path.rglob(KEPT)]
+        made = [file.parent for file in path.rglob("recipe.json")]
+        found.update(dict.fromkeys(sorted([*kept, *made])))
+    return tuple(found)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run of either form.
+
+    Args:
+        folder: one that :func:`find_runs` gives.
+
+    Returns:
+        What was measured so far.
+
+    Raises:
+        RunError: no finished fold, or a file that is missing or not what it should be.
+        LabelError: a prediction outside the run's labels.
+    """
+    return _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+
+
+def keep_run(run: Run, results: Path) -> Path:
+    """Write a run in the form that a repository keeps.
+
+    Args:
+        run: a complete one.
+        results: folder of all kept results.
+
+    Returns:
+        The folder written, ``results/<recipe>/seed-<n>``.
+
+    Raises:
+        RunError: a fold is missing.
+    """
+    if not run.complete:
+        raise RunError(
+            f"{run.recipe}, seed {run.seed}: all {run.planned} folds must be done to be kept. "
+            f"Got {len(run.folds)}. Run the recipe again to finish it."
+        )
+    folder = results / run.recipe / f"seed-{run.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        name: getattr(run, name)
+        for name in ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (folder / KEPT).write_text(text + "\n", encoding="utf-8")
+    tables = {"predictions": run.predictions, "folds": run.parts, "curve": run.curves}
+    for name, table in {**tables, "points": run.points}.items():
+        if len(table):
+            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    return folder
+
+
+def _read_kept(folder: Path) -> Run:
+    about = _json(folder / KEPT)
+    try:
+        about["folds"] = tuple(about["folds"])
+        return Run(
+            **about,
+            parts=_table(folder / "folds.csv", PARTS),
+            predictions=read_predictions(folder / "predictions.csv"),
+            curves=_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
+            points=_table(folder / "points.csv", POINTS, needed=False),
+        )
+    except (TypeError, KeyError) as error:
+        raise RunError(f"{folder / KEPT}: must describe a run. Got: {error}.") from error
+
+
+def _read_made(folder: Path) -> Run:
+    done = sorted(folder.glob(f"fold-*/{DONE}"), key=lambda file: int(file.parent.name[5:]))
+    if not done:
+        raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
+    results = [_json(file) for file in done]
+    parts = _table(folder / "folds.csv", PARTS)
+    predictions = pd.concat([read_predictions(f.with_name("predictions.csv")) for f in done])
+    curves = [
+        _table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
+        for file, result in zip(done, results, strict=True)
+    ]
+    first = results[0]
+    return Run(
+        recipe=first["recipe"],
+        digest=first["digest"],
+        seed=first["seed"],
+        knobs=_json(folder / "recipe.json"),
+        corpus=_corpus(folder / "manifest.csv"),
+        planned=parts["fold"].nunique(),
+        folds=tuple(results),
+        parts=parts,
+        predictions=predictions.reset_index(drop=True),
+        curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
+        points=_points([file.with_name("activations.npz") for file in done], predictions),
+    )
+
+
+def _corpus(path: Path) -> dict[str, Any]:
+    """What Table I says of a manifest, without its paths."""
+    text = path.read_text(encoding="utf-8")
+    about = json.loads(text.partition("\n")[0].removeprefix("# "))
+    clips = pd.read_csv(path, skiprows=1, dtype={"file": str}, keep_default_na=False)
+    classes = clips.groupby("label").agg(
+        clips=("file", "size"),
+        speakers=("speaker", "nunique"),
+        seconds=("seconds", "sum"),
+        shortest=("seconds", "min"),
+        longest=("seconds", "max"),
+    )
+    rows = classes.round(2).reindex(about["labels"]).reset_index().to_dict("records")
+    return {"name": about["corpus"], "task": about["task"], "classes": rows}
+
+
+def _points(files: Sequence[Path], predictions: pd.DataFrame) -> pd.DataFrame:
+    found = [np.load(file) for file in files if file.is_file()]
+    if not found:
+        return pd.DataFrame(columns=list(POINTS))
+    points = project([arrays["activations"] for arrays in found])
+    truth = predictions.set_index("file")["truth"]
+    names = np.concatenate([arrays["file"] for arrays in found])
+    return pd.DataFrame(
+        {"file": names, "truth": truth[names].to_numpy(), "x": points[:, 0], "y": points[:, 1]}
+    ).round(3)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunError(f"{path}: must be JSON. Got: {error}. Restore the file.") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: must be a JSON object. Got {type(content).__name__}.")
+    return content
+
+
+def _table(path: Path, columns: Sequence[str], *, needed: bool = True) -> pd.DataFrame:
+    if not needed and not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        table = pd.read_csv(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {error}.") from error
+    if not set(columns) <= set(table.columns):
+        raise RunError(
+            f"{path}: must have the columns {', '.join(columns)}. Got {', '.join(table.columns)}."
+        )
+    return table[list(columns)]

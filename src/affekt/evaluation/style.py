@@ -1,0 +1,91 @@
+"""One hand for all pictures: colours, type, and the two forms a picture is kept in.
+
+Colours are those of Okabe and Ito, told apart by any eye; where points overlap, their shapes
+differ as well. A picture is kept as PNG for papers and as SVG for the page, whose ink follows
+the reader's light or dark ground.
+
+Source: Okabe & Ito, "Color Universal Design" (2008).
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK, MUTED, LINE = "#1b2430", "#5d6875", "#d3d9e0"
+OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
+EMOTIONS = {"angry": "#d55e00", "happy": "#e69f00", "sad": "#0072b2", "neutral": "#7f8790"}
+OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#b3a100")
+MARKERS = "os^Dv*P"
+COUNTS = LinearSegmentedColormap.from_list("counts", ["#eef4f9", "#56a3d0", "#00446e"])
+STYLE: Any = {  # keys that matplotlib checks itself
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "svg.hashsalt": "affekt",
+}
+THEME = """<style>
+:root{--ink:#1b2430;--muted:#5d6875;--line:#d3d9e0}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--muted:#a4aeba;--line:#3a434e}}
+</style>"""
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a picture for a paper: 200 dots an inch on white.
+
+    Args:
+        figure: any of the report's.
+        path: the file.
+    """
+    with rc_context(STYLE):
+        figure.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
+
+
+def to_svg(figure: Figure) -> str:
+    """Draw a picture for the page; the same figure always gives the same text.
+
+    Args:
+        figure: any of the report's.
+
+    Returns:
+        An SVG document whose ink turns light on a dark ground.
+    """
+    text = io.StringIO()
+    with rc_context(STYLE):
+        figure.savefig(text, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
+    drawing = text.getvalue()
+    for colour, name in ((INK, "ink"), (MUTED, "muted"), (LINE, "line")):
+        drawing = drawing.replace(colour, f"var(--{name})")
+    return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + THEME, drawing, count=1)
+
+
+def colours(labels: Sequence[str]) -> dict[str, str]:
+    """The colour of each label, the same in every picture.
+
+    >>> colours(["sad", "calm"])
+    {'sad': '#0072b2', 'calm': '#009e73'}
+    """
+    others = cycle(OTHERS)
+    return {label: EMOTIONS.get(label) or next(others) for label in labels}

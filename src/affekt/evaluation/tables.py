@@ -1,0 +1,226 @@
+"""Results to tables: what the page shows and what stands beside it as CSV.
+
+Source: paper, Tables I (clips per class), II (accuracies) and III (confusion).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from affekt.evaluation.intervals import compare, uar_interval
+from affekt.evaluation.metrics import f1_of, recalls_of
+from affekt.evaluation.predictions import PROBABILITY, Tally, labels_of
+from affekt.evaluation.results import Result
+from affekt.evaluation.runs import Run
+
+BINS = 10  # of the reliability table
+
+
+def classes(run: Run) -> pd.DataFrame:
+    """Table I as measured: clips, speakers and durations of each class.
+
+    Args:
+        run: any run on the corpus.
+
+    Returns:
+        A row for each label and one for all: ``label``, ``clips``, ``speakers``, ``seconds`` in
+        all, of the ``shortest`` and ``longest`` clip, and ``mean``.
+    """
+    table = pd.DataFrame(run.corpus["classes"])
+    whole = {
+        "label": "all",
+        "clips": table["clips"].sum(),
+        "speakers": run.parts["speaker"].nunique(),
+        "seconds": table["seconds"].sum(),
+        "shortest": table["shortest"].min(),
+        "longest": table["longest"].max(),
+    }
+    table = pd.concat([table, pd.DataFrame([whole])], ignore_index=True)
+    return table.assign(mean=table["seconds"] / table["clips"])
+
+
+def scores(results: Sequence[Result]) -> pd.DataFrame:
+    """Table II: ours with intervals, beside the paper's.
+
+    Args:
+        results: recipes of one corpus and one set of labels.
+
+    Returns:
+        A row for each: ``recipe``, ``seeds``, ``clips``, ``uar``, ``low``, ``high``, ``paper``,
+        ``accuracy``, ``macro_f1``, and for each label ``<label>``, ``<label>_low``,
+        ``<label>_high``, ``<label>_paper``; NaN where the paper is silent.
+    """
+    rows = []
+    for result in results:
+        by_seed = result.tally.counts.sum(axis=1)
+        row: dict[str, object] = {
+            "recipe": result.recipe,
+            "seeds": len(result.runs),
+            "clips": result.predictions["file"].nunique(),
+            "uar": result.uar.value,
+            "low": result.uar.low,
+            "high": result.uar.high,
+            "paper": result.published.uar if result.published else np.nan,
+            "accuracy": np.trace(result.counts) / result.counts.sum(),
+            "macro_f1": f1_of(by_seed).mean(),
+        }
+        published = result.published.recalls if result.published else {}
+        for label, recall in result.recalls.items():
+            row[label], row[f"{label}_low"] = recall.value, recall.low
+            row[f"{label}_high"], row[f"{label}_paper"] = recall.high, published.get(label, np.nan)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def chance(result: Result) -> pd.DataFrame:
+    """What answering without listening is expected to score on the same clips.
+
+    Args:
+        result: any recipe on the corpus.
+
+    Returns:
+        Two rows, ``always the most frequent class`` and ``at random, as frequent as the
+        classes``: ``rule``, ``uar``, ``accuracy``, and the recall of each label.
+    """
+    support = result.counts.sum(axis=1)
+    share = support / support.sum()
+    most = np.eye(len(share))[share.argmax()]
+    rules = {"always the most frequent class": most, "at random, as frequent as the classes": share}
+    rows = []
+    for rule, recall in rules.items():
+        row = {"rule": rule, "uar": recall.mean(), "accuracy": float(share @ recall)}
+        rows.append({**row, **dict(zip(result.tally.labels, recall, strict=True))})
+    return pd.DataFrame(rows)
+
+
+def confusion(result: Result) -> pd.DataFrame:
+    """Table III: counts, a row for each true and a column for each predicted class.
+
+    Args:
+        result: a recipe; counts of several seeds are summed.
+
+    Returns:
+        ``truth``, a column of counts for each label, and ``recall``.
+    """
+    labels = list(result.tally.labels)
+    table = pd.DataFrame(result.counts, columns=labels)
+    table.insert(0, "truth", labels)
+    return table.assign(recall=recalls_of(result.counts))
+
+
+def speakers(result: Result) -> pd.DataFrame:
+    """Scores of each speaker, the one who fails most first.
+
+    Args:
+        result: a recipe; several seeds are averaged.
+
+    Returns:
+        ``speaker``, ``gender``, ``clips``, ``uar`` (over the classes that the speaker has),
+        ``accuracy``, and the recall of each label, NaN where the speaker has no clip of it.
+    """
+    counts = result.tally.counts.sum(axis=0)
+    clips = counts.sum(axis=(1, 2))
+    recalls = recalls_of(counts)
+    genders = result.predictions.groupby("speaker")["gender"].first()
+    table = pd.DataFrame(
+        {
+            "speaker": result.tally.speakers,
+            "gender": genders[list(result.tally.speakers)].to_numpy(),
+            "clips": clips // len(result.runs),
+            "uar": np.nanmean(recalls, axis=1),
+            "accuracy": np.trace(counts, axis1=1, axis2=2) / clips,
+        }
+    )
+    table[list(result.tally.labels)] = recalls
+    return table.sort_values(["uar", "speaker"], ignore_index=True)
+
+
+def genders(result: Result) -> pd.DataFrame:
+    """Scores of each gender, with intervals over its speakers.
+
+    Args:
+        result: a recipe; several seeds are averaged.
+
+    Returns:
+        ``gender``, ``speakers``, ``clips``, ``uar``, ``low``, ``high``, and the recall of each
+        label.
+    """
+    by_speaker = result.predictions.groupby("speaker")["gender"].first()
+    whole = result.tally
+    rows = []
+    for gender in sorted(by_speaker.unique()):
+        of_it = [by_speaker[speaker] == gender for speaker in whole.speakers]
+        names = tuple(s for s, kept in zip(whole.speakers, of_it, strict=True) if kept)
+        part = Tally(whole.labels, whole.seeds, names, whole.counts[:, of_it])
+        uar = uar_interval(part)
+        clips = int(part.counts[0].sum())
+        row = {"gender": gender, "speakers": len(names), "clips": clips, "uar": uar.value}
+        recalls = recalls_of(part.counts.sum(axis=1)).mean(axis=0)
+        row |= {"low": uar.low, "high": uar.high}
+        rows.append({**row, **dict(zip(part.labels, recalls, strict=True))})
+    return pd.DataFrame(rows)
+
+
+def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:
+    """How much better or worse a recipe is than others on the same clips.
+
+    Args:
+        reference: the recipe that all are compared with.
+        others: complete recipes on the same corpus.
+
+    Returns:
+        ``recipe``, ``against``, ``difference`` in UAR, ``low``, ``high``, ``p``.
+    """
+    rows = []
+    for other in others:
+        found = compare(reference.tally, other.tally)
+        difference = found.difference
+        row = {"recipe": reference.recipe, "against": other.recipe, "difference": difference.value}
+        rows.append({**row, "low": difference.low, "high": difference.high, "p": found.p})
+    columns = ["recipe", "against", "difference", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def reliability(result: Result) -> pd.DataFrame:
+    """How often answers of each confidence are right.
+
+    Args:
+        result: a recipe; the rows of all seeds count.
+
+    Returns:
+        A row for each of ten equal bins that holds a clip: ``low``, ``high``, ``clips``,
+        ``confidence`` (mean of the highest probability), ``accuracy``.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
+    """
+    rows = result.predictions
+    labels = labels_of(rows)
+    probabilities = rows[[PROBABILITY + label for label in labels]].to_numpy()
+    answered = np.array(labels)[probabilities.argmax(axis=1)]
+    confidence = probabilities.max(axis=1)
+    table = pd.DataFrame(
+        {
+            "bin": np.minimum((confidence * BINS).astype(int), BINS - 1),
+            "confidence": confidence,
+            "accuracy": (answered == rows["truth"]).astype(float),
+        }
+    )
+    found = table.groupby("bin").mean()
+    found.insert(0, "clips", table.groupby("bin").size())
+    found.insert(0, "high", (found.index + 1) / BINS)
+    found.insert(0, "low", found.index / BINS)
+    return found.reset_index(drop=True)
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Mean distance of confidence and accuracy, each bin weighing by its clips (ECE).
+
+    Args:
+        table: as :func:`reliability` gives.
+
+    Returns:
+        Expected calibration error in [0, 1].
+    """
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float(np.average(gap, weights=table["clips"]))
