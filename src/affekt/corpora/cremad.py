@@ -1,0 +1,43 @@
+"""CREMA-D: 91 actors in the USA, 6 emotions, 12 sentences, 7,442 clips. English.
+
+``AudioWAV/AAAA_SSS_EEE_LL.wav``: actor, sentence, emotion, level (LO, MD, HI, XX unspecified).
+16 kHz. The label is the emotion that was acted, not the one heard. 1076_MTI_SAD_XX is silent,
+so sadness has 1,270 clips of the 1,271 published. A clone without git-lfs holds pointers
+instead of sound, which are reported as undecodable.
+
+Source: Cao, Cooper, Keutmann, Gur, Nenkova & Verma, "CREMA-D: Crowd-sourced Emotional
+Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014; genders from
+its VideoDemographics.csv.
+"""
+
+from affekt.corpora.form import Corpus, Speaker, tasks
+
+EMOTIONS = {
+    "ANG": "angry",
+    "HAP": "happy",
+    "SAD": "sad",
+    "NEU": "neutral",
+    "FEA": "fearful",
+    "DIS": "disgusted",
+}
+# last two digits of the actors' numbers
+FEMALE = """
+    02 03 04 06 07 08 09 10 12 13 18 20 21 24 25 28 29 30 37 43 46 47 49 52 53 54 55 56 58 60 61
+    63 72 73 74 75 76 78 79 82 84 89 91
+"""
+
+CORPUS = Corpus(
+    name="cremad",
+    licence="ODbL 1.0 (database), DbCL 1.0 (contents)",
+    pattern=(
+        r"(?P<speaker>10\d\d)_(?P<text>[A-Z]{3})_(?P<code>ANG|DIS|FEA|HAP|NEU|SAD)"
+        r"_(?P<intensity>LO|MD|HI|XX)"
+    ),
+    tasks=tasks(EMOTIONS),
+    speakers={
+        f"10{number:02}": Speaker("f" if f"{number:02}" in FEMALE.split() else "m")
+        for number in range(1, 92)
+    },
+    totals={"ANG": 1271, "HAP": 1271, "SAD": 1270, "NEU": 1087, "FEA": 1271, "DIS": 1271},
+    unusable=frozenset({"1076_MTI_SAD_XX"}),
+)

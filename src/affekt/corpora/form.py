@@ -1,0 +1,184 @@
+"""What a corpus is, as facts on one page, and how its file names become clips.
+
+A corpus' own file instantiates :class:`Corpus`; nothing else about it is code.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from affekt.corpora.manifest import Clip
+from affekt.errors import CorpusError
+
+FOUR = ("angry", "happy", "sad", "neutral")  # the paper's classes, in the order of its tables
+LABELS = (*FOUR, "fearful", "disgusted", "surprised", "calm", "bored", "guilty")
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Who speaks: gender, and the published number of clips by code (None: not published)."""
+
+    gender: str
+    clips: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus' facts.
+
+    Attributes:
+        name: short name; the first half of its speaker keys.
+        licence: the corpus' own words for what its audio may be used for.
+        pattern: regular expression of a path without its suffix, anchored at the end and at a
+            folder's start. Its groups: ``speaker`` and ``code``, and where names hold them
+            ``part`` (put before the code), ``gender``, ``text`` and ``intensity``. All groups
+            together tell one recording from another.
+        tasks: label by code, for task ``four`` and for all classes of the corpus.
+        speakers: all speakers by id.
+        totals: published clips by code, where they are not published by speaker.
+        names: all file names without suffix, where they can be written down.
+        unusable: names of files that are known to hold no speech; they are left out.
+        channel: the one channel to take, or None for the mean of all.
+        genders: reads gender by speaker id from the corpus' own table, if it is under the root;
+            it must agree with ``speakers``.
+    """
+
+    name: str
+    licence: str
+    pattern: str
+    tasks: Mapping[str, Mapping[str, str]]
+    speakers: Mapping[str, Speaker]
+    totals: Mapping[str, int] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    unusable: frozenset[str] = frozenset()
+    channel: int | None = None
+    genders: Callable[[Path], Mapping[str, str]] | None = None
+
+    def labels(self, task: str) -> tuple[str, ...]:
+        """Labels of a task in the order of a model's outputs.
+
+        Raises:
+            CorpusError: no such task.
+        """
+        if task not in self.tasks:
+            raise CorpusError(
+                f"task of {self.name} must be one of {', '.join(self.tasks)}. Got {task!r}."
+            )
+        return tuple(label for label in LABELS if label in self.tasks[task].values())
+
+
+def tasks(all_codes: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    """Both tasks of a corpus whose classes are the same in both.
+
+    Args:
+        all_codes: label by code.
+
+    >>> tasks({"W": "angry", "L": "bored"})
+    {'four': {'W': 'angry'}, 'all': {'W': 'angry', 'L': 'bored'}}
+    """
+    four = {code: label for code, label in all_codes.items() if label in FOUR}
+    return {"four": four, "all": all_codes}
+
+
+def speakers(codes: str, table: str) -> dict[str, Speaker]:
+    """Speakers from a table of published counts.
+
+    Args:
+        codes: the codes that are counted, in order.
+        table: for each speaker its id with the gender's letter, and the counts.
+
+    >>> speakers("W F", "03m 14/7  08f 12/11")["08"]
+    Speaker(gender='f', clips={'W': 12, 'F': 11})
+    """
+    words = table.split()
+    return {
+        who[:-1]: Speaker(
+            who[-1], dict(zip(codes.split(), map(int, counts.split("/")), strict=True))
+        )
+        for who, counts in zip(words[::2], words[1::2], strict=True)
+    }
+
+
+def published(corpus: Corpus, task: str) -> Counter[tuple[str, str]]:
+    """Clips that a task must have.
+
+    Args:
+        corpus: whose.
+        task: one of its tasks.
+
+    Returns:
+        Clips by (speaker key, label); the speaker is empty where only totals are published.
+    """
+    codes = corpus.tasks[task]
+    counts: Counter[tuple[str, str]] = Counter()
+    for code, clips in corpus.totals.items():
+        if code in codes:
+            counts["", codes[code]] += clips
+    for name, speaker in corpus.speakers.items():
+        for code, clips in (speaker.clips or {}).items():
+            if code in codes:
+                counts[f"{corpus.name}:{name}", codes[code]] += clips
+    return +counts
+
+
+def recognize(
+    corpus: Corpus, files: Iterable[str], task: str
+) -> tuple[tuple[Clip, ...], tuple[str, ...]]:
+    """Clips from file names alone.
+
+    Args:
+        corpus: whose names they are.
+        files: POSIX paths relative to the root.
+        task: clips of other classes are passed over.
+
+    Returns:
+        The clips in the order of their paths, of length 0 as yet; and the files that are not
+        the corpus' own by name, speaker or gender.
+
+    Raises:
+        CorpusError: one recording is there twice, as when an archive was unpacked twice.
+    """
+    pattern = re.compile(rf"(?:^|/){corpus.pattern}$")
+    codes = corpus.tasks[task]
+    clips: list[Clip] = []
+    others: list[str] = []
+    seen: dict[tuple[str | None, ...], str] = {}
+    for file in sorted(files):
+        path = PurePosixPath(file)
+        match = pattern.search(str(path.with_suffix("")))
+        groups = match.groupdict(default="") if match else {}
+        speaker = corpus.speakers.get(groups.get("speaker", ""))
+        if (
+            match is None
+            or speaker is None
+            or groups.get("gender", speaker.gender) != speaker.gender
+        ):
+            others.append(file)
+            continue
+        if path.stem in corpus.unusable:
+            continue
+        before = seen.setdefault(match.groups(), file)
+        if before != file:
+            raise CorpusError(
+                f"{corpus.name} must hold each recording once. Got {before} and {file}. "
+                f"Name the folder that holds one copy, or remove the other."
+            )
+        label = codes.get(groups.get("part", "") + groups["code"])
+        if label is not None:
+            clips.append(_clip(corpus, file, label, groups))
+    return tuple(clips), tuple(others)
+
+
+def _clip(corpus: Corpus, file: str, label: str, groups: Mapping[str, str]) -> Clip:
+    speaker = groups["speaker"]
+    return Clip(
+        file=file,
+        label=label,
+        speaker=f"{corpus.name}:{speaker}",
+        gender=corpus.speakers[speaker].gender,
+        channel=corpus.channel,
+        text=groups.get("text", ""),
+        intensity=groups.get("intensity", ""),
+    )

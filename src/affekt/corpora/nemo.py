@@ -1,0 +1,59 @@
+"""nEMO: 9 Polish actors, 6 emotions, 90 sentences, 4,481 clips.
+
+``samples/SSS_emotion_NN.wav``: speaker, emotion, sentence. ``data.tsv`` beside the folder holds
+each speaker's gender; its speaker ids have leading blanks. 24 kHz, mono.
+
+Source: Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.manifest import read_text
+
+EMOTIONS = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "neutral": "neutral",
+    "fear": "fearful",
+    "surprised": "surprised",
+}
+
+
+def _genders(root: Path) -> dict[str, str]:
+    for path in (root / "data.tsv", root.parent / "data.tsv"):
+        if path.is_file():
+            rows = csv.DictReader(io.StringIO(read_text(path)), dialect=csv.excel_tab)
+            return {_cell(row, "speaker_id"): _cell(row, "gender")[:1] for row in rows}
+    return {}
+
+
+def _cell(row: dict[str, str | None], column: str) -> str:
+    return (row.get(column) or "").strip()
+
+
+CORPUS = Corpus(
+    name="nemo",
+    licence="CC BY-NC-SA 4.0",
+    pattern=(
+        r"(?P<speaker>[A-Z]{2}0)_(?P<code>anger|fear|happiness|neutral|sadness|surprised)"
+        r"_(?P<text>\d+)"
+    ),
+    tasks=tasks(EMOTIONS),
+    speakers={
+        **dict.fromkeys(("EB0", "IC0", "KD0", "MK0"), Speaker("f")),
+        **dict.fromkeys(("KS0", "MP0", "SM0", "TP0", "WR0"), Speaker("m")),
+    },
+    totals={
+        "anger": 749,
+        "happiness": 749,
+        "sadness": 769,
+        "neutral": 809,
+        "fear": 736,
+        "surprised": 669,
+    },
+    genders=_genders,
+)

@@ -1,0 +1,119 @@
+"""A user's own recordings to a survey: a table, or folders named after labels.
+
+A table has the columns ``file,label,speaker`` and, where known, ``start,end,gender``; files are
+relative to the table. In folders, the first folder below the root is the label and a regular
+expression finds the speaker in the path.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from affekt.corpora.form import FOUR, LABELS
+from affekt.corpora.manifest import Clip, read_table, read_text
+from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
+from affekt.corpora.survey import Survey
+from affekt.errors import CorpusError
+
+REQUIRED = ("file", "label", "speaker")
+COLUMNS = (*REQUIRED, "start", "end", "gender")
+
+
+def survey_own(
+    name: str,
+    source: str | Path,
+    task: str = "all",
+    *,
+    labels: Mapping[str, str] | None = None,
+    speaker: str = "",
+    watch: Watch = unwatched,
+) -> Survey:
+    """Look through a user's own recordings.
+
+    Args:
+        name: what to call them: letters, digits, ``_`` and ``-``.
+        source: a CSV table, or a folder whose first subfolders are labels.
+        task: ``four``, or ``all`` for whatever labels there are.
+        labels: label of the task by own label; an empty one leaves its clips out. A label that
+            is not named stays as it is.
+        speaker: for folders, a regular expression that finds the speaker in a path below the
+            root; its first group, or all of it if it has none.
+        watch: shows how far it is; gets the items and their number.
+
+    Returns:
+        The survey; nothing is published, so only files that cannot be read are faults.
+
+    Raises:
+        CorpusError: a bad name, task, table or expression; a label outside the task; a path
+            without a speaker; or a label to map that no clip has.
+    """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise CorpusError(
+            f"name of a corpus must be letters, digits, _ and -. Got {name!r}. Choose another."
+        )
+    if task not in ("four", "all"):
+        raise CorpusError(f"task of {name} must be one of four, all. Got {task!r}.")
+    source = Path(source).resolve()
+    root, found = source, _in_folders(source, speaker)
+    if source.is_file():
+        root, found = (
+            source.parent,
+            read_table(
+                read_text(source), path=source, first_row=1, allowed=COLUMNS, required=REQUIRED
+            ),
+        )
+    clips = _mapped(tuple(found), labels or {}, task, name)
+    keyed = (replace(clip, speaker=f"{name}:{clip.speaker}") for clip in clips)
+    good, bad = measured(root, keyed, watch)
+    return Survey(name, task, _ordered(clips, task), root, good, bad)
+
+
+def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
+    try:
+        pattern = re.compile(speaker)
+    except re.error as error:
+        raise CorpusError(
+            f"speaker must be a regular expression. Got {speaker!r}: {error}. Correct it."
+        ) from error
+    for file in sound_files(root):
+        label, _, rest = file.partition("/")
+        match = pattern.search(file)
+        who = match[min(1, pattern.groups)] if match else ""
+        if not rest or not who:
+            raise CorpusError(
+                f"{root / file} must lie in a folder named after its label, and the speaker "
+                f"pattern must find who speaks. Got pattern {speaker!r}. Give --speaker, as in "
+                f"--speaker '(\\w+)_\\d+', or a table."
+            )
+        yield Clip(file, label, who)
+
+
+def _mapped(
+    clips: tuple[Clip, ...], labels: Mapping[str, str], task: str, name: str
+) -> tuple[Clip, ...]:
+    present = sorted({clip.label for clip in clips})
+    idle = sorted(labels.keys() - set(present))
+    if idle or "" in present:
+        raise CorpusError(
+            f"every clip of {name} must have a label, and every label to map must occur. "
+            f"Got none for {', '.join(map(repr, idle)) or 'some clip'}. "
+            f"Its labels: {', '.join(map(repr, present)) or 'none'}."
+        )
+    target = {own: labels.get(own, own) for own in present}
+    odd = [own for own, label in target.items() if label and label not in FOUR]
+    if task == "four" and odd:
+        raise CorpusError(
+            f"labels of {name} for task four must be {', '.join(FOUR)}. Got "
+            f"{', '.join(map(repr, odd))}. Map each (--label OWN=angry) or leave it out "
+            f"(--label OWN=)."
+        )
+    return tuple(replace(clip, label=target[clip.label]) for clip in clips if target[clip.label])
+
+
+def _ordered(clips: tuple[Clip, ...], task: str) -> tuple[str, ...]:
+    """The four in their order for task four; else what occurs, known labels first."""
+    if task == "four":
+        return FOUR
+    labels = {clip.label for clip in clips}
+    return (*(label for label in LABELS if label in labels), *sorted(labels - set(LABELS)))

@@ -1,0 +1,200 @@
+"""A corpus on disk beside the corpus as published: what is there, missing, extra, undecodable."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from affekt.corpora.form import Corpus, published, recognize
+from affekt.corpora.manifest import Clip, Manifest
+from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
+from affekt.errors import CorpusError
+
+_NAMED = 3  # as many are named in a message; the others are counted
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison: counts found, and published (None: not published)."""
+
+    name: str
+    found: tuple[int, ...]
+    """Speakers, clips of each label in order, clips."""
+    published: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds of a corpus.
+
+    Attributes:
+        corpus: its name.
+        task: name of the label set.
+        labels: all labels of the task, in order.
+        root: the folder.
+        clips: those whose header can be read.
+        missing: clips that are published and not there, by what they are.
+        extra: clips or files that are there and not published, by what they are.
+        undecodable: why it cannot be read, by file.
+        published: clips by (speaker, label); the speaker is empty where only totals are known.
+        genders: published gender by speaker.
+    """
+
+    corpus: str
+    task: str
+    labels: tuple[str, ...]
+    root: Path
+    clips: tuple[Clip, ...]
+    undecodable: Mapping[str, str]
+    missing: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    genders: Mapping[str, str] = field(default_factory=dict)
+
+    def manifest(self, *, partial: bool = False) -> Manifest:
+        """The clips as a manifest.
+
+        Args:
+            partial: take what is there; without it nothing may be missing, extra or undecodable.
+
+        Raises:
+            CorpusError: the folder is not as published, or holds nothing at all.
+        """
+        faults = self.faults()
+        if faults and not partial:
+            raise CorpusError(
+                f"{self.corpus} under {self.root} must be complete. Got {faults}. "
+                f"Complete the folder, or take it as it is with partial=True (--partial)."
+            )
+        return Manifest(self.corpus, self.task, self.labels, self.root, self.clips)
+
+    def faults(self) -> str:
+        """What is not as published, in one line; empty if all is."""
+        absent = sorted(self.genders.keys() - {clip.speaker for clip in self.clips})
+        faults = [
+            _listed("speakers missing", dict.fromkeys(absent, 1)),
+            _listed("clips missing", self.missing),
+            _listed("extra", self.extra),
+            _listed("undecodable", dict.fromkeys(self.undecodable, 1)),
+        ]
+        why = [f"the first because: {reason}" for reason in list(self.undecodable.values())[:1]]
+        return "; ".join([*filter(None, faults), *why])
+
+    def rows(self) -> tuple[Row, ...]:
+        """Counts of all clips, of each gender, and of each speaker."""
+        here = {clip.speaker: clip.gender for clip in self.clips}
+        groups = [("all", set(here), set(self.genders))]
+        for gender in sorted({*here.values(), *self.genders.values()}):
+            name = {"f": "female", "m": "male"}.get(gender, "unknown")
+            groups.append((name, _of(gender, here), _of(gender, self.genders)))
+        for name in sorted(here.keys() | self.genders.keys()):
+            groups.append((name, {name} & here.keys(), {name} & self.genders.keys()))
+        return tuple(self._row(*group) for group in groups)
+
+    def _row(self, name: str, here: set[str], there: set[str]) -> Row:
+        found = Counter(clip.label for clip in self.clips if clip.speaker in here)
+        counts: Counter[str] = Counter()
+        for (speaker, label), clips in self.published.items():
+            if speaker in there or (speaker == "" and name == "all"):
+                counts[label] += clips
+        known = any(speaker or name == "all" for speaker, _ in self.published)
+        numbers = [counts[label] if known else None for label in self.labels]
+        total = counts.total() if known else None
+        return Row(
+            name,
+            (len(here), *(found[label] for label in self.labels), found.total()),
+            (len(there) if self.genders else None, *numbers, total),
+        )
+
+
+def _of(gender: str, speakers: Mapping[str, str]) -> set[str]:
+    return {speaker for speaker, own in speakers.items() if own == gender}
+
+
+def _listed(what: str, things: Mapping[str, int]) -> str:
+    """E.g. ``9 missing (a, b, 3 c and 4 more)``."""
+    if not things:
+        return ""
+    first = list(things.items())[:_NAMED]
+    names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in first)
+    more = sum(things.values()) - sum(count for _, count in first)
+    return f"{sum(things.values())} {what} ({names}{f' and {more} more' if more else ''})"
+
+
+def survey(
+    corpus: Corpus, root: str | Path, task: str = "four", watch: Watch = unwatched
+) -> Survey:
+    """Look through a folder for a corpus.
+
+    Args:
+        corpus: its form.
+        root: folder that holds it, at any depth and in any audio format.
+        task: ``four`` or ``all``.
+        watch: shows how far it is; gets the items and their number.
+
+    Raises:
+        CorpusError: no such task or folder, one recording is there twice, or the corpus' own
+            table gives a speaker another gender.
+    """
+    root, labels = Path(root).resolve(), corpus.labels(task)
+    files = sound_files(root)
+    _refuse_other_genders(corpus, root)
+    clips, others = recognize(corpus, files, task)
+    missing, extra = compare(corpus, task, clips)
+    good, bad = measured(root, clips, watch)
+    expected = published(corpus, task)
+    listed = {f"{corpus.name}:{name}": speaker.gender for name, speaker in corpus.speakers.items()}
+    named = {speaker for speaker, _ in expected if speaker} or set(listed)
+    return Survey(
+        corpus=corpus.name,
+        task=task,
+        labels=labels,
+        root=root,
+        clips=good,
+        undecodable=bad,
+        missing=missing,
+        extra={**dict.fromkeys(others, 1), **extra},
+        published=expected,
+        genders={speaker: gender for speaker, gender in listed.items() if speaker in named},
+    )
+
+
+def _refuse_other_genders(corpus: Corpus, root: Path) -> None:
+    for name, gender in (corpus.genders(root) if corpus.genders else {}).items():
+        speaker = corpus.speakers.get(name)
+        if speaker is None or speaker.gender != gender:
+            raise CorpusError(
+                f"{corpus.name} under {root}: gender of speaker {name!r} must be "
+                f"{speaker.gender if speaker else 'absent, as the speaker'}. Got {gender!r} in the "
+                f"corpus' own table. Take the table from the corpus' archive."
+            )
+
+
+def compare(
+    corpus: Corpus, task: str, clips: Iterable[Clip]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Clips of a task beside the published ones.
+
+    Args:
+        corpus: its form.
+        task: one of its tasks.
+        clips: what was recognized.
+
+    Returns:
+        How many are missing and how many extra, each by file name if the corpus' names can be
+        written down, by speaker and label if those counts are published, else by label.
+    """
+    if corpus.names:
+        expected, _ = recognize(corpus, corpus.names, task)
+        should = Counter(clip.file for clip in expected)
+        found = Counter(Path(clip.file).stem for clip in clips)
+    else:
+        cells = published(corpus, task)
+        by_speaker = any(speaker for speaker, _ in cells)
+        should = Counter({_cell(*cell): count for cell, count in cells.items()})
+        found = Counter(_cell(clip.speaker if by_speaker else "", clip.label) for clip in clips)
+    return dict(should - found), dict(found - should)
+
+
+def _cell(speaker: str, label: str) -> str:
+    return f"{label} of {speaker}" if speaker else label
