@@ -8,13 +8,13 @@ raises :class:`~affekt.errors.AffektError` for what it refuses; :func:`main` doe
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import affekt
 from affekt.errors import AffektError
+from affekt.printing import complain, csv_rows, json_lines, show, table, with_progress
 
 app = typer.Typer(
     name="affekt",
@@ -22,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+INTERRUPTED = 130  # the exit code after Ctrl-C
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 
 
@@ -35,27 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 or 2, and 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    code = 2
     try:
-        return app(args=words, prog_name="affekt", standalone_mode=False) or 0
+        code = app(args=words, prog_name="affekt", standalone_mode=False) or 0
+        sys.stdout.flush()
     except AffektError as error:
         complain(str(error))
     except _WrongUse as error:
-        complain(f"{error.format_message()} See affekt --help.")  # type: ignore[attr-defined]
-    return 2
-
-
-def complain(message: str) -> None:
-    """Print one line to standard error, whatever the message holds."""
-    print("affekt: " + printable(message), file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """Text for one line of any terminal: line breaks and stray bytes of file names escaped.
-
-    >>> printable("a\\nb")
-    'a\\\\nb'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        message = error.format_message()  # type: ignore[attr-defined]
+        complain(f"{message.rstrip('.')}. See affekt --help.")
+    except BrokenPipeError:  # whoever read has read enough
+        os._exit(1)
+    if code == INTERRUPTED:
+        os._exit(code)  # at once: a worker may be deep in a long recording
+    return code
 
 
 def _version(asked: bool) -> None:
@@ -73,12 +67,40 @@ def _affekt(
     """Recognize the emotion in a voice."""
 
 
-@app.command()
+@app.command(
+    epilog="Example: affekt predict samples/ --json > results.jsonl",
+)
 def predict(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, folders, or -.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Recordings of any format, folders of them, or - for one on standard input.",
+            show_default=False,
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a file.")] = False,
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Files at a time.  [default: one a core]")
+    ] = None,
 ) -> int:
-    """Name the emotion of recordings."""
-    raise NotImplementedError(paths, os, Path)
+    """Name the emotion of recordings.
+
+    Results come in the order of the files; the exit code is 1 if any of them failed.
+    """
+    from affekt.inference.files import find_files, predict_files
+
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other.")
+    form = json_lines if as_json else csv_rows if as_csv else table
+    predictor = affekt.load(model)
+    results = predict_files(predictor, paths, jobs=jobs)
+    results = with_progress(results, lambda: sum(1 for _ in find_files(paths)))
+    return show(results, predictor.labels, form)
 
 
 if __name__ == "__main__":

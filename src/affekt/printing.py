@@ -1,0 +1,139 @@
+"""Results to text: a table for people; JSON lines and CSV for machines; one line a complaint."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from affekt.inference.files import Failure
+    from affekt.inference.predictor import Prediction
+
+Result = Union["Prediction", "Failure"]
+Row = Callable[[Result], None]
+
+
+def complain(message: str) -> None:
+    """Print one line to standard error, whatever the message holds."""
+    print("affekt: " + printable(message), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""Text for one line of any terminal: line breaks and stray bytes of file names escaped.
+
+    >>> print(printable("a\nb"))
+    a\nb
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def show(results: Iterable[Result], labels: Sequence[str], form: Callable[..., Row]) -> int:
+    """Print results as they come, and complain of those that failed.
+
+    Args:
+        results: of :func:`affekt.inference.files.predict_files`.
+        labels: of the model.
+        form: :func:`table`, :func:`json_lines` or :func:`csv_rows`.
+
+    Returns:
+        The exit code: 1 if any failed, else 0.
+    """
+    from affekt.inference.files import Failure
+
+    code = 0
+    row = form(labels)
+    for result in results:
+        row(result)
+        if isinstance(result, Failure):
+            complain(result.error)
+            code = 1
+    return code
+
+
+def json_lines(_: Sequence[str]) -> Row:
+    """One object a line: the prediction, or file and error."""
+    return lambda result: print(json.dumps(asdict(result)), flush=True)
+
+
+def csv_rows(labels: Sequence[str]) -> Row:
+    """One row a file, without segments; the column ``error`` is empty where all went well."""
+    # names of files may hold bytes of no encoding
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    columns = ["file", "duration", "label", *(f"p_{label}" for label in labels), "error"]
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+
+    def row(result: Result) -> None:
+        cells = asdict(result)
+        for label, probability in cells.get("probabilities", {}).items():
+            cells[f"p_{label}"] = probability
+        writer.writerow(cells)
+        sys.stdout.flush()
+
+    return row
+
+
+def table(labels: Sequence[str]) -> Row:
+    """One line a file: seconds, emotion, per cents of each label, a bar of the likeliest.
+
+    A narrow terminal goes without the bar, or, with many labels, without the per cents.
+    """
+    from rich.bar import Bar
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from affekt.inference.predictor import Prediction
+
+    console = Console()
+    emotion = max(map(len, [*labels, "emotion"]))
+    wide = {label: max(4, len(label)) for label in labels}
+    room = console.width - (30 + 9 + emotion)
+    per_cents = room >= sum(wide.values()) + 2 * len(wide)
+    bars = room >= 12 + per_cents * (sum(wide.values()) + 2 * len(wide))
+
+    def line(*cells: RenderableType, header: bool = False) -> None:
+        lines = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
+        lines.show_header = header
+        lines.add_column("file", ratio=1, overflow="fold")
+        lines.add_column("seconds", width=7, justify="right")
+        lines.add_column("emotion", width=emotion)
+        for label, width in wide.items() if per_cents else ():
+            lines.add_column(label, width=width, justify="right")
+        if bars:
+            lines.add_column(width=10)
+        if cells:
+            lines.add_row(*cells)
+        console.print(lines)
+
+    def row(result: Result) -> None:
+        if isinstance(result, Prediction):
+            name, emotion = Text(printable(result.file)), Text(result.label, "bold")
+            numbers = [f"{p:.0%}" for p in result.probabilities.values()] if per_cents else []
+            likely = result.probabilities[result.label]
+            bar = [Bar(1, 0, likely, width=10, color="cyan")] if bars else []
+            line(name, f"{result.duration:.1f}", emotion, *numbers, *bar)
+
+    line(header=True)
+    return row
+
+
+def with_progress(results: Iterator[Result], total: Callable[[], int]) -> Iterator[Result]:
+    """Pass results on, with a bar on standard error where the results themselves are not seen.
+
+    Args:
+        results: as they come.
+        total: counts how many will come; asked only if there is a bar.
+    """
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(results, total=total())
