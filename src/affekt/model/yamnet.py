@@ -1,0 +1,113 @@
+"""YAMNet: the CNN that turns each log-mel patch into an embedding of 1,024 numbers.
+
+A MobileNet v1 over 96 x 64 patches, pretrained on AudioSet (Plakal & Ellis).
+
+Source: the layer table of YAMNet's ``yamnet.py`` (tensorflow/models, audioset).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+EMBEDDING = 1_024
+BATCH_NORM_EPSILON = 1e-4
+
+
+class Layer(NamedTuple):
+    """A convolution, its batch norm and its rectifier; ``depthwise`` has one filter a channel."""
+
+    depthwise: bool
+    channels: int
+    stride: int
+
+
+def _separable(channels_in: int, channels: int, stride: int) -> tuple[Layer, Layer]:
+    return Layer(True, channels_in, stride), Layer(False, channels, 1)
+
+
+#: All 27 convolutions in order: 3 x 3, but for the 1 x 1 that follow each depthwise one.
+LAYERS: tuple[Layer, ...] = (
+    Layer(False, 32, 2),
+    *_separable(32, 64, 1),
+    *_separable(64, 128, 2),
+    *_separable(128, 128, 1),
+    *_separable(128, 256, 2),
+    *_separable(256, 256, 1),
+    *_separable(256, 512, 2),
+    *_separable(512, 512, 1),
+    *_separable(512, 512, 1),
+    *_separable(512, 512, 1),
+    *_separable(512, 512, 1),
+    *_separable(512, 512, 1),
+    *_separable(512, 1_024, 2),
+    *_separable(1_024, EMBEDDING, 1),
+)
+
+
+class Convolution(nn.Module):
+    """One row of the table: convolution, batch norm, rectifier."""
+
+    def __init__(self, channels_in: int, layer: Layer, *, kernel: int, ceiling: float) -> None:
+        super().__init__()
+        self.ceiling = ceiling
+        self.convolution = nn.Conv2d(
+            channels_in,
+            layer.channels,
+            kernel,
+            stride=layer.stride,
+            padding=kernel // 2 if layer.stride == 1 else 0,
+            groups=channels_in if layer.depthwise else 1,
+            bias=False,
+        )
+        self.norm = nn.BatchNorm2d(layer.channels, eps=BATCH_NORM_EPSILON)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The convolution alone, padded as TensorFlow's ``SAME``."""
+        if self.convolution.stride[0] == 2:  # sizes are even here: SAME pads the far sides only
+            x = nn.functional.pad(x, (0, 1, 0, 1))
+        return self.convolution(x)  # type: ignore[no-any-return]
+
+    def rectify(self, x: Tensor) -> Tensor:
+        """ReLU up to the ceiling."""
+        if math.isinf(self.ceiling):
+            return nn.functional.relu(x)
+        return nn.functional.hardtanh(x, 0.0, self.ceiling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(patches, channels, frames, bands)`` to the same of this layer's sizes."""
+        return self.rectify(self.norm(self.convolve(x)))
+
+
+class YAMNet(nn.Module):
+    """The CNN without AudioSet's classifier.
+
+    Args:
+        ceiling: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
+            infinity for those of ``yamnet.h5`` (ReLU).
+    """
+
+    def __init__(self, *, ceiling: float = 6.0) -> None:
+        super().__init__()
+        rows: list[Convolution] = []
+        channels = 1
+        for layer in LAYERS:
+            pointwise = bool(rows) and not layer.depthwise
+            rows.append(Convolution(channels, layer, kernel=1 if pointwise else 3, ceiling=ceiling))
+            channels = layer.channels
+        self.layers = nn.Sequential(*rows)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Embeddings of patches.
+
+        Args:
+            patches: ``(patches, 96, 64)`` log-mels.
+
+        Returns:
+            ``(patches, 1024)``: the last layer's mean over time and frequency.
+        """
+        x = patches[:, None]
+        if x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.layers(x).mean(dim=(2, 3))  # type: ignore[no-any-return]
