@@ -1,7 +1,8 @@
 """A small model file of the real contract, so that inference is tested without a trained network.
 
 Each window gives the loudness of its parts; their running sums and the count of windows are the
-state. The answer is a softmax over the running means, so it depends on every window before.
+state. The answer is a softmax over the running means, so it depends on every window before and
+on where in the windows the sound is loud.
 """
 
 import json
@@ -47,10 +48,10 @@ def small_model(path: Path, *, note: object = None, key: str = "affekt", width: 
     Returns:
         ``path``.
     """
-    rng = np.random.default_rng(7)
+    mixing = np.random.default_rng(7).normal(size=(FEATURES, width)) * 2
     constants = {
         "parts": np.array([0, FEATURES, WINDOW // FEATURES], np.int64),
-        "mixing": rng.normal(size=(FEATURES, width)).astype(np.float32),
+        "mixing": (mixing - mixing.mean(axis=0)).astype(np.float32),
         "one": np.ones(1, np.float32),
         "one_more": np.array([0, 0, 0, 1], np.int64),
         "split": np.array([FEATURES, 1], np.int64),

@@ -1,0 +1,145 @@
+"""A model file is loaded whole and at one with itself, or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import affekt
+from affekt.errors import ModelError
+from affekt.inference import graph, predictor
+from small_model import FEATURES, LABELS, metadata, small_model
+
+
+def test_it_knows_itself(tmp_path: Path) -> None:
+    loaded = affekt.load(small_model(tmp_path / "small.onnx"))
+    assert loaded.labels == LABELS
+    assert loaded.metadata == metadata()
+    assert {name: zeros.shape for name, zeros in loaded.graph.start.items()} == {
+        "sums": (1, FEATURES),
+        "count": (1, 1),
+    }
+
+
+STATE = metadata()["state"]
+CHANGES: dict[str, dict[str, Any]] = {
+    "format of tomorrow": {"format": 2},
+    "another rate": {"sample_rate": 8_000},
+    "another window": {"window": 16_000},
+    "hop of zero": {"hop": 0},
+    "hop beyond the window": {"hop": 15_601},
+    "hop that is no number": {"hop": "7800"},
+    "hop that is a truth": {"hop": True},
+    "one label": {"labels": ["angry"]},
+    "a label twice": {"labels": ["angry", "happy", "sad", "sad"]},
+    "a label without a name": {"labels": ["angry", "happy", "sad", ""]},
+    "labels that are text": {"labels": "abcd"},
+    "more labels than outputs": {"labels": [*LABELS, "calm"]},
+    "fewer labels than outputs": {"labels": list(LABELS[:3])},
+    "no state": {"state": []},
+    "state that is no list": {"state": 3},
+    "state without a shape": {"state": [{"name": "sums"}]},
+    "state of another shape": {"state": [{"name": "sums", "shape": [2, FEATURES]}, STATE[1]]},
+    "state of another name": {"state": [{"name": "total", "shape": [1, FEATURES]}, STATE[1]]},
+    "state with a free axis": {"state": [{"name": "sums", "shape": ["n", FEATURES]}, STATE[1]]},
+    "state twice": {"state": [STATE[0], *STATE]},
+    "state with an endless axis": {"state": [{"name": "sums", "shape": [1, 1 << 60]}, STATE[1]]},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES.keys())
+def test_a_file_at_odds_with_itself_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="contradicts itself"):
+        affekt.load(small_model(tmp_path / "odd.onnx", note=metadata(**changes)))
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null", "{}", "[" * 100_000, '{"format": NaN}'])
+def test_metadata_that_is_no_object_is_refused(tmp_path: Path, note: str) -> None:
+    with pytest.raises(ModelError, match="contradicts itself"):
+        affekt.load(small_model(tmp_path / "odd.onnx", note=note))
+
+
+def test_a_model_of_another_make_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="another make"):
+        affekt.load(small_model(tmp_path / "foreign.onnx", key="other"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
+    path = small_model(tmp_path / "cut.onnx")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ModelError, match=r"cut\.onnx"):
+        affekt.load(path)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.onnx"
+    path.write_text("not a model\n" * 100)
+    with pytest.raises(ModelError, match="whole ONNX file") as caught:
+        affekt.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.onnx"
+    with path.open("wb") as file:
+        file.truncate(graph.MODEL_BYTES + 1)
+    with pytest.raises(ModelError, match="at most"):
+        affekt.load(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.onnx", tmp_path):
+        with pytest.raises(ModelError, match="cannot be read"):
+            affekt.load(path)
+
+
+def test_weights_outside_of_the_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(small_model(tmp_path / "small.onnx"))
+    outside = tmp_path / "outside.onnx"
+    options = {"all_tensors_to_one_file": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, outside, save_as_external_data=True, **options)
+    assert (tmp_path / "weights.bin").is_file()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="whole ONNX file"):
+        affekt.load(outside)
+
+
+def test_names_are_those_of_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor, "MODELS", tmp_path)
+    with pytest.raises(ModelError, match="shipped"):
+        affekt.load()
+    small_model(tmp_path / f"{predictor.DEFAULT_MODEL}.onnx")
+    assert affekt.load().labels == LABELS
+    assert affekt.load(predictor.DEFAULT_MODEL).labels == LABELS
+
+
+def test_at_least_one_thread(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "small.onnx")
+    assert affekt.load(path, threads=2).labels == LABELS
+    with pytest.raises(ModelError, match="threads"):
+        affekt.load(path, threads=0)
+
+
+def test_answers_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "small.onnx")
+    model = onnx.load(path)
+    (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
+    softmax.op_type = "Identity"
+    del softmax.attribute[:]
+    onnx.save(model, path)
+    loud = np.linspace(-1, 1, 15_600, dtype=np.float32)
+    with pytest.raises(ModelError, match=r"\[0, 1\]"):
+        affekt.load(path).predict(loud, sample_rate=16_000)
+
+
+def test_a_graph_that_cannot_run_is_named(tmp_path: Path) -> None:
+    loaded = affekt.load(small_model(tmp_path / "small.onnx")).graph
+    with pytest.raises(ModelError, match=r"small\.onnx cannot run 2 windows") as caught:
+        loaded.run(np.zeros((2, 100), np.float32), loaded.start)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,155 @@
+"""A recording's prediction: its numbers, its times, and that it needs no more than it should."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import affekt
+from affekt.audio.windows import sliding_windows, window_count, window_times
+from affekt.errors import AudioError
+from affekt.inference.stream import BATCH
+from small_model import HOP, WINDOW, small_model
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    """Noise whose loudness wanders, so that windows differ."""
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.5, samples // 2_000 + 1), 2_000)[:samples]
+    return (rng.normal(size=samples) * loudness).astype(np.float32)
+
+
+def by_hand(predictor: affekt.Predictor, samples: np.ndarray) -> np.ndarray:
+    """What the graph says of all windows in one run."""
+    windows = np.ascontiguousarray(sliding_windows(samples))
+    return predictor.graph.run(windows, predictor.graph.start)[0]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [1, WINDOW - 1, WINDOW, WINDOW + HOP - 1, WINDOW + HOP, WINDOW + BATCH * HOP, 1_200_000],
+)
+def test_every_window_is_answered(predictor: affekt.Predictor, samples: int) -> None:
+    sound = noise(samples)
+    prediction = predictor.predict(sound, sample_rate=RATE)
+    segments = prediction.segments
+    assert len(segments) == window_count(samples)
+    expected = by_hand(predictor, sound)
+    found = [list(segment.probabilities.values()) for segment in segments]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    times = np.minimum(window_times(len(segments)), samples / RATE)
+    np.testing.assert_allclose([(s.start, s.end) for s in segments], times, atol=1e-9)
+    assert prediction.duration == pytest.approx(samples / RATE)
+    assert prediction.label == segments[-1].label
+    assert prediction.probabilities == segments[-1].probabilities
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert all(s.label == max(s.probabilities, key=s.probabilities.__getitem__) for s in segments)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(samples=st.integers(1, 60_000), seed=st.integers(0, 99))
+def test_the_answer_depends_on_all_windows(
+    predictor: affekt.Predictor, samples: int, seed: int
+) -> None:
+    sound = noise(samples, seed)
+    prediction = predictor.predict(sound, sample_rate=RATE)
+    np.testing.assert_allclose(
+        list(prediction.probabilities.values()), by_hand(predictor, sound)[-1], atol=1e-5
+    )
+
+
+def test_path_bytes_file_and_array_agree(predictor: affekt.Predictor, tmp_path: Path) -> None:
+    sound = noise(50_000)
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, sound, RATE, subtype="FLOAT")
+    expected = predictor.predict(sound, sample_rate=RATE)
+    with path.open("rb") as file:
+        others = [
+            predictor.predict(source) for source in (path, str(path), path.read_bytes(), file)
+        ]
+    assert all(p.segments == expected.segments for p in others)
+    assert [p.file for p in others] == [str(path), str(path), "", ""]
+
+
+def test_a_channel_and_a_part_can_be_asked_for(predictor: affekt.Predictor, tmp_path: Path) -> None:
+    left, right = noise(80_000, 1), noise(80_000, 2)
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+    part = predictor.predict(path, channel=1, start=1.5, end=4.0)
+    alone = predictor.predict(right[24_000:64_000], sample_rate=RATE)
+    assert part.duration == 2.5
+    assert part.probabilities == alone.probabilities
+    assert [s.start for s in part.segments] == [s.start + 1.5 for s in alone.segments]
+    assert [s.end for s in part.segments] == [s.end + 1.5 for s in alone.segments]
+
+
+def test_no_sound_is_no_prediction(predictor: affekt.Predictor) -> None:
+    for nothing in (np.empty(0, np.float32), np.full(20_000, np.nan, np.float32)):
+        with pytest.raises(AudioError):
+            predictor.predict(nothing, sample_rate=RATE)
+
+
+MEMORY = """
+import resource, sys
+import affekt
+predictor = affekt.load(sys.argv[1])
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+predictor.predict(sys.argv[2])
+before = peak()
+windows = len(predictor.predict(sys.argv[3]).segments)
+print(windows, before, peak())
+"""
+
+
+def test_an_hour_needs_the_memory_of_a_minute(tmp_path: Path) -> None:
+    model = small_model(tmp_path / "small.onnx")
+    for name, seconds in (("short.wav", 60), ("long.wav", 3_600)):
+        with soundfile.SoundFile(tmp_path / name, "w", RATE, 1, subtype="PCM_U8") as file:
+            for _ in range(seconds // 60):
+                file.write(noise(60 * RATE))
+    names = [str(model), str(tmp_path / "short.wav"), str(tmp_path / "long.wav")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *names], capture_output=True, text=True, check=True
+    )
+    windows, before, after = map(int, done.stdout.split())
+    assert windows == window_count(3_600 * RATE)
+    assert after < 1.1 * before + 5_000
+
+
+@pytest.mark.parametrize("blocked", ["torch", "pandas", "onnx", "librosa"])
+def test_inference_needs_nothing_of_training(blocked: str) -> None:
+    code = (
+        f"import sys; sys.modules[{blocked!r}] = None\n"
+        "import affekt.inference, affekt.inference.files, affekt.inference.predictor\n"
+        "import affekt; affekt.Predictor, affekt.Stream, affekt.read, affekt.load"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_starts_nothing() -> None:
+    code = (
+        "import sys, threading; import affekt\n"
+        "heavy = {'numpy', 'onnxruntime', 'torch', 'rich', 'typer', 'soundfile', 'av'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names() -> None:
+    assert all(getattr(affekt, name) for name in affekt.__all__)
+    with pytest.raises(AttributeError, match="lod"):
+        getattr(affekt, "lod")  # noqa: B009

@@ -1,0 +1,236 @@
+"""A stream answers as predict does, however the sound is cut, moved or shared."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import affekt
+from affekt.errors import AudioError, ModelError
+from small_model import HOP, LABELS, WINDOW, metadata, small_model
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+def sound(samples: int, seed: int = 0) -> np.ndarray:
+    """Noise whose loudness wanders, so that windows differ."""
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.5, samples // 2_000 + 1), 2_000)[:samples]
+    return (rng.normal(size=samples) * loudness).astype(np.float32)
+
+
+def cut(samples: np.ndarray, sizes: Sequence[int]) -> Iterator[np.ndarray]:
+    """Chunks of these sizes, over and over; of size 0 too."""
+    at = turn = 0
+    while at < samples.size:
+        size = sizes[turn % len(sizes)]
+        yield samples[at : at + size]
+        at, turn = at + size, turn + 1
+
+
+def answers(stream: affekt.Stream, chunks: Iterator[np.ndarray]) -> list[affekt.Segment]:
+    segments = [segment for chunk in chunks for segment in stream.push(chunk)]
+    return segments + stream.flush()
+
+
+def assert_same(
+    found: Sequence[affekt.Segment], expected: Sequence[affekt.Segment], atol: float = 1e-5
+) -> None:
+    assert [(s.start, s.end) for s in found] == [(s.start, s.end) for s in expected]
+    numbers = [[list(s.probabilities.values()) for s in each] for each in (found, expected)]
+    np.testing.assert_allclose(*numbers, atol=atol)
+
+
+SIZES = st.lists(st.integers(0, 20_000), min_size=1, max_size=6).filter(lambda s: sum(s) > 20)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(samples=st.integers(1, 80_000), sizes=SIZES, seed=st.integers(0, 9))
+@example(samples=1, sizes=[1], seed=0)
+@example(samples=WINDOW - 1, sizes=[320], seed=0)
+@example(samples=WINDOW, sizes=[WINDOW], seed=0)
+@example(samples=WINDOW + HOP, sizes=[HOP], seed=0)
+def test_stream_equals_predict(
+    predictor: affekt.Predictor, samples: int, sizes: list[int], seed: int
+) -> None:
+    whole = sound(samples, seed)
+    expected = predictor.predict(whole, sample_rate=RATE)
+    assert_same(answers(predictor.stream(), cut(whole, sizes)), expected.segments)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    rate=st.sampled_from([8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 15_999]),
+    seconds=st.floats(0.001, 4),
+    sizes=SIZES,
+)
+def test_at_any_rate(
+    predictor: affekt.Predictor, rate: int, seconds: float, sizes: list[int]
+) -> None:
+    whole = sound(max(1, int(seconds * rate)))
+    expected = predictor.predict(whole, sample_rate=rate)
+    assert_same(answers(predictor.stream(rate), cut(whole, sizes)), expected.segments)
+
+
+def test_each_window_is_answered_as_soon_as_it_is_full(predictor: affekt.Predictor) -> None:
+    stream = predictor.stream()
+    assert stream.push(sound(WINDOW - 1)) == []
+    (first,) = stream.push(sound(1))
+    assert (first.start, first.end) == (0, WINDOW / RATE)
+    assert stream.push(sound(HOP - 1)) == []
+    assert len(stream.push(sound(1 + 2 * HOP))) == 3
+    assert set(first.probabilities) == set(LABELS)
+
+
+def test_a_sound_shorter_than_a_window_is_answered_at_its_end(predictor: affekt.Predictor) -> None:
+    stream = predictor.stream()
+    assert stream.push(sound(4_000)) == []
+    (only,) = stream.flush()
+    assert (only.start, only.end) == (0, 0.25)
+    assert stream.flush() == []
+
+
+def test_nothing_heard_is_nothing_said(predictor: affekt.Predictor) -> None:
+    for rate in (RATE, 44_100):
+        stream = predictor.stream(rate)
+        assert stream.push(np.empty(0, np.float32)) == []
+        assert stream.flush() == []
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+@pytest.mark.parametrize("end", ["flush", "reset"])
+def test_a_stream_can_start_anew(predictor: affekt.Predictor, rate: int, end: str) -> None:
+    stream = predictor.stream(rate)
+    stream.push(sound(3 * rate, 1))
+    getattr(stream, end)()
+    whole = sound(3 * rate, 2)
+    expected = predictor.predict(whole, sample_rate=rate)
+    assert_same(answers(stream, cut(whole, [1_000])), expected.segments)
+
+
+def test_integers_are_scaled_by_their_width(predictor: affekt.Predictor) -> None:
+    whole = (sound(40_000).clip(-1, 1) * 32_767).astype(np.int16)
+    expected = predictor.predict(whole, sample_rate=RATE)
+    assert_same(answers(predictor.stream(), cut(whole, [999])), expected.segments)
+
+
+BAD_CHUNKS = {
+    "two channels": np.zeros((100, 2), np.float32),
+    "no axis": np.float32(0.1),
+    "complex": np.zeros(100, np.complex64),
+    "text": np.array(["a", "b"]),
+    "truth": np.array([True, False]),
+    "not a number": np.array([0.1, np.nan], np.float32),
+    "infinite": np.array([0.1, np.inf], np.float32),
+    "beyond float32": np.array([1e300]),
+}
+
+
+@pytest.mark.parametrize("chunk", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
+def test_a_bad_chunk_is_refused_and_the_stream_goes_on(
+    predictor: affekt.Predictor, chunk: np.ndarray
+) -> None:
+    stream, whole = predictor.stream(), sound(40_000)
+    segments = stream.push(whole[:20_000])
+    with pytest.raises(AudioError, match="samples of a stream"):
+        stream.push(np.asarray(chunk))
+    segments += stream.push(whole[20_000:])
+    assert_same(segments, predictor.predict(whole, sample_rate=RATE).segments)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 999, 1_000_000])
+def test_a_rate_of_no_recorder_is_refused(predictor: affekt.Predictor, rate: int) -> None:
+    with pytest.raises(AudioError, match="rate"):
+        predictor.stream(rate)
+
+
+def test_threads_share_a_model(predictor: affekt.Predictor) -> None:
+    sounds = [sound(120_000 + 777 * seed, seed) for seed in range(16)]
+    expected = [predictor.predict(each, sample_rate=RATE).segments for each in sounds]
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda each: answers(predictor.stream(), cut(each, [640])), sounds)
+        for segments, truth in zip(found, expected, strict=True):
+            assert_same(segments, truth)
+
+
+def test_streams_side_by_side_do_not_mix(predictor: affekt.Predictor) -> None:
+    sounds = [sound(50_000, seed) for seed in range(64)]
+    streams = [predictor.stream() for _ in sounds]
+    found: list[list[affekt.Segment]] = [[] for _ in sounds]
+    for at in range(0, 50_000, 1_000):
+        for stream, each, segments in zip(streams, sounds, found, strict=True):
+            segments += stream.push(each[at : at + 1_000])
+    for segments, each in zip(found, sounds, strict=True):
+        assert_same(segments, predictor.predict(each, sample_rate=RATE).segments)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    rate=st.sampled_from([RATE, 8_000, 22_050, 44_100, 48_000]),
+    seconds=st.floats(0.1, 6),
+    cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+)
+def test_a_stream_moves_between_processes(
+    predictor: affekt.Predictor, rate: int, seconds: float, cuts: list[float]
+) -> None:
+    whole = sound(int(seconds * rate))
+    expected = predictor.predict(whole, sample_rate=rate).segments
+    stream, segments = predictor.stream(rate), []
+    for chunk in np.split(whole, sorted(int(at * whole.size) for at in cuts)):
+        stream = predictor.restore(stream.save())
+        segments += stream.push(chunk)
+    stream = predictor.restore(stream.save())
+    assert_same(segments + stream.flush(), expected, atol=1e-4)
+
+
+def test_at_16_khz_a_move_changes_no_bit(predictor: affekt.Predictor) -> None:
+    whole = sound(100_000)
+    stayed, moved = predictor.stream(), predictor.stream()
+    for chunk in cut(whole, [1_700]):
+        moved = predictor.restore(moved.save())
+        assert moved.push(chunk) == stayed.push(chunk)
+    assert moved.save() == stayed.save()
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_a_stream_stays_small(predictor: affekt.Predictor, rate: int) -> None:
+    stream = predictor.stream(rate)
+    sizes = []
+    for _ in range(40):
+        stream.push(sound(rate))
+        sizes.append(len(stream.save()))
+    assert max(sizes) < 300 + 4 * (2 * WINDOW + 2 * rate)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(at=st.floats(0, 1, exclude_max=True), damage=st.integers(0, 255), cut=st.booleans())
+def test_damaged_bytes_are_refused(
+    predictor: affekt.Predictor, at: float, damage: int, cut: bool
+) -> None:
+    stream = predictor.stream(44_100)
+    stream.push(sound(50_000))
+    saved = bytearray(stream.save())
+    place = int(at * len(saved))
+    if cut:
+        del saved[place:]
+    elif saved[place] == damage:
+        saved += b"0"
+    else:
+        saved[place] = damage
+    with pytest.raises(ModelError, match="whole"):
+        predictor.restore(bytes(saved))
+
+
+def test_another_models_stream_is_refused(predictor: affekt.Predictor, tmp_path: Path) -> None:
+    other = affekt.load(small_model(tmp_path / "other.onnx", note=metadata(name="other")))
+    with pytest.raises(ModelError, match="Load that model"):
+        other.restore(predictor.stream().save())
