@@ -1,15 +1,15 @@
 """Recordings to frames: (frames, channels) float32 at the recording's own rate, chunk by chunk.
 
 libsndfile reads first: it is as quick as FFmpeg on PCM and FLAC, jumps to any sample, and says
-plainly what it cannot read. FFmpeg reads the rest: what libsndfile refuses, what cannot seek, and
-MP3, on whose faults libsndfile's decoder prints to the terminal. FFmpeg is given bytes, never a
-name: no suffix steers its guess, and no playlist makes it open anything else.
+plainly what it cannot read. FFmpeg reads the rest, and two things that libsndfile also could: MP3,
+on whose faults libsndfile's decoder prints to the terminal, and Ogg, of whose chained recordings
+libsndfile gives the first only. FFmpeg is given bytes, never a name: no suffix steers its guess,
+and no playlist makes it open anything else.
 """
 
 import io
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -20,22 +20,12 @@ import soundfile
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from affekt.audio.headers import Riff, checked, head_of, is_mpeg, riff_of
 from affekt.errors import AudioError
 
 CHUNK = 1 << 18  # values decoded at a time, all channels together: 1 MiB
-SLACK = 0.1  # s that a sound may end before its header says
-RATES = (1_000, 768_000)  # Hz: below no speech is left, above there are no converters
-CHANNELS = 256  # at most
-_HEAD = 4_096  # bytes that tell what a file is
-_PRIMING = 4_096  # frames that a codec may add to its container's duration
-_ENDLESS = 0x7FFF_0000  # bytes; a WAV that claims more than this and has less was piped
-_PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "aiff", "flac"}  # FFmpeg's names
-_RIFF = {
-    b"RIFF": ("<", b"data"),
-    b"RF64": ("<", b"data"),
-    b"RIFX": (">", b"data"),
-    b"FORM": (">", b"SSND"),
-}
+SLACK = 0.1  # s that a sound may end before its header says: codecs pad
+_PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ def decode(file: BinaryIO, name: str, *, start: float = 0.0) -> Iterator[Decoded
     """Open a recording of any format.
 
     Args:
-        file: binary, at its first byte; seekable or not.
+        file: binary; read from its first byte if it can seek, else from where it is.
         name: what messages call it.
         start: seconds; the chunks begin there if the format can jump, else at 0.
 
@@ -68,29 +58,15 @@ def decode(file: BinaryIO, name: str, *, start: float = 0.0) -> Iterator[Decoded
     Raises:
         AudioError: not a sound, or a damaged one; also while the chunks are read.
     """
+    seekable = hasattr(file, "seekable") and file.seekable()
+    decoded = None
     try:
-        seekable = file.seekable()
-        head = file.read(_HEAD)
-        _refuse(head, name)
-        if seekable:
-            file.seek(0)
-            riff = _riff_bytes(file)
-            file.seek(0)
-        else:
-            riff = _riff_bytes(io.BytesIO(head))
-            file = _Piped(head, file)  # type: ignore[assignment]
-        piped = not seekable or riff == (None, None)
-        sound = None if piped or _is_mpeg(head) else _sndfile(file)
-        opened = (
-            _from_sndfile(sound, riff, name, start)
-            if sound
-            else _from_ffmpeg(file, name, promising=riff != (None, None))
-        )
-        with opened as decoded:
+        with _opened(file, name, start) if seekable else _opened_pipe(file, name) as decoded:
             yield decoded
     except (av.FFmpegError, soundfile.SoundFileError, OSError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "error_string", error)
-        raise AudioError(f"{name} cannot be decoded: {reason}. Record or copy it again.") from error
+        fault = "cannot be decoded" if decoded else "is no sound that libsndfile or FFmpeg reads"
+        remedy = "Convert it or copy it again" if seekable else "Save it to a file first"
+        raise AudioError(f"{name} {fault} ({_reason(error)}). {remedy}.") from error
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -107,6 +83,11 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
     return ((values.astype(np.float64) - zero) / half).astype(np.float32)
 
 
+def silent(name: str) -> AudioError:
+    """The error of a recording in which there is nothing."""
+    return AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
+
+
 def truncated(name: str, seconds: float, promised: float) -> AudioError:
     """The error of a recording that ends too early; both times in seconds."""
     return AudioError(
@@ -115,103 +96,107 @@ def truncated(name: str, seconds: float, promised: float) -> AudioError:
     )
 
 
-class _Piped(io.RawIOBase):
+def _reason(error: Exception) -> str:
+    """What the library says, without its own prefixes."""
+    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+    return str(text).removeprefix("Error : ").rstrip(".")
+
+
+class _Piped:
     """What cannot seek, with the bytes already read put back in front."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head, self._file = head, file
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         if self._head:
             part, self._head = self._head[:size], self._head[size:]
             return part
         return self._file.read(size)
 
 
-def _refuse(head: bytes, name: str) -> None:
-    """Say plainly what is certainly no sound, before a decoder guesses."""
-    if not isinstance(head, bytes):
-        raise AudioError(f"{name} is open as text. Open it with mode 'rb'.")
-    if not head:
-        raise AudioError(f"{name} is empty (0 bytes). Record or copy it again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise AudioError(f"{name} is a git-lfs pointer, not the sound. Fetch it with: git lfs pull")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        raise AudioError(f"{name} is a web page, not a sound. Download the recording itself.")
+class _Watched:
+    """A file whose faults are kept: on their way through libsndfile they would be printed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.fault: OSError | None = None
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            part = self._file.read(len(buffer))
+        except OSError as error:
+            self.fault = error
+            return 0
+        buffer[: len(part)] = part
+        return len(part)
 
 
-def _is_mpeg(head: bytes) -> bool:
-    return head.startswith(b"ID3") or (head[0] == 0xFF and head[1:2] >= b"\xe0")
+def _opened_pipe(file: BinaryIO, name: str) -> AbstractContextManager[Decoded]:
+    head = head_of(file, name)
+    return _from_ffmpeg(_Piped(head, file), name, riff_of(io.BytesIO(head), name))
 
 
-def _riff_bytes(file: BinaryIO) -> tuple[int | None, int | None] | None:
-    """Bytes of sound that a WAV or AIFF promises, and that are there.
-
-    Returns:
-        None if it is neither; (None, None) if it was written to a pipe and promises nothing.
-    """
-    size = file.seek(0, io.SEEK_END)
+def _opened(file: BinaryIO, name: str, start: float) -> AbstractContextManager[Decoded]:
     file.seek(0)
-    head = file.read(12)
-    if len(head) < 12 or head[:4] not in _RIFF:
-        return None
-    order, wanted = _RIFF[head[:4]]
-    closed = struct.unpack(order + "I", head[4:8])[0] == size - 8
-    long = 0
-    while len(chunk := file.read(8)) == 8:
-        length = struct.unpack(order + "I", chunk[4:])[0]
-        here = file.tell()
-        if chunk[:4] == b"ds64":
-            long = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
-        if chunk[:4] == wanted:
-            length = long or length
-            there = size - here
-            endless = length >= _ENDLESS and length > there and not long
-            return (None, None) if endless or (not length and not closed) else (length, there)
-        file.seek(here + length + length % 2)
-    return None
-
-
-def _sndfile(file: BinaryIO) -> soundfile.SoundFile | None:
-    try:
-        return soundfile.SoundFile(file)
-    except soundfile.SoundFileError:
+    head = head_of(file, name)
+    riff = riff_of(file, name)
+    file.seek(0)
+    streamed = riff is not None and riff.promised is None
+    if not (streamed or head.startswith(b"OggS") or is_mpeg(head)):
+        watched = _Watched(file)
+        if sound := _sndfile(watched):
+            return _from_sndfile(sound, watched, name, riff, start)
         file.seek(0)
+    return _from_ffmpeg(file, name, riff)
+
+
+def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
+    """Open with libsndfile; None where FFmpeg should try."""
+    try:
+        sound = soundfile.SoundFile(file)
+    except soundfile.SoundFileError:
         return None
+    if sound.subtype.startswith("MPEG") or sound.frames >= 1 << 62:  # FLAC from a pipe
+        sound.close()
+        return None
+    return sound
 
 
 @contextmanager
 def _from_sndfile(
-    sound: soundfile.SoundFile,
-    riff: tuple[int | None, int | None] | None,
-    name: str,
-    start: float,
+    sound: soundfile.SoundFile, file: _Watched, name: str, riff: Riff | None, start: float
 ) -> Iterator[Decoded]:
     with sound:
         rate, channels = checked(sound.samplerate, sound.channels, name)
-        frames = sound.frames if 0 < sound.frames < 1 << 62 else None
-        if frames and riff and riff[0] and riff[1]:
-            promised = frames * riff[0] / riff[1] / rate
-            if promised > frames / rate + SLACK:
-                raise truncated(name, frames / rate, promised)
+        seconds = sound.frames / rate
+        if riff and riff.promised and riff.there:
+            promised = seconds * riff.promised / riff.there
+            if promised > seconds + SLACK:
+                raise truncated(name, seconds, promised)
         first = round(start * rate)
-        # Vorbis and Opus decode a little differently after a jump
-        jump = frames is not None and first < frames and sound.format != "OGG"
-        position = sound.seek(first) if jump and first else 0
-        yield Decoded(rate, channels, frames, position, _sndfile_chunks(sound))
+        position = sound.seek(first) if first < sound.frames else 0
+        yield Decoded(rate, channels, sound.frames, position, _sndfile_chunks(sound, file, name))
 
 
-def _sndfile_chunks(sound: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+def _sndfile_chunks(
+    sound: soundfile.SoundFile, file: _Watched, name: str
+) -> Iterator[NDArray[np.float32]]:
     frames = CHUNK // sound.channels
-    while len(chunk := sound.read(frames, dtype="float32", always_2d=True)):
-        yield chunk
+    try:
+        while len(chunk := sound.read(frames, dtype="float32", always_2d=True)):
+            yield chunk
+    except soundfile.SoundFileError as error:
+        raise AudioError(
+            f"{name} is damaged or truncated ({_reason(error)}) before its promised end at "
+            f"{sound.frames / sound.samplerate:.2f} s. Copy or download it again."
+        ) from error
+    if file.fault:
+        raise file.fault
 
 
 @contextmanager
-def _from_ffmpeg(file: BinaryIO, name: str, *, promising: bool) -> Iterator[Decoded]:
+def _from_ffmpeg(file: BinaryIO | _Piped, name: str, riff: Riff | None) -> Iterator[Decoded]:
     with av.open(
         file,
         "r",
@@ -222,23 +207,28 @@ def _from_ffmpeg(file: BinaryIO, name: str, *, promising: bool) -> Iterator[Deco
             raise AudioError(f"{name} holds no sound ({container.format.long_name}). Give a sound.")
         frames = _ffmpeg_frames(container, name)
         first = next(frames, None)
-        if first is None:
-            raise AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
+        if first is None or (riff and riff.promised == 0):
+            raise silent(name)
         rate, channels = checked(first.sample_rate, first.layout.nb_channels, name)
-        seconds = _ffmpeg_seconds(container) if promising else None
+        if riff and riff.frame:  # PCM, for which FFmpeg keeps quiet about a pipe's length
+            promised = riff.promised and riff.promised // riff.frame
+        else:
+            promised = _ffmpeg_promise(container, rate)
         chunks = _ffmpeg_chunks(chain([first], frames), rate, channels, name)
-        yield Decoded(rate, channels, None if seconds is None else round(seconds * rate), 0, chunks)
+        yield Decoded(rate, channels, promised, 0, chunks)
 
 
-def _ffmpeg_seconds(container: InputContainer) -> float | None:
-    """What the container promises, less what a codec may pad; None where FFmpeg only guesses."""
+def _ffmpeg_promise(container: InputContainer, rate: int) -> int | None:
+    """Frames that the container promises; None where FFmpeg only guesses."""
     stream = container.streams.audio[0]
-    if container.format.name not in _PROMISING:
-        return None
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1e6
+    # FFmpeg guesses an MP3's length from its size, unless a tag gives length and start
+    sure = container.format.name in _PROMISING or (
+        container.format.name == "mp3" and stream.start_time
+    )
+    if sure and stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * rate)
+    if sure and container.duration is not None and len(container.streams) == 1:
+        return round(container.duration / 1e6 * rate)
     return None
 
 
@@ -267,17 +257,3 @@ def _ffmpeg_chunks(
             )
         values = frame.to_ndarray()
         yield scaled(values.reshape(-1, channels) if frame.format.is_packed else values.T)
-
-
-def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
-    """Refuse what no recorder writes, before it costs memory."""
-    if not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(
-            f"sample rate of {name} must be in [{RATES[0]}, {RATES[1]}] Hz. Got {rate}. "
-            f"Record or convert it again."
-        )
-    if not 1 <= channels <= CHANNELS:
-        raise AudioError(
-            f"{name} must have 1 to {CHANNELS} channels. Got {channels}. Convert it to mono."
-        )
-    return rate, channels

@@ -18,7 +18,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from affekt.audio.decoding import CHUNK, SLACK, Decoded, checked, decode, scaled, truncated
+from affekt.audio.decoding import CHUNK, SLACK, Decoded, decode, scaled, silent, truncated
+from affekt.audio.headers import checked
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 
@@ -115,7 +116,7 @@ def blocks(
     """
     _check_part(start, end, max_seconds)
     with _opened(source, sample_rate, start) as (sound, name):
-        if channel is not None and not 0 <= channel < sound.channels:
+        if channel is not None and channel not in range(sound.channels):
             raise AudioError(
                 f"channel of {name} must be in [0, {sound.channels - 1}]. Got {channel}. "
                 f"Leave it out for the mean of all channels."
@@ -143,7 +144,7 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
     with _opened(source, sample_rate, 0.0) as (sound, name):
         frames = sound.frames or sum(map(len, sound.chunks))
         if not frames:
-            raise _silent(name)
+            raise silent(name)
         return Sound(sound.sample_rate, sound.channels, frames / sound.sample_rate)
 
 
@@ -159,11 +160,13 @@ def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[t
         )
     with ExitStack() as stack:
         if isinstance(source, str | Path):
-            file = stack.enter_context(_file(source))
+            file = stack.enter_context(_file(source, name))
         elif isinstance(source, bytes | bytearray | memoryview):
             file = BytesIO(source)
         elif hasattr(source, "read"):
             file = source
+            if getattr(file, "closed", False):
+                raise AudioError(f"{name} is closed. Open it again with mode 'rb'.")
         else:
             raise AudioError(
                 f"source must be a path, bytes, a binary file or an array. Got {name}. "
@@ -174,7 +177,8 @@ def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[t
 
 def _name(source: Any) -> str:
     if isinstance(source, str | Path):
-        return str(source)
+        path = str(source)
+        return path if path and path.isprintable() else ascii(path)
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
     name = getattr(source, "name", None)
@@ -183,27 +187,29 @@ def _name(source: Any) -> str:
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
 
 
-def _file(path: str | Path) -> BinaryIO:
+def _file(path: str | Path, name: str) -> BinaryIO:
     try:
         mode = Path(path).stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise AudioError(f"{path} is a folder, not a sound. Name the files in it.")
-        if not stat.S_ISREG(mode):
-            raise AudioError(f"{path} is a pipe or device, not a file. Use standard input.")
-        return Path(path).open("rb")
+        if stat.S_ISREG(mode):
+            return Path(path).open("rb")
     except FileNotFoundError as error:
-        raise AudioError(f"{path} does not exist. Check the path.") from error
+        raise AudioError(f"{name} does not exist. Check the path.") from error
     except PermissionError as error:
-        raise AudioError(f"{path} may not be read. Give yourself permission to read it.") from error
+        raise AudioError(f"{name} may not be read. Give yourself permission to read it.") from error
     except (OSError, ValueError) as error:
-        if isinstance(error, AudioError):
-            raise
-        raise AudioError(f"{path!s} cannot be opened: {error}. Check the path.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name} cannot be opened: {reason}. Check the path.") from error
+    if stat.S_ISDIR(mode):
+        raise AudioError(f"{name} is a folder, not a sound. Name the files in it.")
+    raise AudioError(f"{name} is a pipe or device, not a file. Use standard input.")
 
 
 def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
-    if sample_rate is None:
-        raise AudioError("an array does not know its rate. Give sample_rate in Hz.")
+    if not isinstance(sample_rate, int | np.integer):
+        raise AudioError(
+            f"an array does not know its rate: sample_rate must be a whole number of Hz. "
+            f"Got {sample_rate}. Give its rate."
+        )
     if values.dtype.kind not in "iuf":
         raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
     if values.ndim not in (1, 2):
@@ -215,7 +221,7 @@ def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
         raise AudioError(
             f"array must be (samples, channels). Got shape {values.shape}. Transpose it."
         )
-    rate, channels = checked(sample_rate, frames.shape[1], "<array>")
+    rate, channels = checked(int(sample_rate), frames.shape[1], "<array>")
     step = max(1, CHUNK // channels)
     chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
     return Decoded(rate, channels, len(frames), 0, chunks)
@@ -250,7 +256,7 @@ def _part(
             return
     seconds = at / rate
     if not at:
-        raise _silent(name)
+        raise silent(name)
     if sound.frames and at < sound.frames - SLACK * rate:
         raise truncated(name, seconds, sound.frames / rate)
     if at <= first or (end is not None and end > seconds + SLACK):
@@ -289,10 +295,6 @@ def _resampled(mono: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArr
             yield block
     if len(block := stream.resample_chunk(np.zeros(0, np.float32), last=True)):
         yield block
-
-
-def _silent(name: str) -> AudioError:
-    return AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
 
 
 def _too_long(name: str, max_seconds: float) -> AudioError:
