@@ -60,7 +60,7 @@ def predict_files(
 def find_files(paths: Sequence[str]) -> Iterator[str | Failure]:
     """Name every file that :func:`predict_files` takes from ``paths``, as it finds them."""
     for path in paths:
-        if Path(path).is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
             yield from _in_folder(path)
         else:
             yield path

@@ -1,0 +1,317 @@
+"""The command line as people and scripts meet it: output, exit codes, one line a complaint."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import affekt
+from affekt.cli import main
+from affekt.inference import files
+from affekt.printing import printable
+from bad_inputs import BAD_INPUTS
+from small_model import LABELS, small_model
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+COMMAND = [sys.executable, "-m", "affekt.cli"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """20 good recordings, two of them deeper, and three files that are none."""
+    place = tmp_path / "sounds"
+    (place / "deep" / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(5)
+    for number in range(20):
+        inside = place / "deep" / "deeper" if number > 17 else place
+        form = ("wav", "flac", "ogg")[number % 3]
+        sound = rng.normal(size=9_000 + 4_000 * number) * 0.1
+        soundfile.write(inside / f"{number:02}.{form}", sound, 16_000)
+    for name in ("notes.txt", "cover.jpg", "._01.wav"):
+        (place / name).write_text("no sound")
+    return place
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def complaints(text: str) -> list[str]:
+    lines = text.splitlines()
+    assert all(line.startswith("affekt: ") for line in lines), text
+    return lines
+
+
+def test_json_is_as_contracted(model: str, folder: Path, capsys: Captured) -> None:
+    assert main(["predict", str(folder), "--json", "--model", model]) == 0
+    printed = capsys.readouterr()
+    objects = [json.loads(line) for line in printed.out.splitlines()]
+    assert printed.err == ""
+    assert len(objects) == 20
+    names = [each["file"] for each in objects]
+    assert names == sorted(names[:18]) + sorted(names[18:])
+    for each in objects:
+        assert list(each) == ["file", "duration", "label", "probabilities", "segments"]
+        assert list(each["probabilities"]) == list(LABELS)
+        for segment in each["segments"]:
+            assert list(segment) == ["start", "end", "label", "probabilities"]
+        expected = affekt.load(model).predict(each["file"])
+        assert each["label"] == expected.label
+        assert each["probabilities"] == expected.probabilities
+        assert each["segments"][-1]["end"] <= each["duration"] == expected.duration
+
+
+def test_csv_is_flat(model: str, folder: Path, capsys: Captured) -> None:
+    missing = str(folder / "missing.wav")
+    assert main(["predict", str(folder), missing, "--csv", "--model", model]) == 1
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert list(rows[0]) == ["file", "duration", "label", *(f"p_{x}" for x in LABELS), "error"]
+    assert len(rows) == 21
+    assert rows[-1]["file"] == missing
+    assert rows[-1]["label"] == ""
+    assert [bool(row["error"]) for row in rows] == [False] * 20 + [True]
+    for row in rows[:-1]:
+        likely = max(LABELS, key=lambda label: float(row[f"p_{label}"]))
+        assert row["label"] == likely
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_the_table_tells_file_and_emotion(
+    model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.chdir(folder)
+    assert main(["predict", ".", "--model", model]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["file", "seconds", "emotion"]
+    rows = [line.split() for line in lines[1:] if line.strip()]
+    assert len(rows) == 20
+    assert all(len(line) <= int(columns) for line in lines)
+    label = affekt.load(model).predict("00.wav").label
+    assert rows[0][:3] == ["00.wav", "0.6", label]
+    assert ("%" in lines[1]) == (columns != "40")
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_jobs_change_nothing(model: str, folder: Path, capsys: Captured, jobs: str) -> None:
+    main(["predict", str(folder), "--json", "--model", model])
+    expected = capsys.readouterr().out
+    assert main(["predict", str(folder), "--json", "--model", model, "--jobs", jobs]) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_twenty_good_and_five_bad(model: str, folder: Path, capsys: Captured) -> None:
+    (folder / "a_text.wav").write_text("this is no sound\n" * 99)
+    (folder / "b_empty.flac").write_bytes(b"")
+    (folder / "c_cut.wav").write_bytes((folder / "00.wav").read_bytes()[:400])
+    (folder / "d_pointer.wav").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:1"
+    )
+    soundfile.write(folder / "e_nan.wav", np.full(9_000, np.nan), 16_000, subtype="FLOAT")
+    assert main(["predict", str(folder), "--json", "--model", model]) == 1
+    printed = capsys.readouterr()
+    objects = [json.loads(line) for line in printed.out.splitlines()]
+    failed = [each for each in objects if "error" in each]
+    assert len(objects) == 25
+    assert [Path(each["file"]).name[0] for each in failed] == list("abcde")
+    assert [list(each) for each in failed] == [["file", "error"]] * 5
+    assert complaints(printed.err) == ["affekt: " + each["error"] for each in failed]
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_is_one_line(name: str, model: str, tmp_path: Path, capfd: Captured) -> None:
+    path = BAD_INPUTS[name](tmp_path)
+    assert main(["predict", str(path), "--json", "--model", model]) == 1
+    printed = capfd.readouterr()  # what decoders print themselves would show here too
+    (line,) = complaints(printed.err)
+    (answer,) = map(json.loads, printed.out.splitlines())
+    assert set(answer) == {"file", "error"}
+    assert path.name[:30] in line
+    assert len(line) > 20
+
+
+def test_standard_input(model: str, folder: Path) -> None:
+    path = folder / "00.wav"
+    command = [*COMMAND, "predict", "-", "--json", "--model", model]
+    for content, code in ((path.read_bytes(), 0), (b"", 1), (b"no sound at all", 1)):
+        done = subprocess.run(command, input=content, capture_output=True)
+        (answer,) = map(json.loads, done.stdout.splitlines())
+        assert done.returncode == code
+        assert answer["file"] == "-"
+        assert len(complaints(done.stderr.decode())) == code
+        if code == 0:
+            expected = affekt.load(model).predict(path)
+            assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+            assert answer["duration"] == expected.duration
+
+
+WRONG_USE = {
+    "no path": ["predict"],
+    "unknown command": ["foresee"],
+    "unknown option": ["predict", "x.wav", "--loud"],
+    "two forms": ["predict", "x.wav", "--json", "--csv"],
+    "no jobs": ["predict", "x.wav", "--jobs", "0"],
+    "jobs that are no number": ["predict", "x.wav", "--jobs", "many"],
+    "no such model": ["predict", "x.wav", "--model", "nonesuch"],
+    "no such model file": ["predict", "x.wav", "--model", "nonesuch.onnx"],
+    "a sound as model": ["predict", "x.wav", "--model", str(SAMPLES / "calm.flac")],
+}
+
+
+@pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
+def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) -> None:
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(complaints(printed.err)) == 1
+
+
+def test_help_shows_an_example(capsys: Captured) -> None:
+    assert main(["predict", "--help"]) == 0
+    assert "affekt predict samples/ --json" in capsys.readouterr().out
+    assert main([]) == 0
+    assert "predict" in capsys.readouterr().out
+
+
+def test_version(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"affekt {affekt.__version__}\n"
+
+
+def test_the_samples_are_sounds(model: str, capsys: Captured) -> None:
+    assert main(["predict", str(SAMPLES), "--json", "--model", model]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(list(SAMPLES.glob("*.flac"))) >= 3
+
+
+def test_an_empty_folder_is_a_failure(model: str, tmp_path: Path, capsys: Captured) -> None:
+    assert main(["predict", str(tmp_path), "--model", model]) == 1
+    (line,) = complaints(capsys.readouterr().err)
+    assert "holds no audio file" in line
+
+
+def test_strange_names_are_kept(model: str, folder: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    names = [b"a line\nbreak.wav", b"caf\xe9.wav", "grün.wav".encode(), b"[bold]x.wav"]
+    for name in names:
+        (strange / os.fsdecode(name)).write_bytes((folder / "00.wav").read_bytes())
+    (strange / os.fsdecode(b"not\n\xe9.wav")).write_bytes(b"no sound")
+    for form in ("--json", "--csv", None):
+        words = [*COMMAND, "predict", str(strange), "--model", model, *([form] if form else [])]
+        done = subprocess.run(words, capture_output=True, env={**os.environ, "COLUMNS": "200"})
+        assert done.returncode == 1
+        assert len(complaints(done.stderr.decode())) == 1
+        if form == "--json":
+            found = {os.fsencode(json.loads(line)["file"]) for line in done.stdout.splitlines()}
+            assert found > {os.fsencode(strange) + b"/" + name for name in names}
+        elif form == "--csv":
+            assert all(name in done.stdout for name in names)
+        else:
+            assert b"[bold]x.wav" in done.stdout
+            assert b"a line\\nbreak.wav" in done.stdout
+
+
+def test_one_line_whatever_it_holds() -> None:
+    assert printable("a\r\n\x1b[31mb\udce9ü\u2028") == "a\\r\\n\\x1b[31mb\\udce9ü\\u2028"
+
+
+def test_a_fault_of_ours_does_not_stop_the_rest(
+    model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = affekt.Predictor.predict
+
+    def faulty(self: affekt.Predictor, source: str) -> affekt.Prediction:
+        if source.endswith("03.wav"):
+            raise ZeroDivisionError("of ours")
+        return predict(self, source)
+
+    monkeypatch.setattr(affekt.Predictor, "predict", faulty)
+    assert main(["predict", str(folder), "--json", "--model", model]) == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 20
+    (line,) = complaints(printed.err)
+    assert "ZeroDivisionError('of ours')" in line
+
+
+def test_files_are_not_read_far_ahead(model: str, folder: Path) -> None:
+    taken = 0
+
+    def endless() -> list[str]:
+        nonlocal taken
+        taken += 1
+        return [str(folder / "00.wav")]
+
+    class Paths(list[str]):
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            while True:
+                yield from endless()
+
+    results = files.predict_files(affekt.load(model), Paths(), jobs=2)
+    for _ in range(50):
+        next(results)
+    results.close()
+    assert taken <= 50 + 2 * files.AHEAD + 1
+
+
+def test_a_closed_pipe_ends_it_quietly(model: str, folder: Path) -> None:
+    words = [*COMMAND, "predict", *[str(folder)] * 200, "--json", "--model", model]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(20) == 1
+    process.stderr.close()
+
+
+def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
+    first, long = tmp_path / "a.wav", tmp_path / "b.wav"
+    soundfile.write(first, np.zeros(16_000), 16_000)
+    with soundfile.SoundFile(long, "w", 1_000, 1, subtype="PCM_U8") as file:
+        file.write(np.zeros(14_000_000, np.float32))
+    words = [*COMMAND, "predict", str(first), *[str(long)] * 20, "--json", "--model", model]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["file"] == str(first)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, complained = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert complained == b""
+    assert time.monotonic() - began < 2
+
+
+def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, folder: Path) -> None:
+    pty = pytest.importorskip("pty")
+    leader, follower = pty.openpty()
+    words = [*COMMAND, "predict", str(folder), str(folder / "missing.wav"), "--json"]
+    done = subprocess.run([*words, "--model", model], stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    shown = b""
+    try:
+        while chunk := os.read(leader, 65_536):
+            shown += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(leader)
+    assert done.returncode == 1
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 21
+    assert b"21/21" in shown
+    plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|\s", b"", shown)  # without colours and line breaks
+    assert b"missing.wavdoesnotexist" in plain
