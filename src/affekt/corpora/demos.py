@@ -17,7 +17,6 @@ EMOTIONS = {
     "rab": "angry",
     "gio": "happy",
     "tri": "sad",
-    "neu": "neutral",
     "pau": "fearful",
     "dis": "disgusted",
     "sor": "surprised",
@@ -34,9 +33,8 @@ CORPUS = Corpus(
     ),
     tasks={
         "four": FOUR,
-        "all": {
-            part + code: label for part in ("PR", "NP", "") for code, label in EMOTIONS.items()
-        },
+        "all": {part + code: EMOTIONS[code] for part in ("PR", "NP") for code in EMOTIONS}
+        | {"neu": "neutral"},
     },
     speakers=speakers(
         "PRrab PRgio PRtri PRpau PRdis PRsor PRcol neu NPrab NPgio NPtri NPpau NPdis NPsor NPcol",

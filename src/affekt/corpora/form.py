@@ -135,7 +135,7 @@ def recognize(
 
     Returns:
         The clips in the order of their paths, of length 0 as yet; and the files that are not
-        the corpus' own by name, speaker or gender.
+        the corpus' own by name, speaker, gender or class.
 
     Raises:
         CorpusError: one recording is there twice, as when an archive was unpacked twice.
@@ -148,13 +148,7 @@ def recognize(
     for file in sorted(files):
         path = PurePosixPath(file)
         match = pattern.search(str(path.with_suffix("")))
-        groups = match.groupdict(default="") if match else {}
-        speaker = corpus.speakers.get(groups.get("speaker", ""))
-        if (
-            match is None
-            or speaker is None
-            or groups.get("gender", speaker.gender) != speaker.gender
-        ):
+        if match is None or not _its_own(corpus, groups := match.groupdict(default="")):
             others.append(file)
             continue
         if path.stem in corpus.unusable:
@@ -165,10 +159,23 @@ def recognize(
                 f"{corpus.name} must hold each recording once. Got {before} and {file}. "
                 f"Name the folder that holds one copy, or remove the other."
             )
-        label = codes.get(groups.get("part", "") + groups["code"])
+        label = codes.get(_code(groups))
         if label is not None:
             clips.append(_clip(corpus, file, label, groups))
     return tuple(clips), tuple(others)
+
+
+def _its_own(corpus: Corpus, groups: Mapping[str, str]) -> bool:
+    speaker = corpus.speakers.get(groups["speaker"])
+    return (
+        speaker is not None
+        and groups.get("gender", speaker.gender) == speaker.gender
+        and _code(groups) in corpus.tasks["all"]
+    )
+
+
+def _code(groups: Mapping[str, str]) -> str:
+    return groups.get("part", "") + groups["code"]
 
 
 def _clip(corpus: Corpus, file: str, label: str, groups: Mapping[str, str]) -> Clip:

@@ -12,12 +12,14 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from affekt.corpora.tables import read_lines, read_text
 from affekt.errors import CorpusError
 
 GENDERS = ("f", "m", "")  # "": the corpus does not say
@@ -52,6 +54,7 @@ class Clip:
     intensity: str = ""
 
 
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 COLUMNS = tuple(field.name for field in fields(Clip))
 _NUMBERS: dict[str, Callable[[str], object]] = {
     "start": float,
@@ -115,31 +118,34 @@ class Manifest:
 
 def _fault(clip: Clip, labels: tuple[str, ...]) -> str:
     corpus, _, speaker = clip.speaker.partition(":")
-    if not clip.file or _leaves_root(clip.file):
+    if any(isinstance(part, str) and _UNWRITABLE.search(part) for part in astuple(clip)):
+        return "names must be text of one line. Got a control or broken character. Rename it."
+    if not _below_root(clip.file):
         return "file must be a relative path with / that stays below the root. Move it there."
     if clip.label not in labels:
         got = repr(clip.label) if clip.label else "an empty label"
         return f"label must be one of {', '.join(labels)}. Got {got}. Map it or leave it out."
-    if not corpus.strip() or not speaker.strip():
+    if not corpus or not speaker.strip() or clip.speaker != clip.speaker.strip():
         return f"speaker must read <corpus>:<id>. Got {clip.speaker!r}. Name who speaks."
     if clip.gender not in GENDERS:
         return f"gender must be f, m or empty. Got {clip.gender!r}. Correct the table."
     if clip.channel is not None and clip.channel < 0:
         return f"channel must be 0 or more, or empty. Got {clip.channel}. Count from 0."
-    start, end = clip.start or 0.0, math.inf if clip.end is None else clip.end
-    if not 0 <= start < math.inf or math.isnan(end) or end <= start:
+    if not 0 <= (clip.start or 0.0) < (math.inf if clip.end is None else clip.end):
         return f"start and end must be 0 <= start < end seconds. Got {clip.start}, {clip.end}."
-    if not 0 < clip.seconds < math.inf:
-        return f"seconds must be more than 0. Got {clip.seconds}. Leave the clip out."
+    if clip.end == math.inf or not 0 < clip.seconds < math.inf:
+        return f"seconds must be a number above 0. Got {clip.seconds}. Leave the clip out."
     return ""
 
 
-def _leaves_root(file: str) -> bool:
+def _below_root(file: str) -> bool:
+    path = PurePosixPath(file)
     return (
-        PurePosixPath(file).is_absolute()
-        or PureWindowsPath(file).anchor != ""
-        or "\\" in file
-        or ".." in PurePosixPath(file).parts
+        str(path) == file
+        and not path.is_absolute()
+        and not {"", ".", ".."} & {file, *path.parts}
+        and "\\" not in file
+        and not PureWindowsPath(file).anchor
     )
 
 
@@ -208,9 +214,8 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f"# {json.dumps(about, ensure_ascii=False)}\n{_rows(manifest)}", encoding="utf-8"
-    )
+    text = f"# {json.dumps(about)}\n{_rows(manifest)}"
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
@@ -238,32 +243,11 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
             f"{path}: the first line of a manifest must name corpus, task, labels and root as "
             f"'# {{JSON}}'. Got {first[:60]!r}. Write it with: affekt corpus NAME ROOT -o {path}"
         ) from error
-    table = read_table(rows, path=path, first_row=2, allowed=COLUMNS, required=COLUMNS)
+    table = read_clips(rows, path=path, first_row=2, allowed=COLUMNS, required=COLUMNS)
     return Manifest(corpus, task, labels, root, tuple(table))
 
 
-def read_text(path: Path) -> str:
-    """Read a table's text, or say in one line why not.
-
-    Args:
-        path: a file in UTF-8, with or without a byte order mark.
-
-    Returns:
-        All of it.
-
-    Raises:
-        CorpusError: not there, not allowed, or not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{path}: must be a table in UTF-8. Got {type(error).__name__}: "
-            f"{getattr(error, 'strerror', None) or 'not UTF-8'}. Check the path and save as UTF-8."
-        ) from error
-
-
-def read_table(
+def read_clips(
     text: str,
     *,
     path: Path,
@@ -287,8 +271,9 @@ def read_table(
         CorpusError: a column unknown, missing or twice, a row of another length, or a number
             that is none.
     """
-    table = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = [name.strip() for name in next(table, [])]
+    lines = read_lines(text, path=path, first_row=first_row)
+    _, names = next(lines, (0, []))
+    header = [name.strip() for name in names]
     odd = [name for name in header if name not in allowed or header.count(name) > 1]
     missing = [name for name in required if name not in header]
     if odd or missing:
@@ -296,14 +281,12 @@ def read_table(
             f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
             f"Got {', '.join(header) or 'none'}. Correct line {first_row}."
         )
-    for row in table:
-        cells = dict(zip(header, row, strict=False))
+    for line, row in lines:
         try:
             if len(row) != len(header):
                 raise ValueError(f"{len(row)} cells")
-            yield _clip(cells)
+            yield _clip(dict(zip(header, row, strict=True)))
         except ValueError as error:
-            line = first_row - 1 + table.line_num
             raise CorpusError(
                 f"{path}, line {line}: must hold {len(header)} cells, {', '.join(_NUMBERS)} as "
                 f"numbers or empty. Got {error}. Correct that line."
@@ -315,7 +298,7 @@ def _clip(cells: dict[str, str]) -> Clip:
     for name, text in cells.items():
         number = _NUMBERS.get(name)
         if number is None:
-            values[name] = text.strip()
+            values[name] = text if name == "file" else text.strip()
         elif text.strip():
             values[name] = number(text)
     return Clip(**values)  # type: ignore[arg-type]

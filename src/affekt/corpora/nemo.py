@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 
 from affekt.corpora.form import Corpus, Speaker, tasks
-from affekt.corpora.manifest import read_text
+from affekt.corpora.tables import read_text
 
 EMOTIONS = {
     "anger": "angry",

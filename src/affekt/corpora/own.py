@@ -8,12 +8,13 @@ expression finds the speaker in the path.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from affekt.corpora.form import FOUR, LABELS
-from affekt.corpora.manifest import Clip, read_table, read_text
+from affekt.corpora.manifest import Clip, read_clips
 from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
 from affekt.corpora.survey import Survey
+from affekt.corpora.tables import read_text
 from affekt.errors import CorpusError
 
 REQUIRED = ("file", "label", "speaker")
@@ -59,12 +60,15 @@ def survey_own(
     if source.is_file():
         root, found = (
             source.parent,
-            read_table(
+            read_clips(
                 read_text(source), path=source, first_row=1, allowed=COLUMNS, required=REQUIRED
             ),
         )
     clips = _mapped(tuple(found), labels or {}, task, name)
-    keyed = (replace(clip, speaker=f"{name}:{clip.speaker}") for clip in clips)
+    keyed = (
+        replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
+        for clip in clips
+    )
     good, bad = measured(root, keyed, watch)
     return Survey(name, task, _ordered(clips, task), root, good, bad)
 
@@ -79,14 +83,14 @@ def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
     for file in sound_files(root):
         label, _, rest = file.partition("/")
         match = pattern.search(file)
-        who = match[min(1, pattern.groups)] if match else ""
+        who = (match[min(1, pattern.groups)] or "").strip() if match else ""
         if not rest or not who:
             raise CorpusError(
                 f"{root / file} must lie in a folder named after its label, and the speaker "
                 f"pattern must find who speaks. Got pattern {speaker!r}. Give --speaker, as in "
                 f"--speaker '(\\w+)_\\d+', or a table."
             )
-        yield Clip(file, label, who)
+        yield Clip(file, label.strip(), who)
 
 
 def _mapped(

@@ -13,6 +13,7 @@ data" (2011), with speakers in place of examples.
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
-from affekt.corpora.manifest import Manifest, read_text
+from affekt.corpora.manifest import Manifest
+from affekt.corpora.tables import read_lines, read_text
 from affekt.errors import CorpusError
 
 PARTS = ("train", "validation", "test")
@@ -116,6 +118,32 @@ def speaker_folds(
     return _folds(manifest, tests, seed, validation)
 
 
+def hold_out(
+    manifest: Manifest, test: Sequence[str], *, seed: int, validation: float = VALIDATION
+) -> tuple[Fold, ...]:
+    """One fold with a test part that is named.
+
+    Args:
+        manifest: whose speakers.
+        test: who is tested, such as ``ravdess:21``.
+        seed: any whole number; it decides which of equal speakers validate.
+        validation: share of the other speakers to validate on, in (0, 1).
+
+    Returns:
+        One fold.
+
+    Raises:
+        CorpusError: a test speaker that the manifest lacks, or too few others.
+    """
+    unknown = sorted(set(test) - set(manifest.speakers))
+    if unknown:
+        raise CorpusError(
+            f"test speakers of {manifest.corpus} must be among its own, such as "
+            f"{manifest.speakers[0]}. Got {', '.join(unknown)}. Correct the names."
+        )
+    return _folds(manifest, [tuple(sorted(set(test)))], seed, validation)
+
+
 def _folds(
     manifest: Manifest, tests: Sequence[tuple[str, ...]], seed: int, validation: float
 ) -> tuple[Fold, ...]:
@@ -205,7 +233,7 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
             table.writerows((fold.number, speaker, part) for speaker in getattr(fold, part))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    path.write_text(text.getvalue(), encoding="utf-8", newline="\n")
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:
@@ -222,20 +250,21 @@ def read_folds(path: str | Path) -> tuple[Fold, ...]:
             that is missing from one fold, or one that is tested twice.
     """
     path = Path(path)
-    header, *rows = csv.reader(io.StringIO(read_text(path), newline="")) or [[]]
+    header, *lines = [*read_lines(read_text(path), path=path)] or [(1, [])]
+    if tuple(header[1]) != COLUMNS or not lines:
+        raise CorpusError(
+            f"{path}: must have the columns {', '.join(COLUMNS)} and at least one fold. "
+            f"Got columns {', '.join(header[1])} and {len(lines)} rows. Write the folds anew."
+        )
     parts: dict[int, dict[str, list[str]]] = defaultdict(lambda: {part: [] for part in PARTS})
-    for line, row in enumerate(rows, start=2):
-        if len(row) != 3 or not row[0].isdecimal() or not row[1] or row[2] not in PARTS:
+    for line, row in lines:
+        number, speaker, part = row if len(row) == 3 else ("", "", "")
+        if not re.fullmatch("[1-9][0-9]{0,5}", number) or not speaker or part not in PARTS:
             raise CorpusError(
                 f"{path}, line {line}: must hold a fold's number, a speaker and one of "
                 f"{', '.join(PARTS)}. Got {','.join(row)!r}. Write the folds anew."
             )
-        parts[int(row[0])][row[2]].append(row[1])
-    if tuple(header) != COLUMNS or not parts:
-        raise CorpusError(
-            f"{path}: must have the columns {', '.join(COLUMNS)} and at least one fold. "
-            f"Got columns {', '.join(header)} and {len(parts)} folds. Write the folds anew."
-        )
+        parts[int(number)][part].append(speaker)
     folds = tuple(
         Fold(number, **{part: tuple(sorted(found)) for part, found in fold.items()})
         for number, fold in sorted(parts.items())

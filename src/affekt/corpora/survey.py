@@ -72,8 +72,8 @@ class Survey:
         """What is not as published, in one line; empty if all is."""
         absent = sorted(self.genders.keys() - {clip.speaker for clip in self.clips})
         faults = [
-            _listed("speakers missing", dict.fromkeys(absent, 1)),
-            _listed("clips missing", self.missing),
+            _listed("missing speakers", dict.fromkeys(absent, 1)),
+            _listed("missing clips", self.missing),
             _listed("extra", self.extra),
             _listed("undecodable", dict.fromkeys(self.undecodable, 1)),
         ]
@@ -112,13 +112,13 @@ def _of(gender: str, speakers: Mapping[str, str]) -> set[str]:
 
 
 def _listed(what: str, things: Mapping[str, int]) -> str:
-    """E.g. ``9 missing (a, b, 3 c and 4 more)``."""
+    """E.g. ``missing clips: 9 (a, b, 3 c and 4 more)``."""
     if not things:
         return ""
     first = list(things.items())[:_NAMED]
     names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in first)
     more = sum(things.values()) - sum(count for _, count in first)
-    return f"{sum(things.values())} {what} ({names}{f' and {more} more' if more else ''})"
+    return f"{what}: {sum(things.values())} ({names}{f' and {more} more' if more else ''})"
 
 
 def survey(

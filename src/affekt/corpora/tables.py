@@ -1,0 +1,50 @@
+"""CSV files to lines of cells; what is wrong with them is said in one line."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from affekt.errors import CorpusError
+
+
+def read_text(path: Path) -> str:
+    """Read a table's text, or say in one line why not.
+
+    Args:
+        path: a file in UTF-8, with or without a byte order mark.
+
+    Returns:
+        All of it.
+
+    Raises:
+        CorpusError: not there, not allowed, or not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{path}: must be a table in UTF-8. Got {type(error).__name__}: "
+            f"{getattr(error, 'strerror', None) or 'not UTF-8'}. Check the path and save as UTF-8."
+        ) from error
+
+
+def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line of a CSV text that is not blank.
+
+    Args:
+        text: the table with its header.
+        path: where it came from, for messages.
+        first_row: number of its first line in ``path``.
+
+    Raises:
+        CorpusError: a quotation mark out of place.
+    """
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in table:
+            if row:
+                yield first_row - 1 + table.line_num, row
+    except csv.Error as error:
+        line = first_row - 1 + table.line_num
+        raise CorpusError(f"{path}, line {line}: must be CSV. Got {error}. Correct it.") from error

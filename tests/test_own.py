@@ -1,0 +1,138 @@
+"""A user's own recordings: a table, or folders named after labels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from affekt.corpora import survey_own
+from affekt.corpora.manifest import Clip
+from affekt.corpora.recordings import measured
+from affekt.errors import CorpusError
+
+
+def sound(path: Path, seconds: float = 2.0, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros((int(seconds * 8_000), channels)), 8_000)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    for name in ("a.wav", "sub/b.wav", "c.wav"):
+        sound(tmp_path / name)
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "speaker, label,file,start,end,gender\n"
+        "1, wut,a.wav,,1.5,f\n"
+        "2,neutral,a.wav,1.5,,\n"
+        "1,calm,./sub/b.wav,0.5,2,f\n"
+        "\n"
+        "3,neutral,c.wav,,,m\n",
+        encoding="utf-8-sig",
+    )
+    return path
+
+
+def test_table(table: Path) -> None:
+    survey = survey_own("clinic", table)
+    assert survey.faults() == ""
+    manifest = survey.manifest()
+    assert (manifest.corpus, manifest.task, manifest.root) == ("clinic", "all", table.parent)
+    assert manifest.labels == ("neutral", "calm", "wut")  # known labels first
+    assert manifest.clips == (
+        Clip("a.wav", "wut", "clinic:1", "f", None, 1.5, None, 1.5),
+        Clip("a.wav", "neutral", "clinic:2", "", 1.5, None, None, 0.5),
+        Clip("sub/b.wav", "calm", "clinic:1", "f", 0.5, 2.0, None, 1.5),
+        Clip("c.wav", "neutral", "clinic:3", "m", seconds=2.0),
+    )
+
+
+def test_own_labels_map_to_a_task(table: Path) -> None:
+    survey = survey_own("clinic", table, "four", labels={"wut": "angry", "calm": ""})
+    assert survey.labels == ("angry", "happy", "sad", "neutral")
+    assert [clip.label for clip in survey.clips] == ["angry", "neutral", "neutral"]
+    rows = {row.name: row for row in survey.rows()}
+    assert rows["all"].found == (3, 1, 0, 0, 2, 3)
+    assert rows["unknown"].found == (1, 0, 0, 0, 1, 1)
+    assert set(rows["all"].published) == {None}
+    assert survey_own("x", table, labels={"calm": "neutral"}).labels == ("neutral", "wut")
+
+
+def test_folders(tmp_path: Path) -> None:
+    for name in ("angry/anna_1.wav", "angry/bert_1.wav", "bored/deep/anna_2.wav"):
+        sound(tmp_path / name)
+    manifest = survey_own("own", tmp_path, speaker=r"([a-z]+)_\d").manifest()
+    assert manifest.labels == ("angry", "bored")
+    assert [(clip.file, clip.label, clip.speaker) for clip in manifest.clips] == [
+        ("angry/anna_1.wav", "angry", "own:anna"),
+        ("angry/bert_1.wav", "angry", "own:bert"),
+        ("bored/deep/anna_2.wav", "bored", "own:anna"),
+    ]
+    whole = survey_own("own", tmp_path, speaker="anna|bert").manifest()
+    assert whole.digest == manifest.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "a:b"}, "name of a corpus must be letters"),
+        ({"task": "two"}, "task of clinic must be one of four, all"),
+        ({"task": "four"}, "must be angry, happy, sad, neutral. Got 'calm', 'wut'. Map each"),
+        ({"labels": {"calm": "", "zorn": "angry"}}, "must occur. Got none for 'zorn'"),
+        ({"source": "none.csv"}, "must be a folder"),
+        ({"source": ".", "speaker": ""}, "the speaker pattern must find who speaks"),
+        ({"source": ".", "speaker": "("}, "must be a regular expression"),
+        ({"source": ".", "speaker": "a"}, "must lie in a folder named after its label"),
+    ],
+)
+def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
+    given = {"name": "clinic", "source": table.name} | arguments
+    with pytest.raises(CorpusError) as error:
+        survey_own(given.pop("name"), table.parent / given.pop("source"), **given)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("file,label\na.wav,sad\n", "columns must be file, label, speaker, start"),
+        ("file,label,speaker,age\na.wav,sad,1,3\n", "columns must be"),
+        ("file,label,speaker\na.wav,,1\n", "every clip of clinic must have a label"),
+        ("file,label,speaker\na.wav,sad,\n", "speaker must read <corpus>:<id>"),
+        ("file,label,speaker\na.wav,sad,1\na.wav,sad,1\n", "same part twice"),
+        ("file,label,speaker\na.wav,sad,1\n./a.wav,sad,1\n", "same part twice"),
+        ("file,label,speaker\n../a.wav,sad,1\n", "stays below the root"),
+        ("file,label,speaker\ngone.wav,sad,1\n", "undecodable: 1 (gone.wav); the first because"),
+        ("file,label,speaker,end\na.wav,sad,1,9\n", "it is 2 s long, and 0 to 9 s is wanted"),
+        ("file,label,speaker,start\na.wav,sad,1,2\n", "it is 2 s long, and 2 to 2 s is wanted"),
+        ("file,label,speaker,gender\na.wav,sad,1,x\n", "gender must be f, m or empty"),
+        ("file,label,speaker\n", "at least one clip"),
+    ],
+)
+def test_refuses_a_table(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "in").mkdir()
+    sound(tmp_path / "a.wav")
+    sound(tmp_path / "in" / "a.wav")
+    (tmp_path / "in" / "t.csv").write_text(rows, encoding="utf-8")
+    with pytest.raises(CorpusError) as error:
+        survey_own("clinic", tmp_path / "in" / "t.csv").manifest()
+    assert message in str(error.value)
+
+
+def test_partial_leaves_out_what_cannot_be_read(table: Path) -> None:
+    (table.parent / "c.wav").write_bytes(b"no sound")
+    survey = survey_own("clinic", table)
+    assert list(survey.undecodable) == ["c.wav"]
+    assert len(survey.manifest(partial=True).clips) == 3
+
+
+def test_a_channel_must_be_there(tmp_path: Path) -> None:
+    sound(tmp_path / "mono.wav")
+    sound(tmp_path / "stereo.wav", channels=2)
+    clips = [Clip(f"{name}.wav", "sad", "x:1", channel=1) for name in ("mono", "stereo")]
+    good, bad = measured(tmp_path, clips)
+    assert [clip.file for clip in good] == ["stereo.wav"]
+    assert bad == {"mono.wav": "it has 1 channels, and channel 1 is wanted."}

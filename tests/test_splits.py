@@ -1,0 +1,270 @@
+"""Folds: whole speakers, three parts that never meet, the same on every machine."""
+
+import csv
+import re
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.corpora import CORPORA, splits
+from affekt.corpora.form import recognize
+from affekt.corpora.manifest import Clip, Manifest
+from affekt.corpora.splits import (
+    PARTS,
+    Fold,
+    leave_one_speaker_out,
+    read_folds,
+    speaker_folds,
+    write_folds,
+)
+from affekt.errors import CorpusError
+
+LABELS = ("angry", "happy", "sad", "neutral")
+
+
+def corpus(counts: dict[str, tuple[int, ...]]) -> Manifest:
+    """A corpus with so many clips of each label by speaker, as in ``{"01f": (0, 5, 6, 6)}``."""
+    clips = (
+        Clip(f"{who}/{label}{number}.wav", label, f"toy:{who}", who[-1], seconds=1.0)
+        for who, clips in counts.items()
+        for label, count in zip(LABELS, clips, strict=True)
+        for number in range(count)
+    )
+    return Manifest("toy", "four", LABELS, Path("/r"), tuple(clips))
+
+
+def demos_shape() -> Manifest:
+    """The published shape of DEMoS' paper subset: very uneven, one class only for many."""
+    form = CORPORA["demos"]
+    rows = {
+        f"{name}{speaker.gender}": tuple((speaker.clips or {})[code] for code in form.tasks["four"])
+        for name, speaker in form.speakers.items()
+    }
+    return corpus({who: counts for who, counts in rows.items() if any(counts)})
+
+
+def prove(folds: tuple[Fold, ...], manifest: Manifest) -> None:
+    """Written apart from the code under test: it must hold whatever ``Fold`` itself checks."""
+    everybody = {clip.speaker for clip in manifest.clips}
+    for fold in folds:
+        train, validation, test = set(fold.train), set(fold.validation), set(fold.test)
+        assert train
+        assert validation
+        assert test
+        assert not train & validation
+        assert not train & test
+        assert not validation & test
+        assert train | validation | test == everybody
+        assert len(fold.train) + len(fold.validation) + len(fold.test) == len(everybody)
+    tested = [speaker for fold in folds for speaker in fold.test]
+    assert sorted(tested) == sorted(everybody)
+    assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
+
+
+def spelled(speakers: list[int]) -> Manifest:
+    """A corpus from one number a speaker, its digits to base 6: gender, and clips of each label."""
+    rows = {}
+    for number, digits in enumerate(speakers):
+        counts = tuple(digits // 6**place % 6 for place in range(4))
+        rows[f"{number}{'fm'[digits // 6**4]}"] = counts if any(counts) else (0, 0, 0, 1)
+    return corpus(rows)
+
+
+corpora = st.lists(st.integers(0, 2 * 6**4 - 1), min_size=3, max_size=10).map(spelled)
+
+
+@settings(deadline=None, max_examples=1000, derandomize=True)
+@given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99))
+def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, share: float) -> None:
+    folds = leave_one_speaker_out(manifest, seed=seed, validation=share)
+    prove(folds, manifest)
+    assert [fold.test for fold in folds] == [(s,) for s in manifest.speakers]
+
+
+@settings(deadline=None, max_examples=1000, derandomize=True)
+@given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99), st.data())
+def test_no_speaker_leaks_between_folds(
+    manifest: Manifest, seed: int, share: float, data: st.DataObject
+) -> None:
+    speakers = len(manifest.speakers)
+    count = data.draw(st.integers(2, speakers).filter(lambda k: -(-speakers // k) <= speakers - 2))
+    folds = speaker_folds(manifest, folds=count, seed=seed, validation=share)
+    prove(folds, manifest)
+    sizes = [len(fold.test) for fold in folds]
+    assert len(sizes) == count
+    assert max(sizes) - min(sizes) <= 1
+    for fold in folds:
+        rest = speakers - len(fold.test)
+        wanted = rest * Fraction(str(share))
+        assert abs(len(fold.validation) - min(max(wanted, 1), rest - 1)) <= 1
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(st.integers(0, 10**9))
+def test_every_part_of_the_uneven_shape_holds_every_class(seed: int) -> None:
+    manifest = demos_shape()
+    folds = speaker_folds(manifest, folds=10, seed=seed)
+    prove(folds, manifest)
+    for fold in folds:
+        assert len(fold.test) in (6, 7)
+        assert len(fold.validation) == 12
+        for part in PARTS:
+            clips = [clip for clip in manifest.clips if clip.speaker in getattr(fold, part)]
+            assert {clip.label for clip in clips} == set(LABELS)
+            assert {clip.gender for clip in clips} == {"f", "m"}
+
+
+def shares(manifest: Manifest, speakers: tuple[str, ...]) -> list[Fraction]:
+    every, some = Counter[str](), Counter[str]()
+    for clip in manifest.clips:
+        every[clip.label] += 1
+        some[clip.label] += clip.speaker in speakers
+    return [Fraction(some[label], every[label]) for label in LABELS]
+
+
+def test_folds_of_the_uneven_shape_are_stratified() -> None:
+    manifest = demos_shape()
+    for fold in speaker_folds(manifest, folds=10, seed=1):
+        for share in shares(manifest, fold.test):
+            assert abs(share - Fraction(10, 100)) < Fraction(8, 100)
+        for share in shares(manifest, fold.validation):
+            assert abs(share - Fraction(18, 100)) < Fraction(10, 100)
+
+
+def test_validation_of_an_even_corpus_is_balanced_by_gender() -> None:
+    manifest = corpus({f"{n:02}{'fm'[n % 2]}": (8, 8, 8, 4) for n in range(24)})
+    for fold in leave_one_speaker_out(manifest, seed=3):
+        genders = Counter(speaker[-1] for speaker in fold.validation)
+        assert sorted(genders.values()) == [2, 3]  # 5 of 23
+
+
+def test_a_seed_gives_these_folds_everywhere() -> None:
+    manifest = corpus({f"{n}{'fm'[n % 2]}": (n, 4, 2, n % 3) for n in range(8)})
+    assert speaker_folds(manifest, folds=3, seed=1)[0] == Fold(
+        number=1,
+        train=("toy:1m", "toy:3m", "toy:4f", "toy:7m"),
+        validation=("toy:2f",),
+        test=("toy:0f", "toy:5m", "toy:6f"),
+    )
+    assert leave_one_speaker_out(manifest, seed=1)[7] == Fold(
+        number=8,
+        train=("toy:0f", "toy:2f", "toy:3m", "toy:4f", "toy:5m", "toy:6f"),
+        validation=("toy:1m",),
+        test=("toy:7m",),
+    )
+
+
+def test_the_order_of_clips_decides_nothing_but_the_seed_does() -> None:
+    manifest = demos_shape()
+    turned = Manifest("toy", "four", LABELS, Path("/r"), manifest.clips[::-1])
+    assert speaker_folds(turned, folds=10, seed=1) == speaker_folds(manifest, folds=10, seed=1)
+    assert speaker_folds(manifest, folds=10, seed=2) != speaker_folds(manifest, folds=10, seed=1)
+    one, two = (leave_one_speaker_out(manifest, seed=seed) for seed in (1, 2))
+    assert one != two
+
+
+def test_nothing_splits_by_clip() -> None:
+    public = {name for name in vars(splits) if re.match("[a-z]", name)}
+    makers = {name for name in public if "fold" in name or "split" in name or "leave" in name}
+    assert makers == {"leave_one_speaker_out", "speaker_folds", "read_folds", "write_folds"}
+
+
+@pytest.mark.parametrize("folds", [-1, 0, 1, 4])
+def test_refuses_a_number_of_folds(folds: int) -> None:
+    manifest = corpus(dict.fromkeys(("1f", "2m", "3f"), (1, 1, 1, 1)))
+    with pytest.raises(CorpusError, match=rf"folds of toy must be in \[2, 3\].*Got {folds}\."):
+        speaker_folds(manifest, folds=folds, seed=0)
+
+
+def test_refuses_too_few_speakers() -> None:
+    manifest = corpus(dict.fromkeys(("1f", "2m"), (1, 1, 1, 1)))
+    with pytest.raises(CorpusError, match="a speaker each to train, validate and test"):
+        leave_one_speaker_out(manifest, seed=0)
+    three = corpus(dict.fromkeys(("1f", "2m", "3f"), (1, 1, 1, 1)))
+    with pytest.raises(CorpusError, match="Got 3 speakers, 2 of them in test part 1"):
+        speaker_folds(three, folds=2, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.2, float("nan")])
+def test_refuses_a_share(share: float) -> None:
+    with pytest.raises(CorpusError, match="validation must be a share"):
+        leave_one_speaker_out(demos_shape(), seed=0, validation=share)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((("a",), ("b",), ()), "fold 1: test must hold at least one speaker"),
+        (((), ("b",), ("c",)), "train must hold"),
+        ((("a",), ("b",), ("a",)), "Got a twice"),
+        ((("a", "a"), ("b",), ("c",)), "Got a twice"),
+    ],
+)
+def test_refuses_a_fold(parts: Any, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        Fold(1, *parts)
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    folds = speaker_folds(demos_shape(), folds=10, seed=1)
+    path = tmp_path / "new" / "folds.csv"
+    write_folds(folds, path)
+    assert read_folds(path) == folds
+    assert path.read_text().startswith("fold,speaker,part\n1,toy:")
+
+
+GOOD = (
+    "fold,speaker,part\n1,a,train\n1,b,validation\n1,c,test\n2,c,train\n2,a,validation\n2,b,test\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "1,c,train\n", "fold 1: each speaker must stand in one part only. Got c twice"),
+        (GOOD.replace("2,b,test", "2,c,test"), "Got c twice"),
+        (GOOD.replace("1,b,validation", "1,b,train"), "validation must hold at least one"),
+        (GOOD + "3,a,train\n3,b,validation\n3,d,test\n", "Got c in only one of fold 1 and fold 3"),
+        (GOOD + "3,a,train\n3,b,validation\n3,c,test\n", "tested in one fold only. Got c in two"),
+        (GOOD + "x,a,train\n", "line 8: must hold a fold's number"),
+        (GOOD + "0,a,train\n", "line 8: must hold a fold's number"),
+        (GOOD + "3,,train\n", "line 8: must hold"),
+        (GOOD + "3,a,dev\n", "line 8: must hold"),
+        (GOOD + "3,a\n", "line 8: must hold"),
+        (GOOD + '3,"a"b,train\n', "line 8: must be CSV"),
+        (GOOD.replace("speaker", "who"), "must have the columns fold, speaker, part"),
+        ("fold,speaker,part\n", "at least one fold"),
+        ("", "Got columns  and 0 rows"),
+    ],
+)
+def test_refuses_a_hand_edited_leak(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text(GOOD)
+    assert len(read_folds(path)) == 2
+    path.write_text(text)
+    with pytest.raises(CorpusError, match=message) as error:
+        read_folds(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.corpus
+def test_the_paper_folds_of_real_demos_names(data: Path) -> None:
+    with (data / "demos-filelist.csv").open(encoding="utf-8") as table:
+        files = [row["file"] for row in csv.DictReader(table)]
+    clips, _ = recognize(CORPORA["demos"], files, "four")
+    measured = (Clip(c.file, c.label, c.speaker, c.gender, seconds=1.0) for c in clips)
+    manifest = Manifest("demos", "four", LABELS, data, tuple(measured))
+    assert len(manifest.speakers) == 65
+    folds = speaker_folds(manifest, folds=10, seed=1)
+    prove(folds, manifest)
+    twin = speaker_folds(demos_shape(), folds=10, seed=1)
+    assert [len(fold.test) for fold in folds] == [len(fold.test) for fold in twin]
+    for fold in folds:
+        for part in PARTS:
+            found = {clip.label for clip in clips if clip.speaker in getattr(fold, part)}
+            assert found == set(LABELS)
