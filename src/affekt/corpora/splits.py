@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
+from math import lcm
 from pathlib import Path
 
 from affekt.corpora.manifest import Manifest
@@ -190,15 +191,15 @@ def _deal(
     """
     order = {speaker: sha256(f"{salt}:{speaker}".encode()).hexdigest() for speaker in speakers}
     wanted = sum((profiles[speaker] for speaker in speakers), Counter[str]())
-    lack = [
-        {trait: Fraction(count * size, len(speakers)) for trait, count in wanted.items()}
-        for size in sizes
-    ]
+    # what a part lacks of each trait, times the number of speakers: whole numbers are exact
+    lack = [{trait: wanted[trait] * size for trait in wanted} for size in sizes]
+    per_place = [lcm(*sizes) // size for size in sizes]
+    per_clip = {trait: lcm(*wanted.values()) // wanted[trait] for trait in wanted}
+    having = Counter(trait for speaker in speakers for trait in profiles[speaker])
     parts: list[list[str]] = [[] for _ in sizes]
     left = set(speakers)
     while left:
-        having = Counter(trait for speaker in left for trait in profiles[speaker])
-        rarest = min(having, key=lambda trait: (having[trait], trait))
+        rarest = min(+having, key=lambda trait: (having[trait], trait))
         speaker = min(
             (speaker for speaker in left if rarest in profiles[speaker]),
             key=lambda speaker: (-profiles[speaker][rarest], order[speaker]),
@@ -206,15 +207,16 @@ def _deal(
         taker = max(
             (number for number, size in enumerate(sizes) if len(parts[number]) < size),
             key=lambda number: (
-                lack[number][rarest] / sizes[number],
-                sum(lack[number][trait] / wanted[trait] for trait in profiles[speaker]),
+                lack[number][rarest] * per_place[number],
+                sum(lack[number][trait] * per_clip[trait] for trait in profiles[speaker]),
                 -number,
             ),
         )
         left.remove(speaker)
         parts[taker].append(speaker)
+        having.subtract(profiles[speaker].keys())
         for trait, count in profiles[speaker].items():
-            lack[taker][trait] -= count
+            lack[taker][trait] -= count * len(speakers)
     return [tuple(sorted(part)) for part in parts]
 
 

@@ -97,10 +97,14 @@ def read_run(folder: Path) -> Run:
         What was measured so far.
 
     Raises:
-        RunError: no finished fold, or a file that is missing or not what it should be.
+        RunError: no finished fold, a file that is missing or not what it should be, or a
+            speaker who was tested by a network that knew them.
         LabelError: a prediction outside the run's labels.
     """
-    return _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+    run = _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+    _check_origin(folder, run)
+    _check_parts(folder, run)
+    return run
 
 
 def keep_run(run: Run, results: Path) -> Path:
@@ -178,6 +182,35 @@ def _read_made(folder: Path) -> Run:
     )
 
 
+def _check_origin(folder: Path, run: Run) -> None:
+    rows = run.predictions[["recipe", "seed"]].drop_duplicates()
+    found = [tuple(row) for row in rows.itertuples(index=False)]
+    if found != [(run.recipe, run.seed)]:
+        raise RunError(
+            f"{folder}: predictions must be of recipe {run.recipe}, seed {run.seed}, as the run. "
+            f"Got {', '.join(f'{recipe}, seed {seed}' for recipe, seed in found)}."
+        )
+
+
+def _check_parts(folder: Path, run: Run) -> None:
+    """Prove from the files alone that nobody was tested by a network that had heard them."""
+    twice = run.parts.duplicated(["fold", "speaker"])
+    if twice.any():
+        row = run.parts[twice].iloc[0]
+        raise RunError(
+            f"{folder / 'folds.csv'}: a speaker must stand in one part of a fold. "
+            f"Got {row['speaker']} twice in fold {row['fold']}."
+        )
+    tested = run.parts[run.parts["part"] == "test"].groupby("fold")["speaker"].agg(set)
+    heard = run.predictions.groupby("fold")["speaker"].agg(set)
+    for fold, speakers in heard.items():
+        if speakers != tested.get(fold, set()):
+            raise RunError(
+                f"{folder}: predictions of fold {fold} must be of the test speakers in folds.csv. "
+                f"Got {', '.join(sorted(speakers))}."
+            )
+
+
 def _corpus(path: Path) -> dict[str, Any]:
     """What Table I says of a manifest, without its paths."""
     text = path.read_text(encoding="utf-8")
@@ -200,7 +233,7 @@ def _points(files: Sequence[Path], predictions: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(POINTS))
     points = project([arrays["activations"] for arrays in found])
     truth = predictions.set_index("file")["truth"]
-    names = np.concatenate([arrays["file"] for arrays in found])
+    names = np.concatenate([arrays["files"] for arrays in found])
     return pd.DataFrame(
         {"file": names, "truth": truth[names].to_numpy(), "x": points[:, 0], "y": points[:, 1]}
     ).round(3)

@@ -19,6 +19,8 @@ class Head(Protocol):
 
     #: Name and shape of each state tensor, without the axis of clips; zeros at the start.
     state: dict[str, tuple[int, ...]]
+    #: The last layer; what it is given is the network's activation of a clip.
+    classes: nn.Linear
 
     def __call__(self, embeddings: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """Answer after each window.

@@ -85,7 +85,7 @@ def mel_matrix() -> NDArray[np.float64]:
     edges = np.linspace(low, high, MEL_BANDS + 2)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0.0, np.minimum(rising, falling))
+    weights: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
     weights[0] = 0.0
     return weights
 

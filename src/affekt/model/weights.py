@@ -44,27 +44,28 @@ def folders() -> tuple[Path, ...]:
     return (*((Path(named),) if named else ()), Path(pooch.os_cache("affekt")))
 
 
-def find(path: Path | str | None = None) -> Path:
+def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
     """The file of YAMNet's weights.
 
     Args:
-        path: a weight file, or a folder with one; ``None`` looks in :func:`folders`.
+        name: a key of :data:`OFFICIAL`.
+        path: the file, or its folder; ``None`` looks in :func:`folders`.
 
     Returns:
-        The first of ``yamnet.tflite`` and ``yamnet.h5`` that is there.
+        Where it is.
 
     Raises:
         ModelError: none is.
     """
     places = (Path(path),) if path is not None else folders()
     for place in places:
-        for candidate in (place, *(place / name for name in OFFICIAL)):
-            if candidate.is_file():
+        for candidate in (place, place / name):
+            if candidate.name == name and candidate.is_file():
                 return candidate
     raise ModelError(
-        f"YAMNet's weights ({' or '.join(OFFICIAL)}) must be in one of the places looked in. "
+        f"YAMNet's weights, {name}, must be in one of the places looked in. "
         f"Got none in {', '.join(map(str, places))}. Run `affekt weights --download`, or copy the "
-        f"file there from {OFFICIAL['yamnet.tflite'][1]}."
+        f"file there from {OFFICIAL[name][1]}."
     )
 
 
@@ -132,7 +133,9 @@ class _Progress:
         self._bar.stop()
 
 
-def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None) -> None:
+def load_yamnet(
+    network: YAMNet, patches: Tensor, name: str = "yamnet.tflite", path: Path | str | None = None
+) -> None:
     """Put Google's weights into the network.
 
     ``yamnet.tflite`` was trained with ReLU6 (``YAMNet(ceiling=6)``), ``yamnet.h5`` with ReLU.
@@ -141,12 +144,13 @@ def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None
         network: the network to fill; touched only once all of the file is known to fit.
         patches: ``(patches, 96, 64)`` log-mels of training recordings: what the statistics of
             the batch norms are taken from when the file holds none (``yamnet.tflite``).
+        name: as in :func:`find`.
         path: as in :func:`find`.
 
     Raises:
         ModelError: no file, another digest, or other names, counts or shapes.
     """
-    file = find(path)
+    file = find(name, path)
     check_digest(file)
     if file.suffix == ".h5":
         network.load_state_dict(read_h5(file))
@@ -215,7 +219,7 @@ def _dequantize(model: Any, graph: Any, index: int) -> NDArray[np.float32]:
 
 
 def _check_shapes(file: Path, kernels: Kernels) -> None:
-    expected = [tuple(row.convolution.weight.shape) for row in YAMNet().layers]
+    expected = [tuple(row.convolution.weight.shape) for row in YAMNet().rows]
     got = [kernel.shape for kernel, _ in kernels]
     if got != expected:
         first = next(
@@ -241,12 +245,12 @@ def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> No
         patches: ``(patches, 96, 64)`` log-mels, at least some hundred.
     """
     x = patches[:, None].contiguous(memory_format=torch.channels_last)
-    for row, (kernel, bias) in zip(network.layers, kernels, strict=True):
+    for row, (kernel, bias) in zip(network.rows, kernels, strict=True):
         row.convolution.weight.copy_(torch.from_numpy(kernel))
         x = row.convolve(x)
         variance, mean = torch.var_mean(x, dim=(0, 2, 3))
-        row.norm.running_mean.copy_(mean)
-        row.norm.running_var.copy_(variance)
+        row.norm.get_buffer("running_mean").copy_(mean)
+        row.norm.get_buffer("running_var").copy_(variance)
         row.norm.weight.copy_(torch.sqrt(variance + row.norm.eps))
         row.norm.bias.copy_(torch.from_numpy(bias) + mean)
         x = row.rectify(x + torch.from_numpy(bias)[:, None, None])

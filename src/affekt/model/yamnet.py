@@ -98,6 +98,11 @@ class YAMNet(nn.Module):
             channels = layer.channels
         self.layers = nn.Sequential(*rows)
 
+    @property
+    def rows(self) -> tuple[Convolution, ...]:
+        """The layers, in order, as what they are."""
+        return tuple(row for row in self.layers if isinstance(row, Convolution))
+
     def forward(self, patches: Tensor) -> Tensor:
         """Embeddings of patches.
 

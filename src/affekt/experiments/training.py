@@ -1,0 +1,176 @@
+"""One fold of the network, trained: a loop that reads from top to bottom.
+
+After every epoch two files stand in the fold's folder: ``last.pt``, from which a killed run goes
+on bit for bit, and ``best.pt``, which moves only when validation improves.
+"""
+
+import csv
+import ctypes
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from affekt.experiments.batches import Patches, shuffled
+from affekt.experiments.recipe import Recipe
+from affekt.model.classifier import Classifier
+
+CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
+EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
+
+
+@dataclass(frozen=True)
+class Part:
+    """The clips of one part of a fold.
+
+    Attributes:
+        clips: ``(clips,)`` rows of the manifest.
+        truth: ``(clips,)`` index of each clip's label.
+    """
+
+    clips: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+
+def train(
+    classifier: Classifier,
+    patches: Patches,
+    training: Part,
+    validation: Part,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    fold: int,
+) -> int:
+    """Train a network, or go on where a killed run stood.
+
+    Args:
+        classifier: the network at its start; holds the kept epoch's weights afterwards.
+        patches: of the whole manifest.
+        training: clips to learn from.
+        validation: clips of other speakers, to choose the epoch by.
+        folder: the fold's; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
+        recipe: the knobs.
+        fold: number of the fold; part of the batches' seed.
+
+    Returns:
+        The epoch kept, counted from 1.
+    """
+    keep_freed_memory()
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.frozen:
+        classifier.trunk.requires_grad_(False)
+    learned = [p for p in classifier.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    curve: list[list[float]] = []
+    last, best = folder / "last.pt", folder / "best.pt"
+    if last.is_file():
+        state = torch.load(last, weights_only=True)
+        classifier.load_state_dict(state["classifier"])
+        optimizer.load_state_dict(state["optimizer"])
+        curve = state["curve"]
+
+    for epoch in range(len(curve) + 1, recipe.epochs + 1):
+        started = time.monotonic()
+        seed_torch(recipe.seed, fold, epoch)  # by epoch, so that a resumed run draws the same
+        classifier.train()
+        if recipe.frozen:
+            classifier.trunk.eval()
+        losses = []
+        for clips in shuffled(training.clips, recipe.batch, seed=(recipe.seed, fold, epoch)):
+            truth = torch.from_numpy(training.truth[np.searchsorted(training.clips, clips)])
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                logits = classifier(*patches.gather(clips))
+            loss = nn.functional.cross_entropy(logits.float(), truth)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.item() * len(clips))
+
+        logits = predict(classifier, patches, validation.clips)
+        truth = torch.from_numpy(validation.truth)
+        validation_loss = nn.functional.cross_entropy(logits, truth).item()
+        uar = validation_uar(logits, validation.truth)
+        seconds = time.monotonic() - started
+        curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
+        if kept_epoch(curve, recipe.keep) == epoch:
+            _save({"classifier": classifier.state_dict()}, best)
+        state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
+        _save({**state, "curve": curve}, last)
+        write_curve(curve, folder / "curve.csv")
+
+    classifier.load_state_dict(torch.load(best, weights_only=True)["classifier"])
+    return kept_epoch(curve, recipe.keep)
+
+
+@torch.inference_mode()
+def predict(
+    classifier: Classifier,
+    patches: Patches,
+    clips: NDArray[np.int64],
+    *,
+    batch: int = EVALUATION_BATCH,
+) -> Tensor:
+    """Logits ``(clips, labels)`` of some clips, the network in evaluation mode."""
+    classifier.eval()
+    starts = range(0, len(clips), batch)
+    return torch.cat([classifier(*patches.gather(clips[at : at + batch])) for at in starts])
+
+
+def seed_torch(*numbers: int) -> None:
+    """Seed torch's generator by several whole numbers."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+def validation_uar(logits: Tensor, truth: NDArray[np.int64]) -> float:
+    """UAR over the labels that the validation speakers have."""
+    predicted = logits.argmax(dim=1).numpy()
+    present = np.unique(truth)
+    return float(np.mean([np.mean(predicted[truth == label] == label) for label in present]))
+
+
+def kept_epoch(curve: Sequence[Sequence[float]], keep: str) -> int:
+    """The epoch to keep: the last, or the one of best validation UAR, ties by lower loss.
+
+    >>> kept_epoch([[1, 0, 0.9, 0.5, 0], [2, 0, 0.7, 0.6, 0], [3, 0, 0.8, 0.6, 0]], "best")
+    2
+    """
+    if keep == "last":
+        return int(curve[-1][0])
+    return int(min(curve, key=lambda row: (-row[3], row[2]))[0])
+
+
+def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
+    """Write ``curve.csv``: one row per epoch."""
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(CURVE)
+        table.writerows([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)
+    part.replace(path)
+
+
+def _save(content: dict[str, object], path: Path) -> None:
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    part.replace(path)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory instead of giving it back to the kernel after every layer.
+
+    Activations are tens of megabytes; by default each is mapped anew and its pages zeroed by the
+    kernel, which costs a third of a training step. Elsewhere than on Linux nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_max = -1, -4
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_max, 0)
