@@ -25,6 +25,7 @@ from affekt.errors import AudioError
 
 CHUNK = 1 << 18  # values decoded at a time, all channels together: 1 MiB
 SLACK = 0.1  # s that a sound may end before its header says: codecs pad
+_GATHERED = 4  # chunks of a second: codecs give 5 to 60 ms, too little to work on one by one
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 
 
@@ -249,6 +250,7 @@ def _ffmpeg_frames(container: InputContainer, name: str) -> Iterator[av.AudioFra
 def _ffmpeg_chunks(
     frames: Iterator[av.AudioFrame], rate: int, channels: int, name: str
 ) -> Iterator[NDArray[np.float32]]:
+    gathered: list[NDArray[np.float32]] = []
     for frame in frames:
         if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
             raise AudioError(
@@ -256,4 +258,10 @@ def _ffmpeg_chunks(
                 f"{frame.layout.nb_channels} channels on its way. Split it there."
             )
         values = frame.to_ndarray()
-        yield scaled(values.reshape(-1, channels) if frame.format.is_packed else values.T)
+        packed = frame.format.is_packed
+        gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))
+        if sum(map(len, gathered)) * _GATHERED >= rate:
+            yield np.concatenate(gathered)
+            gathered.clear()
+    if gathered:
+        yield np.concatenate(gathered)

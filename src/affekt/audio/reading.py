@@ -74,18 +74,15 @@ def read(
     >>> read(np.zeros((8_000, 2), np.int16), sample_rate=8_000).shape
     (16000,)
     """
-    return np.concatenate(
-        list(
-            blocks(
-                source,
-                sample_rate=sample_rate,
-                channel=channel,
-                start=start,
-                end=end,
-                max_seconds=max_seconds,
-            )
-        )
+    pieces = blocks(
+        source,
+        sample_rate=sample_rate,
+        channel=channel,
+        start=start,
+        end=end,
+        max_seconds=max_seconds,
     )
+    return np.concatenate(list(pieces))
 
 
 def blocks(
@@ -121,8 +118,15 @@ def blocks(
                 f"channel of {name} must be in [0, {sound.channels - 1}]. Got {channel}. "
                 f"Leave it out for the mean of all channels."
             )
+        if sound.channels == 1:
+            channel = 0
         part = _part(sound, name, start, end, max_seconds)
-        yield from _resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate)
+        given = 0
+        for block in _resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate):
+            given += len(block)
+            yield block
+        if not given:
+            raise AudioError(f"{name} is shorter than one sample at 16 kHz. Ask for a longer part.")
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
