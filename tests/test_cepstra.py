@@ -1,0 +1,132 @@
+"""MFCC and GTCC: golden values, and what must hold for any sound."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from affekt.audio.cepstra import (
+    COEFFICIENTS,
+    ENERGY_FLOOR,
+    clip_features,
+    feature_names,
+    gammatone_bands,
+    gtcc,
+    mfcc,
+    statistics,
+)
+from affekt.audio.windows import FFT, MEL_BANDS, SAMPLE_RATE, WINDOW
+from affekt.errors import AudioError
+
+CEPSTRA = {"mfcc": mfcc, "gtcc": gtcc}
+each = pytest.mark.parametrize("cepstra", CEPSTRA)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(Path(__file__).parent / "golden" / "cepstra" / "cepstra.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def voice(golden):
+    return (golden["pcm"] / 32768).astype(np.float32)
+
+
+@each
+def test_cepstra_equal_the_definition(cepstra, golden, voice):
+    assert_allclose(CEPSTRA[cepstra](voice), golden[cepstra], atol=1e-4)
+
+
+def test_deltas_are_slopes_over_nine_frames(golden, voice):
+    names = feature_names("mfcc")
+    features = clip_features(voice, "mfcc")
+    first = names.index("mfcc_0_delta_std")
+    expected = golden["mfcc_delta"].std(axis=0)
+    assert_allclose(features[first : first + COEFFICIENTS], expected, atol=1e-4)
+
+
+def test_gammatone_bands_agree_with_another_approximation(golden):
+    bands, centres = gammatone_bands(), gammatone_bands().argmax(axis=1) * SAMPLE_RATE / FFT
+    below = centres < 6_000
+    assert bands.shape == (MEL_BANDS, FFT // 2 + 1)
+    assert below.sum() > 50
+    peaks = bands.max(axis=1, keepdims=True)
+    assert_allclose((bands / peaks)[below], golden["gammatone_spafe"][below], atol=0.005)
+
+
+@each
+def test_frames_are_those_of_the_front_end(cepstra, voice):
+    window = np.resize(voice, WINDOW)
+    frames = CEPSTRA[cepstra](window)
+    assert frames.shape == (96, COEFFICIENTS)
+    # the third frame by itself: samples 320 to 720
+    assert_allclose(CEPSTRA[cepstra](window[320:720])[0], frames[2], atol=1e-3)
+
+
+@each
+@settings(deadline=None, max_examples=10, derandomize=True)
+@given(gain=st.floats(0.25, 4.0), seed=st.integers(0, 9))
+def test_gain_moves_only_the_first_coefficient(cepstra, gain, seed):
+    noise = np.random.default_rng(seed).normal(scale=0.1, size=4_000).astype(np.float32)
+    plain, louder = CEPSTRA[cepstra](noise), CEPSTRA[cepstra](np.float32(gain) * noise)
+    assert_allclose(louder[:, 1:], plain[:, 1:], atol=1e-3)
+    shift = 2 * np.log(gain) * np.sqrt(MEL_BANDS)  # of log power, orthonormal transform
+    assert_allclose(louder[:, 0] - plain[:, 0], shift, atol=1e-3)
+
+
+@each
+def test_silence_is_the_floor(cepstra):
+    frames = CEPSTRA[cepstra](np.zeros(8_000, np.float32))
+    assert_allclose(frames[:, 0], np.log(ENERGY_FLOOR) * np.sqrt(MEL_BANDS), rtol=1e-5)
+    assert_allclose(frames[:, 1:], 0, atol=1e-3)
+    features = clip_features(np.zeros(8_000, np.float32), cepstra)
+    varies = ["std" in name for name in feature_names(cepstra)]
+    assert_allclose(features[varies], 0, atol=1e-3)
+
+
+@each
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(samples=st.integers(1, 3_000), level=st.sampled_from([0.0, 1e-6, 0.1, 1.0]))
+def test_any_length_and_level_gives_finite_features(cepstra, samples, level):
+    noise = np.random.default_rng(samples).uniform(-level, level, samples).astype(np.float32)
+    features = clip_features(noise, cepstra)
+    assert features.shape == (len(feature_names(cepstra)),)
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all()
+
+
+@each
+def test_features_are_those_that_are_named(cepstra, voice):
+    names, features = feature_names(cepstra), clip_features(voice, cepstra)
+    assert len(set(names)) == len(names) == features.size
+    frames = CEPSTRA[cepstra](voice)
+    for coefficient in (0, 7, 12):
+        mean = features[names.index(f"{cepstra}_{coefficient}_mean")]
+        deviation = features[names.index(f"{cepstra}_{coefficient}_std")]
+        assert mean == pytest.approx(frames[:, coefficient].mean(), abs=1e-4)
+        assert deviation == pytest.approx(frames[:, coefficient].std(), abs=1e-4)
+
+
+def test_the_sound_is_left_as_it_was(voice):
+    before = voice.copy()
+    clip_features(voice, "gtcc")
+    assert_array_equal(voice, before)
+
+
+def test_statistics_of_one_row_do_not_vary():
+    assert statistics(np.array([[3.0, 5.0]], np.float32)).tolist() == [3.0, 5.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 800), ()])
+def test_what_is_not_a_sound_is_refused(shape):
+    with pytest.raises(AudioError, match=r"samples of cepstra must be .* Got shape"):
+        mfcc(np.zeros(shape, np.float32))
+
+
+def test_unknown_cepstra_are_refused():
+    with pytest.raises(AudioError, match=r"must be one of mfcc, gtcc\. Got 'lpcc'"):
+        clip_features(np.zeros(800, np.float32), "lpcc")
