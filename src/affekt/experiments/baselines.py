@@ -1,0 +1,257 @@
+"""Features of clips to the paper's baselines: cepstra and deep features, and a classifier.
+
+A clip is one vector: statistics of its cepstra and of the pretrained network's embeddings.
+Scaling, feature selection by one-way ANOVA and the classifier are one scikit-learn pipeline,
+fitted on the training speakers of a fold. Its settings are chosen by the UAR of the fold's
+validation speakers, and the pipeline so chosen is kept as it is: nothing is ever fitted on
+validation speakers, so that baselines learn from exactly the clips that the network learns from.
+No class is weighted, as in the network's loss. Chance is measured the same way, as two more kinds.
+
+Source: Sharan, Mascolo & Schuller, Table II; around scikit-learn's defaults, the grids are powers
+of ten and no finer, since a fold validates on some five speakers.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectPercentile, VarianceThreshold, f_classif
+from sklearn.model_selection import ParameterGrid
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from affekt.audio.cepstra import Cepstra, statistics
+from affekt.audio.cepstra import clip_features as cepstral_features
+from affekt.errors import CorpusError, LabelError, ModelError, RecipeError
+from affekt.evaluation.metrics import confusion, recalls_of
+
+Rows = NDArray[np.bool_] | NDArray[np.intp]
+
+TREES = 300
+HIDDEN = (100,)  # units of the perceptron's one hidden layer
+EPOCHS = 200  # the whole budget: stopping early would need a part of the training speakers
+PERCENTILES = (5, 20, 100)  # % of the features kept, the most discriminative by ANOVA's F
+
+# For each kind, what is tried; the first of equals wins, so the simpler stand first.
+GRIDS: Mapping[str, Mapping[str, Sequence[object]]] = {
+    "rf": {"select__percentile": PERCENTILES},
+    "svm": {"select__percentile": PERCENTILES, "classify__C": (0.1, 1.0, 10.0, 100.0)},
+    "mlp": {"select__percentile": PERCENTILES, "classify__alpha": (1.0, 0.01)},
+    "chance-majority": {},
+    "chance-stratified": {},
+}
+KINDS = tuple(GRIDS)
+
+
+class Recognizer(Protocol):
+    """What an experiment asks of anything that is trained."""
+
+    labels: tuple[str, ...]
+
+    def fit(self, features: Any, truth: Any, *, train: Rows, validation: Rows) -> Self:
+        """Learn from the rows ``train``, choose by the rows ``validation``."""
+        ...
+
+    def predict_proba(self, features: Any) -> NDArray[np.float64]:
+        """``(clips, labels)`` probabilities, a row sums to 1."""
+        ...
+
+
+def clip_features(
+    samples: NDArray[np.float32], embeddings: NDArray[np.float32], *, cepstra: Cepstra
+) -> NDArray[np.float32]:
+    """One vector for a clip: its cepstra beside the pretrained network's embeddings.
+
+    Args:
+        samples: ``(samples,)`` mono at 16 kHz, at least one sample.
+        embeddings: ``(windows, 1024)`` of the same clip, at least one window.
+        cepstra: ``"mfcc"`` or ``"gtcc"``.
+
+    Returns:
+        ``(2126,)``: 78 of the cepstra, then mean and standard deviation of each embedding.
+
+    Raises:
+        AudioError: no samples, more than one axis, or unknown cepstra.
+
+    >>> clip_features(
+    ...     np.zeros(800, np.float32), np.zeros((1, 1024), np.float32), cepstra="mfcc"
+    ... ).size
+    2126
+    """
+    return np.concatenate([cepstral_features(samples, cepstra), statistics(embeddings)])
+
+
+@dataclass
+class Baseline:
+    """A scikit-learn classifier with its scaling and selection, or a chance line.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        labels: all labels of the task, in the order of the probabilities.
+        seed: of trees, initial weights, shuffling and stratified chance; mixed with the training
+            rows, or every fold would draw the same.
+        chosen: settings that the validation speakers chose; empty before ``fit``.
+        validation_uar: what they scored, in [0, 1]; a label that they lack does not count. NaN
+            before ``fit``.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    seed: int
+    chosen: dict[str, object] = field(default_factory=dict, init=False)
+    validation_uar: float = field(default=np.nan, init=False)
+    _pipeline: Pipeline | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise RecipeError(
+                f"kind of a baseline must be one of {', '.join(KINDS)}. Got {self.kind!r}. "
+                f"Use one of these."
+            )
+
+    def fit(
+        self, features: NDArray[np.float32], truth: ArrayLike, *, train: Rows, validation: Rows
+    ) -> Self:
+        """Fit every setting of the grid on ``train`` and keep the best on ``validation``.
+
+        Args:
+            features: ``(clips, features)``; rows of neither part are never read.
+            truth: ``(clips,)`` annotated labels.
+            train: mask or indices of the training speakers' clips, two labels at least.
+            validation: mask or indices of the validation speakers' clips.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            LabelError: a label outside ``labels``, or fewer than two to learn.
+            CorpusError: a part without clips, parts that overlap, or features that do not fit.
+        """
+        annotated = np.asarray(truth)
+        train, validation = self._parts(features, annotated, train, validation)
+        unfitted = _pipeline(self.kind, _random_state(self.seed, train))
+        self.validation_uar = -1.0
+        for settings in ParameterGrid(dict(GRIDS[self.kind])):
+            pipeline = clone(unfitted).set_params(**settings)
+            with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+                # EPOCHS is a budget, and F is infinite where the classes of few clips are apart
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                pipeline.fit(features[train], annotated[train])
+            uar = self._uar(pipeline, features[validation], annotated[validation])
+            if uar > self.validation_uar:
+                self.validation_uar, self.chosen, self._pipeline = uar, settings, pipeline
+        return self
+
+    def predict_proba(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of the labels; their largest is the prediction.
+
+        Those of ``svm`` are the softmax of its decision values: their order is the classifier's,
+        their size is not calibrated. scikit-learn's own calibration would split speakers.
+
+        Args:
+            features: ``(clips, features)`` as fitted.
+
+        Returns:
+            ``(clips, labels)`` in [0, 1], a row sums to 1; 0 for a label never seen.
+
+        Raises:
+            ModelError: not fitted yet.
+        """
+        if self._pipeline is None:
+            raise ModelError(
+                "a Baseline predicts after it was fitted. Got an unfitted one. Call fit() first."
+            )
+        return self._probabilities(self._pipeline, features)
+
+    def _probabilities(
+        self, pipeline: Pipeline, features: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        if self.kind == "svm":
+            decisions = pipeline.decision_function(features)
+            if decisions.ndim == 1:  # two labels: one value, positive for the second
+                decisions = np.stack([-decisions, decisions], axis=1)
+            known = softmax(decisions, axis=1)
+        else:
+            known = pipeline.predict_proba(features)
+        probabilities = np.zeros((len(features), len(self.labels)))
+        probabilities[:, [self.labels.index(label) for label in pipeline.classes_]] = known
+        return probabilities
+
+    def _uar(
+        self, pipeline: Pipeline, features: NDArray[np.float32], truth: NDArray[np.str_]
+    ) -> float:
+        best = self._probabilities(pipeline, features).argmax(axis=1)
+        predicted = [self.labels[column] for column in best]
+        recalls = recalls_of(confusion(truth.tolist(), predicted, labels=self.labels))
+        return float(np.nanmean(recalls))
+
+    def _parts(
+        self, features: NDArray[np.float32], truth: NDArray[np.str_], train: Rows, validation: Rows
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Check everything that is learned from; masks to indices."""
+        if features.ndim != 2 or truth.shape != features.shape[:1]:
+            raise CorpusError(
+                f"features of a baseline must be (clips, features) and truth (clips,). "
+                f"Got {features.shape} and {truth.shape}. Pass one row and one label for each clip."
+            )
+        rows = np.arange(len(truth))
+        parts = rows[train], rows[validation]
+        shared = np.intersect1d(*parts).size
+        if shared or not all(part.size for part in parts):
+            raise CorpusError(
+                f"train and validation must each hold clips, none in both. Got {parts[0].size} and "
+                f"{parts[1].size}, {shared} in both. Take them from one fold."
+            )
+        learned = {str(label) for label in truth[parts[0]]}
+        unknown = {str(label) for label in truth[np.concatenate(parts)]} - set(self.labels)
+        if unknown or len(learned) < 2:
+            raise LabelError(
+                f"labels to learn must be two or more of {', '.join(self.labels)}. "
+                f"Got {', '.join(sorted(learned | unknown))}. Check the manifest's task."
+            )
+        if not self.kind.startswith("chance"):
+            _check_features(features[parts[0]], features[parts[1]])
+        return parts
+
+
+def _check_features(train: NDArray[np.float32], validation: NDArray[np.float32]) -> None:
+    if not (np.isfinite(train).all() and np.isfinite(validation).all() and np.ptp(train, 0).any()):
+        raise CorpusError(
+            "features of a baseline must be finite, and one at least must vary over the training "
+            "clips. Got others. Compute them with clip_features()."
+        )
+
+
+def _random_state(seed: int, train: NDArray[np.intp]) -> int:
+    return int(np.random.SeedSequence([seed, *train.tolist()]).generate_state(1)[0])
+
+
+def _pipeline(kind: str, random_state: int) -> Pipeline:
+    if kind.startswith("chance-"):
+        strategy = {"chance-majority": "most_frequent", "chance-stratified": "stratified"}[kind]
+        return Pipeline(
+            [("classify", DummyClassifier(strategy=strategy, random_state=random_state))]
+        )
+    classifier = {
+        "rf": RandomForestClassifier(TREES, random_state=random_state),
+        "svm": SVC(),
+        "mlp": MLPClassifier(HIDDEN, max_iter=EPOCHS, random_state=random_state),
+    }[kind]
+    return Pipeline(
+        [
+            ("vary", VarianceThreshold()),  # ANOVA is undefined for units that never fire
+            ("scale", StandardScaler()),
+            ("select", SelectPercentile(f_classif)),
+            ("classify", classifier),
+        ]
+    )
