@@ -8,6 +8,8 @@ raises :class:`~affekt.errors.AffektError` for what it refuses; :func:`main` doe
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _WrongUse as error:
         message = error.format_message()  # type: ignore[attr-defined]
         complain(f"{message.rstrip('.')}. See affekt --help.")
+    except ModuleNotFoundError as error:
+        complain(f"this command needs {error.name}. Install it with: pip install 'affekt[train]'")
     except BrokenPipeError:  # whoever read has read enough
         os._exit(1)
     if code == INTERRUPTED:
@@ -101,6 +105,41 @@ def predict(
     results = predict_files(predictor, paths, jobs=jobs)
     results = with_progress(results, lambda: sum(1 for _ in find_files(paths)))
     return show(results, predictor.labels, form)
+
+
+@app.command(epilog="Example: affekt report results/ -o report/")
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of some.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for page, pictures and tables.")
+    ] = Path("report"),
+    data: Annotated[
+        Path | None, typer.Option(help="Recordings, to draw Figure 2 from (needs affekt[train]).")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Also copy finished runs, without sound or weights, here.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Also write one CSV row for each recipe here.")
+    ] = None,
+) -> None:
+    """Make one page of everything that was measured, beside the paper's values."""
+    from affekt.evaluation.keeping import keep_runs
+    from affekt.evaluation.report import build_report, no_voices
+    from affekt.evaluation.summary import write_summary
+
+    if keep:
+        keep_runs(runs, keep)
+    if summary:
+        write_summary(runs, summary)
+    voices = no_voices
+    if data:
+        from affekt.experiments.examples import example_voices
+
+        voices = partial(example_voices, root=data)
+    print(build_report(runs, output, voices=voices))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,13 @@ def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
         marker, colour, name = known.get(gender, ("D", CHANCE, "gender not given"))
         of_it = (table["gender"] == gender).to_numpy()
         axes.scatter(
-            table["uar"][of_it], rank[of_it], s=30, marker=marker, color=colour, label=name
+            table["uar"][of_it],
+            rank[of_it],
+            s=30,
+            marker=marker,
+            color=colour,
+            label=name,
+            zorder=3,
         )
     axes.axvline(uar, color=INK, lw=1, label=f"all {uar:.3f}")
     axes.axvline(chance, color=CHANCE, lw=1, ls="--", label=f"chance {chance:.2f}")

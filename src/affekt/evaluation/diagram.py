@@ -3,9 +3,10 @@
 Source: paper, Figure 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,6 +18,7 @@ from affekt.evaluation.style import COUNTS, LINE, MUTED, OURS, PAPER, STYLE, col
 
 WIDE, HIGH, GAP = 1.5, 1.7, 0.42  # of a step, and between two, in inches
 WINDOWS_DRAWN = 4
+WINDOW, SAMPLE_RATE = 15_600, 16_000  # what YAMNet listens to at once, in samples, and Hz
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,34 @@ class Steps:
     network: tuple[str, str]
     head: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
+
+
+HEADS = {
+    "lstm": (("LSTM", "150 units"), ("LSTM", "150 units, last step")),
+    "mean": (("mean", "over all windows"),),
+}
+
+
+def steps_of(knobs: Mapping[str, Any], labels: Sequence[str]) -> Steps | None:
+    """The steps of a recipe that trains a network.
+
+    Args:
+        knobs: every knob of the recipe.
+        labels: the answers.
+
+    Returns:
+        What Figure 1 says of it; None for a recipe of another kind.
+    """
+    if knobs["method"] != "network" or knobs["head"] not in HEADS:
+        return None
+    return Steps(
+        window_seconds=WINDOW / SAMPLE_RATE,
+        overlap=1 - knobs["hop"] / WINDOW,
+        patch=(96, 64),
+        network=("YAMNet", "frozen" if knobs["frozen"] else "1,024 features a window"),
+        head=HEADS[knobs["head"]],
+        labels=tuple(labels),
+    )
 
 
 @rc_context(STYLE)

@@ -5,7 +5,6 @@ speaker, gender, truth, predicted`` and a probability ``p_<label>`` for each lab
 task's order. Every number of a report follows from such tables alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,38 +38,35 @@ class Tally:
     counts: NDArray[np.int64]
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a ``predictions.csv`` and check that it can be scored.
+def read_predictions(*paths: Path) -> pd.DataFrame:
+    """Read ``predictions.csv`` files and check that together they can be scored.
 
     Args:
-        path: the file.
+        paths: one file or more, such as one for each fold.
 
     Returns:
-        Its rows in the file's order; seed and fold are integers, probabilities floats.
+        Their rows in the files' order; seed and fold are integers, probabilities floats.
 
     Raises:
         RunError: not such a file: unreadable, columns missing, a clip twice, a speaker in two
             folds, probabilities that are none.
         LabelError: a label that no probability column stands for.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise RunError(f"{path}: must have the columns {', '.join(COLUMNS)}. Missing: {missing}.")
-    _check_labels(path, table)
-    for name in ("seed", "fold"):
-        table[name] = _numbers(path, table, name).astype(int)
-    for label in labels_of(table):
-        table[PROBABILITY + label] = _numbers(path, table, PROBABILITY + label)
-    _check_probabilities(path, table)
-    _check_rows(path, table)
-    return table
+    table = pd.concat([_read(path) for path in paths])
+    labels = labels_of(table)
+    for column in ("truth", "predicted"):
+        unknown = ~table[column].isin(labels)
+        _refuse(table, unknown, column, f"one of {', '.join(labels)}", LabelError)
+    _refuse(table, ~table["gender"].isin(GENDERS), "gender", "f, m or empty")
+    for column in ("recipe", "file", "speaker"):
+        _refuse(table, table[column] == "", column, "filled in")
+    for column in ("seed", "fold"):
+        table[column] = _numbers(table, column).astype(int)
+    for label in labels:
+        table[PROBABILITY + label] = _numbers(table, PROBABILITY + label)
+    _check_probabilities(table)
+    _check_rows(table)
+    return table.reset_index(drop=True)
 
 
 def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
@@ -101,59 +97,60 @@ def tally(table: pd.DataFrame) -> Tally:
     return Tally(labels, seeds, speakers, counts)
 
 
-def _numbers(path: Path, table: pd.DataFrame, column: str) -> "pd.Series[float]":
+def _read(path: Path) -> pd.DataFrame:
+    """The file as text; the index says of each row where it stands."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing or not labels_of(table) or table.empty:
+        raise RunError(
+            f"{path}: must have rows, the columns {', '.join(COLUMNS)}, and p_<label> for each "
+            f"label. Got {len(table)} rows of {', '.join(table.columns)}."
+        )
+    return table.set_index(pd.Index([f"{path}, line {row + 2}" for row in range(len(table))]))
+
+
+def _numbers(table: pd.DataFrame, column: str) -> "pd.Series[float]":
     numbers = pd.to_numeric(table[column], errors="coerce")
     whole = column in ("seed", "fold")
     wrong = ~np.isfinite(numbers) | (whole & (numbers % 1 != 0))
-    _refuse(path, table, wrong, column, "a whole number" if whole else "a number")
+    _refuse(table, wrong, column, "a whole number" if whole else "a number")
     return numbers
 
 
-def _check_labels(path: Path, table: pd.DataFrame) -> None:
-    labels = labels_of(table)
-    if not labels or len(table) == 0:
-        raise RunError(f"{path}: must have rows, and a column p_<label> for each label. Got none.")
-    for column in ("truth", "predicted"):
-        unknown = ~table[column].isin(labels)
-        _refuse(path, table, unknown, column, f"one of {', '.join(labels)}", LabelError)
-    _refuse(path, table, ~table["gender"].isin(GENDERS), "gender", "f, m or empty")
-    for column in ("recipe", "file", "speaker"):
-        _refuse(path, table, table[column] == "", column, "filled in")
-
-
-def _check_probabilities(path: Path, table: pd.DataFrame) -> None:
-    columns = [PROBABILITY + label for label in labels_of(table)]
-    given = table[columns]
-    outside = ((given < 0) | (given > 1)).any(axis=1)
-    _refuse(path, table, outside, columns[0], "a probability in [0, 1], like its neighbours")
-    total = given.sum(axis=1)
+def _check_probabilities(table: pd.DataFrame) -> None:
+    given = table[[PROBABILITY + label for label in labels_of(table)]]
+    for column in given:
+        _refuse(table, (given[column] < 0) | (given[column] > 1), str(column), "in [0, 1]")
+    total = given.sum(axis=1).round(4)
     wrong = (total - 1).abs() > SUM_TOLERANCE
-    _refuse(path, table.assign(sum=total.round(4)), wrong, "sum", "1 over the probabilities")
+    _refuse(table.assign(sum=total), wrong, "sum", "1 over the probabilities")
 
 
-def _check_rows(path: Path, table: pd.DataFrame) -> None:
+def _check_rows(table: pd.DataFrame) -> None:
     run = ["recipe", "seed"]
-    twice = table.duplicated([*run, "file"])
-    _refuse(path, table, twice, "file", "there once for a recipe and seed")
+    _refuse(table, table.duplicated([*run, "file"]), "file", "there once for a recipe and seed")
     for part, whole, rule in (
         ("fold", [*run, "speaker"], "the same for all clips of a speaker"),
         ("gender", ["speaker"], "the same for all clips of a speaker"),
-        ("truth", ["file"], "the same for every recipe and seed"),
-        ("speaker", ["file"], "the same for every recipe and seed"),
     ):
         first = table.groupby(whole)[part].transform("first")
-        _refuse(path, table, table[part] != first, part, rule)
+        _refuse(table, table[part] != first, part, rule)
 
 
 def _refuse(
-    path: Path,
     table: pd.DataFrame,
-    wrong: Sequence[bool] | "pd.Series[bool]",
+    wrong: "pd.Series[bool]",
     column: str,
     allowed: str,
     error: type[LabelError | RunError] = RunError,
 ) -> None:
-    at = np.flatnonzero(np.asarray(wrong))
+    at = np.flatnonzero(wrong)
     if at.size:
         got = table[column].iloc[at[0]]
-        raise error(f"{path}, line {at[0] + 2}: {column} must be {allowed}. Got {got!r}.")
+        raise error(f"{table.index[at[0]]}: {column} must be {allowed}. Got {got}.")

@@ -3,7 +3,7 @@
 A run has two forms. ``runs/<recipe>-<digest>/`` is what an experiment writes, fold by fold, and
 may be unfinished. ``results/<recipe>/seed-<n>/`` is what is kept in a repository: the same
 numbers in a few small files, without paths, weights or sound. Both are read to the same
-:class:`Run`, and :func:`keep_run` makes the second from the first.
+:class:`Run`; :mod:`affekt.evaluation.keeping` makes the second from the first.
 """
 
 import json
@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from affekt.errors import RunError
+from affekt.errors import AffektError, RunError
 from affekt.evaluation.predictions import read_predictions
-from affekt.evaluation.tsne import project
 
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 PARTS = ("fold", "speaker", "part")
-POINTS = ("file", "truth", "x", "y")
+FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
 KEPT = "run.json"
 DONE = "result.json"
 
@@ -43,8 +41,7 @@ class Run:
         parts: ``fold``, ``speaker``, ``part``: who trained, validated and was tested.
         predictions: rows of all finished folds.
         curves: ``fold`` and the columns of a learning curve; no rows if nothing was trained.
-        points: ``file``, ``truth``, ``x``, ``y`` of each clip's activations in the plane; no
-            rows if none were saved.
+        folder: where all this lies.
     """
 
     recipe: str
@@ -57,7 +54,7 @@ class Run:
     parts: pd.DataFrame
     predictions: pd.DataFrame
     curves: pd.DataFrame
-    points: pd.DataFrame
+    folder: Path
 
     @property
     def complete(self) -> bool:
@@ -101,69 +98,41 @@ def read_run(folder: Path) -> Run:
             speaker who was tested by a network that knew them.
         LabelError: a prediction outside the run's labels.
     """
-    run = _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+    try:
+        run = _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+        missing = sorted({name for fold in run.folds for name in FACTS if name not in fold})
+    except AffektError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
+    if missing:
+        raise RunError(f"{folder}: each fold must have its facts. Missing: {', '.join(missing)}.")
     _check_origin(folder, run)
     _check_parts(folder, run)
     return run
 
 
-def keep_run(run: Run, results: Path) -> Path:
-    """Write a run in the form that a repository keeps.
-
-    Args:
-        run: a complete one.
-        results: folder of all kept results.
-
-    Returns:
-        The folder written, ``results/<recipe>/seed-<n>``.
-
-    Raises:
-        RunError: a fold is missing.
-    """
-    if not run.complete:
-        raise RunError(
-            f"{run.recipe}, seed {run.seed}: all {run.planned} folds must be done to be kept. "
-            f"Got {len(run.folds)}. Run the recipe again to finish it."
-        )
-    folder = results / run.recipe / f"seed-{run.seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    about = {
-        name: getattr(run, name)
-        for name in ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
-    }
-    text = json.dumps(about, indent=1, ensure_ascii=False)
-    (folder / KEPT).write_text(text + "\n", encoding="utf-8")
-    tables = {"predictions": run.predictions, "folds": run.parts, "curve": run.curves}
-    for name, table in {**tables, "points": run.points}.items():
-        if len(table):
-            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    return folder
-
-
 def _read_kept(folder: Path) -> Run:
-    about = _json(folder / KEPT)
-    try:
-        about["folds"] = tuple(about["folds"])
-        return Run(
-            **about,
-            parts=_table(folder / "folds.csv", PARTS),
-            predictions=read_predictions(folder / "predictions.csv"),
-            curves=_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
-            points=_table(folder / "points.csv", POINTS, needed=False),
-        )
-    except (TypeError, KeyError) as error:
-        raise RunError(f"{folder / KEPT}: must describe a run. Got: {error}.") from error
+    about = read_json(folder / KEPT)
+    about["folds"] = tuple(about["folds"])
+    return Run(
+        **about,
+        parts=read_table(folder / "folds.csv", PARTS),
+        predictions=read_predictions(folder / "predictions.csv"),
+        curves=read_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
+        folder=folder,
+    )
 
 
 def _read_made(folder: Path) -> Run:
     done = sorted(folder.glob(f"fold-*/{DONE}"), key=lambda file: int(file.parent.name[5:]))
     if not done:
         raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
-    results = [_json(file) for file in done]
-    parts = _table(folder / "folds.csv", PARTS)
-    predictions = pd.concat([read_predictions(f.with_name("predictions.csv")) for f in done])
+    results = [read_json(file) for file in done]
+    parts = read_table(folder / "folds.csv", PARTS)
     curves = [
-        _table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
+        read_table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
         for file, result in zip(done, results, strict=True)
     ]
     first = results[0]
@@ -171,14 +140,14 @@ def _read_made(folder: Path) -> Run:
         recipe=first["recipe"],
         digest=first["digest"],
         seed=first["seed"],
-        knobs=_json(folder / "recipe.json"),
+        knobs=read_json(folder / "recipe.json"),
         corpus=_corpus(folder / "manifest.csv"),
         planned=parts["fold"].nunique(),
         folds=tuple(results),
         parts=parts,
-        predictions=predictions.reset_index(drop=True),
+        predictions=read_predictions(*(file.with_name("predictions.csv") for file in done)),
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
-        points=_points([file.with_name("activations.npz") for file in done], predictions),
+        folder=folder,
     )
 
 
@@ -227,19 +196,8 @@ def _corpus(path: Path) -> dict[str, Any]:
     return {"name": about["corpus"], "task": about["task"], "classes": rows}
 
 
-def _points(files: Sequence[Path], predictions: pd.DataFrame) -> pd.DataFrame:
-    found = [np.load(file) for file in files if file.is_file()]
-    if not found:
-        return pd.DataFrame(columns=list(POINTS))
-    points = project([arrays["activations"] for arrays in found])
-    truth = predictions.set_index("file")["truth"]
-    names = np.concatenate([arrays["files"] for arrays in found])
-    return pd.DataFrame(
-        {"file": names, "truth": truth[names].to_numpy(), "x": points[:, 0], "y": points[:, 1]}
-    ).round(3)
-
-
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, or say in one line why not."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -251,7 +209,8 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _table(path: Path, columns: Sequence[str], *, needed: bool = True) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], *, needed: bool = True) -> pd.DataFrame:
+    """Read some columns of a CSV; no rows where the file is missing and not ``needed``."""
     if not needed and not path.is_file():
         return pd.DataFrame(columns=list(columns))
     try:

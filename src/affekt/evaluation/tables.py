@@ -80,13 +80,13 @@ def chance(result: Result) -> pd.DataFrame:
         result: any recipe on the corpus.
 
     Returns:
-        Two rows, ``always the most frequent class`` and ``at random, as frequent as the
-        classes``: ``rule``, ``uar``, ``accuracy``, and the recall of each label.
+        Two rows, ``majority class`` (always the most frequent) and ``stratified random`` (each
+        as often as it occurs): ``rule``, ``uar``, ``accuracy``, and the recall of each label.
     """
     support = result.counts.sum(axis=1)
     share = support / support.sum()
     most = np.eye(len(share))[share.argmax()]
-    rules = {"always the most frequent class": most, "at random, as frequent as the classes": share}
+    rules = {"majority class": most, "stratified random": share}
     rows = []
     for rule, recall in rules.items():
         row = {"rule": rule, "uar": recall.mean(), "accuracy": float(share @ recall)}
@@ -159,6 +159,28 @@ def genders(result: Result) -> pd.DataFrame:
         recalls = recalls_of(part.counts.sum(axis=1)).mean(axis=0)
         row |= {"low": uar.low, "high": uar.high}
         rows.append({**row, **dict(zip(part.labels, recalls, strict=True))})
+    return pd.DataFrame(rows)
+
+
+def seeds(results: Sequence[Result]) -> pd.DataFrame:
+    """Each seed by itself, and what it took.
+
+    Args:
+        results: any recipes.
+
+    Returns:
+        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar``, ``best_epoch`` (median over
+        folds), ``minutes`` (sum over folds), ``digest``.
+    """
+    rows = []
+    for result in results:
+        for run, counts in zip(result.runs, result.tally.counts, strict=True):
+            epochs = [f["best_epoch"] for f in run.folds if f.get("best_epoch") is not None]
+            row = {"recipe": run.recipe, "seed": run.seed, "folds": len(run.folds)}
+            row |= {"planned": run.planned, "uar": recalls_of(counts.sum(axis=0)).mean()}
+            row |= {"best_epoch": float(np.median(epochs)) if epochs else np.nan}
+            row |= {"minutes": sum(f["seconds"] for f in run.folds) / 60, "digest": run.digest}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
