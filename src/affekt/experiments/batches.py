@@ -115,7 +115,8 @@ def _compute(manifest: Manifest, front_end: LogMel, hop: int, values: Path, star
     def patches(clip: Clip) -> NDArray[np.float32]:
         windows = sliding_windows(read_samples(manifest, clip), hop=hop)
         with torch.inference_mode():
-            return front_end(torch.from_numpy(np.ascontiguousarray(windows))).numpy()
+            values: NDArray[np.float32] = front_end(torch.tensor(windows)).numpy()
+        return values
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(

@@ -13,30 +13,34 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
-from affekt.corpora import load
+from affekt.corpora import CORPORA, load
 from affekt.corpora.manifest import Manifest, read_manifest, write_manifest
 from affekt.corpora.splits import (
     PARTS,
     Fold,
     hold_out,
     leave_one_speaker_out,
+    read_folds,
     speaker_folds,
     write_folds,
 )
 from affekt.errors import RunError
 from affekt.experiments.batches import Patches, load_patches
+from affekt.experiments.engines import local
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, predict, seed_torch, train
 from affekt.model.classifier import Architecture, Classifier, save_classifier
@@ -103,6 +107,111 @@ def make_folds(recipe: Recipe, manifest: Manifest) -> tuple[Fold, ...]:
     return hold_out(manifest, recipe.held_out, seed=recipe.seed, validation=recipe.validation)
 
 
+def run(
+    recipe: Recipe,
+    places: Places,
+    *,
+    folds: Collection[int] | None = None,
+    jobs: int | None = None,
+) -> Path:
+    """Run all folds of a recipe that are not done, side by side, one thread each.
+
+    Args:
+        recipe: the knobs.
+        places: where things are.
+        folds: numbers of the folds to run; all by default.
+        jobs: folds at a time; one a core by default.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        RunError: some fold failed; the others are done.
+    """
+    folder = prepare(recipe, places)
+    chosen = [f for f in read_folds(folder / "folds.csv") if folds is None or f.number in folds]
+    if not chosen:
+        raise RunError(f"folds of {recipe.name} must be some of its own. Got {folds}.")
+    manifest = read_manifest(folder / "manifest.csv", places.data)
+    load_patches(manifest, places.cache, front_end=recipe.front_end, hop=recipe.hop)
+    work = partial(_run_numbered, recipe, folder, places)
+    failed = []
+    with _progress(recipe, folder, chosen) as show:
+        for outcome in local(work, free_first(folder, chosen), jobs=jobs or os.cpu_count() or 1):
+            show()
+            if outcome is not None and outcome.error:
+                failed.append(f"fold {outcome.item.number}: {outcome.error}")
+    if failed:
+        raise RunError(
+            f"{folder}: {len(failed)} of {len(chosen)} folds failed, the others are done. "
+            f"Got {'; '.join(failed)}. Mend that and run it again."
+        )
+    return folder
+
+
+def _run_numbered(recipe: Recipe, folder: Path, places: Places, fold: Fold) -> None:
+    run_fold(recipe, fold, folder, places)
+
+
+def free_first(folder: Path, folds: Sequence[Fold]) -> Iterator[Fold]:
+    """Folds still to do, those that another process is at last; decided as each is asked for."""
+    left = [fold for fold in folds if not (folder / f"fold-{fold.number}" / DONE).is_file()]
+    while left:
+        fold = next((fold for fold in left if not _is_locked(folder, fold)), left[0])
+        left.remove(fold)
+        yield fold
+
+
+def _is_locked(folder: Path, fold: Fold) -> bool:
+    own = folder / f"fold-{fold.number}"
+    own.mkdir(exist_ok=True)
+    try:
+        with FileLock(own / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+@contextmanager
+def _progress(recipe: Recipe, folder: Path, folds: Sequence[Fold]) -> Iterator[Callable[[], None]]:
+    """A bar over all epochs of all folds, read from the files that the folds write."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[folds]} of {task.fields[all]} folds, {task.fields[epochs]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        total = recipe.epochs * len(folds)
+        task = bar.add_task(recipe.name, total=total, folds=0, all=len(folds), epochs="")
+
+        def show() -> None:
+            done, epochs, at_work = 0, 0, []
+            for fold in folds:
+                own = folder / f"fold-{fold.number}"
+                if (own / DONE).is_file():
+                    done, epochs = done + 1, epochs + recipe.epochs
+                elif (own / "curve.csv").is_file():
+                    at = len((own / "curve.csv").read_text().splitlines()) - 1
+                    epochs += at
+                    at_work.append(f"fold {fold.number} epoch {at}")
+            bar.update(task, completed=epochs, folds=done, epochs=", ".join(at_work))
+
+        show()
+        yield show
+        show()
+
+
 def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
     """Train and test one fold, or go on where it was killed.
 
@@ -141,7 +250,7 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
         files = np.array([manifest.clips[clip].file for clip in parts["test"].clips])
         np.savez_compressed(own / "activations.npz", activations=activations, files=files)
         trained_on = corpus_facts(manifest, fold, patches)
-        save_classifier(classifier, own / "model.pt", corpora=[trained_on], **facts)
+        save_classifier(classifier, own / "model.pt", corpora=[trained_on], hop=recipe.hop, **facts)
         part = own / "result.part"
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         part.replace(own / DONE)
@@ -226,6 +335,7 @@ def corpus_facts(manifest: Manifest, fold: Fold, patches: Patches) -> dict[str, 
     clips = sum(clip.speaker in fold.train for clip in manifest.clips)
     return {
         "name": manifest.corpus,
+        "licence": CORPORA[manifest.corpus].licence,
         "digest": patches.digest,
         "clips": clips,
         "speakers": list(fold.train),

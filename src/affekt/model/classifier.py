@@ -71,7 +71,7 @@ class Classifier(nn.Module):
             ``(clips, longest, labels)``; what stands after a clip's end means nothing.
         """
         clips = torch.split(embeddings, lengths.tolist())
-        padded = nn.utils.rnn.pad_sequence(clips, batch_first=True)
+        padded = nn.utils.rnn.pad_sequence(list(clips), batch_first=True)
         return self.head(padded, self.start(len(lengths)))[0]
 
     def step(self, windows: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

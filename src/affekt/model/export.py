@@ -1,0 +1,178 @@
+"""A trained network to one ONNX file: waveform and state in, probabilities and state out.
+
+The file carries all that its reader needs: labels, the front end's numbers, the state's names
+and shapes, what it was trained on, its licence. It is data; loading it runs no code.
+"""
+
+import io
+import json
+import math
+import warnings
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+import affekt
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
+from affekt.errors import ModelError
+from affekt.model.classifier import Classifier, load_classifier
+
+FORMAT = 1  # of the metadata
+OPSET = 17
+PRECISIONS = ("float16", "float32")
+TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
+HALVED = 1024  # numbers from which on an array is worth storing in halves
+
+
+class _Step(nn.Module):
+    """:meth:`Classifier.step` with the state as positional tensors, as ONNX names them."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, windows: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        names = self.classifier.head.state
+        probabilities, after = self.classifier.step(windows, dict(zip(names, state, strict=True)))
+        return probabilities, *(after[name] for name in names)
+
+
+def export(source: Path, target: Path, *, name: str, precision: str = "float16") -> None:
+    """Write the model file of a trained network, once it is proven to give the same answers.
+
+    Args:
+        source: ``model.pt`` of a fold.
+        target: the ``.onnx`` file to write.
+        name: what the model is called.
+        precision: ``float16`` rounds the weights to halves and stores them so (the arithmetic
+            stays float32, so speed is the same and the file half as large); ``float32`` keeps them.
+
+    Raises:
+        ModelError: no such network, or ONNX Runtime and PyTorch differ by more than 1e-4.
+    """
+    if precision not in PRECISIONS:
+        raise ModelError(
+            f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}."
+        )
+    classifier, facts = load_classifier(source)
+    classifier = fold_batch_norms(classifier)
+    if precision == "float16":
+        round_to_halves(classifier)
+    model = to_onnx(classifier)
+    store_halves(model)
+    metadata = json.dumps(describe(classifier, facts, name))
+    helper.set_model_props(model, {"affekt": metadata})
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    difference = largest_difference(classifier, content)
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"{target} must give the probabilities of {source} within {TOLERANCE:g}. "
+            f"Got {difference:.2g} apart. Nothing was written; export with precision float32."
+        )
+    part = target.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(target)
+
+
+def fold_batch_norms(classifier: Classifier) -> Classifier:
+    """A copy in evaluation mode whose batch norms are part of the convolutions."""
+    folded = deepcopy(classifier).eval()
+    for row in folded.trunk.rows:
+        row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
+        row.norm = nn.Identity()  # type: ignore[assignment]
+    return folded
+
+
+@torch.no_grad()
+def round_to_halves(classifier: Classifier) -> None:
+    """Round every weight to the nearest float16, kept as float32."""
+    for parameter in classifier.parameters():
+        parameter.copy_(parameter.half())
+
+
+def to_onnx(classifier: Classifier) -> onnx.ModelProto:
+    """The network's :meth:`~Classifier.step` as a graph."""
+    names = list(classifier.head.state)
+    start = [state[0] for state in classifier.start(1).values()]
+    outputs = ["probabilities", *(f"{name}_next" for name in names)]
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter built on torch.export cannot express an LSTM over a number of windows
+        # that is open (torch 2.13); the one built on tracing can, and warns of its age.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Step(classifier).eval(),
+            (torch.zeros(3, WINDOW), *start),
+            stream,  # type: ignore[arg-type]  # takes streams too
+            input_names=["windows", *names],
+            output_names=outputs,
+            dynamic_axes={"windows": {0: "windows"}, "probabilities": {0: "windows"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load_model_from_string(stream.getvalue())
+
+
+def store_halves(model: onnx.ModelProto) -> None:
+    """Store large arrays that lose nothing by it as float16, cast to float32 when loaded."""
+    casts = []
+    for stored in model.graph.initializer:
+        values = numpy_helper.to_array(stored)
+        if values.dtype != np.float32 or values.size < HALVED:
+            continue
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.array_equal(halves.astype(np.float32), values):
+            name = stored.name
+            stored.CopyFrom(numpy_helper.from_array(halves, f"{name}_half"))
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[str, Any]:
+    """What stands in the file beside the graph."""
+    licences = {corpus["licence"] for corpus in facts["corpora"]}
+    return {
+        "format": FORMAT,
+        "name": name,
+        "labels": list(classifier.architecture.labels),
+        "sample_rate": SAMPLE_RATE,
+        "window": WINDOW,
+        "hop": facts["hop"],
+        "state": [{"name": n, "shape": list(s)} for n, s in classifier.head.state.items()],
+        "corpora": facts["corpora"],
+        "licence": "; ".join(sorted(licences)),
+        "recipe": facts["digest"],
+        "version": affekt.__version__,
+    }
+
+
+def largest_difference(classifier: Classifier, content: bytes) -> float:
+    """How far ONNX Runtime is from PyTorch, at most, over sounds soft and loud, in two steps."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(WINDOW) / SAMPLE_RATE
+    worst = 0.0
+    state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    for level in (0.0, 1e-3, 0.1, 1.0):
+        tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (120.0, 440.0, 3_000.0)])
+        noise = torch.randn(5, WINDOW, generator=generator)
+        windows = level * torch.cat([tones, noise])
+        with torch.inference_mode():
+            probabilities, state = classifier.step(windows, state)
+        answers = session.run(None, {"windows": windows.numpy(), **arrays})
+        arrays = dict(zip(state, answers[1:], strict=True))
+        worst = max(worst, float(np.abs(answers[0] - probabilities.numpy()).max()))
+    return worst
