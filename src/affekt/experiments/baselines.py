@@ -228,7 +228,7 @@ def _check_features(train: NDArray[np.float32], validation: NDArray[np.float32])
     if not (np.isfinite(train).all() and np.isfinite(validation).all() and np.ptp(train, 0).any()):
         raise CorpusError(
             "features of a baseline must be finite, and one at least must vary over the training "
-            "clips. Got others. Compute them with clip_features()."
+            "clips. Got NaN, infinity or constants. Compute them with clip_features()."
         )
 
 
