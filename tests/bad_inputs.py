@@ -1,6 +1,7 @@
 """Inputs that are no sound, each with a name and a way to make it.
 
-``BAD_INPUTS`` maps the name to a function that puts the input below a folder and returns its path.
+``BAD_INPUTS`` maps the name to a function that puts the input below a folder and returns its path,
+``BAD_BYTES`` to the content where there is one.
 """
 
 import gzip
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 Builder = Callable[[Path], Path]
 BAD_INPUTS: dict[str, Builder] = {}
+BAD_BYTES: dict[str, Callable[[], bytes]] = {}
 
 TONE: NDArray[np.float32] = (0.3 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(32_000))).astype(
     np.float32
@@ -43,13 +45,16 @@ def ffmpeg_bytes(
 ) -> bytes:
     """The same, written by FFmpeg; ``values`` are (samples,) or (samples, 2)."""
     layout = "mono" if values.ndim == 1 else "stereo"
-    path = Path(tempfile.mkdtemp()) / "sound"  # an index can only be moved in a file
-    with av.open(str(path), "w", format=form, container_options=options or {}) as container:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # an index can only be moved in a file
+        av.open(f"{folder}/sound", "w", format=form, container_options=options or {}) as container,
+    ):
         if picture:
             video = container.add_stream("mpeg4", rate=5)
             video.width = video.height = 16
             video.pix_fmt = "yuv420p"
         streams = [container.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
+        container.start_encoding()
         if picture:
             for _ in range(10):
                 image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
@@ -59,11 +64,12 @@ def ffmpeg_bytes(
             resampler = av.AudioResampler(stream.format, layout, rate)
             packed = np.ascontiguousarray(values.reshape(1, -1)) * 0.5**number
             frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
-            frame.sample_rate = rate
-            for ready in [*resampler.resample(frame), *resampler.resample(None)]:
+            frame.sample_rate, frame.pts = rate, 0
+            for ready in resampler.resample(frame) if values.size else ():
                 container.mux(stream.encode(ready))
             container.mux(stream.encode(None))
-    return path.read_bytes()
+        container.close()
+        return Path(folder, "sound").read_bytes()
 
 
 def wav_bytes(
@@ -84,17 +90,13 @@ def wav_bytes(
     return b"RIFF" + struct.pack("<I", min(len(body) + size, 2**32 - 1)) + body + data
 
 
-def _bad(name: str, suffix: str = ".wav") -> Callable[[Callable[[], bytes]], Callable[[], bytes]]:
-    def register(content: Callable[[], bytes]) -> Callable[[], bytes]:
-        def build(folder: Path) -> Path:
-            path = folder / (name.replace(" ", "-") + suffix)
-            path.write_bytes(content())
-            return path
+def _bad(name: str, content: Callable[[], bytes], suffix: str = ".wav") -> None:
+    def build(folder: Path) -> Path:
+        path = folder / (name.replace(" ", "-") + suffix)
+        path.write_bytes(content())
+        return path
 
-        BAD_INPUTS[name] = build
-        return content
-
-    return register
+    BAD_INPUTS[name], BAD_BYTES[name] = build, content
 
 
 def _with(values: NDArray[np.float32], value: float) -> NDArray[np.float32]:
@@ -103,59 +105,67 @@ def _with(values: NDArray[np.float32], value: float) -> NDArray[np.float32]:
     return values
 
 
-_bad("empty file")(lambda: b"")
-_bad("one byte")(lambda: b"R")
-_bad("header only")(lambda: wav_bytes(b""))
-_bad("header cut short")(lambda: wav_bytes()[:20])
-_bad("flac header only", ".flac")(lambda: sound_bytes("FLAC")[:42])
-_bad("ogg header only", ".ogg")(lambda: sound_bytes("OGG")[:100])
-_bad("truncated wav")(lambda: sound_bytes("WAV")[:32_000])
-_bad("truncated float wav")(lambda: sound_bytes("WAV", "FLOAT")[:64_000])
-_bad("truncated rf64", ".rf64")(lambda: sound_bytes("RF64")[:32_000])
-_bad("truncated aiff", ".aiff")(lambda: sound_bytes("AIFF")[:32_000])
-_bad("truncated flac", ".flac")(lambda: sound_bytes("FLAC")[:9_000])
-_bad("truncated m4a", ".m4a")(lambda: ffmpeg_bytes("mp4", "aac")[:6_000])
-_bad("truncated m4a with its index first", ".m4a")(
-    lambda: ffmpeg_bytes("mp4", "aac", options={"movflags": "faststart"})[:8_000]
+_bad("empty file", lambda: b"")
+_bad("one byte", lambda: b"R")
+_bad("header only", lambda: wav_bytes(b""))
+_bad("header cut short", lambda: wav_bytes()[:20])
+_bad("flac header only", lambda: sound_bytes("FLAC")[:42], ".flac")
+_bad("ogg header only", lambda: sound_bytes("OGG")[:100], ".ogg")
+_bad("truncated wav", lambda: sound_bytes("WAV")[:32_000])
+_bad("truncated float wav", lambda: sound_bytes("WAV", "FLOAT")[:64_000])
+_bad("truncated rf64", lambda: sound_bytes("RF64")[:32_000], ".rf64")
+_bad("truncated aiff", lambda: sound_bytes("AIFF")[:32_000], ".aiff")
+_bad("truncated flac", lambda: sound_bytes("FLAC")[:9_000], ".flac")
+_bad("truncated m4a", lambda: ffmpeg_bytes("mp4", "aac")[:6_000], ".m4a")
+_bad(
+    "truncated m4a with its index first",
+    lambda: ffmpeg_bytes("mp4", "aac", options={"movflags": "faststart"})[:8_000],
+    ".m4a",
 )
-_bad("truncated webm", ".webm")(lambda: ffmpeg_bytes("webm", "libopus", rate=48_000)[:4_000])
-_bad("promise of a terabyte")(
-    lambda: sound_bytes("RF64").replace(struct.pack("<Q", 64_000), struct.pack("<Q", 1 << 40))
+_bad("truncated webm", lambda: ffmpeg_bytes("webm", "libopus", rate=48_000)[:4_000], ".webm")
+_bad(
+    "promise of a terabyte",
+    lambda: sound_bytes("RF64").replace(struct.pack("<Q", 64_000), struct.pack("<Q", 1 << 40)),
 )
-_bad("not a number")(lambda: sound_bytes("WAV", "FLOAT", _with(TONE, np.nan)))
-_bad("infinite")(lambda: sound_bytes("WAV", "FLOAT", _with(TONE, -np.inf)))
-_bad("absurdly loud")(lambda: sound_bytes("WAV", "FLOAT", _with(TONE, 1e30)))
-_bad("beyond float32")(lambda: wav_bytes(np.full(4_000, 1e300).tobytes(), form=3, bits=64))
-_bad("zero rate")(lambda: wav_bytes(rate=0))
-_bad("one hertz")(lambda: wav_bytes(rate=1))
-_bad("four gigahertz")(lambda: wav_bytes(rate=2**32 - 1))
-_bad("no channels")(lambda: wav_bytes(channels=0))
-_bad("sixty thousand channels")(lambda: wav_bytes(channels=60_000))
-_bad("three hundred channels")(lambda: wav_bytes(channels=300))
-_bad("zero bits")(lambda: wav_bytes(bits=0))
-_bad("unknown codec")(lambda: wav_bytes(form=0x7A7A))
-_bad("five hours in a small file", ".flac")(lambda: _five_hours())
-_bad("git-lfs pointer")(
-    lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+_bad("not a number", lambda: sound_bytes("WAV", "FLOAT", _with(TONE, np.nan)))
+_bad("infinite", lambda: sound_bytes("WAV", "FLOAT", _with(TONE, -np.inf)))
+_bad("absurdly loud", lambda: sound_bytes("WAV", "FLOAT", _with(TONE, 1e30)))
+_bad("beyond float32", lambda: wav_bytes(np.full(4_000, 1e300).tobytes(), form=3, bits=64))
+_bad("zero rate", lambda: wav_bytes(rate=0))
+_bad("one hertz", lambda: wav_bytes(rate=1))
+_bad("four gigahertz", lambda: wav_bytes(rate=2**32 - 1))
+_bad("no channels", lambda: wav_bytes(channels=0))
+_bad("sixty thousand channels", lambda: wav_bytes(channels=60_000))
+_bad("three hundred channels", lambda: wav_bytes(channels=300))
+_bad("zero bits", lambda: wav_bytes(bits=0))
+_bad("unknown codec", lambda: wav_bytes(form=0x7A7A))
+_bad("five hours in a small file", lambda: _five_hours(), ".flac")
+_bad(
+    "git-lfs pointer",
+    lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
 )
-_bad("text")(lambda: b"This is a note about a recording, not the recording.\n" * 50)
-_bad("web page", ".mp3")(lambda: b"<!DOCTYPE html><html><title>404 Not Found</title></html>\n")
-_bad("json")(lambda: b'{"error": "not found"}')
-_bad("subtitles", ".mp3")(lambda: b"1\n00:00:00,000 --> 00:00:02,000\nHello.\n\n")
-_bad("playlist", ".mp3")(
-    lambda: b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
+_bad("text", lambda: b"This is a note about a recording, not the recording.\n" * 50)
+_bad("web page", lambda: b"<!DOCTYPE html><html><title>404 Not Found</title></html>\n", ".mp3")
+_bad("json", lambda: b'{"error": "not found"}')
+_bad("subtitles", lambda: b"1\n00:00:00,000 --> 00:00:02,000\nHello.\n\n", ".mp3")
+_bad(
+    "playlist",
+    lambda: b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+    ".mp3",
 )
-_bad("concat script", ".mp3")(lambda: b"ffconcat version 1.0\nfile '/etc/passwd'\n")
-_bad("picture", ".png")(lambda: _picture("image2", "png", "rgb24"))
-_bad("video without sound", ".mp4")(lambda: ffmpeg_bytes("mp4", "aac", tracks=0, picture=True))
-_bad("zipped wav")(lambda: gzip.compress(wav_bytes(), mtime=0))
-_bad("zeros")(lambda: bytes(100_000))
-_bad("random bytes")(lambda: np.random.default_rng(0).bytes(100_000))
-_bad("random bytes as mp3", ".mp3")(
-    lambda: b"\xff\xfb\x90\x00" + np.random.default_rng(1).bytes(99_996)
+_bad("concat script", lambda: b"ffconcat version 1.0\nfile '/etc/passwd'\n", ".mp3")
+_bad("picture", lambda: _picture(), ".png")
+_bad("video without sound", lambda: ffmpeg_bytes("mp4", "aac", tracks=0, picture=True), ".mp4")
+_bad("zipped wav", lambda: gzip.compress(wav_bytes(), mtime=0))
+_bad("zeros", lambda: bytes(100_000))
+_bad("random bytes", lambda: np.random.default_rng(0).bytes(100_000))
+_bad(
+    "random bytes as mp3",
+    lambda: b"\xff\xfb\x90\x00" + np.random.default_rng(1).bytes(99_996),
+    ".mp3",
 )
-_bad("overwritten flac", ".flac")(lambda: _overwritten(sound_bytes("FLAC")))
-_bad("overwritten m4a", ".m4a")(lambda: _overwritten(ffmpeg_bytes("mp4", "aac")))
+_bad("overwritten flac", lambda: _overwritten(sound_bytes("FLAC")), ".flac")
+_bad("overwritten m4a", lambda: _overwritten(ffmpeg_bytes("mp4", "aac")), ".m4a")
 
 
 def _overwritten(good: bytes) -> bytes:
@@ -165,18 +175,16 @@ def _overwritten(good: bytes) -> bytes:
 
 def _five_hours() -> bytes:
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", 16_000, 1, format="FLAC", subtype="PCM_16") as sound:
-        for _ in range(5 * 60):
-            sound.write(np.zeros(60 * 16_000, np.int16))
+    soundfile.write(file, np.zeros(5 * 3_600 * 1_000, np.int16), 1_000, format="FLAC")
     return file.getvalue()
 
 
-def _picture(form: str, codec: str, pixels: str) -> bytes:
-    encoder = av.CodecContext.create(codec, "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 16, 16, pixels  # type: ignore[attr-defined]
-    encoder.time_base = 1  # type: ignore[assignment]
-    image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format=pixels)
-    return b"".join(bytes(packet) for packet in [*encoder.encode(image), *encoder.encode(None)])  # type: ignore[attr-defined]
+def _picture() -> bytes:
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 16, 16, "rgb24"
+    encoder.time_base = 1
+    image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(image), *encoder.encode(None)])
 
 
 def _folder(folder: Path) -> Path:
@@ -225,7 +233,7 @@ BAD_INPUTS |= {
 if hasattr(os, "mkfifo"):
     BAD_INPUTS["pipe in a folder"] = _fifo
     BAD_INPUTS["device"] = lambda _: Path(os.devnull)
-if hasattr(os, "geteuid") and os.geteuid() != 0:  # nothing is unreadable to root
+if hasattr(os, "geteuid") and os.geteuid() != 0:  # root may read anything
     BAD_INPUTS["no permission"] = _unreadable
 
 

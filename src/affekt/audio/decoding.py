@@ -188,7 +188,7 @@ def _sndfile_chunks(
         while len(chunk := sound.read(frames, dtype="float32", always_2d=True)):
             yield chunk
     except soundfile.SoundFileError as error:
-        raise AudioError(
+        raise file.fault or AudioError(
             f"{name} is damaged or truncated ({_reason(error)}) before its promised end at "
             f"{sound.frames / sound.samplerate:.2f} s. Copy or download it again."
         ) from error

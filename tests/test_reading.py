@@ -1,0 +1,636 @@
+import io
+import struct
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.audio import MAX_SECONDS, SUFFIXES, Sound, blocks, decoding, headers, probe, read
+from affekt.errors import AudioError
+from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
+
+PCM = (TONE * 32_767).astype("<i2").tobytes()
+
+
+def chirp(seconds: float = 2.0, rate: int = 16_000) -> np.ndarray:
+    """A sweep, in which any shift in time shows."""
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * (200 + 400 * time) * time)).astype(np.float32)
+
+
+def tone(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate).astype(np.float32)
+
+
+class Pipe(io.RawIOBase):
+    """What standard input is: it cannot seek, and gives a few bytes at a time."""
+
+    def __init__(self, content: bytes, most: int = 1_000):
+        self._content, self._most = io.BytesIO(content), most
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self._content.read(min(len(buffer), self._most))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+# ------------------------------------------------------------------ what is read
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "tolerance"),
+    [
+        ("WAV", "PCM_U8", 2**-7),
+        ("WAV", "PCM_16", 2**-15),
+        ("WAV", "PCM_24", 2**-23),
+        ("WAV", "PCM_32", 2**-24),
+        ("WAV", "FLOAT", 0),
+        ("WAV", "DOUBLE", 0),
+        ("WAV", "ALAW", 0.02),
+        ("WAV", "ULAW", 0.02),
+        ("WAVEX", "PCM_16", 2**-15),
+        ("RF64", "PCM_24", 2**-23),
+        ("W64", "PCM_16", 2**-15),
+        ("FLAC", "PCM_16", 2**-15),
+        ("FLAC", "PCM_24", 2**-23),
+        ("AIFF", "PCM_16", 2**-15),
+        ("AU", "FLOAT", 0),
+        ("CAF", "ALAC_16", 2**-15),
+        ("NIST", "PCM_16", 2**-15),
+        ("MAT5", "PCM_16", 2**-15),
+    ],
+)
+def test_plain_formats_keep_every_sample(form, subtype, tolerance):
+    sound = read(sound_bytes(form, subtype, chirp()))
+    assert sound.dtype == np.float32
+    assert len(sound) >= 32_000
+    np.testing.assert_allclose(sound[:32_000], chirp(), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])
+def test_every_rate_comes_out_at_16_khz(rate):
+    file = io.BytesIO()
+    soundfile.write(file, chirp(rate=rate), rate, format="WAV", subtype="FLOAT")
+    sound = read(file)
+    np.testing.assert_allclose(sound[500:31_500], chirp()[500:31_500], atol=2e-3)
+    assert len(sound) == 32_000
+    assert probe(file) == Sound(rate, 1, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [
+        ("mp3", "libmp3lame", 16_000),
+        ("mp3", "libmp3lame", 44_100),
+        ("mp4", "aac", 16_000),
+        ("ipod", "aac", 44_100),
+        ("webm", "libopus", 48_000),
+        ("ogg", "libopus", 48_000),
+        ("mp4", "alac", 44_100),
+        ("mov", "pcm_s16le", 44_100),
+        ("wav", "pcm_s24le", 44_100),
+    ],
+)
+def test_coded_formats_keep_the_sound_in_its_place(form, codec, rate):
+    values = chirp(rate=rate)
+    content = ffmpeg_bytes(form, codec, rate=rate, values=values)
+    sound = read(content)
+    assert len(sound) / 16_000 == pytest.approx(2.0, abs=0.13)
+    expected = soxr.resample(values, rate, 16_000)[1_000:31_000]
+    lags = range(-60, 61)
+    alike = [np.corrcoef(sound[1_000 + lag : 31_000 + lag], expected)[0, 1] for lag in lags]
+    assert lags[int(np.argmax(alike))] == 0
+    assert max(alike) > 0.995
+    assert probe(content).seconds == pytest.approx(len(sound) / 16_000, abs=0.1)
+
+
+def test_sources_of_every_kind_give_the_same(tmp_path):
+    content = sound_bytes("WAV", "FLOAT", chirp())
+    path = tmp_path / "Ärger 怒り.bin"
+    path.write_bytes(content)
+    used = io.BytesIO(content)
+    used.seek(0, io.SEEK_END)
+    with path.open("rb") as file:
+        for source in (path, str(path), content, bytearray(content), used, file, Pipe(content)):
+            np.testing.assert_array_equal(read(source), chirp())
+        assert not file.closed
+    np.testing.assert_array_equal(read(chirp(), sample_rate=16_000), chirp())
+
+
+def test_only_a_read_method_is_needed():
+    class Reader:
+        read = staticmethod(io.BytesIO(sound_bytes("FLAC")).read)
+
+    assert len(read(Reader())) == 32_000
+
+
+def test_standard_input_is_read(tmp_path):
+    code = "import sys; from affekt.audio import read; print(len(read(sys.stdin.buffer)))"
+    good = subprocess.run(
+        [sys.executable, "-c", code], input=wav_bytes(PCM), capture_output=True, check=True
+    )
+    assert (good.stdout.strip(), good.stderr) == (b"32000", b"")
+    bad = subprocess.run([sys.executable, "-c", code], input=b"no", capture_output=True)
+    assert b"AudioError: standard input is no sound" in bad.stderr
+
+
+@pytest.mark.parametrize("size", [0, 2**31, 2**32 - 1, 0x7FFF_F000 - 36])
+@pytest.mark.parametrize("wrap", [bytes, Pipe])
+def test_a_wav_written_to_a_pipe_is_read_to_its_end(size, wrap):
+    np.testing.assert_allclose(read(wrap(wav_bytes(PCM, promised=size))), TONE, atol=2**-14)
+    assert probe(wrap(wav_bytes(PCM, promised=size))).seconds == 2.0
+
+
+def test_a_flac_written_to_a_pipe_is_read_to_its_end():
+    content = bytearray(sound_bytes("FLAC"))
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)  # no number of samples
+    assert len(read(bytes(content))) == 32_000
+    assert probe(bytes(content)).seconds == 2.0
+
+
+def test_a_live_recording_of_a_browser_is_measured():
+    content = ffmpeg_bytes("webm", "libopus", rate=48_000, options={"live": "1"})
+    assert probe(content).seconds == pytest.approx(len(TONE) / 48_000, abs=0.01)
+
+
+def test_a_chained_ogg_is_read_whole():
+    assert len(read(2 * sound_bytes("OGG"))) == pytest.approx(64_000, abs=1_000)
+
+
+def test_the_first_sound_track_of_a_video_is_read():
+    content = ffmpeg_bytes("mp4", "aac", tracks=2, picture=True)
+    assert np.abs(read(content)[4_000:28_000]).max() == pytest.approx(0.3, abs=0.03)
+    content = ffmpeg_bytes("matroska", "aac", tracks=2, picture=True)  # length of the whole only
+    assert probe(content).seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_an_mp3_inside_a_wav_is_read_without_a_word(capfd):
+    content = bytearray(ffmpeg_bytes("wav", "libmp3lame"))
+    assert len(read(bytes(content))) == pytest.approx(32_000, abs=2_000)
+    content[2_000:3_000] = np.random.default_rng(0).bytes(1_000)
+    with pytest.raises(AudioError, match=r"truncated|damaged"):
+        read(bytes(content))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_junk_after_an_mp3_is_forgiven():
+    content = ffmpeg_bytes("mp3", "libmp3lame", options={"write_xing": "0"})
+    assert len(read(content + np.random.default_rng(0).bytes(5_000))) == len(read(content))
+
+
+def test_tags_in_an_unknown_encoding_do_not_hide_the_sound():
+    content = ffmpeg_bytes("mp3", "libmp3lame") + b"TAG" + b"\xe4\xff\xfe".ljust(125, b"\xe4")
+    assert len(read(content)) == pytest.approx(32_000, abs=700)
+
+
+def test_suffixes_are_lower_case():
+    assert {".wav", ".flac", ".mp3", ".m4a", ".opus", ".webm"} <= SUFFIXES
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
+
+
+# -------------------------------------------------------------- what comes of it
+
+
+def test_resampling_keeps_speech_and_removes_what_would_fold_back():
+    kept = read(tone(1_000, 48_000), sample_rate=48_000)
+    gone = read(tone(14_000, 48_000), sample_rate=48_000)
+    assert np.sqrt(2 * np.mean(kept[1_000:-1_000] ** 2)) == pytest.approx(1, abs=1e-4)
+    assert np.abs(gone[1_000:-1_000]).max() < 1e-4  # -80 dB
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    st.integers(1, 8_000),
+    st.sampled_from([8_000, 16_000, 44_100, 48_000, 48_001]),
+    st.integers(1, 2),
+    st.integers(20, 5_000),
+)
+def test_blocks_are_what_read_gives_whatever_their_size(samples, rate, channels, chunk):
+    values = np.random.default_rng(samples).uniform(-1, 1, (samples + 2, channels))
+    values = values.astype(np.float32)
+    whole = read(values, sample_rate=rate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("affekt.audio.reading.CHUNK", chunk)
+        pieces = list(blocks(values, sample_rate=rate))
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    assert all(len(piece) for piece in pieces)
+    expected = values.mean(axis=1)
+    if rate != 16_000:
+        expected = soxr.resample(expected, rate, 16_000)
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [100, 4_096])
+@pytest.mark.parametrize("content", [sound_bytes("FLAC"), sound_bytes("WAV", "DOUBLE")])
+def test_files_come_in_blocks_too(monkeypatch, chunk, content):
+    whole = read(content)
+    monkeypatch.setattr(decoding, "CHUNK", chunk)
+    pieces = list(blocks(content))
+    assert len(pieces) == -(-32_000 // chunk)
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+@pytest.mark.parametrize(("suffix", "minutes"), [(".flac", 20), (".mp3", 3)])
+def test_blocks_need_little_memory_however_long_the_sound(tmp_path, suffix, minutes):
+    path = tmp_path / f"long{suffix}"
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(minutes):
+            file.write(np.zeros(60 * 16_000, np.int16))
+    tracemalloc.start()
+    samples = sum(len(block) for block in blocks(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert samples == minutes * 60 * 16_000
+    assert peak < 0.4 * 4 * samples  # bytes
+
+
+def test_channels_are_averaged_or_taken_one_by_one():
+    left, right = tone(300, 16_000), tone(500, 16_000)
+    both = np.stack([left, right], axis=1)
+    content = sound_bytes("WAV", "FLOAT", both)
+    np.testing.assert_allclose(read(content), (left + right) / 2, atol=1e-7)
+    np.testing.assert_array_equal(read(content, channel=0), left)
+    np.testing.assert_array_equal(read(content, channel=1), right)
+    np.testing.assert_array_equal(read(both, sample_rate=16_000, channel=1), right)
+    coded = ffmpeg_bytes("mp4", "alac", values=both)
+    np.testing.assert_allclose(read(coded, channel=1)[:16_000], right, atol=1e-4)
+    assert probe(coded).channels == 2
+
+
+@pytest.mark.parametrize("channel", [1, -1, 2, 0.5])
+def test_a_channel_that_is_not_there_is_refused(channel):
+    with pytest.raises(AudioError, match=rf"channel of <bytes> must be in \[0, 0\]. Got {channel}"):
+        read(sound_bytes("WAV"), channel=channel)
+
+
+def test_a_fault_in_another_channel_does_no_harm():
+    both = np.stack([TONE, np.full_like(TONE, np.nan)], axis=1)
+    np.testing.assert_array_equal(read(both, sample_rate=16_000, channel=0), TONE)
+    with pytest.raises(AudioError, match=r"holds nan at 0.000 s"):
+        read(both, sample_rate=16_000)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "<u2", ">i2", "<i4", "<u4", "<i8"])
+def test_integers_are_scaled_to_one(kind):
+    limits = np.iinfo(kind)
+    middle = 0 if limits.min else (limits.max + 1) // 2
+    ends = np.array([limits.min, middle, limits.max], kind)
+    sound = read(ends, sample_rate=16_000)
+    assert sound[:2].tolist() == [-1.0, 0.0]
+    assert 0.99 <= sound[2] <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["<f2", "<f4", ">f8"])
+def test_floats_are_kept_beyond_one(kind):
+    values = np.array([0.5, -3.0, 1.5], kind)
+    assert read(values, sample_rate=16_000).tolist() == [0.5, -3.0, 1.5]
+    file = sound_bytes("WAV", "FLOAT", values.astype(np.float32))
+    assert read(file).tolist() == [0.5, -3.0, 1.5]
+
+
+# ------------------------------------------------------------------------ a part
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_part_is_what_lies_between_start_and_end(form):
+    content = sound_bytes(form, values=chirp())
+    whole = read(content)
+    part = read(content, start=0.5, end=1.25)
+    np.testing.assert_allclose(part, whole[8_000:20_000], atol=1e-6)
+    np.testing.assert_allclose(read(content, start=1.5), whole[24_000:], atol=1e-6)
+    np.testing.assert_array_equal(read(content, end=2.05), whole)  # annotations are rounded
+
+
+def test_a_part_of_an_array_in_blocks(monkeypatch):
+    monkeypatch.setattr("affekt.audio.reading.CHUNK", 1_000)
+    part = read(chirp(), sample_rate=16_000, start=0.5, end=1.25)
+    np.testing.assert_array_equal(part, chirp()[8_000:20_000])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"start": -1.0}, "start must be seconds, at least 0"),
+        ({"start": np.nan}, "start must be seconds"),
+        ({"end": 0.0}, "end must be seconds after start"),
+        ({"start": 1.0, "end": 1.0}, "end must be seconds after start"),
+        ({"end": np.inf}, "end must be seconds"),
+        ({"max_seconds": 0.0}, "max_seconds must be"),
+        ({"start": 2.0}, "is 2.00 s long; the part asked for is 2.0 s to its end"),
+        ({"start": 5.0}, "is 2.00 s long"),
+        ({"start": 5.0, "end": 6.0}, "5.0 s to 6.0 s. Ask for a part inside it"),
+        ({"end": 2.5}, "is 2.00 s long"),
+        ({"sample_rate": 8_000}, "sample_rate is for arrays; <bytes> knows its own. Got 8000"),
+    ],
+)
+@pytest.mark.parametrize("form", ["WAV", "MP3"])
+def test_a_part_outside_the_sound_is_refused(form, part, message):
+    with pytest.raises(AudioError, match=message):
+        read(sound_bytes(form), **part)
+
+
+def test_a_part_shorter_than_a_sample_is_refused():
+    with pytest.raises(AudioError, match="shorter than one sample at 16 kHz"):
+        read(np.ones(1), sample_rate=48_000)
+
+
+# ------------------------------------------------------------------------ limits
+
+
+@pytest.mark.parametrize("form", ["WAV", "MP3"])
+def test_the_limit_is_on_the_part_read(form):
+    content = sound_bytes(form)
+    assert len(read(content, start=0.75, max_seconds=1.25)) == 20_000
+    assert len(read(content, end=1.0, max_seconds=1.0)) == 16_000
+    with pytest.raises(AudioError, match=r"longer than 1.9 s. Cut it"):
+        read(content, max_seconds=1.9)
+
+
+def test_the_limit_holds_for_sound_without_an_end():
+    class Endless(Pipe):
+        def readinto(self, buffer):
+            return super().readinto(buffer) or len(buffer)
+
+    given: list[int] = []
+    with pytest.raises(AudioError, match="longer than 30 s"):
+        given.extend(map(len, blocks(Endless(wav_bytes(PCM, promised=2**32 - 1)), max_seconds=30)))
+    assert 29 * 16_000 <= sum(given) <= 30 * 16_000
+    assert MAX_SECONDS == 4 * 3_600
+
+
+# ----------------------------------------------------------------- what is wrong
+
+
+def test_there_are_thirty_kinds_of_bad_input():
+    assert len(BAD_INPUTS) >= 30
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_is_one_clear_error(name, tmp_path, capfd):
+    path = BAD_INPUTS[name](tmp_path)
+    with pytest.raises(AudioError) as raised:
+        read(path)
+    message = str(raised.value)
+    assert str(path) in message
+    assert "\n" not in message
+    assert message.endswith((".", "pull"))
+    assert message.count(". ") >= 1  # what is wrong, then the remedy
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("wrap", [bytes, Pipe])
+@pytest.mark.parametrize("name", BAD_BYTES)
+def test_bad_bytes_are_one_clear_error(name, wrap, capfd):
+    with pytest.raises(AudioError, match=r"<(bytes|Pipe)>.*\. \w+"):
+        read(wrap(BAD_BYTES[name]()))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("truncated wav", "promises 2.00 s, only 1.00 s are there (1.00 s missing). Copy"),
+        ("truncated aiff", "(1.00 s missing)"),
+        ("truncated flac", "before its promised end at 2.00 s"),
+        ("truncated m4a with its index first", "is truncated: its header promises 2.00 s"),
+        ("git-lfs pointer", "git lfs pull"),
+        ("web page", "is a web page"),
+        ("picture", "holds no sound (piped png sequence)"),
+        ("not a number", "holds nan at 1.250 s"),
+        ("zero rate", "must be in [1000, 768000] Hz. Got 0."),
+        ("no channels", "must have 1 to 256 channels. Got 0."),
+        ("five hours in a small file", "longer than 14400 s"),
+        ("header only", "holds no sound: not one sample"),
+    ],
+)
+def test_the_error_says_what_it_is(name, message, tmp_path):
+    with pytest.raises(AudioError) as raised:
+        read(BAD_INPUTS[name](tmp_path))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["truncated wav", "truncated aiff", "zero rate", "header only"])
+def test_a_header_alone_tells_some_faults(name, tmp_path):
+    with pytest.raises(AudioError):
+        probe(BAD_INPUTS[name](tmp_path))
+
+
+def test_no_permission_is_said(tmp_path, monkeypatch):
+    path = tmp_path / "private.wav"
+    path.write_bytes(wav_bytes(PCM))
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(AudioError, match=r"private.wav may not be read. Give yourself permission"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "rate", "message"),
+    [
+        (TONE, None, "must be a whole number of Hz. Got None"),
+        (TONE, 16_000.5, "whole number of Hz"),
+        (TONE, 0, r"sample rate of <array> must be in \[1000, 768000\] Hz. Got 0"),
+        (TONE[:0], 16_000, "not one sample"),
+        (np.zeros((5, 0)), 16_000, "not one sample"),
+        (np.zeros((2, 100)), 16_000, r"Got shape \(2, 100\). Transpose it"),
+        (np.zeros((300, 300)), 16_000, "1 to 256 channels"),
+        (np.zeros((1, 1, 1)), 16_000, r"\(samples, channels\)"),
+        (np.zeros(()), 16_000, r"\(samples, channels\)"),
+        (np.zeros(5, complex), 16_000, "integers or floats. Got complex128"),
+        (np.zeros(5, bool), 16_000, "integers or floats. Got bool"),
+        (np.array([0, np.nan]), 16_000, "holds nan"),
+        (np.array([0, 1e300]), 16_000, "holds inf"),
+    ],
+)
+def test_arrays_that_are_no_sound_are_refused(values, rate, message):
+    with pytest.raises(AudioError, match=message):
+        read(values, sample_rate=rate)
+    if "holds" not in message:
+        with pytest.raises(AudioError, match=message):
+            probe(values, sample_rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "must be a path, bytes, a binary file or an array. Got <NoneType>"),
+        ([0.0, 1.0], "Got <list>"),
+        (io.StringIO("text"), "<StringIO> is open as text. Open it with mode 'rb'"),
+        ("", "'' is a folder"),
+        ("nul\0.wav", r"'nul\\x00.wav' cannot be opened: embedded null byte"),
+        ("two\nlines.wav", r"'two\\nlines.wav' does not exist"),
+    ],
+)
+def test_sources_of_the_wrong_kind_are_refused(source, message):
+    with pytest.raises(AudioError, match=message):
+        read(source)
+
+
+def test_a_file_object_goes_by_its_name(tmp_path):
+    class Standard(Pipe):
+        name = "<stdin>"
+
+    with pytest.raises(AudioError, match="standard input is empty"):
+        read(Standard(b""))
+    (tmp_path / "empty.wav").touch()
+    with (
+        (tmp_path / "empty.wav").open("rb") as file,
+        pytest.raises(AudioError, match=r"/empty.wav is empty"),
+    ):
+        read(file)
+
+
+def test_closed_and_unreadable_files_are_refused(tmp_path):
+    closed = io.BytesIO(wav_bytes(PCM))
+    closed.close()
+    with pytest.raises(AudioError, match="<BytesIO> is closed"):
+        read(closed)
+    with (tmp_path / "new.wav").open("wb") as file, pytest.raises(AudioError, match=r"new.wav is"):
+        read(file)
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3"])
+def test_a_failing_disk_is_one_clear_error(form, capfd):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 10_000:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, 400_000).astype(np.float32)
+    with pytest.raises(AudioError, match="Input/output error"):
+        read(Failing(sound_bytes(form, values=values)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_pipe_that_had_to_be_rewound_says_so():
+    with pytest.raises(AudioError, match="Save it to a file first"):
+        read(Pipe(ffmpeg_bytes("mp4", "aac")))
+
+
+def test_a_truncated_pipe_is_noticed():
+    with pytest.raises(AudioError, match=r"\(1.00 s missing\)"):
+        read(Pipe(wav_bytes(PCM)[:32_044]))
+
+
+def test_a_recording_that_changes_on_its_way_is_refused():
+    first, second = (
+        ffmpeg_bytes("mp3", "libmp3lame", values=values, options={"write_xing": "0"})
+        for values in (TONE, np.stack([TONE, TONE], axis=1))
+    )
+    message = "changes from 16000 Hz, 1 channels to 16000 Hz, 2 channels on its way. Split it there"
+    with pytest.raises(AudioError, match=message):
+        read(first + second)
+
+
+def test_an_empty_sound_track_is_refused():
+    content = ffmpeg_bytes("matroska", "pcm_s16le", values=TONE[:0])
+    with pytest.raises(AudioError, match="no sound"):
+        read(content)
+
+
+GOOD = {
+    form: sound_bytes(form, values=TONE[:8_000]) for form in ("WAV", "FLAC", "OGG", "MP3", "AIFF")
+}
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(
+    st.sampled_from(["WAV", "FLAC", "OGG", "MP3", "AIFF"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20),
+    st.floats(0, 1),
+)
+def test_damage_of_any_kind_is_sound_or_an_audio_error(form, flips, kept):
+    content = bytearray(GOOD[form])
+    for place, value in flips:
+        content[int(place * len(content))] = value
+    try:
+        sound = read(bytes(content[: round(kept * len(content))]), max_seconds=60)
+    except AudioError:
+        return
+    assert sound.ndim == 1
+    assert 0 < len(sound) <= 60 * 16_000
+    assert np.isfinite(sound).all()
+
+
+# ---------------------------------------------------------------------- headers
+
+
+def test_chunks_before_the_sound_are_stepped_over():
+    content = wav_bytes(PCM)
+    odd = b"note" + struct.pack("<I", 3) + b"abc\0"
+    content = content[:36] + odd + content[36:]
+    riff = headers.riff_of(io.BytesIO(content), "")
+    assert riff == headers.Riff(promised=64_000, there=64_000, frame=2)
+    assert len(read(content)) == 32_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"RIFF",
+        b"RIFF\0\0\0\0WAVE",
+        wav_bytes(PCM)[:30],
+        b"RIFF\0\0\0\0WAVEfmt \x08\0\0\0\1\0\1\0\x80\x3e\0\0",
+        sound_bytes("FLAC"),
+    ],
+)
+def test_no_sound_chunk_means_no_promise(content):
+    assert headers.riff_of(io.BytesIO(content), "") is None
+
+
+def test_big_endian_wavs_are_understood():
+    content = sound_bytes("WAV").replace(b"RIFF", b"RIFX")
+    file = io.BytesIO()
+    soundfile.write(file, TONE, 16_000, format="WAV", subtype="PCM_16", endian="BIG")
+    assert headers.riff_of(file, "").promised == 64_000
+    np.testing.assert_allclose(read(file), TONE, atol=2**-14)
+    with pytest.raises(AudioError):
+        read(content)
+
+
+# ------------------------------------------------------------------ real corpora
+
+
+@pytest.mark.corpus
+def test_the_stereo_clips_of_ravdess(data):
+    clips = sorted((data / "ravdess").glob("Actor_*/*.flac"))
+    stereo = [clip for clip in clips if probe(clip).channels == 2]
+    assert (len(clips), len(stereo)) == (1_440, 5)
+    for clip in stereo:
+        values, rate = soundfile.read(clip, dtype="float32")
+        np.testing.assert_array_equal(read(clip), soxr.resample(values.mean(axis=1), rate, 16_000))
+
+
+@pytest.mark.corpus
+def test_the_two_microphones_of_emovo(data):
+    for clip in sorted((data / "emovo" / "f1").glob("*.flac"))[:5]:
+        values, rate = soundfile.read(clip, dtype="float32")
+        first = soxr.resample(np.ascontiguousarray(values[:, 0]), rate, 16_000)
+        np.testing.assert_array_equal(read(clip, channel=0), first)
+        assert not np.array_equal(read(clip, channel=1), first)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(("form", "codec"), [("mp3", "libmp3lame"), ("ipod", "aac")])
+def test_speech_survives_a_codec_in_its_place(data, form, codec):
+    values, rate = soundfile.read(
+        data / "ravdess/Actor_01/03-01-05-02-01-01-01.flac", dtype="float32"
+    )
+    sound = read(ffmpeg_bytes(form, codec, rate=rate, values=values))
+    whole = soxr.resample(values, rate, 16_000)
+    assert np.corrcoef(sound[: len(whole)], whole[: len(sound)])[0, 1] > 0.98

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.audio.windows import (
+    FRAME,
+    FRAME_HOP,
+    PATCH,
+    SAMPLE_RATE,
+    WINDOW,
+    WINDOW_HOP,
+    sliding_windows,
+    window_count,
+    window_times,
+)
+from affekt.errors import AudioError
+
+lengths = st.integers(1, 5 * WINDOW)
+hops = st.integers(1_000, WINDOW)
+quick = settings(deadline=None, max_examples=100, derandomize=True)
+
+
+def ramp(samples: int) -> np.ndarray:
+    return np.arange(1, samples + 1, dtype=np.float32)
+
+
+def test_a_window_is_one_patch_of_yamnet():
+    assert (WINDOW, WINDOW_HOP) == (15_600, 7_800)
+    assert WINDOW / SAMPLE_RATE == 0.975
+    assert 1 + (WINDOW - FRAME) // FRAME_HOP == PATCH
+
+
+@quick
+@given(lengths, hops)
+def test_every_window_is_its_place_in_the_sound(samples, hop):
+    sound = ramp(samples)
+    windows = sliding_windows(sound, hop=hop)
+    assert windows.shape == (window_count(samples, hop=hop), WINDOW)
+    for number, window in enumerate(windows):
+        expected = sound[number * hop : number * hop + WINDOW]
+        np.testing.assert_array_equal(window[: len(expected)], expected)
+        assert not window[len(expected) :].any()
+
+
+@quick
+@given(lengths, hops)
+def test_nothing_but_an_unfilled_tail_is_dropped(samples, hop):
+    count = window_count(samples, hop=hop)
+    end = (count - 1) * hop + WINDOW
+    assert samples < end + hop  # one more would not fill
+    assert end <= max(samples, WINDOW)  # the last one is full, or the only one
+
+
+@quick
+@given(st.integers(1, WINDOW - 1))
+def test_a_short_sound_is_padded_to_one_window(samples):
+    (window,) = sliding_windows(ramp(samples))
+    np.testing.assert_array_equal(window[:samples], ramp(samples))
+    assert not window[samples:].any()
+
+
+@quick
+@given(st.integers(WINDOW, 4 * WINDOW), hops, st.integers(0, WINDOW))
+def test_more_sound_never_changes_earlier_windows(samples, hop, more):
+    sound = ramp(samples + more)
+    first = sliding_windows(sound[:samples], hop=hop)
+    np.testing.assert_array_equal(first, sliding_windows(sound, hop=hop)[: len(first)])
+
+
+@quick
+@given(st.integers(1, 50), hops)
+def test_times_are_those_of_the_windows(count, hop):
+    times = window_times(count, hop=hop)
+    assert times.shape == (count, 2)
+    np.testing.assert_allclose(times[:, 1] - times[:, 0], 0.975, atol=1e-9)
+    np.testing.assert_array_equal(np.round(times[:, 0] * SAMPLE_RATE), np.arange(count) * hop)
+
+
+def test_windows_cost_no_memory_and_cannot_be_written():
+    sound = ramp(4 * WINDOW)
+    windows = sliding_windows(sound)
+    assert np.shares_memory(windows, sound)
+    with pytest.raises(ValueError, match="read-only"):
+        windows[0, 0] = 1
+
+
+@pytest.mark.parametrize("hop", [0, -1, WINDOW + 1])
+def test_a_hop_out_of_range_is_refused(hop):
+    with pytest.raises(AudioError, match=rf"hop .* \[1, 15600\] samples. Got {hop}"):
+        sliding_windows(ramp(WINDOW), hop=hop)
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (2, WINDOW), (WINDOW, 1)])
+def test_what_is_not_one_sound_is_refused(shape):
+    with pytest.raises(AudioError, match=r"at least one. Got shape"):
+        sliding_windows(np.zeros(shape, np.float32))
