@@ -48,7 +48,7 @@ def clips(draw: st.DrawFn) -> tuple[Clip, ...]:
     )
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(deadline=None, max_examples=50, derandomize=True)
 @given(clips())
 def test_what_is_written_comes_back(tmp_path_factory: Any, rows: tuple[Clip, ...]) -> None:
     manifest = toy(*rows)
@@ -189,6 +189,12 @@ def test_refuses_a_file(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message) as error:
         read_manifest(path)
     assert "\n" not in str(error.value)
+
+
+def test_refuses_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CorpusError, match="cannot be written"):
+        write_manifest(toy(CLIP), tmp_path / "file" / "m.csv")
 
 
 def test_refuses_what_is_no_text(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from affekt.corpora.manifest import Clip, Manifest
 from affekt.corpora.splits import (
     PARTS,
     Fold,
+    hold_out,
     leave_one_speaker_out,
     read_folds,
     speaker_folds,
@@ -67,15 +68,15 @@ def prove(folds: tuple[Fold, ...], manifest: Manifest) -> None:
 
 
 def spelled(speakers: list[int]) -> Manifest:
-    """A corpus from one number a speaker, its digits to base 6: gender, and clips of each label."""
+    """A corpus from one number a speaker, its digits to base 3: gender, and clips of each label."""
     rows = {}
     for number, digits in enumerate(speakers):
-        counts = tuple(digits // 6**place % 6 for place in range(4))
-        rows[f"{number}{'fm'[digits // 6**4]}"] = counts if any(counts) else (0, 0, 0, 1)
+        counts = tuple(digits // 3**place % 3 for place in range(4))
+        rows[f"{number}{'fm'[digits // 3**4]}"] = counts if any(counts) else (0, 0, 0, 1)
     return corpus(rows)
 
 
-corpora = st.lists(st.integers(0, 2 * 6**4 - 1), min_size=3, max_size=10).map(spelled)
+corpora = st.lists(st.integers(0, 2 * 3**4 - 1), min_size=3, max_size=10).map(spelled)
 
 
 @settings(deadline=None, max_examples=1000, derandomize=True)
@@ -168,10 +169,25 @@ def test_the_order_of_clips_decides_nothing_but_the_seed_does() -> None:
     assert one != two
 
 
+MAKERS = (leave_one_speaker_out, speaker_folds, hold_out)
+
+
+def test_named_speakers_are_held_out() -> None:
+    manifest = demos_shape()
+    (fold,) = hold_out(manifest, ["toy:69m", "toy:05m", "toy:69m"], seed=1)
+    assert fold.test == ("toy:05m", "toy:69m")
+    assert len(fold.validation) == 13  # of 63
+    assert {*fold.train, *fold.validation, *fold.test} == set(manifest.speakers)
+    with pytest.raises(CorpusError, match=r"among its own, such as toy:01f. Got toy:99\."):
+        hold_out(manifest, ["toy:99", "toy:69m"], seed=1)
+    with pytest.raises(CorpusError, match="test must hold at least one speaker"):
+        hold_out(manifest, [], seed=1)
+
+
 def test_nothing_splits_by_clip() -> None:
     public = {name for name in vars(splits) if re.match("[a-z]", name)}
-    makers = {name for name in public if "fold" in name or "split" in name or "leave" in name}
-    assert makers == {"leave_one_speaker_out", "speaker_folds", "read_folds", "write_folds"}
+    makers = {name for name in public if re.search("fold|hold|split|leave|deal", name)}
+    assert makers == {f.__name__ for f in MAKERS} | {"read_folds", "write_folds"}
 
 
 @pytest.mark.parametrize("folds", [-1, 0, 1, 4])

@@ -16,7 +16,16 @@ import typer
 
 import affekt
 from affekt.errors import AffektError
-from affekt.printing import complain, csv_rows, json_lines, show, table, with_progress
+from affekt.printing import (
+    comparison,
+    complain,
+    csv_rows,
+    json_lines,
+    show,
+    table,
+    watched,
+    with_progress,
+)
 
 app = typer.Typer(
     name="affekt",
@@ -140,6 +149,48 @@ def report(
 
         voices = partial(example_voices, root=data)
     print(build_report(runs, output, voices=voices))
+
+
+@app.command(epilog="Example: affekt corpus ravdess RAVDESS/ -o manifest.csv")
+def corpus(
+    name: Annotated[str, typer.Argument(help="A known corpus, or a name for your own.")],
+    root: Annotated[Path, typer.Argument(help="Its folder, or the CSV table of your own.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Manifest to write.")] = Path(
+        "manifest.csv"
+    ),
+    task: Annotated[
+        str | None, typer.Option(help="Labels: four or all.  [default: four; all for your own]")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what is there, complete or not.")
+    ] = False,
+    speaker: Annotated[
+        str, typer.Option(help="Your own: expression that finds the speaker in a path.")
+    ] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="Your own: OWN=LABEL, or OWN= to leave it out.")
+    ] = None,
+) -> None:
+    """Check a corpus against the published one, and write its manifest."""
+    from affekt.corpora import CORPORA, survey, survey_own, write_manifest
+
+    labels = dict(pair.rpartition("=")[::2] for pair in label or ())
+    if "" in labels:
+        raise typer.BadParameter("--label must read OWN=LABEL, or OWN= to leave clips out.")
+    if name in CORPORA and (labels or speaker):
+        raise typer.BadParameter(f"--label and --speaker are for your own data, not for {name}.")
+    if name in CORPORA:
+        found = survey(CORPORA[name], root, task or "four", watch=watched)
+    elif speaker or root.is_file():
+        task = task or "all"
+        found = survey_own(name, root, task, labels=labels, speaker=speaker, watch=watched)
+    else:
+        known = ", ".join(CORPORA)
+        raise typer.BadParameter(f"NAME is none of {known}; your own data need --speaker or a CSV.")
+    comparison(found)
+    write_manifest(found.manifest(partial=partial), output)
+    if found.faults():
+        complain(f"{output} holds a part of {name} only: {found.faults()}")
 
 
 if __name__ == "__main__":

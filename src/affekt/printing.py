@@ -2,17 +2,22 @@
 
 import csv
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, TypeVar, Union
 
 if TYPE_CHECKING:
+    from affekt.corpora import Survey
     from affekt.inference.files import Failure
     from affekt.inference.predictor import Prediction
 
 Result = Union["Prediction", "Failure"]
 Row = Callable[[Result], None]
+Item = TypeVar("Item")
 
 
 def complain(message: str) -> None:
@@ -137,3 +142,40 @@ def with_progress(results: Iterator[Result], total: Callable[[], int]) -> Iterat
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         yield from progress.track(results, total=total())
+
+
+def watched(items: Iterable[Item], total: int) -> Iterator[Item]:
+    """Pass items on; once that takes more than two seconds, with a bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    patience = time.monotonic() + 2.0
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    task = progress.add_task("", total=total)
+    with ExitStack() as shown:
+        for item in items:
+            yield item
+            progress.advance(task)
+            if console.is_terminal and time.monotonic() > patience:
+                shown.enter_context(progress)
+                patience = math.inf
+
+
+def comparison(survey: "Survey") -> None:
+    """Print what a corpus holds: ``7/8`` where 7 were found and 8 are published, else ``8``."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    lines.add_column(survey.corpus, no_wrap=True)
+    for name in ("speakers", *survey.labels, "clips"):
+        lines.add_column(name, justify="right", no_wrap=True)
+    for row in survey.rows():
+        cells = [
+            str(found) if published in (found, None) else f"[red]{found}/{published}[/red]"
+            for found, published in zip(row.found, row.published, strict=True)
+        ]
+        lines.add_row(row.name, *cells)
+    Console(width=1_000).print(lines)  # a terminal may break lines, but no number is cut

@@ -14,12 +14,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from affekt.corpora.tables import read_lines, read_text
+from affekt.corpora.tables import read_lines, read_text, write_text
 from affekt.errors import CorpusError
 
 GENDERS = ("f", "m", "")  # "": the corpus does not say
@@ -118,7 +118,8 @@ class Manifest:
 
 def _fault(clip: Clip, labels: tuple[str, ...]) -> str:
     corpus, _, speaker = clip.speaker.partition(":")
-    if any(isinstance(part, str) and _UNWRITABLE.search(part) for part in astuple(clip)):
+    texts = clip.file, clip.label, clip.speaker, clip.text, clip.intensity
+    if any(map(_UNWRITABLE.search, texts)):
         return "names must be text of one line. Got a control or broken character. Rename it."
     if not _below_root(clip.file):
         return "file must be a relative path with / that stays below the root. Move it there."
@@ -195,7 +196,7 @@ def _rows(manifest: Manifest) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    table.writerows(map(astuple, manifest.clips))
+    table.writerows(vars(clip).values() for clip in manifest.clips)
     return text.getvalue()
 
 
@@ -205,6 +206,9 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     Args:
         manifest: what to write.
         path: file to write; its folders are made.
+
+    Raises:
+        CorpusError: it cannot be written.
     """
     about = {
         "corpus": manifest.corpus,
@@ -212,10 +216,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         "labels": manifest.labels,
         "root": str(manifest.root),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = f"# {json.dumps(about)}\n{_rows(manifest)}"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_text(Path(path), f"# {json.dumps(about)}\n{_rows(manifest)}")
 
 
 def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:

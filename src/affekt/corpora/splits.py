@@ -3,8 +3,8 @@
 Each fold has three parts, train, validation and test, and no speaker stands in two of them.
 Speakers are dealt out greedily: those that weigh most in rare classes first, each to the part
 whose class and gender counts it brings closest to the part's share. Speakers that are equal in
-that are ordered by SHA-256 of seed and name, and all arithmetic is in integers and exact
-fractions, so a seed gives the same folds on every machine.
+that are ordered by SHA-256 of seed and name, and all arithmetic is in whole
+numbers, so a seed gives the same folds on every machine.
 
 Source: paper, section III-A (leave one subject out; 10 folds; of the rest 80 / 20 by subject);
 the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
@@ -23,7 +23,7 @@ from math import lcm
 from pathlib import Path
 
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.tables import read_lines, read_text
+from affekt.corpora.tables import read_lines, read_text, write_text
 from affekt.errors import CorpusError
 
 PARTS = ("train", "validation", "test")
@@ -226,6 +226,9 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
     Args:
         folds: what to write.
         path: file to write; its folders are made.
+
+    Raises:
+        CorpusError: it cannot be written.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -233,9 +236,7 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
     for fold in folds:
         for part in PARTS:
             table.writerows((fold.number, speaker, part) for speaker in getattr(fold, part))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    write_text(Path(path), text.getvalue())
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:

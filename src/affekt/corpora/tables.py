@@ -1,4 +1,4 @@
-"""CSV files to lines of cells; what is wrong with them is said in one line."""
+"""CSV files to lines of cells and back; what is wrong with them is said in one line."""
 
 import csv
 import io
@@ -6,6 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from affekt.errors import CorpusError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a table in UTF-8 with the same line ends on every system.
+
+    Args:
+        path: file to write; its folders are made.
+        text: all of it.
+
+    Raises:
+        CorpusError: no permission, no space, or a folder that is a file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise CorpusError(
+            f"{path}: cannot be written. Got: {error.strerror}. Name a file that can."
+        ) from error
 
 
 def read_text(path: Path) -> str:
