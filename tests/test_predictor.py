@@ -114,9 +114,9 @@ print(windows, before, peak())
 """
 
 
-def test_an_hour_needs_the_memory_of_a_minute(tmp_path: Path) -> None:
+def test_twenty_minutes_need_the_memory_of_one(tmp_path: Path) -> None:
     model = small_model(tmp_path / "small.onnx")
-    for name, seconds in (("short.wav", 60), ("long.wav", 3_600)):
+    for name, seconds in (("short.wav", 60), ("long.wav", 1_200)):
         with soundfile.SoundFile(tmp_path / name, "w", RATE, 1, subtype="PCM_U8") as file:
             for _ in range(seconds // 60):
                 file.write(noise(60 * RATE))
@@ -125,8 +125,8 @@ def test_an_hour_needs_the_memory_of_a_minute(tmp_path: Path) -> None:
         [sys.executable, "-c", MEMORY, *names], capture_output=True, text=True, check=True
     )
     windows, before, after = map(int, done.stdout.split())
-    assert windows == window_count(3_600 * RATE)
-    assert after < 1.1 * before + 5_000
+    assert windows == window_count(1_200 * RATE)
+    assert after < 1.1 * before
 
 
 @pytest.mark.parametrize("blocked", ["torch", "pandas", "onnx", "librosa"])

@@ -138,6 +138,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # it sets memory aside for every number of windows met
     options.log_severity_level = 4  # its complaints come as exceptions; ours is the one line
     return options
 
