@@ -1,0 +1,40 @@
+# Everything that CI does, and what a developer does by hand. `make check` is all of it.
+PYTHON ?= python3.11
+BIN := .venv/bin
+AFFEKT_DATA ?= $(abspath $(wildcard ../shared/data))
+AFFEKT_WEIGHTS ?= $(abspath $(wildcard ../shared/weights))
+export AFFEKT_DATA AFFEKT_WEIGHTS
+
+.PHONY: setup check lint types test docs bench format clean
+
+check: lint types test docs
+
+setup: .venv/ready
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: setup
+	$(BIN)/mypy
+
+# One thread a process: two processes use two cores better than two threads do.
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations 10 --cov --cov-report term
+
+docs: setup
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
+
+bench: setup
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	git clean -dXf --quiet
