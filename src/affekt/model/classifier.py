@@ -120,6 +120,7 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         architecture["labels"] = tuple(architecture["labels"])
         classifier = Classifier(Architecture(**architecture))
         classifier.load_state_dict(content["weights"])
+        facts = dict(content["facts"])
     except FileNotFoundError as error:
         raise ModelError(f"{path} must be a model file. Got nothing there.") from error
     except ModelError:
@@ -128,4 +129,4 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         raise ModelError(
             f"{path} must be a model file written by affekt. Got {type(error).__name__}."
         ) from error
-    return classifier.eval(), content["facts"]
+    return classifier.eval(), facts

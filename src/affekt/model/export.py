@@ -8,6 +8,7 @@ import io
 import json
 import math
 import warnings
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FORMAT = 1  # of the metadata
 OPSET = 17
 PRECISIONS = ("float16", "float32")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
+NETWORK = "model.pt"  # in a fold's folder
 HALVED = 1024  # numbers from which on an array is worth storing in halves
 
 
@@ -44,7 +46,34 @@ class _Step(nn.Module):
         return probabilities, *(after[name] for name in names)
 
 
-def export(source: Path, target: Path, *, name: str, precision: str = "float16") -> None:
+def find_network(run: Path, fold: int | None = None) -> Path:
+    """The file of a run's trained network.
+
+    Args:
+        run: a run's folder, the folder of one of its folds, or the file itself.
+        fold: which fold of the run; ``None`` takes the only one.
+
+    Returns:
+        Its ``model.pt``.
+
+    Raises:
+        ModelError: no such fold is trained, or several are and none is named.
+    """
+    if fold is None and run.is_file():
+        return run
+    if fold is None and (run / NETWORK).is_file():
+        return run / NETWORK
+    found = {file.parent.name: file for file in sorted(run.glob(f"fold-*/{NETWORK}"))}
+    wanted = list(found) if fold is None else [f"fold-{fold}"]
+    if len(wanted) != 1 or wanted[0] not in found:
+        raise ModelError(
+            f"{run} must hold one trained network{'' if fold is None else f' of fold {fold}'}. "
+            f"Got {', '.join(found) or 'none'}. Choose a trained one with --fold."
+        )
+    return found[wanted[0]]
+
+
+def export(source: Path, target: Path, *, name: str, precision: str = "float16") -> float:
     """Write the model file of a trained network, once it is proven to give the same answers.
 
     Args:
@@ -54,20 +83,28 @@ def export(source: Path, target: Path, *, name: str, precision: str = "float16")
         precision: ``float16`` rounds the weights to halves and stores them so (the arithmetic
             stays float32, so speed is the same and the file half as large); ``float32`` keeps them.
 
+    Returns:
+        The largest difference between probabilities of ONNX Runtime and PyTorch.
+
     Raises:
-        ModelError: no such network, or ONNX Runtime and PyTorch differ by more than 1e-4.
+        ModelError: no such network, that difference is above 1e-4, or the file cannot be written.
     """
     if precision not in PRECISIONS:
         raise ModelError(
             f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}."
         )
     classifier, facts = load_classifier(source)
+    try:
+        metadata = json.dumps(describe(classifier, facts, name))
+    except KeyError as error:
+        raise ModelError(
+            f"{source} must say what it was trained on. Got no {error}. Train it with affekt run."
+        ) from error
     classifier = fold_batch_norms(classifier)
     if precision == "float16":
         round_to_halves(classifier)
     model = to_onnx(classifier)
     store_halves(model)
-    metadata = json.dumps(describe(classifier, facts, name))
     helper.set_model_props(model, {"affekt": metadata})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
@@ -75,11 +112,24 @@ def export(source: Path, target: Path, *, name: str, precision: str = "float16")
     if not difference <= TOLERANCE:
         raise ModelError(
             f"{target} must give the probabilities of {source} within {TOLERANCE:g}. "
-            f"Got {difference:.2g} apart. Nothing was written; export with precision float32."
+            f"Got {difference:.2g} apart. Nothing was written; train the network anew."
         )
-    part = target.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(target)
+    _write(content, target)
+    return difference
+
+
+def _write(content: bytes, target: Path) -> None:
+    """Write all of it or nothing."""
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise ModelError(
+            f"{target} must be a file that can be written. Got {error.strerror}. Name another."
+        ) from error
 
 
 def fold_batch_norms(classifier: Classifier) -> Classifier:
