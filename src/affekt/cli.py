@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"{message.rstrip('.')}. See affekt --help.")
     except ModuleNotFoundError as error:
         complain(f"this command needs {error.name}. Install it with: pip install 'affekt[train]'")
-    except BrokenPipeError:  # whoever read has read enough
+    except (BrokenPipeError, SystemExit):  # whoever read has read enough; typer exits for it
         os._exit(1)
     if code == INTERRUPTED:
         os._exit(code)  # at once: a worker may be deep in a long recording
@@ -125,7 +125,7 @@ def report(
         Path, typer.Option("-o", "--output", help="Folder for page, pictures and tables.")
     ] = Path("report"),
     data: Annotated[
-        Path | None, typer.Option(help="Recordings, to draw Figure 2 from (needs affekt[train]).")
+        Path | None, typer.Option(help="Recordings, to draw Figure 2 from (needs extra train).")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="Also copy finished runs, without sound or weights, here.")
