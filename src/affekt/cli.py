@@ -193,5 +193,58 @@ def corpus(
         complain(f"{output} holds a part of {name} only: {found.faults()}")
 
 
+@app.command(epilog="Example: affekt weights --download yamnet.h5")
+def weights(
+    name: Annotated[
+        str | None, typer.Argument(help="yamnet.tflite or yamnet.h5.", show_default=False)
+    ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--download", help="Fetch it (yamnet.tflite) into the user's cache.")
+    ] = False,
+) -> int:
+    """Show where the weights that training starts from are looked for, and what is there."""
+    from affekt.model.official import download, survey
+
+    if fetch:
+        print(download(name or "yamnet.tflite"))
+        return 0
+    places = list(survey(name))
+    for place in places:
+        print(f"{place.state:8}  {place.bytes:>10,} bytes  {place.file}")
+    if any(place.state == "official" for place in places):
+        return 0
+    complain("none of them is the official file. Run affekt weights --download.")
+    return 1
+
+
+@app.command(
+    epilog="Example: affekt export runs/ravdess-held-out-1a2b3c4d5e6f/ -o yamnet-lstm.onnx"
+)
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run or of one of its folds.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path(
+        "model.onnx"
+    ),
+    fold: Annotated[int | None, typer.Option(help="Which fold.  [default: the only one]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the model is called.  [default: its file's name]")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the weights: float16 (half the size) or float32.")
+    ] = "float16",
+) -> None:
+    """Write a trained network as one model file, proven to give the same answers."""
+    from rich.console import Console
+
+    from affekt.model.export import export as write
+    from affekt.model.export import find_network
+
+    source = find_network(run, fold)
+    with Console(stderr=True).status(f"exporting {source}"):
+        difference = write(source, output, name=name or output.stem, precision=precision)
+    size = output.stat().st_size
+    print(f"{output}: {size:,} bytes, {difference:.1g} at most from {source}")
+
+
 if __name__ == "__main__":
     sys.exit(main())

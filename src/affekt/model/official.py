@@ -96,24 +96,33 @@ class Found:
 
     Attributes:
         file: where it would be.
-        bytes: its size, ``None`` if nothing is there.
-        official: whether it is bit for bit the published one.
+        state: ``official`` if it is bit for bit the published one, ``changed``, or ``missing``.
+        bytes: its size; 0 if it is missing.
     """
 
     file: Path
-    bytes: int | None
-    official: bool
+    state: str
+    bytes: int
 
 
-def survey() -> Iterator[Found]:
-    """What is in each of :func:`folders`, for each of :data:`OFFICIAL`."""
-    for name, published in OFFICIAL.items():
+def survey(name: str | None = None) -> Iterator[Found]:
+    """What is in each of :func:`folders`.
+
+    Args:
+        name: a key of :data:`OFFICIAL`; all of them by default.
+
+    Raises:
+        ModelError: no such name.
+    """
+    for each in OFFICIAL if name is None else (name,):
+        published = _published(each)
         for folder in folders():
-            file = folder / name
+            file = folder / each
             if file.is_file():
-                yield Found(file, file.stat().st_size, _digest(file) == published.digest)
+                state = "official" if _digest(file) == published.digest else "changed"
+                yield Found(file, state, file.stat().st_size)
             else:
-                yield Found(file, None, official=False)
+                yield Found(file, "missing", 0)
 
 
 def download(name: str = "yamnet.tflite") -> Path:
