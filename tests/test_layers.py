@@ -67,6 +67,8 @@ BEYOND = {
     "affekt.model.weights": ({"h5py", "tflite"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.experiments.engines": ({"ray"}, "cluster"),
+    "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
+    "affekt.experiments.run_folder": ({"pooch"}, "train"),
 }
 
 

@@ -7,10 +7,12 @@ no second fold decodes audio again. The file is named by a digest of all that it
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from torch import Tensor
 from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
 from affekt.corpora.manifest import Clip, Manifest
-from affekt.errors import RunError
+from affekt.errors import CorpusError, RunError
 from affekt.model.logmel import LogMel
 
 FORMAT = 1  # of the file; part of its digest
@@ -67,8 +69,14 @@ def sound_digest(manifest: Manifest) -> str:
     files = sorted({clip.file for clip in manifest.clips})
 
     def of(file: str) -> bytes:
-        with (manifest.root / file).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+        try:
+            with (manifest.root / file).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").digest()
+        except OSError as error:
+            raise CorpusError(
+                f"{manifest.root / file} must be readable. Got: {error.strerror}. "
+                f"Put the recording back."
+            ) from error
 
     with ThreadPoolExecutor() as pool:
         for part in pool.map(of, files):
@@ -90,52 +98,80 @@ def load_patches(manifest: Manifest, cache: Path, *, front_end: str, hop: int) -
 
     Raises:
         AudioError: a recording that does not decode.
+        CorpusError: a recording that is gone.
         RunError: the cache cannot be written.
     """
     sound = sound_digest(manifest)
-    facts = json.dumps([FORMAT, sound, front_end, hop])
-    key = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    values, starts = cache / f"patches-{key}.npy", cache / f"starts-{key}.npy"
-    if not starts.is_file():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            _compute(manifest, LogMel(front_end), hop, values, starts)
-        except OSError as error:
-            raise RunError(
-                f"{cache} must take the log-mels of {manifest.corpus}. Got {error.strerror}. "
-                f"Free some space or set AFFEKT_CACHE to another folder."
-            ) from error
+    log_mel = LogMel(front_end)
+
+    def of(clip: int) -> NDArray[np.float32]:
+        windows = sliding_windows(read_samples(manifest, manifest.clips[clip]), hop=hop)
+        with torch.inference_mode():
+            values: NDArray[np.float32] = log_mel(torch.tensor(windows)).numpy()
+        return values
+
+    def compute() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        parts = each_clip(of, len(manifest.clips), f"log-mels of {manifest.corpus}")
+        return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
+
+    facts = [FORMAT, sound, front_end, hop]
+    values, starts = cached(cache, ("patches", "starts"), facts, compute)
     return Patches(np.load(values, mmap_mode="r"), np.load(starts), sound)
 
 
-def _compute(manifest: Manifest, front_end: LogMel, hop: int, values: Path, starts: Path) -> None:
+def each_clip(
+    function: Callable[[int], NDArray[np.float32]], clips: int, what: str
+) -> list[NDArray[np.float32]]:
+    """A function's values for clip 0, 1, ..., computed on all cores under a progress bar."""
     from rich.console import Console
     from rich.progress import track
 
-    def patches(clip: Clip) -> NDArray[np.float32]:
-        windows = sliding_windows(read_samples(manifest, clip), hop=hop)
-        with torch.inference_mode():
-            values: NDArray[np.float32] = front_end(torch.tensor(windows)).numpy()
-        return values
-
+    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(
-            track(
-                pool.map(patches, manifest.clips),
-                f"log-mels of {manifest.corpus}",
-                total=len(manifest.clips),
-                console=Console(stderr=True),
-                transient=True,
-            )
-        )
-    # Written under a name of its own, then renamed: whoever sees the file sees all of it.
-    for path, array in (
-        (values, np.concatenate(parts)),
-        (starts, np.cumsum([0, *map(len, parts)], dtype=np.int64)),
-    ):
-        part = path.with_name(f"{path.stem}.{os.getpid()}.npy")
-        np.save(part, array)
-        part.replace(path)
+        values = pool.map(function, range(clips))
+        return list(track(values, what, total=clips, console=console, transient=True))
+
+
+def cached(
+    cache: Path,
+    names: Sequence[str],
+    facts: Sequence[object],
+    compute: Callable[[], Sequence[NDArray[Any]]],
+) -> list[Path]:
+    """Files of arrays that are computed only where they are not kept yet.
+
+    Args:
+        cache: folder that keeps them.
+        names: of the arrays.
+        facts: all that the arrays depend on; the files are named by its digest.
+        compute: makes the arrays.
+
+    Returns:
+        An ``.npy`` file for each name.
+
+    Raises:
+        RunError: the cache cannot be written.
+    """
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    paths = [cache / f"{name}-{key}.npy" for name in names]
+    if not all(path.is_file() for path in paths):
+        arrays = compute()
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            for path, array in zip(paths, arrays, strict=True):
+                # Renamed once it is whole; others, on any machine, may write the same meanwhile.
+                part = path.with_name(f"{path.stem}.{uuid4().hex}.npy")
+                try:
+                    np.save(part, array)
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{cache} must take what is computed from the recordings. Got: {error.strerror}. "
+                f"Make room, or set AFFEKT_CACHE to another folder."
+            ) from error
+    return paths
 
 
 def shuffled(

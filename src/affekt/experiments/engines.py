@@ -4,16 +4,21 @@ An engine starts ``function(item)`` for each item and tells how each one ended. 
 writes what it makes itself, so that a dead worker loses nothing that was finished.
 """
 
+import logging
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from affekt.errors import AffektError
+from affekt.errors import AffektError, RunError
 
 Item = TypeVar("Item")
 HEARTBEAT = 1.0  # seconds
+RETRIES = 5  # of an item whose node was lost
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,60 @@ class Outcome(Generic[Item]):
     error: str
 
 
-def local(
-    function: Callable[[Item], None], items: Iterable[Item], *, jobs: int
-) -> Iterator[Outcome[Item] | None]:
-    """Run in processes of this machine, a fresh one for each item.
+class Engine(Protocol):
+    """What a runner asks of an engine; closing the generator ends the work that is under way."""
+
+    def __call__(
+        self, function: Callable[[Item], None], items: Iterable[Item], *, jobs: int | None
+    ) -> Generator[Outcome[Item] | None]:
+        """Outcomes as they come, and ``None`` about every second."""
+
+
+def engine_named(name: str, address: str | None = None) -> Engine:
+    """An engine by its name on the command line.
 
     Args:
-        function: importable, as the processes start from nothing.
+        name: ``local`` or ``ray``.
+        address: of the Ray cluster.
+
+    Raises:
+        RunError: no such engine, or an address for one that has none.
+    """
+    if name == "ray":
+        return partial(cluster, address=address)
+    if name == "local" and address is None:
+        return local
+    raise RunError(
+        f"engine must be local, or ray, which alone takes an address. "
+        f"Got {name} with address {address}. Use --engine ray, or leave both out."
+    )
+
+
+def local(
+    function: Callable[[Item], None], items: Iterable[Item], *, jobs: int | None = None
+) -> Generator[Outcome[Item] | None]:
+    """Run in processes of this machine, a fresh one for each item.
+
+    They are forked from a server that has imported the function's module and done nothing else:
+    importing a framework takes longer than some items.
+
+    Args:
+        function: importable, or a ``partial`` of such a one.
         items: taken one by one, as processes become free.
-        jobs: processes at a time.
+        jobs: processes at a time; one a core by default.
 
     Yields:
         Outcomes as they come, and ``None`` about every second, so that a caller can show how far
         things are.
     """
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    context.set_forkserver_preload([getattr(function, "func", function).__module__])
     waiting = iter(items)
     running: dict[int, tuple[Any, Any, Item]] = {}
     more = True
     try:
         while more or running:
-            while more and len(running) < jobs:
+            while more and len(running) < (jobs or os.cpu_count() or 1):
                 item = next(waiting, None)
                 more = item is not None
                 if item is not None:
@@ -71,6 +109,7 @@ def local(
 
 
 def _work(function: Callable[[Item], None], item: Item, pipe: Any) -> None:
+    threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         function(item)
     except AffektError as error:
@@ -80,6 +119,14 @@ def _work(function: Callable[[Item], None], item: Item, pipe: Any) -> None:
     except BaseException as error:
         pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
         raise
+
+
+def _follow_parent() -> None:
+    """End this worker when its runner has ended, however that came."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _fate(exitcode: int | None, pipe: Any) -> str:
@@ -92,3 +139,83 @@ def _fate(exitcode: int | None, pipe: Any) -> str:
         how = f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
         return f"its worker died ({how}); out of memory, or killed"
     return ""
+
+
+def cluster(
+    function: Callable[[Item], None],
+    items: Iterable[Item],
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+) -> Generator[Outcome[Item] | None]:
+    """Run on an existing Ray cluster, each item a task with one CPU.
+
+    The items' files must be reachable from all nodes under the same paths: the run folder, as
+    results meet there, and recordings, weights and cache (a cache of each node's own will do).
+    Where a node is lost, what ran there starts again on another one and finds what was written.
+
+    Args:
+        function: importable on all nodes.
+        items: taken one by one, as tasks end.
+        jobs: tasks at a time; one for each of the cluster's CPUs by default.
+        address: of the cluster, such as ``ray://head:10001``; by default ``RAY_ADDRESS``, or the
+            one that runs on this machine.
+
+    Yields:
+        As :func:`local`.
+
+    Raises:
+        RunError: Ray is not installed, or there is no cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise RunError(
+            "engine ray must have Ray. Got none. Install it with: pip install 'affekt[cluster]'"
+        ) from error
+    try:
+        ray.init(address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"engine ray must reach a cluster. Got none at {address or 'the usual address'}: "
+            f"{str(error).splitlines()[0]} Start one with: ray start --head"
+        ) from error
+    task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_told)
+    waiting = iter(items)
+    running: dict[Any, Item] = {}
+    more = True
+    try:
+        while more or running:
+            while more and len(running) < (jobs or int(ray.cluster_resources().get("CPU", 1))):  # type: ignore[no-untyped-call]
+                item = next(waiting, None)
+                more = item is not None
+                if item is not None:
+                    running[task.remote(function, item)] = item
+            ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
+            for reference in ended:
+                yield Outcome(running.pop(reference), _told_of(reference))
+            if not ended:
+                yield None
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        ray.shutdown()
+
+
+def _told(function: Callable[[Item], None], item: Item) -> str:
+    try:
+        function(item)
+    except AffektError as error:
+        return str(error)
+    return ""
+
+
+def _told_of(reference: Any) -> str:
+    import ray
+
+    try:
+        return str(ray.get(reference))
+    except ray.exceptions.RayTaskError as error:
+        return f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+    except ray.exceptions.RayError as error:
+        return f"its node or worker died {RETRIES + 1} times: {str(error).splitlines()[0]}"

@@ -1,6 +1,9 @@
 """Every knob of an experiment on one page: type, default, unit, what it does, where it is from.
 
 A recipe file is TOML and holds only what differs from these defaults; its name is the recipe's.
+
+Source: "paper" is Sharan, Mascolo & Schuller, "Emotion Recognition from Speech Signals by
+Mel-Spectrogram and a CNN-RNN".
 """
 
 import difflib
@@ -14,12 +17,22 @@ from typing import Any
 from affekt.audio.windows import WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
 
-PAPER = "Sharan, Mascolo & Schuller"
 METHODS = (
     "network",
     *(f"{cepstra}-{kind}" for cepstra in ("mfcc", "gtcc") for kind in ("rf", "svm", "mlp")),
     "chance-majority",
     "chance-stratified",
+)
+#: Knobs that only a network has.
+TRAINING = (
+    "frozen",
+    "head",
+    "learning_rate",
+    "weight_decay",
+    "batch",
+    "epochs",
+    "keep",
+    "precision",
 )
 
 
@@ -58,27 +71,27 @@ class Recipe:
     # recordings
     corpus: str = _knob("ravdess", "corpus whose form reads the recordings")
     task: str = _knob("four", "label set", allowed=("four", "all"))
-    partial: bool = _knob(False, "accept a corpus of which recordings are missing")
+    partial: bool = _knob(False, "accept a corpus with recordings missing")
     # folds
     protocol: str = _knob(
         "leave-one-speaker-out",
         "who is tested when",
-        source=f"{PAPER}, III-A",
+        source="paper, III-A",
         allowed=("leave-one-speaker-out", "speaker-folds", "held-out"),
     )
-    folds: int = _knob(10, "folds of speaker-folds", source=f"{PAPER}, III-A", low=2, high=1_000)
+    folds: int = _knob(10, "folds of speaker-folds", source="paper, III-A", low=2, high=1_000)
     held_out: tuple[str, ...] = _knob((), "test speakers of held-out, such as ravdess:21")
     validation: float = _knob(
-        0.2, "validation part of the other speakers", source=f"{PAPER}, III-A", low=0.01, high=0.9
+        0.2, "validation part of the other speakers", source="paper, III-A", low=0.01, high=0.9
     )
     seed: int = _knob(0, "of folds, weights and batches", low=0, high=2**31 - 1)
     # method
     method: str = _knob("network", "what is trained", allowed=METHODS)
     hop: int = _knob(
         WINDOW_HOP,
-        "from one window's start to the next",
-        unit="samples at 16 kHz",
-        source=f"{PAPER}, II-A: 50 % overlap",
+        "from one window's start to the next, at 16 kHz",
+        unit="samples",
+        source="paper, II-A",
         low=1,
         high=WINDOW,
     )
@@ -90,19 +103,19 @@ class Recipe:
     weights: str = _knob(
         "yamnet.tflite",
         "what the CNN starts from",
-        source=f"{PAPER}, II-B: AudioSet",
+        source="paper, II-B",
         allowed=("yamnet.tflite", "yamnet.h5", "random"),
     )
-    frozen: bool = _knob(False, "keep the CNN as it starts", source=f"{PAPER}, II-B: fine-tuned")
+    frozen: bool = _knob(False, "keep the CNN as it starts", source="paper, II-B")
     head: str = _knob(
-        "lstm", "what reads the windows", source=f"{PAPER}, II-C", allowed=("lstm", "mean")
+        "lstm", "what reads the windows", source="paper, II-C", allowed=("lstm", "mean")
     )
     # training
-    learning_rate: float = _knob(3e-4, "Adam's step", source=f"{PAPER}, III-A", low=1e-8, high=1.0)
+    learning_rate: float = _knob(3e-4, "Adam's step", source="paper, III-A", low=1e-8, high=1.0)
     weight_decay: float = _knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
-    batch: int = _knob(24, "mini-batch", unit="clips", source=f"{PAPER}, III-A", low=1, high=4096)
+    batch: int = _knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
     epochs: int = _knob(
-        50, "passes over the training part", source=f"{PAPER}, III-A", low=1, high=10_000
+        50, "passes over the training part", source="paper, III-A", low=1, high=10_000
     )
     keep: str = _knob(
         "best",
@@ -124,6 +137,7 @@ class Recipe:
                 f"held_out of recipe {self.name} must name the test speakers of protocol held-out, "
                 f"and of no other. Got {list(self.held_out)} with protocol {self.protocol}."
             )
+        _refuse_unused(self)
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -168,7 +182,7 @@ def _check(recipe: Recipe, name: str, meta: Any, default: Any) -> None:
         fits, wanted = value in meta["allowed"], f"one of {', '.join(meta['allowed'])}"
     elif meta["low"] is not None:
         fits = type(value) is type(default) and meta["low"] <= value <= meta["high"]
-        wanted = f"{type(default).__name__} in [{meta['low']:g}, {meta['high']:g}]"
+        wanted = f"{type(default).__name__} in [{meta['low']}, {meta['high']}]"
     else:
         fits, wanted = type(value) is type(default), type(default).__name__
     if not fits:
@@ -176,6 +190,20 @@ def _check(recipe: Recipe, name: str, meta: Any, default: Any) -> None:
             f"{name} of recipe {recipe.name} must be {wanted}. Got {value!r}. "
             f"Leave it out for the default, {default!r}."
         )
+
+
+def _refuse_unused(recipe: Recipe) -> None:
+    """A knob that would change nothing is a mistake, not a wish granted."""
+    for unused, but in (
+        (TRAINING if recipe.method != "network" else (), "method network"),
+        (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
+    ):
+        for name in unused:
+            if name in recipe.changed:
+                raise RecipeError(
+                    f"{name} of recipe {recipe.name} must be left out but for {but}. "
+                    f"Got {getattr(recipe, name)!r}. Leave it out."
+                )
 
 
 def _refuse_unknown(knobs: Any, where: object) -> None:
@@ -213,3 +241,34 @@ def read_recipe(path: str | Path) -> Recipe:
         raise RecipeError(f"{path} must be TOML. Got a fault: {error}. Correct it.") from error
     _refuse_unknown(knobs, path)
     return Recipe(name=path.stem, **knobs)
+
+
+KNOB_COLUMNS = ("knob", "default", "unit", "meaning", "source")
+
+
+def knobs() -> list[tuple[str, str, str, str, str]]:
+    """A row of ``KNOB_COLUMNS`` for each knob: its default as TOML, its meaning with its range."""
+    rows = []
+    for knob in fields(Recipe):
+        if knob.name != "name":
+            meta = knob.metadata
+            words = [meta["meaning"]]
+            if meta["allowed"]:
+                words.append(f"one of {', '.join(meta['allowed'])}")
+            if meta["low"] is not None:
+                words.append(f"{meta['low']} to {meta['high']}")
+            default = json.dumps(knob.default)
+            rows.append((knob.name, default, meta["unit"], "; ".join(words), meta["source"]))
+    return rows
+
+
+def knobs_markdown() -> str:
+    """The same as a table in Markdown, for the documentation.
+
+    >>> print(knobs_markdown().splitlines()[8])
+    | `seed` | `0` |  | of folds, weights and batches; 0 to 2147483647 |  |
+    """
+    lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
+    for name, default, *rest in knobs():
+        lines.append(f"| `{name}` | `{default}` | {' | '.join(rest)} |")
+    return "\n".join(lines) + "\n"

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from affekt.errors import RunError
 from affekt.experiments.batches import Patches, shuffled
 from affekt.experiments.recipe import Recipe
-from affekt.model.classifier import Classifier
+from affekt.model.classifier import Classifier, save
 
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
@@ -74,6 +75,7 @@ def train(
         classifier.load_state_dict(state["classifier"])
         optimizer.load_state_dict(state["optimizer"])
         curve = state["curve"]
+        write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
         started = time.monotonic()
@@ -91,6 +93,7 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.item() * len(clips))
+        _refuse_divergence(losses, epoch, recipe)
 
         logits = predict(classifier, patches, validation.clips)
         truth = torch.from_numpy(validation.truth)
@@ -99,9 +102,9 @@ def train(
         seconds = time.monotonic() - started
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
         if kept_epoch(curve, recipe.keep) == epoch:
-            _save({"classifier": classifier.state_dict()}, best)
+            save({"classifier": classifier.state_dict()}, best)
         state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
-        _save({**state, "curve": curve}, last)
+        save({**state, "curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
     classifier.load_state_dict(torch.load(best, weights_only=True)["classifier"])
@@ -155,10 +158,12 @@ def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
     part.replace(path)
 
 
-def _save(content: dict[str, object], path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(content, part)
-    part.replace(path)
+def _refuse_divergence(losses: Sequence[float], epoch: int, recipe: Recipe) -> None:
+    if not np.isfinite(losses).all():
+        raise RunError(
+            f"the loss of {recipe.name} must stay finite. Got {losses[-1]} in epoch {epoch}. "
+            f"Use a learning_rate below {recipe.learning_rate:g}."
+        )
 
 
 def keep_freed_memory() -> None:

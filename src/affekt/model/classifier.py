@@ -1,5 +1,6 @@
 """The whole network: front end, CNN and head; windows in, an answer after each window out."""
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,19 @@ def save_classifier(classifier: Classifier, path: Path, **facts: Any) -> None:
         "weights": classifier.state_dict(),
         "facts": facts,
     }
+    save(content, path)
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write a file for ``torch.load`` that is whole as soon as it is there.
+
+    Raises:
+        OSError: it cannot be written; what stood there before stays.
+    """
+    buffer = io.BytesIO()  # torch's own writer reports a full disk as a fault in itself
+    torch.save(content, buffer)
     part = path.with_suffix(".part")
-    torch.save(content, part)
+    part.write_bytes(buffer.getbuffer())
     part.replace(path)
 
 

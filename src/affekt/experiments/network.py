@@ -1,0 +1,91 @@
+"""Recipe and fold to the network before its first step, and a trained network to its answers."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from affekt.experiments.batches import Patches
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.run_folder import Places
+from affekt.experiments.training import predict, seed_torch
+from affekt.model.classifier import Architecture, Classifier
+from affekt.model.weights import load_yamnet
+from affekt.model.yamnet import YAMNet
+
+UNFOLDING_CLIPS = 96  # whose windows the batch norms' statistics come from
+
+
+def start_network(
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    fold: int,
+    patches: Patches,
+    training: NDArray[np.int64],
+    places: Places,
+) -> Classifier:
+    """The network before its first step: pretrained CNN, fresh head, seeded by recipe and fold.
+
+    Args:
+        recipe: the knobs.
+        labels: of the task.
+        fold: number of the fold.
+        patches: of the whole manifest.
+        training: ``(clips,)`` rows to learn from; batch norms start from some of them.
+        places: where the weights are.
+
+    Raises:
+        ModelError: no weights, or others than the official ones.
+    """
+    seed_torch(recipe.seed, fold)
+    classifier = Classifier(
+        Architecture(labels, recipe.front_end, ceiling=ceiling_of(recipe), head=recipe.head)
+    )
+    load_trunk(classifier.trunk, recipe, patches, training, places)
+    return classifier
+
+
+def ceiling_of(recipe: Recipe) -> float:
+    """The rectifier's upper bound that the recipe's weights were trained with."""
+    return math.inf if recipe.weights == "yamnet.h5" else 6.0
+
+
+def load_trunk(
+    trunk: YAMNet,
+    recipe: Recipe,
+    patches: Patches,
+    clips: NDArray[np.int64],
+    places: Places,
+) -> None:
+    """Put the recipe's weights into a CNN; random ones are already there.
+
+    Args:
+        trunk: the CNN to fill.
+        recipe: the knobs.
+        patches: of the whole manifest.
+        clips: ``(clips,)`` rows that may be looked at; batch norms start from some of them.
+        places: where the weights are.
+    """
+    if recipe.weights != "random":
+        spread = np.linspace(0, len(clips) - 1, UNFOLDING_CLIPS).astype(int)
+        windows, _ = patches.gather(clips[np.unique(spread)])
+        load_yamnet(trunk, windows, recipe.weights, places.weights)
+
+
+@torch.inference_mode()
+def evaluate(
+    classifier: Classifier, patches: Patches, clips: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities of some clips, and what the head's last layer was given for each.
+
+    Returns:
+        ``(clips, labels)`` and ``(clips, features)``.
+    """
+    seen: list[Tensor] = []
+    hook = classifier.head.classes.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    logits = predict(classifier, patches, clips, batch=1)
+    hook.remove()
+    activations = np.concatenate([answers[0, -1:].numpy() for answers in seen])
+    return logits.softmax(dim=1).numpy(), activations
