@@ -67,16 +67,16 @@ def prove(folds: tuple[Fold, ...], manifest: Manifest) -> None:
     assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
 
 
-def spelled(speakers: list[int]) -> Manifest:
-    """A corpus from one number a speaker, its digits to base 3: gender, and clips of each label."""
+def spelled(speakers: bytes) -> Manifest:
+    """A corpus from one byte a speaker: its gender, and 0 to 2 clips of each label."""
     rows = {}
-    for number, digits in enumerate(speakers):
-        counts = tuple(digits // 3**place % 3 for place in range(4))
-        rows[f"{number}{'fm'[digits // 3**4]}"] = counts if any(counts) else (0, 0, 0, 1)
+    for number, byte in enumerate(speakers):
+        counts = tuple(byte // 2 // 3**place % 3 for place in range(4))
+        rows[f"{number}{'fm'[byte % 2]}"] = counts if any(counts) else (0, 0, 0, 1)
     return corpus(rows)
 
 
-corpora = st.lists(st.integers(0, 2 * 3**4 - 1), min_size=3, max_size=10).map(spelled)
+corpora = st.binary(min_size=3, max_size=10).map(spelled)
 
 
 @settings(deadline=None, max_examples=1000, derandomize=True)
@@ -88,12 +88,13 @@ def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, sh
 
 
 @settings(deadline=None, max_examples=1000, derandomize=True)
-@given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99), st.data())
+@given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99), st.integers(0, 99))
 def test_no_speaker_leaks_between_folds(
-    manifest: Manifest, seed: int, share: float, data: st.DataObject
+    manifest: Manifest, seed: int, share: float, choice: int
 ) -> None:
     speakers = len(manifest.speakers)
-    count = data.draw(st.integers(2, speakers).filter(lambda k: -(-speakers // k) <= speakers - 2))
+    possible = [k for k in range(2, speakers + 1) if -(-speakers // k) <= speakers - 2]
+    count = possible[choice % len(possible)]
     folds = speaker_folds(manifest, folds=count, seed=seed, validation=share)
     prove(folds, manifest)
     sizes = [len(fold.test) for fold in folds]
@@ -105,7 +106,7 @@ def test_no_speaker_leaks_between_folds(
         assert abs(len(fold.validation) - min(max(wanted, 1), rest - 1)) <= 1
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
+@settings(deadline=None, max_examples=10, derandomize=True)
 @given(st.integers(0, 10**9))
 def test_every_part_of_the_uneven_shape_holds_every_class(seed: int) -> None:
     manifest = demos_shape()

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from affekt.corpora.manifest import Clip
 from affekt.errors import CorpusError
@@ -140,20 +140,19 @@ def recognize(
     Raises:
         CorpusError: one recording is there twice, as when an archive was unpacked twice.
     """
-    pattern = re.compile(rf"(?:^|/){corpus.pattern}$")
+    pattern = re.compile(rf"(?:^|/)(?P<name>{corpus.pattern})(?:\.\w+)?$")
     codes = corpus.tasks[task]
     clips: list[Clip] = []
     others: list[str] = []
     seen: dict[tuple[str | None, ...], str] = {}
     for file in sorted(files):
-        path = PurePosixPath(file)
-        match = pattern.search(str(path.with_suffix("")))
+        match = pattern.search(file)
         if match is None or not _its_own(corpus, groups := match.groupdict(default="")):
             others.append(file)
             continue
-        if path.stem in corpus.unusable:
+        if groups["name"] in corpus.unusable:
             continue
-        before = seen.setdefault(match.groups(), file)
+        before = seen.setdefault(match.groups()[1:], file)
         if before != file:
             raise CorpusError(
                 f"{corpus.name} must hold each recording once. Got {before} and {file}. "

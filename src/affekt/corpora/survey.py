@@ -187,7 +187,7 @@ def compare(
     if corpus.names:
         expected, _ = recognize(corpus, corpus.names, task)
         should = Counter(clip.file for clip in expected)
-        found = Counter(Path(clip.file).stem for clip in clips)
+        found = Counter(clip.file.rpartition("/")[2].partition(".")[0] for clip in clips)
     else:
         cells = published(corpus, task)
         by_speaker = any(speaker for speaker, _ in cells)
