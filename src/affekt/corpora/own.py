@@ -56,14 +56,11 @@ def survey_own(
     if task not in ("four", "all"):
         raise CorpusError(f"task of {name} must be one of four, all. Got {task!r}.")
     source = Path(source).resolve()
-    root, found = source, _in_folders(source, speaker)
     if source.is_file():
-        root, found = (
-            source.parent,
-            read_clips(
-                read_text(source), path=source, first_row=1, allowed=COLUMNS, required=REQUIRED
-            ),
-        )
+        root, text = source.parent, read_text(source)
+        found = read_clips(text, path=source, first_row=1, allowed=COLUMNS, required=REQUIRED)
+    else:
+        root, found = source, _in_folders(source, speaker)
     clips = _mapped(tuple(found), labels or {}, task, name)
     keyed = (
         replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
