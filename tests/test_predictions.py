@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from affekt.errors import LabelError, RunError
-from affekt.evaluation.predictions import labels_of, read_predictions, tally
+from affekt.evaluation.predictions import COLUMNS, labels_of, read_predictions, tally
 
 ROWS = pd.DataFrame(
     [
@@ -13,18 +13,7 @@ ROWS = pd.DataFrame(
         ["r", 0, 1, "2.wav", "c:1", "f", "sad", "angry", 0.6, 0.4],
         ["r", 0, 2, "3.wav", "c:2", "", "sad", "sad", 0.2, 0.8],
     ],
-    columns=[
-        "recipe",
-        "seed",
-        "fold",
-        "file",
-        "speaker",
-        "gender",
-        "truth",
-        "predicted",
-        "p_angry",
-        "p_sad",
-    ],
+    columns=[*COLUMNS, "p_angry", "p_sad"],
 )
 
 

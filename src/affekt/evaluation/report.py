@@ -142,7 +142,7 @@ def _section(
         "labels": labels,
         "colours": colours(labels),
         "chosen": chosen,
-        "verdict": _verdict(chosen),
+        "verdict": verdict_of(chosen),
         "results": results,
         "tables": {part.replace("-", "_"): _records(table) for part, table in parts.items()},
         "pictures": {
@@ -202,7 +202,8 @@ def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
     ]
 
 
-def _verdict(result: Result) -> str:
+def verdict_of(result: Result) -> str:
+    """Where the paper's value lies, in words; empty without one, or without an interval."""
     if not result.published or np.isnan(result.uar.low):
         return ""
     if result.published.uar > result.uar.high:

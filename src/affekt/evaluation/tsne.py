@@ -49,7 +49,7 @@ def read_points(run: Run) -> pd.DataFrame:
 
 def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as stream, np.load(stream) as arrays:
             return arrays["files"], arrays["activations"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise RunError(

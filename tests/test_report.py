@@ -1,0 +1,225 @@
+"""The page: whole, alone, the same twice, and honest about what is missing."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from affekt.cli import main
+from affekt.errors import RunError
+from affekt.evaluation import charts, figures
+from affekt.evaluation.diagram import method, steps_of
+from affekt.evaluation.figures import Voice
+from affekt.evaluation.keeping import keep_runs
+from affekt.evaluation.report import build_report, verdict_of
+from affekt.evaluation.results import collect
+from affekt.evaluation.runs import read_run
+from affekt.evaluation.style import save_png, to_svg
+from made_runs import LABELS, make_run
+
+EMPTY = {"meta", "img", "br", "link", "hr"}
+
+
+def voices(_):
+    time = np.arange(16_000, dtype=np.float32) / 16_000
+    patch = np.random.default_rng(0).normal(size=(98, 64)).astype(np.float32)
+    return [Voice(label, np.sin(time), patch, 16_000, 0.01) for label in LABELS]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    make_run(folder, activations=True, note="<script>alert(1)</script>")
+    make_run(folder, "ravdess-mfcc-svm", epochs=0, skill=0.3, method="mfcc-svm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Two quick recipes of three speakers."""
+    folder = tmp_path_factory.mktemp("small")
+    make_run(folder, speakers=3, epochs=0)
+    make_run(folder, "ravdess-mfcc-svm", speakers=3, epochs=0, skill=0.3, method="mfcc-svm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory):
+    return build_report([runs], tmp_path_factory.mktemp("report"), voices=voices)
+
+
+class Outline(HTMLParser):
+    """Open tags, and everything that the page asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.asked, self.text, self.images = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.asked += [given[name] for name in ("src", "href", "srcset") if name in given]
+        if tag == "img":
+            self.images.append(given)
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def outline(page):
+    parsed = Outline()
+    parsed.feed(page.read_text(encoding="utf-8"))
+    assert parsed.open == []
+    return parsed
+
+
+def test_the_page_asks_for_nothing_but_its_own_files(page):
+    text = page.read_text(encoding="utf-8")
+    for asked in outline(page).asked:
+        own = asked.startswith(("data:image/svg+xml;base64,", "#"))
+        assert own or (page.parent / asked).is_file(), asked
+    assert not re.search(r"https?://|<script|@import|url\(", text)
+
+
+def test_the_page_holds_the_papers_tables_and_figures(page):
+    text = " ".join("".join(outline(page).text).split())
+    for part in ("Table I.", "Table II.", "Table III.", "Figure 1.", "Figure 2.", "Figure 3."):
+        assert part in text
+    for number in ("0.711", "0.854", "0.729", "0.531", "0.535", "0.250"):
+        assert number in text
+    assert "affekt run recipes/ravdess-mfcc-svm.toml" in text
+    assert "112 clips of 4 speakers, 4 classes. Leave-one-speaker-out" in text
+    assert "nan" not in text.lower().replace("manner", "")
+
+
+def test_every_number_shown_is_in_a_csv(page):
+    table = pd.read_csv(page.parent / "ravdess-4-table-2.csv").set_index("recipe")
+    text = page.read_text(encoding="utf-8")
+    assert f"{table.loc['ravdess-yamnet-lstm', 'uar']:.3f}" in text
+    names = {path.name for path in page.parent.glob("*.csv")}
+    assert {f"ravdess-4-table-{number}.csv" for number in (1, 2, 3)} < names
+
+
+def test_every_picture_has_words_and_a_png(page):
+    images = outline(page).images
+    assert len(images) >= 8
+    assert all(image["alt"] for image in images)
+    for path in page.parent.glob("*.png"):
+        assert min(imread(path).shape[:2]) > 200
+
+
+def test_what_is_missing_is_left_out(tmp_path):
+    runs = tmp_path / "runs"
+    clips = {"angry": 2, "happy": 1, "sad": 1}
+    make_run(runs, "ravdess-mine", epochs=0, done=1, clips=clips, method="mfcc-svm")
+    text = build_report([runs], tmp_path / "report").read_text()
+    assert "Not finished" in text
+    assert "no interval yet" in text
+    for part in (
+        "Figure 1",
+        "Figure 2",
+        "Figure 3",
+        "Learning curves",
+        "the paper</dt>",
+        "against the others",
+    ):
+        assert part not in text
+
+
+@pytest.mark.parametrize(
+    ("skill", "verdict"), [(1.0, "below our interval"), (0.0, "above our interval")]
+)
+def test_the_papers_value_is_held_against_our_interval(tmp_path, skill, verdict):
+    run = read_run(make_run(tmp_path, skill=skill, speakers=6, epochs=0))
+    assert verdict_of(collect([run])[0]) == verdict
+
+
+def test_a_report_of_nothing_or_to_nowhere_is_refused(runs, tmp_path):
+    with pytest.raises(RunError, match="must be given a run or more"):
+        build_report([tmp_path], tmp_path / "report")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        build_report([runs], tmp_path / "file")
+
+
+def test_a_drawing_is_sound_and_turns_light_on_dark():
+    drawing = to_svg(figures.matrix(np.diag([3, 2, 1, 0]), LABELS, "made up"))
+    assert ElementTree.fromstring(drawing.encode()).tag.endswith("svg")
+    assert "prefers-color-scheme:dark" in drawing
+    assert "var(--ink)" in drawing
+    assert "#1b2430" not in drawing.replace("--ink:#1b2430", "")
+
+
+@pytest.mark.parametrize(
+    ("knobs", "boxes"), [({"head": "lstm"}, 6), ({"head": "mean", "frozen": True}, 5)]
+)
+def test_figure_one_follows_the_recipe(knobs, boxes):
+    recipe = {"method": "network", "frozen": False, "hop": 3900, **knobs}
+    steps = steps_of(recipe, LABELS)
+    assert steps.overlap == 0.75
+    words = [text.get_text() for text in method(steps).axes[0].texts]
+    assert "0.975 s, 75% overlap" in words
+    assert ("frozen" in words) == recipe["frozen"]
+    assert len(words) == 2 * boxes + len(LABELS)
+
+
+def test_other_methods_have_no_figure_one():
+    assert steps_of({"method": "mfcc-svm", "head": "lstm"}, LABELS) is None
+
+
+def test_speakers_without_a_gender_are_drawn(tmp_path):
+    table = pd.DataFrame({"speaker": ["a", "b"], "gender": ["", "f"], "uar": [0.2, 0.9]})
+    drawn = charts.speakers(table, 0.5, 0.25)
+    assert "gender not given" in [text.get_text() for text in drawn.legends[0].get_texts()]
+    save_png(drawn, tmp_path / "speakers.png")
+    assert (tmp_path / "speakers.png").stat().st_size > 10_000
+
+
+def test_the_command_writes_page_summary_and_kept_runs(small, tmp_path, capsys):
+    where = ["-o", str(tmp_path / "report"), "--keep", str(tmp_path / "results")]
+    assert main(["report", str(small), *where, "--summary", str(tmp_path / "summary.csv")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 2
+    assert (tmp_path / "results/ravdess-mfcc-svm/seed-0/run.json").is_file()
+    assert main(["report", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_kept_runs_give_the_same_page_byte_for_byte(runs, page, tmp_path):
+    keep_runs([runs], tmp_path / "results")
+    kept = build_report([tmp_path / "results"], tmp_path, voices=voices)
+    assert kept.read_bytes() == page.read_bytes()
+
+
+def test_the_page_is_built_without_torch(small, tmp_path):
+    code = """
+import sys
+class Blocked:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "onnxruntime", "librosa"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocked())
+from affekt.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "report", str(small), "-o", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "index.html").is_file()
+
+
+@pytest.mark.corpus
+def test_figure_two_is_drawn_from_real_voices(data, small, tmp_path, capsys):
+    where = ["-o", str(tmp_path), "--data", str(data / "ravdess")]
+    assert main(["report", str(small), *where]) == 0
+    assert "Figure 2." in Path(capsys.readouterr().out.strip()).read_text()

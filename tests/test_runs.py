@@ -1,0 +1,349 @@
+"""Run folders of both forms, their faults, and what is made of them: results, tables, summary."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from affekt.errors import RunError
+from affekt.evaluation import tables
+from affekt.evaluation.intervals import Interval
+from affekt.evaluation.keeping import keep_run, keep_runs
+from affekt.evaluation.paper import PUBLISHED
+from affekt.evaluation.results import Result, collect
+from affekt.evaluation.runs import find_runs, read_run
+from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summary
+from affekt.evaluation.tsne import read_points
+from made_runs import LABELS, make_run
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two seeds of the paper's recipe, one of a baseline, on four speakers."""
+    folder = tmp_path_factory.mktemp("runs")
+    make_run(folder, activations=True)
+    make_run(folder, seed=1)
+    make_run(folder, "ravdess-mfcc-svm", epochs=0, skill=0.3, method="mfcc-svm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(runs):
+    return collect(read_run(folder) for folder in find_runs([runs]))
+
+
+def only(runs):
+    """The one result of some runs."""
+    (result,) = collect(read_run(folder) for folder in find_runs([runs]))
+    return result
+
+
+def test_runs_are_found_at_any_depth_and_once(runs):
+    assert len(find_runs([runs, *runs.iterdir(), runs])) == 3
+
+
+def test_a_run_is_what_its_folds_say(runs):
+    run = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
+    assert (run.recipe, run.seed, run.planned, run.complete) == ("ravdess-yamnet-lstm", 0, 4, True)
+    assert len(run.predictions) == 4 * 28
+    assert not run.predictions.duplicated("file").any()
+    assert run.corpus["classes"][0] | {"seconds": 0} == {
+        "label": "angry",
+        "clips": 32,
+        "speakers": 4,
+        "seconds": 0,
+        "shortest": 3.1,
+        "longest": 3.8,
+    }
+    assert set(run.curves["fold"]) == {1, 2, 3, 4}
+
+
+def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
+    run = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
+    kept = read_run(keep_run(run, tmp_path))
+    for name in ("predictions", "parts", "curves"):
+        pd.testing.assert_frame_equal(getattr(kept, name), getattr(run, name), check_dtype=False)
+    for name in ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds"):
+        assert getattr(kept, name) == getattr(run, name)
+    pd.testing.assert_frame_equal(read_points(kept), read_points(run), check_dtype=False)
+    files = {path.name for path in (tmp_path / "ravdess-yamnet-lstm/seed-0").iterdir()}
+    assert files == {"run.json", "predictions.csv", "folds.csv", "curve.csv", "points.csv"}
+    assert "/somewhere" not in (tmp_path / "ravdess-yamnet-lstm/seed-0/run.json").read_text()
+
+
+def test_a_baseline_has_no_curves_and_no_points(runs, tmp_path):
+    folders = keep_runs([runs], tmp_path)
+    assert len(folders) == 3
+    baseline = read_run(tmp_path / "ravdess-mfcc-svm" / "seed-0")
+    assert len(baseline.curves) == 0
+    assert len(read_points(baseline)) == 0
+
+
+def test_points_of_one_class_lie_together(runs):
+    points = read_points(read_run(runs / "ravdess-yamnet-lstm-0000001dc900"))
+    assert len(points) == 4 * 28
+    plane = points[["x", "y"]].to_numpy()
+    distance = np.linalg.norm(plane[:, None] - plane, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    same = points["truth"].to_numpy()[distance.argmin(axis=1)] == points["truth"]
+    assert same.mean() > 0.6
+
+
+def test_an_unfinished_run_is_read_but_neither_kept_nor_summarized(tmp_path):
+    run = read_run(make_run(tmp_path, done=2))
+    assert not run.complete
+    with pytest.raises(RunError, match="all 4 folds must be done to be kept"):
+        keep_run(run, tmp_path)
+    assert keep_runs([tmp_path], tmp_path / "results") == []
+    with pytest.raises(RunError, match="Got unfinished ravdess-yamnet-lstm"):
+        summarize([only(tmp_path)])
+
+
+def break_file(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def change_json(name, **changes):
+    def change(folder):
+        about = {**json.loads((folder / name).read_text()), **changes}
+        kept = {key: value for key, value in about.items() if value is not None}
+        (folder / name).write_text(json.dumps(kept))
+
+    return change
+
+
+def leak(folder):
+    """The speaker tested in fold 1 is also trained on there."""
+    text = (folder / "folds.csv").read_text()
+    (folder / "folds.csv").write_text(text + "1,ravdess:01,train\n")
+
+
+def swap_speaker(folder):
+    text = (folder / "folds.csv").read_text()
+    (folder / "folds.csv").write_text(text.replace("1,ravdess:01,test", "1,ravdess:09,test"))
+
+
+FAULTS = {
+    "no folds.csv": (lambda f: (f / "folds.csv").unlink(), "folds.csv: cannot be read"),
+    "no recipe": (break_file("recipe.json", b"["), "recipe.json: must be JSON"),
+    "a list": (break_file("recipe.json", b"[1]"), "must be a JSON object. Got list"),
+    "no manifest": (lambda f: (f / "manifest.csv").unlink(), "must be a run as it was written"),
+    "bad manifest": (break_file("manifest.csv", b"# {}\n"), "must be a run as it was written"),
+    "empty folds": (break_file("folds.csv", b""), "folds.csv: must be a CSV"),
+    "other columns": (
+        break_file("folds.csv", b"a,b\n1,2\n"),
+        "must have the columns fold, speaker",
+    ),
+    "no fact": (change_json("fold-1/result.json", hardware=None), "Missing: hardware"),
+    "other seed": (
+        change_json("fold-1/result.json", seed=5),
+        "of recipe ravdess-yamnet-lstm, seed 5",
+    ),
+    "leak": (leak, "Got ravdess:01 twice in fold 1"),
+    "wrong speaker": (swap_speaker, "must be of the test speakers in folds.csv"),
+    "no predictions": (lambda f: (f / "fold-2/predictions.csv").unlink(), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_broken_run_is_refused_in_one_line(tmp_path, fault, message):
+    folder = make_run(tmp_path)
+    fault(folder)
+    with pytest.raises(RunError) as caught:
+        read_run(folder)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_kept_run_is_refused(runs, tmp_path):
+    folder = keep_run(read_run(next(runs.iterdir())), tmp_path)
+    change_json("run.json", planned=None)(folder)
+    with pytest.raises(RunError, match="must be a run as it was written"):
+        read_run(folder)
+    (folder / "run.json").unlink()
+    (folder / "run.json").mkdir()
+    with pytest.raises(RunError, match="must hold a finished fold"):
+        read_run(folder)
+
+
+def test_files_that_are_missing_say_so(tmp_path):
+    folder = make_run(tmp_path)
+    (folder / "recipe.json").unlink()
+    with pytest.raises(RunError, match="cannot be read: No such file"):
+        read_run(folder)
+    with pytest.raises(RunError, match="must be a folder of runs"):
+        find_runs([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "message"),
+    [
+        ("no array", {"activations": np.ones((28, 3))}, "must hold the arrays"),
+        (
+            "strangers",
+            {"activations": np.ones((1, 3)), "files": np.array(["x"])},
+            "of the clips in",
+        ),
+    ],
+)
+def test_activations_of_something_else_are_refused(tmp_path, name, arrays, message):
+    folder = make_run(tmp_path)
+    np.savez(folder / "fold-1" / "activations.npz", **arrays)
+    with pytest.raises(RunError, match=message):
+        read_points(read_run(folder))
+
+
+def test_torn_activations_are_refused(tmp_path):
+    folder = make_run(tmp_path, activations=True)
+    (folder / "fold-1" / "activations.npz").write_bytes(b"PK\x03\x04torn")
+    with pytest.raises(RunError, match="Remove the file"):
+        read_points(read_run(folder))
+
+
+def test_results_cannot_be_written_over_a_file(runs, tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        keep_runs([runs], tmp_path / "results")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_summary([runs], tmp_path)
+
+
+def test_seeds_stand_together_and_are_averaged(results):
+    (baseline, paper) = results
+    assert [run.seed for run in paper.runs] == [0, 1]
+    by_seed = [
+        balanced_accuracy_score(rows["truth"], rows["predicted"])
+        for _, rows in paper.predictions.groupby("seed")
+    ]
+    assert paper.uar.value == pytest.approx(np.mean(by_seed))
+    assert paper.published == PUBLISHED["ravdess-yamnet-lstm"]
+    assert paper.complete
+    assert baseline.command == "affekt run recipes/ravdess-mfcc-svm.toml"
+
+
+def test_a_seed_twice_or_seeds_of_different_recipes_are_refused(runs, tmp_path):
+    first = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
+    with pytest.raises(RunError, match="Got seed 0 twice"):
+        collect([first, first])
+    other = read_run(make_run(tmp_path, seed=3, epochs=2, head="mean"))
+    with pytest.raises(RunError, match="seeds 0 and 3 with different head"):
+        collect([first, other])
+
+
+def test_table_one_adds_up(runs):
+    table = tables.classes(read_run(next(runs.iterdir())))
+    assert table["clips"].tolist() == [32, 32, 32, 16, 112]
+    assert table["seconds"].iloc[-1] == pytest.approx(table["seconds"].iloc[:-1].sum())
+    assert table["label"].tolist() == [*LABELS, "all"]
+
+
+def test_table_two_holds_ours_beside_the_papers(results):
+    table = tables.scores(results).set_index("recipe")
+    ours = table.loc["ravdess-yamnet-lstm"]
+    assert (ours["paper"], ours["angry_paper"], ours["clips"]) == (0.711, 0.854, 112)
+    assert np.isnan(table.loc["ravdess-mfcc-svm", "angry_paper"])
+    rows = results[1].predictions
+    assert ours["accuracy"] == pytest.approx((rows["truth"] == rows["predicted"]).mean())
+    by_seed = [
+        f1_score(part["truth"], part["predicted"], average="macro")
+        for _, part in rows.groupby("seed")
+    ]
+    assert ours["macro_f1"] == pytest.approx(np.mean(by_seed))
+    assert ours["low"] < ours["uar"] < ours["high"]
+
+
+def test_chance_is_what_a_dummy_scores(results):
+    result = results[0]
+    truth = result.predictions["truth"].to_numpy()
+    table = tables.chance(result).set_index("rule")
+    blind = np.zeros((len(truth), 1))
+    majority = DummyClassifier(strategy="most_frequent").fit(blind, truth).predict(blind)
+    assert table.loc["majority class", "accuracy"] == pytest.approx((majority == truth).mean())
+    assert table.loc["majority class", "uar"] == balanced_accuracy_score(truth, majority)
+    scores = [
+        balanced_accuracy_score(
+            truth,
+            DummyClassifier(strategy="stratified", random_state=s).fit(blind, truth).predict(blind),
+        )
+        for s in range(100)
+    ]
+    assert table.loc["stratified random", "uar"] == pytest.approx(np.mean(scores), abs=0.02)
+
+
+def test_table_three_speakers_and_genders_add_up(results):
+    result = results[1]
+    counted = tables.confusion(result)
+    assert counted[list(LABELS)].to_numpy().sum() == 2 * 112
+    by_speaker = tables.speakers(result)
+    assert by_speaker["uar"].is_monotonic_increasing
+    assert by_speaker["clips"].tolist() == [28] * 4
+    assert by_speaker["accuracy"].mean() == pytest.approx(np.trace(result.counts) / 224)
+    by_gender = tables.genders(result)
+    assert by_gender[["gender", "speakers", "clips"]].to_numpy().tolist() == [
+        ["f", 2, 56],
+        ["m", 2, 56],
+    ]
+
+
+def test_recipes_are_compared_and_seeds_listed(results):
+    found = tables.comparisons(results[1], [results[0]])
+    expected = results[1].uar.value - results[0].uar.value
+    assert found["difference"].tolist() == [pytest.approx(expected)]
+    listed = tables.seeds(results)
+    assert listed["seed"].tolist() == [0, 0, 1]
+    assert listed["minutes"].tolist() == [4, 4, 4]
+    assert listed["best_epoch"].isna().tolist() == [True, False, False]
+    assert listed["uar"][1:].mean() == pytest.approx(results[1].uar.value)
+
+
+def test_confidence_is_held_against_accuracy(results):
+    table = tables.reliability(results[1])
+    assert table["clips"].sum() == 224
+    assert ((table["low"] <= table["confidence"]) & (table["confidence"] <= table["high"])).all()
+    perfect = table.assign(accuracy=table["confidence"])
+    assert tables.calibration_error(perfect) == 0
+    assert 0 < tables.calibration_error(table) < 1
+
+
+def test_a_summary_says_who_was_trained_on_and_tested(results, tmp_path, runs):
+    write_summary([runs], tmp_path / "summary.csv")
+    table = pd.read_csv(tmp_path / "summary.csv", dtype=str)
+    assert tuple(table.columns) == COLUMNS
+    row = table.set_index("recipe").loc["ravdess-yamnet-lstm"]
+    assert row[["train", "test", "protocol", "profile", "classes", "seeds", "paper"]].tolist() == [
+        "ravdess",
+        "ravdess",
+        "leave-one-speaker-out",
+        "none",
+        "4",
+        "0 1",
+        "0.711",
+    ]
+    assert float(row["uar"]) == pytest.approx(results[1].uar.value, abs=5e-5)
+
+
+@pytest.mark.parametrize(("folds", "name"), [(2, "2 speaker-folds"), (1, "held-out")])
+def test_the_protocol_follows_from_the_folds(results, folds, name):
+    run = results[0].runs[0]
+    fewer = Result("r", (type(run)(**{**vars(run), "planned": folds}),))
+    assert protocol(fewer) == name
+
+
+def test_an_interval_may_be_open(tmp_path):
+    result = only(make_run(tmp_path, done=1).parent)
+    assert isinstance(result.uar, Interval)
+    assert np.isnan(result.uar.low)
+
+
+def test_the_committed_summary_follows_from_the_committed_predictions():
+    path = RESULTS / "summary.csv"
+    found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    made = summarize(collect(read_run(folder) for folder in find_runs([RESULTS])))
+    pd.testing.assert_frame_equal(found, made.astype(str), check_dtype=False)
+    assert tuple(found.columns) == COLUMNS
