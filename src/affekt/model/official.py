@@ -144,8 +144,10 @@ def download(name: str = "yamnet.tflite") -> Path:
     published = _published(name)
     pooch.get_logger().setLevel(logging.WARNING)  # the bar says it all
     columns = (*Progress.get_default_columns()[:-1], DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with shown as progress:
             file = pooch.retrieve(
                 published.address,
                 known_hash=f"sha256:{published.digest}",
