@@ -225,6 +225,8 @@ def test_seeds_stand_together_and_are_averaged(results):
     assert paper.published == PUBLISHED["ravdess-yamnet-lstm"]
     assert paper.complete
     assert baseline.command == "affekt run recipes/ravdess-mfcc-svm.toml"
+    both = "affekt run recipes/ravdess-yamnet-lstm.toml"
+    assert paper.command == f"{both} && {both} --seed 1"
 
 
 def test_a_seed_twice_or_seeds_of_different_recipes_are_refused(runs, tmp_path):

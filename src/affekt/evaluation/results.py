@@ -69,8 +69,8 @@ class Result:
 
     @property
     def command(self) -> str:
-        """What makes this row."""
-        return f"affekt run recipes/{self.recipe}.toml"
+        """What makes this row, one run after the other."""
+        return " && ".join(run.command for run in self.runs)
 
 
 def collect(runs: Iterable[Run]) -> tuple[Result, ...]:

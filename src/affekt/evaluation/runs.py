@@ -61,6 +61,12 @@ class Run:
         """Whether every fold is finished."""
         return len(self.folds) == self.planned
 
+    @property
+    def command(self) -> str:
+        """What makes this run; a recipe's own seed is 0."""
+        seed = f" --seed {self.seed}" if self.seed else ""
+        return f"affekt run recipes/{self.recipe}.toml{seed}"
+
 
 def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Folders that hold a run of either form, among ``paths`` and below them.

@@ -170,7 +170,7 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
 
     Returns:
         ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar``, ``best_epoch`` (median over
-        folds), ``minutes`` (sum over folds), ``digest``.
+        folds), ``minutes`` (sum over folds), ``digest``, ``command``.
     """
     rows = []
     for result in results:
@@ -180,7 +180,7 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
             row |= {"planned": run.planned, "uar": recalls_of(counts.sum(axis=0)).mean()}
             row |= {"best_epoch": float(np.median(epochs)) if epochs else np.nan}
             row |= {"minutes": sum(f["seconds"] for f in run.folds) / 60, "digest": run.digest}
-            rows.append(row)
+            rows.append({**row, "command": run.command})
     return pd.DataFrame(rows)
 
 
