@@ -24,6 +24,7 @@ BAD_BYTES: dict[str, Callable[[], bytes]] = {}
 TONE: NDArray[np.float32] = (0.3 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(32_000))).astype(
     np.float32
 )
+RANDOM = np.random.default_rng(0).bytes(100_000)
 
 
 def sound_bytes(form: str, subtype: str | None = None, values: NDArray[np.float32] = TONE) -> bytes:
@@ -139,6 +140,9 @@ _bad("sixty thousand channels", lambda: wav_bytes(channels=60_000))
 _bad("three hundred channels", lambda: wav_bytes(channels=300))
 _bad("zero bits", lambda: wav_bytes(bits=0))
 _bad("unknown codec", lambda: wav_bytes(form=0x7A7A))
+_bad("integers of 64 bits", lambda: wav_bytes(bits=64))
+_bad("mp3 that is none in a wav", lambda: wav_bytes(RANDOM, form=0x55))
+_bad("aiff that points before itself", lambda: _pointing_back(), ".aiff")
 _bad("five hours in a small file", lambda: _five_hours(), ".flac")
 _bad(
     "git-lfs pointer",
@@ -158,10 +162,10 @@ _bad("picture", lambda: _picture(), ".png")
 _bad("video without sound", lambda: ffmpeg_bytes("mp4", "aac", tracks=0, picture=True), ".mp4")
 _bad("zipped wav", lambda: gzip.compress(wav_bytes(), mtime=0))
 _bad("zeros", lambda: bytes(100_000))
-_bad("random bytes", lambda: np.random.default_rng(0).bytes(100_000))
+_bad("random bytes", lambda: RANDOM)
 _bad(
     "random bytes as mp3",
-    lambda: b"\xff\xfb\x90\x00" + np.random.default_rng(1).bytes(99_996),
+    lambda: b"\xff\xfb\x90\x00" + RANDOM,
     ".mp3",
 )
 _bad("overwritten flac", lambda: _overwritten(sound_bytes("FLAC")), ".flac")
@@ -171,6 +175,11 @@ _bad("overwritten m4a", lambda: _overwritten(ffmpeg_bytes("mp4", "aac")), ".m4a"
 def _overwritten(good: bytes) -> bytes:
     third = len(good) // 3
     return good[:third] + np.random.default_rng(2).bytes(third) + good[2 * third :]
+
+
+def _pointing_back() -> bytes:
+    good = sound_bytes("AIFF")
+    return good[:12] + b"junk" + struct.pack(">i", -30) + good[12:]
 
 
 def _five_hours() -> bytes:

@@ -65,7 +65,7 @@ class Pipe(io.RawIOBase):
         ("FLAC", "PCM_24", 2**-23),
         ("AIFF", "PCM_16", 2**-15),
         ("AU", "FLOAT", 0),
-        ("CAF", "ALAC_16", 2**-15),
+        ("CAF", "PCM_24", 2**-23),
         ("NIST", "PCM_16", 2**-15),
         ("MAT5", "PCM_16", 2**-15),
     ],
@@ -97,6 +97,7 @@ def test_every_rate_comes_out_at_16_khz(rate):
         ("webm", "libopus", 48_000),
         ("ogg", "libopus", 48_000),
         ("mp4", "alac", 44_100),
+        ("caf", "alac", 44_100),
         ("mov", "pcm_s16le", 44_100),
         ("wav", "pcm_s24le", 44_100),
     ],
@@ -575,7 +576,7 @@ def test_chunks_before_the_sound_are_stepped_over():
     odd = b"note" + struct.pack("<I", 3) + b"abc\0"
     content = content[:36] + odd + content[36:]
     riff = headers.riff_of(io.BytesIO(content), "")
-    assert riff == headers.Riff(promised=64_000, there=64_000, frame=2)
+    assert riff == headers.Riff(promised=64_000, there=64_000, frame=2, mpeg=False)
     assert len(read(content)) == 32_000
 
 

@@ -1,15 +1,15 @@
 """Recordings to frames: (frames, channels) float32 at the recording's own rate, chunk by chunk.
 
 libsndfile reads first: it is as quick as FFmpeg on PCM and FLAC, jumps to any sample, and says
-plainly what it cannot read. FFmpeg reads the rest, and two things that libsndfile also could: MP3,
-on whose faults libsndfile's decoder prints to the terminal, and Ogg, of whose chained recordings
+plainly what it cannot read. FFmpeg reads the rest, and three things that libsndfile also could: MP3
+and CAF, on whose faults libsndfile prints to the terminal, and Ogg, of whose chained recordings
 libsndfile gives the first only. FFmpeg is given bytes, never a name: no suffix steers its guess,
 and no playlist makes it open anything else.
 """
 
 import io
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -121,7 +121,11 @@ class _Watched:
 
     def __init__(self, file: BinaryIO) -> None:
         self.fault: OSError | None = None
-        self.seek, self.tell, self._file = file.seek, file.tell, file
+        self.tell, self._file = file.tell, file
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
+        with suppress(ValueError):  # a damaged header may point before the first byte
+            self._file.seek(offset, whence)
 
     def readinto(self, buffer: Any) -> int:
         try:
@@ -143,8 +147,8 @@ def _opened(file: BinaryIO, name: str, start: float) -> AbstractContextManager[D
     head = head_of(file, name)
     riff = riff_of(file, name)
     file.seek(0)
-    streamed = riff is not None and riff.promised is None
-    if not (streamed or head.startswith(b"OggS") or is_mpeg(head)):
+    elsewhere = riff.mpeg or riff.promised is None if riff else is_mpeg(head)
+    if not (elsewhere or head.startswith((b"OggS", b"caff"))):
         watched = _Watched(file)
         if sound := _sndfile(watched):
             return _from_sndfile(sound, watched, name, riff, start)
@@ -257,7 +261,12 @@ def _ffmpeg_chunks(
                 f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
                 f"{frame.layout.nb_channels} channels on its way. Split it there."
             )
-        values = frame.to_ndarray()
+        try:
+            values = frame.to_ndarray()
+        except ValueError as error:  # of the formats that FFmpeg decodes to, NumPy lacks one
+            raise AudioError(
+                f"{name} holds samples of a rare kind ({frame.format.name}). Convert it to FLAC."
+            ) from error
         packed = frame.format.is_packed
         gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))
         if sum(map(len, gathered)) * _GATHERED >= rate:

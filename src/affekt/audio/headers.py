@@ -11,6 +11,7 @@ RATES = (1_000, 768_000)  # Hz: below no speech is left, above there are no conv
 CHANNELS = 256  # at most
 _HEAD = 4_096  # bytes that tell what a file is
 _ENDLESS = 0x7FFF_0000  # bytes; what claims more than this and has less was written to a pipe
+_MPEG = {0x50, 0x55}  # WAV's numbers for MPEG audio
 _ORDERS = {  # byte order, and the chunk that holds the sound
     b"RIFF": ("<", b"data"),
     b"RF64": ("<", b"data"),
@@ -29,6 +30,8 @@ class Riff:
     """Bytes"""
     frame: int | None
     """Bytes of one sample of all channels; None where that is not fixed or not known."""
+    mpeg: bool
+    """Whether it is MP3 inside."""
 
 
 def head_of(file: BinaryIO, name: str) -> bytes:
@@ -97,7 +100,7 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
         return None
     order, sound = _ORDERS[head[:4]]
     closed = struct.unpack(order + "I", head[4:8])[0] == size - 8
-    long, frame = 0, None
+    long, frame, mpeg = 0, None, False
     while len(start := file.read(8)) == 8:
         kind, length = start[:4], struct.unpack(order + "I", start[4:])[0]
         here = file.tell()
@@ -105,19 +108,19 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
             there = size - here
             endless = length >= _ENDLESS and length > there
             if not long and (endless or (not length and not closed)):
-                return Riff(None, there, frame)
-            return Riff(long or length, there, frame)
+                return Riff(None, there, frame, mpeg)
+            return Riff(long or length, there, frame, mpeg)
         if kind == b"fmt ":
-            frame = _frame(file.read(16), order, name)
+            frame, mpeg = _form(file.read(16), order, name)
         if kind == b"ds64":
             long = int.from_bytes(file.read(16)[8:], "little")
         file.seek(here + length + length % 2)
     return None
 
 
-def _frame(form: bytes, order: str, name: str) -> int | None:
-    if len(form) < 16:
-        return None
-    _, channels, rate, _, align, bits = struct.unpack(order + "HHIIHH", form)
+def _form(fields: bytes, order: str, name: str) -> tuple[int | None, bool]:
+    if len(fields) < 16:
+        return None, False
+    form, channels, rate, _, align, bits = struct.unpack(order + "HHIIHH", fields)
     checked(rate, channels, name)
-    return align if align and align == channels * bits // 8 else None
+    return align if align and align == channels * bits // 8 else None, form in _MPEG
