@@ -1,0 +1,95 @@
+"""The shipped model to the numbers of its card: voices, levels and languages it never heard.
+
+    python benchmarks/card.py --data ../shared/data
+
+Scores the 112 clips of RAVDESS' actors 21 to 24, the same clips louder and softer, and the
+Italian EMOVO and the Polish nEMO; writes one CSV row each.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+
+import affekt
+from affekt.corpora import Manifest, load
+from affekt.evaluation.intervals import recall_intervals, uar_interval
+from affekt.evaluation.predictions import tally
+from affekt.inference.predictor import Predictor
+
+HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))
+LEVELS = (-20, -10, 10, 20)  # dB
+
+
+def conditions(data: Path) -> Iterator[tuple[str, Manifest, float]]:
+    """What is scored: a name, the clips, and the gain in dB."""
+    ravdess = load("ravdess", data / "ravdess")
+    clips = tuple(clip for clip in ravdess.clips if clip.speaker in HELD_OUT)
+    held_out = replace(ravdess, clips=clips)
+    yield "RAVDESS, actors 21 to 24", held_out, 0.0
+    for level in LEVELS:
+        yield f"the same, {level:+d} dB", held_out, level
+    yield "EMOVO (Italian)", load("emovo", data / "emovo"), 0.0
+    yield "nEMO (Polish), 4 speakers", load("nemo", data / "nemo", partial=True), 0.0
+
+
+def answers(predictor: Predictor, manifest: Manifest, gain: float) -> pd.DataFrame:
+    """One row per clip, as in ``predictions.csv``."""
+    rows = []
+    for clip in track(manifest.clips, manifest.corpus, console=Console(stderr=True)):
+        samples = affekt.read(manifest.root / clip.file, channel=clip.channel)
+        louder = (samples * 10 ** (gain / 20)).astype(np.float32)
+        prediction = predictor.predict(louder, sample_rate=16_000)
+        scores = {f"p_{label}": p for label, p in prediction.probabilities.items()}
+        who = {"seed": 0, "speaker": clip.speaker, "gender": clip.gender}
+        rows.append(who | {"truth": clip.label, "predicted": prediction.label} | scores)
+    return pd.DataFrame(rows)
+
+
+def score(name: str, table: pd.DataFrame) -> dict[str, object]:
+    """One row of the card: UAR with its interval over speakers, and each class."""
+    counts = tally(table)
+    uar = uar_interval(counts)
+    classes = {label: round(recall.value, 3) for label, recall in recall_intervals(counts).items()}
+    return {
+        "condition": name,
+        "clips": len(table),
+        "speakers": table["speaker"].nunique(),
+        "uar": round(uar.value, 3),
+        "low": round(uar.low, 3),
+        "high": round(uar.high, 3),
+        **classes,
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="holds ravdess/, emovo/, nemo/")
+    parser.add_argument("--model", help="model file, or name of a shipped one")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/card.csv"))
+    chosen = parser.parse_args()
+    predictor = affekt.load(chosen.model)
+    rows = []
+    for name, manifest, gain in conditions(chosen.data):
+        table = answers(predictor, manifest, gain)
+        rows.append(score(name, table))
+        if name.startswith("RAVDESS"):
+            for gender, word in (("f", "women"), ("m", "men")):
+                part = table[table["gender"] == gender]
+                rows.append(score(f"the same, {word}", part))
+    scores = pd.DataFrame(rows)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    scores.to_csv(chosen.output, index=False, lineterminator="\n")
+    print(scores.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
