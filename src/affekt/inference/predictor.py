@@ -109,7 +109,7 @@ class Predictor:
         return Stream(self.graph, sample_rate)
 
     def restore(self, saved: bytes) -> Stream:
-        """Go on with a stream where :meth:`Stream.save` left it, in any process.
+        """Go on with a stream where :meth:`affekt.Stream.save` left it, in any process.
 
         Args:
             saved: its bytes.

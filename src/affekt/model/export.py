@@ -149,7 +149,7 @@ def round_to_halves(classifier: Classifier) -> None:
 
 
 def to_onnx(classifier: Classifier) -> onnx.ModelProto:
-    """The network's :meth:`~Classifier.step` as a graph."""
+    """The network's :meth:`~affekt.model.classifier.Classifier.step` as a graph."""
     names = list(classifier.head.state)
     start = [state[0] for state in classifier.start(1).values()]
     outputs = ["probabilities", *(f"{name}_next" for name in names)]

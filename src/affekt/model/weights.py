@@ -35,8 +35,8 @@ def load_yamnet(
         network: the network to fill; touched only once all of the file is known to fit.
         patches: ``(patches, 96, 64)`` log-mels of training recordings: what the statistics of
             the batch norms are taken from when the file holds none (``yamnet.tflite``).
-        name: as in :func:`find`.
-        path: as in :func:`find`.
+        name: as in :func:`~affekt.model.official.find`.
+        path: as in :func:`~affekt.model.official.find`.
 
     Raises:
         ModelError: no file, another digest, or other names, counts or shapes.

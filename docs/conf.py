@@ -1,0 +1,92 @@
+"""Sphinx: API pages from docstrings, knobs from the recipe, everything else as Markdown."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "src"))
+
+import affekt  # noqa: E402
+from affekt.experiments.recipe import Recipe  # noqa: E402
+
+project = "affekt"
+author = "the affekt authors"
+release = affekt.__version__
+html_theme = "furo"
+html_title = f"affekt {release}"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc"]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+apidoc_modules = [
+    {
+        "path": "../src/affekt",
+        "destination": "api",
+        "exclude_patterns": ["**/cli.py", "**/printing.py"],  # a command line, not a library
+        "separate_modules": True,
+        "module_first": True,
+        "automodule_options": {"members", "show-inheritance"},
+    }
+]
+# A package's __all__ only repeats what its modules define; each name is documented there, once.
+autodoc_default_options = {"ignore-module-all": True}
+autodoc_member_order = "bysource"
+napoleon_custom_sections = ["Source"]
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer)\..*"),
+    (r"py:.*", r"affekt\..*\.Item"),  # type variables have no page
+    (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
+    (r"py:.*", r"(pathlib|collections|typing|concurrent|multiprocessing|argparse|av)\..*"),
+]
+
+
+def knobs() -> str:
+    """Every knob of a recipe as a Markdown table."""
+    lines = [
+        "| knob | default | allowed | what it does | source |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for knob in dataclasses.fields(Recipe):
+        if knob.name == "name":
+            continue
+        meta = knob.metadata
+        allowed = ", ".join(f"`{value}`" for value in meta["allowed"])
+        if meta["low"] is not None:
+            allowed = f"{meta['low']:g} to {meta['high']:g}"
+        default = f"`{json.dumps(knob.default)}`" + (f" {meta['unit']}" if meta["unit"] else "")
+        cells = (f"`{knob.name}`", default, allowed, meta["meaning"], meta["source"])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+(HERE / "api").mkdir(exist_ok=True)
+(HERE / "api" / "knobs.txt").write_text(knobs(), encoding="utf-8")
+
+
+COLON, HIDDEN = ": ", "\N{WORD JOINER} "
+
+
+def hide_colon(_app: Any, what: str, _name: str, _what: Any, _options: Any, lines: list) -> None:
+    """Napoleon reads what stands before a colon in an attribute's first line as its type."""
+    if what in ("attribute", "data", "property"):
+        lines[:1] = [line.replace(COLON, HIDDEN) for line in lines[:1]]
+
+
+def show_colon(_app: Any, _kind: str, _name: str, _what: Any, _options: Any, lines: list) -> None:
+    """Undo :func:`hide_colon`."""
+    lines[:] = [line.replace(HIDDEN, COLON) for line in lines]
+
+
+def setup(app: Any) -> None:
+    """Put napoleon, of priority 500, between the two."""
+    app.connect("autodoc-process-docstring", hide_colon, priority=400)
+    app.connect("autodoc-process-docstring", show_colon, priority=600)
