@@ -9,6 +9,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+from affekt.corpora import read_manifest
 from affekt.errors import RunError
 from affekt.evaluation import tables
 from affekt.evaluation.intervals import Interval
@@ -62,6 +63,11 @@ def test_a_run_is_what_its_folds_say(runs):
         "longest": 3.8,
     }
     assert set(run.curves["fold"]) == {1, 2, 3, 4}
+
+
+def test_the_digest_is_that_of_the_manifest(runs):
+    folder = next(runs.iterdir())
+    assert read_run(folder).corpus["digest"] == read_manifest(folder / "manifest.csv").digest
 
 
 def test_a_kept_run_says_the_same_in_less(runs, tmp_path):

@@ -138,6 +138,8 @@ def report(
     ] = None,
 ) -> None:
     """Make one page of everything that was measured, beside the paper's values."""
+    from rich.console import Console
+
     from affekt.evaluation.keeping import keep_runs
     from affekt.evaluation.report import build_report, no_voices
     from affekt.evaluation.summary import write_summary
@@ -151,7 +153,9 @@ def report(
         from affekt.experiments.examples import example_voices
 
         voices = partial(example_voices, root=data)
-    print(build_report(runs, output, voices=voices))
+    with Console(stderr=True).status("reading runs and drawing the page"):
+        page = build_report(runs, output, voices=voices)
+    print(page)
 
 
 @app.command(epilog="Example: affekt corpus ravdess RAVDESS/ -o manifest.csv")

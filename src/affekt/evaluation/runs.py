@@ -9,6 +9,7 @@ numbers in a few small files, without paths, weights or sound. Both are read to 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class Run:
         digest: of all its knobs.
         seed: what every random choice followed from.
         knobs: every knob with its value.
-        corpus: ``name``, ``digest`` and ``classes``: for each label its clips, speakers, and
-            seconds in all, of the shortest and of the longest clip.
+        corpus: ``name``, ``task``, ``digest`` of its manifest, and ``classes``: for each label
+            its clips, speakers, and seconds in all, of the shortest and of the longest clip.
         planned: how many folds there are to do.
         folds: of each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
             ``versions``, ``hardware``, ``revision``.
@@ -188,8 +189,10 @@ def _check_parts(folder: Path, run: Run) -> None:
 
 def _corpus(path: Path) -> dict[str, Any]:
     """What Table I says of a manifest, without its paths."""
-    text = path.read_text(encoding="utf-8")
-    about = json.loads(text.partition("\n")[0].removeprefix("# "))
+    first, _, rows = path.read_text(encoding="utf-8").partition("\n")
+    about = json.loads(first.removeprefix("# "))
+    heading = json.dumps([about["corpus"], about["task"], about["labels"]])
+    digest = sha256(f"{heading}\n{rows}".encode()).hexdigest()
     clips = pd.read_csv(path, skiprows=1, dtype={"file": str}, keep_default_na=False)
     classes = clips.groupby("label").agg(
         clips=("file", "size"),
@@ -198,8 +201,8 @@ def _corpus(path: Path) -> dict[str, Any]:
         shortest=("seconds", "min"),
         longest=("seconds", "max"),
     )
-    rows = classes.round(2).reindex(about["labels"]).reset_index().to_dict("records")
-    return {"name": about["corpus"], "task": about["task"], "classes": rows}
+    table = classes.round(2).reindex(about["labels"]).reset_index().to_dict("records")
+    return {"name": about["corpus"], "task": about["task"], "digest": digest, "classes": table}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -47,8 +47,8 @@ STYLE: Any = {  # keys that matplotlib checks itself
     "svg.hashsalt": "affekt",
 }
 THEME = """<style>
-:root{--ink:#1b2430;--muted:#5d6875;--line:#d3d9e0}
-@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--muted:#a4aeba;--line:#3a434e}}
+:root{--ink:#1b2430;--muted:#5d6875;--line:#d3d9e0;--blue:#0072b2}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--muted:#a4aeba;--line:#3a434e;--blue:#3d9bd8}}
 </style>"""
 
 
@@ -76,7 +76,7 @@ def to_svg(figure: Figure) -> str:
     with rc_context(STYLE):
         figure.savefig(text, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
     drawing = text.getvalue()
-    for colour, name in ((INK, "ink"), (MUTED, "muted"), (LINE, "line")):
+    for colour, name in ((INK, "ink"), (MUTED, "muted"), (LINE, "line"), (OURS, "blue")):
         drawing = drawing.replace(colour, f"var(--{name})")
     return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + THEME, drawing, count=1)
 
