@@ -83,13 +83,11 @@ def build_report(
 def _write(
     results: Sequence[Result], output: Path, voices: Callable[[str], Sequence[Voice]]
 ) -> Path:
-    groups: dict[tuple[str, tuple[str, ...]], list[Result]] = {}
+    groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault((tested_corpora(result), result.tally.labels), []).append(result)
-    sections = [
-        _section(corpus, sorted(group, key=_order), output, voices(corpus))
-        for (corpus, _), group in groups.items()
-    ]
+        task = (tested_corpora(result), protocol(result), trained_corpora(result))
+        groups.setdefault((*task, *result.tally.labels), []).append(result)
+    sections = [_section(sorted(group, key=_order), output, voices) for group in groups.values()]
     environment = Environment(
         loader=PackageLoader("affekt.evaluation", "."),
         autoescape=True,
@@ -105,12 +103,13 @@ def _write(
 
 
 def _section(
-    corpus: str, results: Sequence[Result], output: Path, voices: Sequence[Voice]
+    results: Sequence[Result], output: Path, voices: Callable[[str], Sequence[Voice]]
 ) -> dict[str, Any]:
-    """Everything that the page says of one corpus."""
+    """Everything that the page says of recipes with the same recordings and protocol."""
     chosen = _chosen(results)
     labels = chosen.tally.labels
-    name = f"{corpus}-{len(labels)}"
+    corpus, train = tested_corpora(chosen), trained_corpora(chosen)
+    name = "-".join([*dict.fromkeys([train, corpus]), *protocol(chosen).split(), str(len(labels))])
     by_speaker, by_gender = tables.speakers(chosen), tables.genders(chosen)
     certainty = tables.reliability(chosen)
     parts = {
@@ -127,7 +126,7 @@ def _section(
     for part, table in parts.items():
         table.to_csv(output / f"{name}-{part}.csv", index=False, lineterminator="\n")
     drawn = {
-        **_drawings(chosen, voices),
+        **_drawings(chosen, voices(corpus)),
         "ladder": _ladder(parts["table-2"], 1 / len(labels)),
         "speakers": charts.speakers(by_speaker, chosen.uar.value, 1 / len(labels)),
         "reliability": charts.reliability(certainty, tables.calibration_error(certainty)),
@@ -150,7 +149,7 @@ def _section(
         },
         "matrices": [_picture(figure, output, f"{name}-{k}") for k, figure in others.items()],
         "protocol": protocol(chosen),
-        "train": trained_corpora(chosen),
+        "train": train,
         "knobs": sorted(chosen.runs[0].knobs.items()),
         "origins": _origins(chosen),
     }

@@ -81,10 +81,12 @@ def tested_corpora(result: Result) -> str:
 
 def protocol(result: Result) -> str:
     """How speakers were held out: one by one, in folds, or once."""
-    folds = result.runs[0].planned
-    if folds == len(result.tally.speakers):
-        return "leave-one-speaker-out"
-    return f"{folds} speaker-folds" if folds > 1 else "held-out"
+    run = result.runs[0]
+    if run.planned == 1:
+        return "held-out"
+    tested = run.parts.loc[run.parts["part"] == "test", "speaker"].nunique()
+    one_by_one = tested == run.planned
+    return "leave-one-speaker-out" if one_by_one else f"{run.planned} speaker-folds"
 
 
 def _row(result: Result) -> dict[str, object]:
