@@ -1,0 +1,505 @@
+"""From a trained network to a model file: the same answers, the whole metadata, or nothing."""
+
+import io
+import json
+import math
+import os
+import pickle
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import nn
+
+import affekt
+from affekt.audio.windows import sliding_windows
+from affekt.cli import main
+from affekt.errors import ModelError
+from affekt.inference.graph import Graph, load_graph
+from affekt.model import export as exporting
+from affekt.model.classifier import Architecture, Classifier, load_classifier, save_classifier
+from affekt.model.export import (
+    TOLERANCE,
+    export,
+    find_network,
+    fold_batch_norms,
+    largest_difference,
+    round_to_halves,
+)
+from affekt.model.heads import HEADS
+from affekt.model.weights import load_yamnet
+
+Floats = NDArray[np.float32]
+LABELS = ("angry", "happy", "sad", "neutral")
+FACTS = {
+    "hop": 3_900,
+    "digest": "0123456789ab",
+    "corpora": [
+        {
+            "name": name,
+            "licence": licence,
+            "digest": "f" * 64,
+            "clips": 8,
+            "speakers": [f"{name}:1"],
+        }
+        for name, licence in (("made", "CC BY 4.0"), ("also", "CC0"), ("third", "CC0"))
+    ],
+}
+
+
+def made_sound(seconds: float = 6.0) -> Floats:
+    """A voice-like sound that changes all the time, so that every window answers otherwise."""
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    pitch = 150 + 60 * np.sin(2 * np.pi * 0.4 * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / 16_000
+    voice = sum(np.sin(k * phase) / k for k in range(1, 20)) * np.abs(np.sin(2 * np.pi * time))
+    noise = np.random.default_rng(2).normal(size=time.size) * np.linspace(0, 0.3, time.size)
+    return (0.2 * (voice + noise)).astype(np.float32)
+
+
+@torch.no_grad()
+def made_network(head: str = "lstm") -> Classifier:
+    """A seeded network that tells windows apart: norms fit to a sound, all numbers drawn."""
+    torch.manual_seed(8)
+    network = Classifier(Architecture(LABELS, head=head))
+    for row in network.trunk.rows:
+        row.norm.momentum = None  # the statistics of all that is heard
+        nn.init.uniform_(row.norm.weight, 0.8, 1.2)
+        nn.init.normal_(row.norm.bias, 0.2, 0.3)
+    patches = network.front_end(torch.from_numpy(sliding_windows(made_sound()).copy()))
+    network.train().trunk(patches)
+    spread(network, patches)
+    return network.eval()
+
+
+@torch.no_grad()
+def spread(network: Classifier, patches: torch.Tensor) -> None:
+    """Scale the last layer so that the answers to these patches differ much."""
+    logits = network.eval().answers(network.trunk(patches), torch.tensor([len(patches)]))[0]
+    mean, size = logits.mean(dim=0), 2 * logits.std(dim=0)
+    network.head.classes.weight /= size[:, None]
+    network.head.classes.bias.copy_((network.head.classes.bias - mean) / size)
+
+
+@dataclass(frozen=True)
+class Exported:
+    source: Path
+    file: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A run of one fold, exported by the command with its defaults."""
+    run = tmp_path_factory.mktemp("made-0123456789ab")
+    source, file = run / "fold-3" / "model.pt", run / "made-model.onnx"
+    source.parent.mkdir()
+    save_classifier(made_network(), source, **FACTS)
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main(["export", str(run), "-o", str(file)]) == 0
+    return Exported(source, file, printed.getvalue())
+
+
+@torch.inference_mode()
+def by_torch(network: Classifier, windows: Floats) -> Floats:
+    state = {name: value[0] for name, value in network.start(1).items()}
+    answers: Floats = network.step(torch.from_numpy(windows.copy()), state)[0].numpy()
+    return answers
+
+
+def rounded(source: Path) -> Classifier:
+    """The network of a file, with the weights that a float16 export has."""
+    network = fold_batch_norms(load_classifier(source)[0])
+    round_to_halves(network)
+    return network
+
+
+def in_steps(graph: Graph, windows: Floats, size: int) -> Floats:
+    state, answers = graph.start, []
+    for start in range(0, len(windows), size):
+        answer, state = graph.run(windows[start : start + size], state)
+        answers.append(answer)
+    return np.concatenate(answers)
+
+
+# ------------------------------------------------------------------------------- answers
+
+
+def test_answers_are_pytorchs(exported: Exported) -> None:
+    windows = sliding_windows(made_sound(), hop=3_900)
+    expected = by_torch(rounded(exported.source), windows)
+    assert expected.std(axis=0).max() > 0.05  # the comparison is of something
+    found, _ = load_graph(exported.file).run(windows, load_graph(exported.file).start)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_in_steps_is_whole(exported: Exported, size: int) -> None:
+    graph, windows = load_graph(exported.file), sliding_windows(made_sound(), hop=3_900)
+    whole, _ = graph.run(windows, graph.start)
+    np.testing.assert_allclose(in_steps(graph, windows, size), whole, atol=1e-5, rtol=0)
+
+
+def test_halves_cost_little(exported: Exported) -> None:
+    """A network of drawn numbers is moved the most; a trained one, a few hundredths at worst."""
+    windows = sliding_windows(made_sound())
+    exact = by_torch(load_classifier(exported.source)[0], windows)
+    assert 0 < np.abs(by_torch(rounded(exported.source), windows) - exact).max() < 0.05
+
+
+def test_folding_keeps_the_function(exported: Exported) -> None:
+    network, _ = load_classifier(exported.source)
+    windows = sliding_windows(made_sound())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    folded = fold_batch_norms(network)
+    np.testing.assert_allclose(by_torch(folded, windows), by_torch(network, windows), atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("head", set(HEADS) - {"lstm"})
+def test_every_head_exports(head: str, tmp_path: Path) -> None:
+    source = tmp_path / "model.pt"
+    save_classifier(made_network(head), source, **FACTS)
+    assert export(source, tmp_path / "model.onnx", name=head) <= TOLERANCE
+    graph, windows = load_graph(tmp_path / "model.onnx"), sliding_windows(made_sound())
+    expected = by_torch(rounded(source), windows)
+    assert expected.std(axis=0).max() > 0.01
+    np.testing.assert_allclose(in_steps(graph, windows, 2), expected, atol=TOLERANCE, rtol=0)
+
+
+# ------------------------------------------------------------------------------ the file
+
+
+def test_metadata_is_complete(exported: Exported) -> None:
+    (entry,) = onnx.load(exported.file).metadata_props
+    assert entry.key == "affekt"
+    assert json.loads(entry.value) == {
+        "format": 1,
+        "name": "made-model",
+        "labels": list(LABELS),
+        "sample_rate": 16_000,
+        "window": 15_600,
+        "hop": 3_900,
+        "state": [{"name": "hidden", "shape": [2, 150]}, {"name": "cell", "shape": [2, 150]}],
+        "corpora": FACTS["corpora"],
+        "licence": "CC BY 4.0; CC0",
+        "recipe": "0123456789ab",
+        "version": affekt.__version__,
+    }
+
+
+def test_inference_takes_it(exported: Exported) -> None:
+    predictor = affekt.load(exported.file)
+    sound = made_sound()
+    found = predictor.predict(sound, sample_rate=16_000)
+    expected = by_torch(rounded(exported.source), sliding_windows(sound, hop=3_900))
+    assert predictor.labels == LABELS
+    assert len(found.segments) == len(expected)
+    answers = [[segment.probabilities[label] for label in LABELS] for segment in found.segments]
+    np.testing.assert_allclose(answers, expected, atol=TOLERANCE)
+
+
+def test_large_arrays_are_halves_and_the_front_end_is_exact(exported: Exported) -> None:
+    graph = onnx.load(exported.file).graph
+    constants = [node.attribute[0].t for node in graph.node if node.op_type == "Constant"]
+    arrays = [numpy_helper.to_array(each) for each in (*graph.initializer, *constants)]
+    halves = [array.size for array in arrays if array.dtype == np.float16]
+    whole = [array for array in arrays if array.dtype == np.float32 and array.size >= 1_024]
+    network = rounded(exported.source)
+    assert sum(halves) > 0.99 * sum(value.numel() for value in network.parameters())
+    for buffer in network.front_end.buffers():
+        assert any(np.array_equal(array, buffer) for array in whole)
+    assert len(whole) == len(list(network.front_end.buffers()))
+
+
+def test_halves_make_half_the_file(exported: Exported, tmp_path: Path) -> None:
+    """The other half of the front end's matrices and the graph stay: 0.53, not 0.50."""
+    whole = tmp_path / "whole.onnx"
+    assert export(exported.source, whole, name="whole", precision="float32") <= TOLERANCE
+    assert exported.file.stat().st_size < 0.55 * whole.stat().st_size
+    graph, windows = load_graph(whole), sliding_windows(made_sound())
+    expected = by_torch(load_classifier(exported.source)[0], windows)
+    found, _ = graph.run(windows, graph.start)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_command_says_what_it_wrote(exported: Exported) -> None:
+    assert exported.printed.startswith(f"{exported.file}: {exported.file.stat().st_size:,} bytes")
+    assert exported.printed.count("\n") == 1
+    assert not list(exported.file.parent.glob("*.part"))
+
+
+# ------------------------------------------------------------------------------ refusals
+
+
+@cache
+def proto(file: Path) -> onnx.ModelProto:
+    return onnx.load(file)
+
+
+def refused(source: Path, target: Path, **options: Any) -> str:
+    with pytest.raises(ModelError) as error:
+        export(source, target, name="refused", **options)
+    message = str(error.value)
+    assert "\n" not in message
+    assert not list(target.parent.glob("*.part"))
+    return message
+
+
+def test_a_graph_that_answers_otherwise_is_refused(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One number of the exported graph is off; what stood at the target stays."""
+
+    def wrong(network: Classifier) -> onnx.ModelProto:
+        model = onnx.ModelProto()
+        model.CopyFrom(proto(exported.file))
+        (bias,) = (x for x in model.graph.initializer if x.name.endswith("classes.bias"))
+        values = numpy_helper.to_array(bias) + np.float32([0, 0.01, 0, 0])
+        bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+        return model
+
+    monkeypatch.setattr(exporting, "to_onnx", wrong)
+    target = tmp_path / "model.onnx"
+    target.write_text("what stood here")
+    message = refused(exported.source, target)
+    assert "within 0.0001" in message
+    assert "Nothing was written" in message
+    assert target.read_text() == "what stood here"
+
+
+def test_the_same_graph_is_not_refused(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the test above refuses for the number, not for the way it was put in."""
+    monkeypatch.setattr(exporting, "to_onnx", lambda _: proto(exported.file))
+    assert export(exported.source, tmp_path / "model.onnx", name="same") <= TOLERANCE
+
+
+@pytest.mark.parametrize("difference", [1.01e-4, math.nan])
+def test_a_difference_above_the_tolerance_is_refused(
+    difference: float, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "to_onnx", lambda _: proto(exported.file))
+    monkeypatch.setattr(exporting, "largest_difference", lambda *_: difference)
+    assert f"Got {difference:.2g} apart" in refused(exported.source, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_diverged_weights_are_no_small_difference(exported: Exported) -> None:
+    network = rounded(exported.source)
+    with torch.no_grad():
+        network.head.classes.bias[0] = math.nan
+    assert math.isnan(largest_difference(network, exported.file.read_bytes()))
+
+
+def test_difference_sees_every_output(exported: Exported) -> None:
+    """A graph that forgets the cell is caught, since the proof goes on with the state."""
+    network = rounded(exported.source)
+    assert largest_difference(network, exported.file.read_bytes()) <= TOLERANCE
+    model = onnx.load(exported.file)
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == "cell_next":
+                node.output[place] = "cell_unused"
+    zeros = numpy_helper.from_array(np.zeros((2, 150), np.float32), "cell_next")
+    model.graph.initializer.append(zeros)
+    assert largest_difference(network, model.SerializeToString()) > TOLERANCE
+
+
+@pytest.mark.parametrize("missing", FACTS)
+def test_network_without_its_facts_is_refused(missing: str, tmp_path: Path) -> None:
+    facts = {name: fact for name, fact in FACTS.items() if name != missing}
+    save_classifier(Classifier(Architecture(LABELS)), tmp_path / "model.pt", **facts)
+    assert missing in refused(tmp_path / "model.pt", tmp_path / "model.onnx")
+
+
+def test_unknown_precision_is_refused(exported: Exported, tmp_path: Path) -> None:
+    message = refused(exported.source, tmp_path / "model.onnx", precision="int4")
+    assert "float16, float32. Got 'int4'" in message
+
+
+@pytest.mark.parametrize("target", ["", "missing/model.onnx", "file/model.onnx"])
+def test_target_that_cannot_be_written_is_refused(
+    target: str, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "to_onnx", lambda _: proto(exported.file))
+    monkeypatch.setattr(exporting, "largest_difference", lambda *_: 0.0)
+    (tmp_path / "file").touch()
+    message = refused(exported.source, tmp_path / target)
+    assert "must be a file that can be written" in message
+
+
+# ----------------------------------------------------------------- which network of a run
+
+
+def test_finds_the_network_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fold(number: int) -> Path:
+        file = tmp_path / f"fold-{number}" / "model.pt"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        return file
+
+    def complaint(*arguments: str) -> str:
+        assert main(["export", str(tmp_path), *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    assert "Got none" in complaint()
+    (tmp_path / "fold-7").mkdir()  # at work, not done
+    assert "Got none" in complaint("--fold", "7")
+    second = fold(2)
+    assert find_network(tmp_path) == find_network(tmp_path, 2) == second
+    assert find_network(second.parent) == find_network(second) == second
+    twelfth = fold(12)
+    assert find_network(tmp_path, 12) == twelfth
+    assert "fold-12, fold-2" in complaint()
+    assert "of fold 1." in complaint("--fold", "1")
+    assert "Choose a trained one with --fold" in complaint("--fold", "7")
+
+
+# ------------------------------------------------------------------- model.pt is no pickle
+
+
+class Malicious:
+    """Creates a file when unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, tuple[str, int]]:
+        return os.open, (str(self.file), os.O_CREAT)
+
+
+def test_model_file_runs_no_code(tmp_path: Path) -> None:
+    trace, file = tmp_path / "executed", tmp_path / "model.pt"
+    content = {"architecture": Malicious(trace), "weights": {}, "facts": {}}
+    for write in (
+        lambda: torch.save(content, file),
+        lambda: torch.save(content, file, _use_new_zipfile_serialization=False),
+        lambda: file.write_bytes(pickle.dumps(content)),
+    ):
+        write()
+        with pytest.raises(ModelError, match="written by affekt"):
+            load_classifier(file)
+        assert not trace.exists()
+    os.close(pickle.loads(file.read_bytes())["architecture"])  # noqa: S301  # it would have
+    assert trace.exists()
+
+
+def test_model_file_rebuilds_itself(tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    architecture = Architecture(("no", "yes"), "power", ceiling=math.inf, head="mean")
+    network = Classifier(architecture)
+    save_classifier(network, tmp_path / "model.pt", hop=7_800, corpora=[{"name": "made"}])
+    found, facts = load_classifier(tmp_path / "model.pt")
+    assert found.architecture == architecture
+    assert facts == {"hop": 7_800, "corpora": [{"name": "made"}]}
+    assert not found.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value)
+
+
+def changed(**changes: object) -> dict[str, object]:
+    network = Classifier(Architecture(LABELS))
+    content = {"architecture": {"labels": LABELS}, "weights": network.state_dict(), "facts": {}}
+    return {name: value for name, value in (content | changes).items() if value is not None}
+
+
+BAD_CONTENTS = {
+    "no dictionary": [1, 2],
+    "no architecture": changed(architecture=None),
+    "unknown knob": changed(architecture={"labels": LABELS, "depth": 3}),
+    "unknown head": changed(architecture={"labels": LABELS, "head": "none"}),
+    "other labels": changed(architecture={"labels": LABELS[:3]}),
+    "no weights": changed(weights={}),
+    "no facts": changed(facts=None),
+    "facts of another kind": changed(facts=3),
+}
+
+
+@pytest.mark.parametrize("content", BAD_CONTENTS.values(), ids=BAD_CONTENTS)
+def test_other_contents_are_refused(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match="must be"):
+        load_classifier(tmp_path / "model.pt")
+
+
+def test_what_is_no_model_file_is_refused(exported: Exported, tmp_path: Path) -> None:
+    whole = exported.source.read_bytes()
+    faults = {"half": whole[: len(whole) // 2], "empty": b"", "text": b"no model", "short": b"PK"}
+    for name, content in faults.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*faults, ".", "missing"):
+        with pytest.raises(ModelError) as error:
+            load_classifier(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
+# ---------------------------------------------------------------------------- real sounds
+
+
+@pytest.fixture(scope="module")
+def real(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The official CNN with a seeded head, exported."""
+    from official_graph import real_windows
+
+    torch.manual_seed(10)
+    network = Classifier(Architecture(LABELS))
+    with torch.inference_mode():
+        patches = network.front_end(torch.from_numpy(real_windows(data)[::4]))
+    load_yamnet(network.trunk, patches, path=weights)
+    spread(network, patches)
+    folder = tmp_path_factory.mktemp("real")
+    save_classifier(network, folder / "model.pt", **FACTS)
+    export(folder / "model.pt", folder / "model.onnx", name="real")
+    return Exported(folder / "model.pt", folder / "model.onnx", "")
+
+
+@pytest.mark.corpus
+def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
+    from official_graph import real_clips
+
+    network, graph = rounded(real.source), load_graph(real.file)
+    spread = []
+    for clip in real_clips(data):
+        windows = sliding_windows(clip)
+        expected = by_torch(network, windows)
+        found, _ = graph.run(windows, graph.start)
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+        spread.append(found[-1])
+    assert len(spread) == 50
+    assert np.std(spread, axis=0).max() > 0.02
+
+
+@pytest.mark.corpus
+def test_shipped_model_hears_window_by_window_what_it_hears_whole(data: Path) -> None:
+    from official_graph import real_clips
+
+    graph = affekt.load().graph
+    answers = []
+    for clip in real_clips(data):
+        windows = sliding_windows(clip, hop=graph.hop)
+        whole, last = graph.run(windows, graph.start)
+        state, steps = graph.start, []
+        for window in windows:
+            answer, state = graph.run(window[None], state)
+            steps.append(answer[0])
+        np.testing.assert_allclose(steps, whole, atol=TOLERANCE, rtol=0)
+        for name, value in state.items():
+            np.testing.assert_allclose(value, last[name], atol=1e-3)
+        answers.append(int(whole[-1].argmax()))
+    assert set(answers) == set(range(len(graph.labels)))
