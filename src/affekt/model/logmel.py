@@ -69,7 +69,7 @@ class LogMel(nn.Module):
 def mel_matrix() -> NDArray[np.float64]:
     """Weights of 64 triangular mel bands over the bins of the spectrum.
 
-    The triangles are straight in mel, not in Hz, peak at 1, and the bin of 0 Hz belongs to none.
+    The triangles are straight in mel, not in Hz, and peak at 1.
 
     Returns:
         ``(257, 64)``.
@@ -86,7 +86,6 @@ def mel_matrix() -> NDArray[np.float64]:
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
     return weights
 
 
