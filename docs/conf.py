@@ -1,7 +1,5 @@
 """Sphinx: API pages from docstrings, knobs from the recipe, everything else as Markdown."""
 
-import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
 import affekt  # noqa: E402
-from affekt.experiments.recipe import Recipe  # noqa: E402
+from affekt.experiments.recipe import knobs_markdown  # noqa: E402
 
 project = "affekt"
 author = "the affekt authors"
@@ -27,7 +25,7 @@ apidoc_modules = [
     {
         "path": "../src/affekt",
         "destination": "api",
-        "exclude_patterns": ["**/cli.py", "**/printing.py"],  # a command line, not a library
+        "exclude_patterns": ["**/cli.py", "**/*printing.py", "**/*_command.py"],
         "separate_modules": True,
         "module_first": True,
         "automodule_options": {"members", "show-inheritance"},
@@ -43,33 +41,15 @@ napoleon_use_rtype = False
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer)\..*"),
-    (r"py:.*", r"affekt\..*\.Item"),  # type variables have no page
-    (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
     (r"py:.*", r"(pathlib|collections|typing|concurrent|multiprocessing|argparse|av)\..*"),
+    (r"py:.*", r"(affekt\..*\.)?(Item|Watch)"),  # type variables and aliases have no entry
+    (r"py:data", r".*"),  # nor have constants
+    (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]
 
 
-def knobs() -> str:
-    """Every knob of a recipe as a Markdown table."""
-    lines = [
-        "| knob | default | allowed | what it does | source |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for knob in dataclasses.fields(Recipe):
-        if knob.name == "name":
-            continue
-        meta = knob.metadata
-        allowed = ", ".join(f"`{value}`" for value in meta["allowed"])
-        if meta["low"] is not None:
-            allowed = f"{meta['low']:g} to {meta['high']:g}"
-        default = f"`{json.dumps(knob.default)}`" + (f" {meta['unit']}" if meta["unit"] else "")
-        cells = (f"`{knob.name}`", default, allowed, meta["meaning"], meta["source"])
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
 (HERE / "api").mkdir(exist_ok=True)
-(HERE / "api" / "knobs.txt").write_text(knobs(), encoding="utf-8")
+(HERE / "api" / "knobs.txt").write_text(knobs_markdown(), encoding="utf-8")
 
 
 COLON, HIDDEN = ": ", "\N{WORD JOINER} "
@@ -86,7 +66,20 @@ def show_colon(_app: Any, _kind: str, _name: str, _what: Any, _options: Any, lin
     lines[:] = [line.replace(HIDDEN, COLON) for line in lines]
 
 
+def find_home(app: Any, env: Any, node: Any, text: Any) -> Any:
+    """A public name, such as ``affekt.load``, leads to the module that defines it."""
+    name, *rest = node.get("reftarget", "").removeprefix("affekt.").split(".")
+    if name not in affekt._HOMES:
+        return None
+    target = ".".join([affekt._HOMES[name], name, *rest])
+    domain = env.domains["py"]
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], target, node, text
+    )
+
+
 def setup(app: Any) -> None:
-    """Put napoleon, of priority 500, between the two."""
+    """Put napoleon, of priority 500, between hiding and showing."""
     app.connect("autodoc-process-docstring", hide_colon, priority=400)
     app.connect("autodoc-process-docstring", show_colon, priority=600)
+    app.connect("missing-reference", find_home)
