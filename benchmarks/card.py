@@ -1,12 +1,13 @@
 """The shipped model to the numbers of its card: voices, levels and languages it never heard.
 
-    python benchmarks/card.py --data ../shared/data
+    python benchmarks/card.py
 
 Scores the 112 clips of RAVDESS' actors 21 to 24, the same clips louder and softer, and the
 Italian EMOVO and the Polish nEMO; writes one CSV row each.
 """
 
 import argparse
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +73,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="holds ravdess/, emovo/, nemo/")
+    data = os.environ.get("AFFEKT_DATA")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=data,
+        required=not data,
+        help="holds ravdess/, emovo/, nemo/; AFFEKT_DATA by default",
+    )
     parser.add_argument("--model", help="model file, or name of a shipped one")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/card.csv"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/yamnet-lstm/card.csv"))
     chosen = parser.parse_args()
     predictor = affekt.load(chosen.model)
     rows = []
