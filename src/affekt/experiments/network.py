@@ -1,6 +1,7 @@
 """Recipe and fold to the network before its first step, and a trained network to its answers."""
 
 import math
+import os
 
 import numpy as np
 import torch
@@ -44,7 +45,17 @@ def start_network(
         Architecture(labels, recipe.front_end, ceiling=ceiling_of(recipe), head=recipe.head)
     )
     load_trunk(classifier.trunk, recipe, patches, training, places)
-    return classifier
+    return classifier.to(usual_device())
+
+
+def usual_device() -> torch.device:
+    """A CUDA device where PyTorch sees one (``CUDA_VISIBLE_DEVICES`` hides it), else the CPU.
+
+    Sets what makes CUDA give the same numbers twice.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def ceiling_of(recipe: Recipe) -> float:
@@ -87,5 +98,5 @@ def evaluate(
     hook = classifier.head.classes.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     logits = predict(classifier, patches, clips, batch=1)
     hook.remove()
-    activations = np.concatenate([answers[0, -1:].numpy() for answers in seen])
+    activations = np.concatenate([answers[0, -1:].cpu().numpy() for answers in seen])
     return logits.softmax(dim=1).numpy(), activations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from affekt.corpora import CORPORA
@@ -86,13 +87,14 @@ def corpus_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> dict[str,
 
 
 def hardware() -> str:
-    """The processor's name and its number of cores."""
+    """The processor's name, its number of cores, and the GPU's name if there is one."""
     try:
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:
         found = None
     name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores{gpu}"
 
 
 def revision() -> str:

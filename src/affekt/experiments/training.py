@@ -68,10 +68,11 @@ def train(
         classifier.trunk.requires_grad_(False)
     learned = [p for p in classifier.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    device, halved = classifier.device, recipe.precision == "bfloat16"
     curve: list[list[float]] = []
     last, best = folder / "last.pt", folder / "best.pt"
     if last.is_file():
-        state = torch.load(last, weights_only=True)
+        state = torch.load(last, map_location="cpu", weights_only=True)
         classifier.load_state_dict(state["classifier"])
         optimizer.load_state_dict(state["optimizer"])
         curve = state["curve"]
@@ -86,9 +87,12 @@ def train(
         losses = []
         for clips in shuffled(training.clips, recipe.batch, seed=(recipe.seed, fold, epoch)):
             truth = torch.from_numpy(training.truth[np.searchsorted(training.clips, clips)])
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                logits = classifier(*patches.gather(clips))
-            loss = nn.functional.cross_entropy(logits.float(), truth)
+            windows, lengths = patches.gather(clips)
+            with torch.autocast(device.type, torch.bfloat16, enabled=halved):
+                embeddings = classifier.trunk(windows.to(device))
+            # in float32: oneDNN's bfloat16 LSTM dies of an illegal instruction on some processors
+            logits = classifier.read(embeddings.float(), lengths)
+            loss = nn.functional.cross_entropy(logits, truth.to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -107,7 +111,9 @@ def train(
         save({**state, "curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
-    classifier.load_state_dict(torch.load(best, weights_only=True)["classifier"])
+    classifier.load_state_dict(
+        torch.load(best, map_location="cpu", weights_only=True)["classifier"]
+    )
     return kept_epoch(curve, recipe.keep)
 
 
@@ -119,10 +125,10 @@ def predict(
     *,
     batch: int = EVALUATION_BATCH,
 ) -> Tensor:
-    """Logits ``(clips, labels)`` of some clips, the network in evaluation mode."""
+    """Logits ``(clips, labels)`` of some clips on the CPU, the network in evaluation mode."""
     classifier.eval()
     starts = range(0, len(clips), batch)
-    return torch.cat([classifier(*patches.gather(clips[at : at + batch])) for at in starts])
+    return torch.cat([classifier(*patches.gather(clips[at : at + batch])).cpu() for at in starts])
 
 
 def seed_torch(*numbers: int) -> None:

@@ -48,6 +48,11 @@ class Classifier(nn.Module):
         self.trunk = YAMNet(ceiling=architecture.ceiling)
         self.head: Head = HEADS[architecture.head](EMBEDDING, len(architecture.labels))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
         """Logits of whole clips.
 
@@ -58,7 +63,19 @@ class Classifier(nn.Module):
         Returns:
             ``(clips, labels)``: the answer after each clip's last window.
         """
-        answers = self.answers(self.trunk(patches), lengths)
+        return self.read(self.trunk(patches.to(self.device)), lengths)
+
+    def read(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of whole clips, from what the CNN made of their windows.
+
+        Args:
+            embeddings: ``(windows, 1024)``, one clip after the other.
+            lengths: ``(clips,)`` windows of each clip.
+
+        Returns:
+            ``(clips, labels)``: the answer after each clip's last window.
+        """
+        answers = self.answers(embeddings, lengths)
         return answers[torch.arange(len(lengths)), lengths - 1]
 
     def answers(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
@@ -91,7 +108,10 @@ class Classifier(nn.Module):
 
     def start(self, clips: int) -> dict[str, Tensor]:
         """The state before the first window, ``(clips, *shape)`` zeros a name."""
-        return {name: torch.zeros(clips, *shape) for name, shape in self.head.state.items()}
+        return {
+            name: torch.zeros(clips, *shape, device=self.device)
+            for name, shape in self.head.state.items()
+        }
 
 
 def save_classifier(classifier: Classifier, path: Path, **facts: Any) -> None:
@@ -127,7 +147,7 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         ModelError: no such file, or not such a file.
     """
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         architecture = content["architecture"]
         architecture["labels"] = tuple(architecture["labels"])
         classifier = Classifier(Architecture(**architecture))
