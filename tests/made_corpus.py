@@ -1,0 +1,38 @@
+"""A corpus small enough to train on in a second: tones for voices, named as RAVDESS names them."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.run_folder import Places
+
+EMOTIONS = {"05": 520.0, "03": 390.0, "04": 150.0, "01": 230.0, "02": 190.0}  # Hz; 02 is calm
+
+
+def make_corpus(root: Path, *, speakers: int = 6) -> Path:
+    """Write a clip of each emotion of each speaker, of one window or two; its pitch tells which."""
+    generator = np.random.default_rng(0)
+    for speaker in range(1, speakers + 1):
+        folder = root / f"Actor_{speaker:02d}"
+        folder.mkdir(parents=True)
+        for index, (emotion, pitch) in enumerate(EMOTIONS.items()):
+            time = np.arange(14_400 if (speaker + index) % 2 else 25_600) / 16_000
+            tone = 0.2 * np.sin(2 * np.pi * pitch * (1 + speaker / 50) * time)
+            noise = generator.normal(0, 0.01, len(time))
+            name = f"03-01-{emotion}-01-01-01-{speaker:02d}.wav"
+            soundfile.write(folder / name, tone + noise, 16_000)
+    return root
+
+
+def tiny_recipe(name: str = "tiny", **knobs: object) -> Recipe:
+    """A recipe for the made-up corpus, for which nothing is downloaded."""
+    network = {"weights": "random", "epochs": 2, "batch": 6}
+    given = network if knobs.get("method", "network") == "network" else {}
+    return Recipe(name).with_(**{"partial": True, **given, **knobs})
+
+
+def places_in(root: Path, data: Path) -> Places:
+    """Runs below ``root``, the cache beside the corpus, so that tests share it."""
+    return Places(data, root / "runs", data.parent / "cache")

@@ -1,0 +1,106 @@
+"""Patches of clips: equal to the front end's, computed once, kept whole; and batches."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.audio.windows import WINDOW_HOP, sliding_windows
+from affekt.corpora import Manifest, load
+from affekt.errors import CorpusError, RunError
+from affekt.experiments import batches
+from affekt.experiments.batches import load_patches, read_samples, shuffled
+from affekt.model.logmel import LogMel
+from made_corpus import make_corpus
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return load("ravdess", make_corpus(tmp_path / "ravdess", speakers=2), partial=True)
+
+
+def patches_of(
+    manifest: Manifest, *, front_end: str = "magnitude", hop: int = WINDOW_HOP
+) -> batches.Patches:
+    return load_patches(manifest, manifest.root.parent / "cache", front_end=front_end, hop=hop)
+
+
+@pytest.mark.parametrize("front_end", ["magnitude", "power"])
+@pytest.mark.parametrize("hop", [WINDOW_HOP, 2_000])
+def test_patches_are_the_front_ends(manifest: Manifest, front_end: str, hop: int) -> None:
+    patches = patches_of(manifest, front_end=front_end, hop=hop)
+    windows = [sliding_windows(read_samples(manifest, clip), hop=hop) for clip in manifest.clips]
+    assert np.diff(patches.starts).tolist() == [len(part) for part in windows]
+    values, lengths = patches.gather([3, 0])
+    assert lengths.tolist() == [len(windows[3]), len(windows[0])]
+    expected = LogMel(front_end)(torch.from_numpy(np.concatenate([windows[3], windows[0]])))
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-3)
+
+
+def test_sound_is_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = patches_of(manifest)
+    monkeypatch.setattr(batches, "read_samples", None)
+    again = patches_of(manifest)
+    assert first.digest == again.digest
+    np.testing.assert_array_equal(first.values, again.values)
+    with pytest.raises(TypeError):  # another hop is another file
+        patches_of(manifest, hop=5_000)
+
+
+def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) -> None:
+    before = patches_of(manifest)
+    one, other = (manifest.root / manifest.clips[row].file for row in (0, 2))
+    one.write_bytes(other.read_bytes())
+    after = patches_of(manifest)
+    assert before.digest != after.digest
+    assert not np.array_equal(before.values[0], after.values[0])
+
+
+def test_a_recording_that_is_gone(manifest: Manifest) -> None:
+    (manifest.root / manifest.clips[0].file).unlink()
+    with pytest.raises(CorpusError, match=r"must be readable\. Got: No such file"):
+        patches_of(manifest)
+
+
+def test_a_full_disk_leaves_no_half_file(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            patches_of(manifest)
+    assert not list((manifest.root.parent / "cache").iterdir())
+    assert len(patches_of(manifest).values) == sum(np.diff(patches_of(manifest).starts))
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    clips=st.lists(st.integers(0, 10_000), min_size=1, max_size=80, unique=True),
+    size=st.integers(1, 30),
+    seed=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3),
+)
+def test_every_clip_is_dealt_once(clips: list[int], size: int, seed: Sequence[int]) -> None:
+    rows = np.array(clips)
+    dealt = list(shuffled(rows, size, seed=seed))
+    assert sorted(np.concatenate(dealt)) == sorted(clips)
+    assert all(len(batch) == size for batch in dealt[:-1])
+    assert 1 <= len(dealt[-1]) <= size
+    again = list(shuffled(rows, size, seed=seed))
+    assert all(np.array_equal(*pair) for pair in zip(dealt, again, strict=True))
+
+
+def test_the_order_of_batches_never_moves() -> None:
+    """Runs go on where they were killed, so the same seed must deal the same for ever."""
+    dealt = [batch.tolist() for batch in shuffled(np.arange(10), 4, seed=(0, 1, 2))]
+    assert dealt == [[7, 9, 5, 1], [4, 0, 3, 8], [6, 2]]
+    other = np.concatenate(list(shuffled(np.arange(10), 4, seed=(0, 1, 3))))
+    assert other.tolist() != [clip for batch in dealt for clip in batch]

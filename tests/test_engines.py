@@ -1,0 +1,85 @@
+"""Engines: every way a worker can end, told in one line; nobody is left behind."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from affekt.errors import RunError
+from affekt.experiments.engines import engine_named, local
+from work import end, forked, note, run_forever, sleep
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    late = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < late, "it never came"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_every_end_is_one_line() -> None:
+    ends = ["well", "refuse", "fault", "exit", "kill", "interrupt"]
+    outcomes = [outcome for outcome in local(end, ends, jobs=2) if outcome is not None]
+    assert {outcome.item: outcome.error for outcome in outcomes} == {
+        "well": "",
+        "refuse": "what must be so is not. Got this. Do that.",
+        "fault": "KeyError: 'a fault\\nof two lines'",
+        "exit": "its worker died (exit code 3); out of memory, or killed",
+        "kill": "its worker died (signal 9); out of memory, or killed",
+        "interrupt": "interrupted",
+    }
+
+
+def test_items_are_taken_as_workers_become_free(tmp_path: Path) -> None:
+    def items() -> Iterator[int]:
+        for item in range(5):
+            assert item - len(list(tmp_path.glob("* done"))) < 2
+            yield item
+
+    list(local(partial(note, tmp_path), items(), jobs=2))
+    workers = {(tmp_path / f"{item}").read_text() for item in range(5)}
+    assert len(workers) == 5
+
+
+def test_closing_ends_the_work(tmp_path: Path) -> None:
+    outcomes = local(partial(sleep, tmp_path), range(9), jobs=1)
+    while not (tmp_path / "0").exists():
+        assert next(outcomes) is None
+    outcomes.close()
+    worker = int((tmp_path / "0").read_text())
+    wait_until(lambda: not alive(worker))
+    assert not (tmp_path / "1").exists()
+
+
+def test_workers_end_with_their_runner(tmp_path: Path) -> None:
+    runner = forked(run_forever, tmp_path)
+    runner.start()
+    wait_until((tmp_path / "0").exists)
+    worker = int((tmp_path / "0").read_text())
+    assert alive(worker)
+    runner.kill()
+    runner.join()
+    wait_until(lambda: not alive(worker))
+
+
+def test_engines_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine_named("local") is local
+    with pytest.raises(RunError, match="engine must be local, or ray"):
+        engine_named("slurm")
+    with pytest.raises(RunError, match="Got local with address head:1"):
+        engine_named("local", "head:1")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RunError, match=r"Install it with: pip install 'affekt\[cluster\]'"):
+        list(engine_named("ray")(end, ["well"], jobs=1))

@@ -1,0 +1,127 @@
+"""Recipes: every knob checked, digests that never move, and every recipe of the repository."""
+
+from pathlib import Path
+
+import pytest
+
+from affekt.cli import main
+from affekt.corpora import CORPORA
+from affekt.errors import RecipeError
+from affekt.evaluation.paper import PUBLISHED
+from affekt.experiments.baselines import KINDS
+from affekt.experiments.recipe import Recipe, knobs, knobs_markdown, read_recipe
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+PAPER = {
+    "corpus": "ravdess",
+    "protocol": "leave-one-speaker-out",
+    "validation": 0.2,
+    "hop": 7_800,
+    "frozen": False,
+    "head": "lstm",
+    "learning_rate": 3e-4,
+    "batch": 24,
+    "epochs": 50,
+}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_paper_is_the_default() -> None:
+    recipe = read_recipe(RECIPES[0].with_name("ravdess-yamnet-lstm.toml"))
+    assert recipe.changed == {}
+    assert {name: getattr(recipe, name) for name in PAPER} == PAPER
+
+
+def test_digests_never_move() -> None:
+    """Runs are found by them: whoever changes one orphans everything that was measured."""
+    assert Recipe("any").digest == "44136fa355b3"
+    assert Recipe("any", seed=1).digest == "a4bbadc1c789"
+    assert Recipe("any", held_out=("a:1",), protocol="held-out").digest == "57e0bb786b3d"
+    assert read_recipe(RECIPES[0].with_name("ravdess-held-out.toml")).digest == "15590287ef98"
+
+
+def test_a_digest_is_of_what_differs_and_not_of_the_name() -> None:
+    assert Recipe("a").digest == Recipe("b", epochs=50).digest
+    assert Recipe("a").digest != Recipe("a", epochs=49).digest
+    assert Recipe("a", weight_decay=0).digest == Recipe("a").digest  # 0 is 0.0
+    assert Recipe("a", seed=3).run == f"a-{Recipe('a', seed=3).digest}"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_of_the_repository(path: Path) -> None:
+    recipe = read_recipe(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    assert len(lines) <= 6
+    assert recipe.corpus in CORPORA
+    assert recipe.name.startswith(recipe.corpus)
+    protocol = "speaker-folds" if recipe.corpus == "demos" else "leave-one-speaker-out"
+    assert recipe.protocol in (protocol, "held-out")
+    if recipe.method != "network":
+        assert recipe.name == f"{recipe.corpus}-{recipe.method}"
+        assert recipe.method.removeprefix("mfcc-").removeprefix("gtcc-") in KINDS
+
+
+def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> None:
+    names = [path.stem for path in RECIPES]
+    assert set(PUBLISHED) <= set(names)
+    assert len({read_recipe(path).digest for path in RECIPES}) == len(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("learnin_rate = 0.1", "'learnin_rate'. Did you mean learning_rate?"),
+        ("zzz = 1", "'zzz'. See `affekt run --help`"),
+        ('name = "other"', "'name'"),
+        ("epochs = 0", "epochs of recipe mine must be int in [1, 10000]. Got 0"),
+        ("epochs = 2.5", "Got 2.5"),
+        ("epochs = true", "Got True"),
+        ("hop = 15601", "in [1, 15600]. Got 15601"),
+        ("seed = -1", "in [0, 2147483647]"),
+        ("learning_rate = nan", "Got nan"),
+        ('learning_rate = "fast"', "Got 'fast'"),
+        ("frozen = 1", "frozen of recipe mine must be bool"),
+        ('head = "attention"', "one of lstm, mean. Got 'attention'"),
+        ("head = ['lstm']", "one of lstm, mean"),
+        ('method = "mfcc-knn"', "Got 'mfcc-knn'"),
+        ("corpus = 3", "corpus of recipe mine must be str"),
+        ("held_out = [21]\nprotocol = 'held-out'", "a list of strings"),
+        ("protocol = 'held-out'", "held_out of recipe mine must name the test speakers"),
+        ("held_out = ['ravdess:21']", "of no other. Got ['ravdess:21']"),
+        ("folds = 5", "folds of recipe mine must be left out but for protocol speaker-folds"),
+        ("method = 'mfcc-rf'\nepochs = 10", "epochs of recipe mine must be left out but for"),
+        ("epochs = ", "must be TOML"),
+        ("[training]\nepochs = 3", "'training'"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        read_recipe(write(tmp_path, text))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="must be a recipe file"):
+        read_recipe(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="must be TOML"):
+        read_recipe(tmp_path / "bytes.toml")
+    with pytest.raises(RecipeError, match=r"'epoch'\. Did you mean epochs\?"):
+        Recipe("mine").with_(epoch=3)
+
+
+def test_help_and_documentation_show_every_knob(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    shown = capsys.readouterr().out
+    markdown = knobs_markdown()
+    assert len(knobs()) == 20
+    for name, default, unit, meaning, _ in knobs():
+        assert f"\n{name} " in shown
+        assert f"| `{name}` | `{default}` | {unit} | {meaning} |" in markdown

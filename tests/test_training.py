@@ -1,0 +1,187 @@
+"""Training: resumed bit for bit, seeded, blind to whom it must not hear, and it learns."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from affekt.corpora import Manifest, load
+from affekt.errors import RunError
+from affekt.experiments import training
+from affekt.experiments.batches import Patches, load_patches
+from affekt.experiments.fold import part_of
+from affekt.experiments.network import start_network
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.run_folder import Places, make_folds
+from affekt.experiments.training import CURVE, kept_epoch, predict, train, validation_uar
+from affekt.model.classifier import Classifier
+from made_corpus import make_corpus, tiny_recipe
+
+NOWHERE = Places(Path("none"), Path("none"), Path("none"))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = make_corpus(tmp_path_factory.mktemp("corpus") / "ravdess", speakers=4)
+    return load("ravdess", root, partial=True)
+
+
+@pytest.fixture(scope="module")
+def patches(manifest: Manifest) -> Patches:
+    return load_patches(manifest, manifest.root.parent / "cache", front_end="magnitude", hop=7_800)
+
+
+def trained(
+    recipe: Recipe, manifest: Manifest, patches: Patches, folder: Path
+) -> tuple[Classifier, int]:
+    torch.set_num_threads(1)
+    folder.mkdir(exist_ok=True)
+    fold = make_folds(recipe, manifest)[0]
+    parts = [part_of(manifest, speakers) for speakers in (fold.train, fold.validation)]
+    classifier = start_network(
+        recipe, manifest.labels, fold.number, patches, parts[0].clips, NOWHERE
+    )
+    epoch = train(classifier, patches, *parts, folder, recipe=recipe, fold=fold.number)
+    return classifier, epoch
+
+
+def weights_of(classifier: Classifier) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def curve_in(folder: Path) -> np.ndarray:
+    rows = np.loadtxt(folder / "curve.csv", delimiter=",", skiprows=1, ndmin=2)
+    return rows[:, : CURVE.index("seconds")]
+
+
+def test_a_seed_is_a_result(manifest: Manifest, patches: Patches, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    one, epoch = trained(recipe, manifest, patches, tmp_path / "one")
+    other, _ = trained(recipe, manifest, patches, tmp_path / "other")
+    assert equal(weights_of(one), weights_of(other))
+    np.testing.assert_array_equal(curve_in(tmp_path / "one"), curve_in(tmp_path / "other"))
+    kept = torch.load(tmp_path / "one" / "best.pt", weights_only=True)["classifier"]
+    assert equal(weights_of(one), kept)
+    assert epoch == kept_epoch(curve_in(tmp_path / "one").tolist(), "best")
+    seeded, _ = trained(recipe.with_(seed=1), manifest, patches, tmp_path / "seeded")
+    assert not equal(weights_of(one), weights_of(seeded))
+
+
+def test_epochs_done_are_not_done_again(
+    manifest: Manifest, patches: Patches, tmp_path: Path
+) -> None:
+    whole, _ = trained(tiny_recipe(epochs=3), manifest, patches, tmp_path / "whole")
+    trained(tiny_recipe(epochs=1), manifest, patches, tmp_path / "parts")
+    resumed, _ = trained(tiny_recipe(epochs=3), manifest, patches, tmp_path / "parts")
+    assert equal(weights_of(whole), weights_of(resumed))
+    (tmp_path / "parts" / "curve.csv").unlink()  # as a kill leaves it, right before it is written
+    again, _ = trained(tiny_recipe(epochs=3), manifest, patches, tmp_path / "parts")
+    assert equal(weights_of(whole), weights_of(again))
+    np.testing.assert_array_equal(curve_in(tmp_path / "whole"), curve_in(tmp_path / "parts"))
+
+
+def test_it_learns_and_the_last_epoch_can_be_kept(
+    manifest: Manifest, patches: Patches, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(epochs=6, keep="last", learning_rate=1e-3, batch=2)
+    classifier, epoch = trained(recipe, manifest, patches, tmp_path)
+    losses = curve_in(tmp_path)[:, CURVE.index("train_loss")]
+    assert losses[-1] < 0.6 * losses[0]
+    assert losses[0] < 2 * math.log(4)
+    assert epoch == 6
+    last = torch.load(tmp_path / "last.pt", weights_only=True)["classifier"]
+    assert equal(weights_of(classifier), last)
+
+
+def test_nobody_but_the_training_part_is_heard(
+    manifest: Manifest, patches: Patches, tmp_path: Path
+) -> None:
+    """What others say is not a number: a single look would spread through all weights."""
+    recipe = tiny_recipe(keep="last")
+    fold = make_folds(recipe, manifest)[0]
+    clean, _ = trained(recipe, manifest, patches, tmp_path / "clean")
+    for poisoned in (fold.test, fold.validation):
+        values = np.array(patches.values)
+        for clip in part_of(manifest, poisoned).clips:
+            values[patches.starts[clip] : patches.starts[clip + 1]] = np.nan
+        folder = tmp_path / poisoned[0].replace(":", "-")
+        other, _ = trained(recipe, manifest, replace(patches, values=values), folder)
+        assert equal(weights_of(clean), weights_of(other))
+        if poisoned == fold.test:
+            np.testing.assert_array_equal(curve_in(tmp_path / "clean"), curve_in(folder))
+        else:
+            assert np.isnan(curve_in(folder)[:, CURVE.index("validation_loss")]).all()
+
+
+def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_path: Path) -> None:
+    recipe = tiny_recipe(frozen=True, keep="last")
+    fold = make_folds(recipe, manifest)[0]
+    clips = part_of(manifest, fold.train).clips
+    start = start_network(recipe, manifest.labels, fold.number, patches, clips, NOWHERE)
+    end, _ = trained(recipe, manifest, patches, tmp_path)
+    assert equal(weights_of(start.trunk), weights_of(end.trunk))  # type: ignore[arg-type]
+    assert not torch.equal(start.head.classes.weight, end.head.classes.weight)
+
+
+@pytest.mark.parametrize("knobs", [{"head": "mean"}, {"precision": "bfloat16"}])
+def test_variants_train(
+    manifest: Manifest, patches: Patches, tmp_path: Path, knobs: dict[str, object]
+) -> None:
+    classifier, _ = trained(tiny_recipe(epochs=1, **knobs), manifest, patches, tmp_path)
+    logits = predict(classifier, patches, np.arange(3))
+    assert logits.shape == (3, 4)
+    assert logits.isfinite().all()
+    assert all(tensor.dtype != torch.bfloat16 for tensor in classifier.state_dict().values())
+
+
+def test_a_loss_that_explodes_is_no_result(
+    manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        training.nn.functional, "cross_entropy", lambda *_: torch.tensor(math.nan).requires_grad_()
+    )
+    with pytest.raises(RunError, match=r"loss of tiny must stay finite\. Got nan in epoch 1"):
+        trained(tiny_recipe(), manifest, patches, tmp_path)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_the_epoch_kept() -> None:
+    rows = [[1, 0, 0.9, 0.5, 0], [2, 0, 0.8, 0.7, 0], [3, 0, 0.7, 0.7, 0], [4, 0, 0.7, 0.7, 0]]
+    assert kept_epoch(rows, "best") == 3  # UAR, then loss, then the earlier
+    assert kept_epoch(rows[:2], "best") == 2
+    assert kept_epoch(rows, "last") == 4
+
+
+def test_best_moves_only_when_it_improves(
+    manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.8, 0.8, 0.6])
+    saved = []
+    save = training.save
+
+    def noted(content: dict[str, object], path: Path) -> None:
+        saved.append(path.name)
+        save(content, path)
+
+    monkeypatch.setattr(training, "validation_uar", lambda *_: next(scores))
+    monkeypatch.setattr(training, "save", noted)
+    classifier, epoch = trained(tiny_recipe(epochs=4), manifest, patches, tmp_path)
+    losses = curve_in(tmp_path)[:, CURVE.index("validation_loss")]
+    assert epoch == (2 if losses[1] <= losses[2] else 3)
+    best = ["best.pt"] * 2 + ["best.pt"] * (epoch == 3)
+    assert [name for name in saved if name == "best.pt"] == best
+    assert saved.count("last.pt") == 4
+    kept = torch.load(tmp_path / "best.pt", weights_only=True)["classifier"]
+    assert equal(weights_of(classifier), kept)
+
+
+def test_validation_uar_is_over_the_labels_there_are() -> None:
+    logits = torch.eye(4)[[0, 0, 2, 3]]
+    assert validation_uar(logits, np.array([0, 1, 2, 2])) == pytest.approx((1 + 0 + 0.5) / 3)

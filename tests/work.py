@@ -1,0 +1,106 @@
+"""What workers do in tests; they are processes of their own, so it must be importable."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Collection, Generator, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from affekt.corpora.splits import Fold
+from affekt.errors import RunError
+from affekt.experiments.engines import Outcome, local
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.run_folder import Places
+from affekt.experiments.runner import run
+
+# The server that forks workers, and those of Ray, must find this module to import it once.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+).rstrip(os.pathsep)
+
+
+def forked(target: Callable[..., object], *arguments: object) -> Any:
+    """A process that has only imported what it works with; not started yet."""
+    context: Any = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context.Process(target=target, args=arguments)
+
+
+def inline(
+    function: Callable[[Any], None],
+    items: Iterable[Any],
+    *,
+    jobs: int | None,
+) -> Generator[Outcome[Any] | None]:
+    """An engine without processes of its own: whoever kills the runner kills the work."""
+    for item in items:
+        function(item)
+        yield Outcome(item, "")
+
+
+def run_inline(recipe: Recipe, places: Places, folds: Collection[int] | None = None) -> None:
+    """Run a recipe in this very process."""
+    run(recipe, places, folds=folds, engine=inline)
+
+
+def run_and_die(recipe: Recipe, places: Places, event: int) -> None:
+    """Run a recipe's fold 1, and be killed just before the file of that number gets its name."""
+    events = itertools.count()
+    replace = Path.replace
+
+    def deadly(path: Path, target: Path) -> Path:
+        if next(events) == event:
+            die()
+        return replace(path, target)
+
+    Path.replace = deadly  # type: ignore[method-assign, assignment]
+    run_inline(recipe, places, [1])
+
+
+def die(*_: object) -> None:
+    """End as by ``kill -9``."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_two(function: Callable[[Fold], None], fold: Fold) -> None:
+    """Work, but die over fold 2."""
+    if fold.number == 2:
+        die()
+    function(fold)
+
+
+def end(how: str) -> None:
+    """End in the way that is named."""
+    if how == "refuse":
+        raise RunError("what must be so is not. Got this. Do that.")
+    if how == "fault":
+        raise KeyError("a fault\nof two lines")
+    if how == "exit":
+        os._exit(3)
+    if how == "kill":
+        die()
+    if how == "interrupt":
+        raise KeyboardInterrupt
+
+
+def note(folder: Path, item: int) -> None:
+    """Leave a file with this process in it, and another one on going."""
+    (folder / f"{item}").write_text(str(os.getpid()))
+    time.sleep(0.3)
+    (folder / f"{item} done").touch()
+
+
+def sleep(folder: Path, item: int) -> None:
+    """Leave a file with this process in it, and stay."""
+    (folder / f"{item}.part").write_text(str(os.getpid()))
+    (folder / f"{item}.part").replace(folder / f"{item}")
+    time.sleep(600)
+
+
+def run_forever(folder: Path) -> None:
+    """A runner whose work has no end."""
+    list(local(partial(sleep, folder), range(9), jobs=1))
