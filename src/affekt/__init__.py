@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from affekt.errors import AffektError
     from affekt.inference.predictor import Prediction, Predictor, load
     from affekt.inference.stream import Segment, Stream
+    from affekt.inference.timeline import Utterance
 
 __version__ = "0.1.0"
-__all__ = ["AffektError", "Prediction", "Predictor", "Segment", "Stream", "load", "read"]
+__all__ = [
+    "AffektError",
+    "Prediction",
+    "Predictor",
+    "Segment",
+    "Stream",
+    "Utterance",
+    "load",
+    "read",
+]
 
 _HOMES = {
     "AffektError": "affekt.errors",
@@ -23,6 +33,7 @@ _HOMES = {
     "Predictor": "affekt.inference.predictor",
     "Segment": "affekt.inference.stream",
     "Stream": "affekt.inference.stream",
+    "Utterance": "affekt.inference.timeline",
     "load": "affekt.inference.predictor",
     "read": "affekt.audio.reading",
 }

@@ -18,16 +18,12 @@ from typer.core import TyperCommand
 
 import affekt
 from affekt.errors import AffektError
+from affekt.predict_command import predict
 from affekt.printing import (
     comparison,
     complain,
-    csv_rows,
-    json_lines,
     knob_table,
-    show,
-    table,
     watched,
-    with_progress,
 )
 
 app = typer.Typer(
@@ -37,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code after Ctrl-C
+REPORTING = {"pandas", "sklearn", "threadpoolctl", "matplotlib", "jinja2"}  # what the extra holds
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 
 
@@ -60,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.format_message()  # type: ignore[attr-defined]
         complain(f"{message.rstrip('.')}. See affekt --help.")
     except ModuleNotFoundError as error:
-        complain(f"this command needs {error.name}. Install it with: pip install 'affekt[train]'")
+        extra = "report" if error.name in REPORTING else "train"
+        complain(f"this command needs {error.name}. Install it with: pip install 'affekt[{extra}]'")
     except (BrokenPipeError, SystemExit):  # whoever read has read enough; typer exits for it
         os._exit(1)
     if code == INTERRUPTED:
@@ -83,40 +81,7 @@ def _affekt(
     """Recognize the emotion in a voice."""
 
 
-@app.command(
-    epilog="Example: affekt predict samples/ --json > results.jsonl",
-)
-def predict(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="Recordings of any format, folders of them, or - for one on standard input.",
-            show_default=False,
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a file.")] = False,
-    model: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Files at a time.  [default: one a core]")
-    ] = None,
-) -> int:
-    """Name the emotion of recordings.
-
-    Results come in the order of the files; the exit code is 1 if any of them failed.
-    """
-    from affekt.inference.files import find_files, predict_files
-
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other.")
-    form = json_lines if as_json else csv_rows if as_csv else table
-    predictor = affekt.load(model)
-    results = predict_files(predictor, paths, jobs=jobs)
-    results = with_progress(results, lambda: sum(1 for _ in find_files(paths)))
-    return show(results, predictor.labels, form)
+app.command(epilog="Example: affekt predict samples/ --json > results.jsonl")(predict)
 
 
 @app.command(epilog="Example: affekt report results/ -o report/")

@@ -6,17 +6,22 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
+
+from affekt.errors import RunError
 
 if TYPE_CHECKING:
     from affekt.corpora import Survey
     from affekt.inference.files import Failure
     from affekt.inference.predictor import Prediction
+    from affekt.inference.timeline import Utterance
 
-Result = Union["Prediction", "Failure"]
+Result = Union["Prediction", "Utterance", "Failure"]
 Row = Callable[[Result], None]
+Some = TypeVar("Some", bound=Result)
 Item = TypeVar("Item")
 
 
@@ -62,11 +67,11 @@ def json_lines(_: Sequence[str]) -> Row:
     return lambda result: print(json.dumps(asdict(result)), flush=True)
 
 
-def csv_rows(labels: Sequence[str]) -> Row:
-    """One row a file, without segments; the column ``error`` is empty where all went well."""
+def csv_rows(labels: Sequence[str], about: Sequence[str] = ("file", "duration", "label")) -> Row:
+    """One row a result: what is asked ``about`` it, probabilities, and an error or nothing."""
     # names of files may hold bytes of no encoding
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    columns = ["file", "duration", "label", *(f"p_{label}" for label in labels), "error"]
+    columns = [*about, *(f"p_{label}" for label in labels), "error"]
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
 
@@ -125,7 +130,34 @@ def table(labels: Sequence[str]) -> Row:
     return row
 
 
-def with_progress(results: Iterator[Result], total: Callable[[], int]) -> Iterator[Result]:
+@contextmanager
+def into(output: Path | None) -> Iterator[None]:
+    """Let all that is printed go into a file, if one is named.
+
+    Args:
+        output: the file, which must not be named like a recording: it might be one.
+
+    Raises:
+        RunError: it cannot be written, or must not.
+    """
+    if output is None:
+        yield
+        return
+    from affekt.audio.reading import SUFFIXES
+
+    if output.suffix.lower() in SUFFIXES:
+        raise RunError(f"{output} is named like a recording. Name another file to print into.")
+    try:
+        file = output.open("w", encoding="utf-8", errors="surrogateescape", newline="\n")
+    except OSError as error:
+        raise RunError(
+            f"{output} cannot be written: {error.strerror}. Name a file in a folder that exists."
+        ) from error
+    with file, redirect_stdout(file):
+        yield
+
+
+def with_progress(results: Iterator[Some], total: Callable[[], int]) -> Iterator[Some]:
     """Pass results on, with a bar on standard error where the results themselves are not seen.
 
     Args:

@@ -8,15 +8,19 @@ so memory does not grow with their number.
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from affekt.audio.reading import SUFFIXES
+from affekt.audio.reading import SUFFIXES, Source
 from affekt.errors import AffektError
 from affekt.inference.predictor import Prediction, Predictor
+
+if TYPE_CHECKING:
+    from affekt.inference.timeline import Utterance, Watch
 
 AHEAD = 8  # files a worker may be ahead of the oldest one that is not done
 STDIN = "-"
@@ -55,6 +59,31 @@ def predict_files(
             waiting.extend(_submitted(pool, predictor, islice(found, 1)))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def timeline_files(
+    predictor: Predictor, paths: Sequence[str], *, watch: "Callable[[str], Watch]"
+) -> "Iterator[Utterance | Failure]":
+    """Name the emotion of every utterance of recordings, one recording after the other.
+
+    Args:
+        predictor: the loaded model.
+        paths: as for :func:`predict_files`.
+        watch: called with each file; what it returns is called with every block heard of it.
+
+    Yields:
+        Utterances as they are heard. A bad file is a :class:`Failure`, after what could be heard
+        of it, and never stops the rest.
+    """
+    for file in find_files(paths):
+        if isinstance(file, Failure):
+            yield file
+            continue
+        try:
+            for utterance in predictor.timeline(_source(file), watch=watch(file)):
+                yield replace(utterance, file=file)
+        except Exception as error:
+            yield _failure(file, error)
 
 
 def find_files(paths: Sequence[str]) -> Iterator[str | Failure]:
@@ -101,9 +130,17 @@ def _predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failur
     if isinstance(file, Failure):
         return file
     try:
-        source = sys.stdin.buffer if file == STDIN else file
-        return replace(predictor.predict(source), file=file)
-    except AffektError as error:
+        return replace(predictor.predict(_source(file)), file=file)
+    except Exception as error:
+        return _failure(file, error)
+
+
+def _source(file: str) -> Source:
+    return sys.stdin.buffer if file == STDIN else file
+
+
+def _failure(file: str, error: Exception) -> Failure:
+    """What went wrong; a fault of ours must not cost the other files their results."""
+    if isinstance(error, AffektError):
         return Failure(file, str(error))
-    except Exception as error:  # a fault of ours must not cost the other files their results
-        return Failure(file, f"{file} met a fault in affekt: {error!r}. Please report it.")
+    return Failure(file, f"{file} met a fault in affekt: {error!r}. Please report it.")

@@ -1,15 +1,18 @@
 """Sound and model file to a prediction: the emotion of a recording and of every window in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affekt.audio.reading import Source, blocks
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph
 from affekt.inference.stream import Segment, Stream
+
+if TYPE_CHECKING:
+    from affekt.inference.timeline import Utterance
 
 MODELS = Path(__file__).parents[1] / "models"  # shipped with the package
 DEFAULT_MODEL = "yamnet-lstm"
@@ -96,6 +99,24 @@ class Predictor:
             probabilities=last.probabilities,
             segments=tuple(segments),
         )
+
+    def timeline(self, source: Source, **options: Any) -> "Iterator[Utterance]":
+        """Name the emotion of every utterance of a recording, however long, as it is heard.
+
+        Args:
+            source: path, bytes or binary file of any format, or samples as an array.
+            options: those of :func:`affekt.inference.timeline.timeline`.
+
+        Returns:
+            One answer for each stretch of speech between two pauses, none where nobody speaks.
+
+        Raises:
+            AudioError: no sound, or not one that can be read.
+            ModelError: the model cannot run.
+        """
+        from affekt.inference.timeline import timeline  # its detector is slow to load
+
+        return timeline(self.stream(), source, **options)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
         """Begin a stream: chunks in, a segment for each window out.

@@ -1,0 +1,178 @@
+"""Sound to a timeline: which emotion appears when, one answer for each utterance.
+
+Every utterance is heard by itself, with the quarter second of quiet around it, and its answer
+leans on those just before: the evidence of speech fades by 1/e in four seconds, about as long as
+an expression of emotion lasts. So a short word follows its context and a long utterance speaks
+for itself. Nothing is smoothed backwards: a timeline is the same however the sound goes on.
+
+Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (1984).
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.reading import Source, blocks
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError
+from affekt.inference.activity import (
+    CHUNK,
+    LONGEST,
+    PAUSE,
+    Speech,
+    find_speech,
+    speech_probabilities,
+)
+from affekt.inference.stream import Stream
+
+MEMORY = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
+MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
+Watch = Callable[[NDArray[np.float32]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """The emotion of what was said between two pauses.
+
+    Args:
+        file: name of the file as it was given; empty for bytes and arrays.
+        start: seconds from the start of the recording.
+        end: seconds; at most ten after ``start``.
+        label: the most probable label.
+        probabilities: of every label, in the model's order; their sum is 1.
+        speech: share of the time that holds speech, in [0, 1].
+    """
+
+    file: str
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+    speech: float
+
+
+def timeline(
+    stream: Stream,
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    channel: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    memory: float = MEMORY,
+    watch: Watch | None = None,
+) -> Iterator[Utterance]:
+    """Name the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
+
+    Args:
+        stream: of the model, at 16 kHz; it answers one utterance after the other.
+        source: as for :func:`affekt.read`, like the four that follow.
+        sample_rate: Hz, for an array only.
+        channel: which channel to hear, from 0; the mean of all by default.
+        start: seconds into the recording from which to hear.
+        end: seconds at which to stop.
+        memory: seconds, at least 0; 0 for answers that do not lean on others.
+        watch: called with every block of samples as it is heard.
+
+    Returns:
+        Utterances as their ends are heard.
+
+    Raises:
+        AudioError: as :func:`affekt.read`, or a memory out of range.
+        ModelError: the model cannot run.
+    """
+    if not (math.isfinite(memory) and memory >= 0):
+        raise AudioError(f"memory of a timeline must be seconds, at least 0. Got {memory}.")
+    sound = blocks(
+        source,
+        sample_rate=sample_rate,
+        channel=channel,
+        start=start,
+        end=end,
+        max_seconds=MAX_SECONDS,
+    )
+    answers = _answers(stream, _spoken(_watched(sound, watch)))
+    if memory:
+        answers = smoothed(answers, memory=memory)
+    name = str(source) if isinstance(source, str | Path) else ""
+    return (replace(u, file=name, start=u.start + start, end=u.end + start) for u in answers)
+
+
+def smoothed(utterances: Iterable[Utterance], *, memory: float) -> Iterator[Utterance]:
+    """Let each answer lean on those before it.
+
+    What an utterance says is evidence for as long as it lasts, and fades exponentially: a leaky
+    integrator, read at the end of every utterance.
+
+    Args:
+        utterances: in order and apart.
+        memory: seconds above 0 after which evidence weighs 1/e.
+
+    Yields:
+        The same utterances, with probabilities of all evidence so far and the label they make.
+    """
+    evidence, before = np.zeros(0), 0.0
+    for utterance in utterances:
+        own = np.array([*utterance.probabilities.values()])
+        evidence = np.zeros_like(own) if not evidence.size else evidence
+        evidence *= math.exp((before - utterance.end) / memory)
+        evidence -= math.expm1((utterance.start - utterance.end) / memory) * own
+        before = utterance.end
+        shares = dict(
+            zip(utterance.probabilities, (evidence / evidence.sum()).tolist(), strict=True)
+        )
+        yield replace(utterance, label=max(shares, key=shares.__getitem__), probabilities=shares)
+
+
+def _watched(
+    sound: Iterable[NDArray[np.float32]], watch: Watch | None
+) -> Iterator[NDArray[np.float32]]:
+    for block in sound:
+        if watch:
+            watch(block)
+        yield block
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A stretch of speech: samples at which it starts and ends, and what to hear."""
+
+    start: int
+    end: int
+    share: float
+    samples: NDArray[np.float32]
+
+
+def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
+    """Cut the speech out of a sound; no more than the longest stretch is kept."""
+    kept: deque[NDArray[np.float32]] = deque(maxlen=LONGEST + PAUSE)
+    chunks = samples = 0
+
+    def probabilities() -> Iterator[float]:
+        nonlocal chunks, samples
+        for chunk, probability in speech_probabilities(sound):
+            kept.append(chunk)
+            chunks += 1
+            samples += chunk.size
+            yield probability
+
+    for speech in find_speech(probabilities()):
+        end = min(speech.end * CHUNK, samples)  # the last chunk of a sound may be cut short
+        oldest = chunks - len(kept)
+        yield _Spoken(speech.first * CHUNK, end, speech.share, _heard(kept, oldest, speech))
+
+
+def _heard(kept: Iterable[NDArray[np.float32]], oldest: int, speech: Speech) -> NDArray[np.float32]:
+    return np.concatenate([*kept][speech.heard_from - oldest : speech.heard_until - oldest])
+
+
+def _answers(stream: Stream, stretches: Iterable[_Spoken]) -> Iterator[Utterance]:
+    for spoken in stretches:
+        last = [*stream.push(spoken.samples), *stream.flush()][-1]
+        start, end = spoken.start / SAMPLE_RATE, spoken.end / SAMPLE_RATE
+        yield Utterance("", start, end, last.label, last.probabilities, spoken.share)

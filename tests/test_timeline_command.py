@@ -1,0 +1,228 @@
+"""``affekt predict --timeline`` as people and scripts meet it."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import affekt
+from affekt.audio.reading import read
+from affekt.cli import main
+from bad_inputs import BAD_INPUTS
+from small_model import LABELS, small_model
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+COMMAND = [sys.executable, "-m", "affekt.cli"]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings with speech, a silent one between them, and one that is none."""
+    place = tmp_path_factory.mktemp("sounds")
+    quiet = np.zeros(16_000, np.float32)
+    for name in ("calm", "loud"):
+        sound = np.concatenate([quiet, read(SAMPLES / f"{name}.flac"), quiet])
+        soundfile.write(place / f"{name}.wav", sound, 16_000)
+    soundfile.write(place / "hush.wav", quiet, 16_000)
+    (place / "text.wav").write_text("no sound")
+    return place
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half an hour of talk."""
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    sayings = np.concatenate([np.zeros(16_000, np.float32), read(SAMPLES / "loud.flac")])
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(450):
+            file.write(sayings)
+    return path
+
+
+def run(*words: object) -> int:
+    return main(["predict", "--timeline", *map(str, words)])
+
+
+def test_json_lines(model: str, folder: Path, capsys: Captured) -> None:
+    assert run(folder, "--json", "--model", model) == 1
+    printed = capsys.readouterr()
+    objects = [json.loads(line) for line in printed.out.splitlines()]
+    said, failed = objects[:-1], objects[-1]
+    assert set(failed) == {"file", "error"}
+    assert len(printed.err.splitlines()) == 1
+    assert {Path(each["file"]).name for each in said} == {"calm.wav", "loud.wav"}
+    predictor = affekt.load(model)
+    for name in ("calm.wav", "loud.wav"):
+        expected = [*predictor.timeline(folder / name)]
+        found = [each for each in said if each["file"].endswith(name)]
+        assert [each["start"] for each in found] == [each.start for each in expected]
+        for each in found:
+            assert list(each) == ["file", "start", "end", "label", "probabilities", "speech"]
+            assert list(each["probabilities"]) == list(LABELS)
+
+
+def test_csv(model: str, folder: Path, capsys: Captured) -> None:
+    assert run(folder, "--csv", "--model", model) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    columns = ["file", "start", "end", "label", "speech", *(f"p_{x}" for x in LABELS), "error"]
+    assert list(rows[0]) == columns
+    assert [bool(row["error"]) for row in rows] == [False] * (len(rows) - 1) + [True]
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_the_table(
+    model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.chdir(folder)
+    assert run("loud.wav", "hush.wav", "--model", model) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["start", "end", "emotion"]
+    assert lines[1] == "loud.wav"
+    assert lines[2].split()[0] == "0:01.1"
+    assert all(len(line) <= int(columns) for line in lines)
+    assert ("angry" in lines[0]) == (columns == "80")
+    assert "hush.wav" not in lines
+
+
+@pytest.mark.parametrize(
+    ("form", "head"),
+    [
+        ("audacity", "1."),
+        ("webvtt", "WEBVTT\n\n00:00:01."),
+        ("rttm", "SPEAKER calm 1 1."),
+        ("textgrid", 'File type = "ooTextFile"\n'),
+    ],
+)
+def test_annotations_go_into_a_file(
+    model: str, folder: Path, tmp_path: Path, capsys: Captured, form: str, head: str
+) -> None:
+    into = tmp_path / "labels"
+    assert run(folder / "calm.wav", "--format", form, "-o", into, "--model", model) == 0
+    assert capsys.readouterr().out == ""
+    assert into.read_text().startswith(head)
+
+
+@pytest.mark.parametrize("form", ["--json", "audacity", "webvtt", "rttm", "textgrid"])
+def test_silence_is_an_empty_timeline(
+    model: str, folder: Path, capsys: Captured, form: str
+) -> None:
+    words = [form] if form == "--json" else ["--format", form]
+    assert run(folder / "hush.wav", *words, "--model", model) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "angry" not in printed.out
+    assert ("intervals: size = 1\n" in printed.out) == (form == "textgrid")
+
+
+def test_the_picture(model: str, folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    for name in ("calm", "hush"):
+        plot = tmp_path / f"{name}.svg"
+        assert run(folder / f"{name}.wav", "--plot", plot, "--model", model) == 0
+        assert "</svg>" in plot.read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_without_matplotlib_is_one_line(model: str, folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from affekt.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["predict", str(folder / "calm.wav"), "--timeline", "--model", model]
+    command = [sys.executable, "-c", code, *words, "--plot", str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "needs matplotlib" in line
+    assert "pip install 'affekt[report]'" in line
+
+
+@pytest.mark.parametrize("name", [*BAD_INPUTS][::8])
+def test_bad_input_is_one_line(name: str, model: str, tmp_path: Path, capfd: Captured) -> None:
+    path = BAD_INPUTS[name](tmp_path)
+    plot = tmp_path / "a.png"
+    assert run(path, "--format", "textgrid", "--plot", plot, "--model", model) == 1
+    printed = capfd.readouterr()
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("affekt: ")
+
+
+def test_standard_input(model: str, folder: Path) -> None:
+    words = [*COMMAND, "predict", "-", "--timeline", "--json", "--model", model]
+    sound = (folder / "calm.wav").read_bytes()
+    done = subprocess.run(words, input=sound, capture_output=True, check=True)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = affekt.load(model).timeline(folder / "calm.wav")
+    assert [each["start"] for each in said] == [each.start for each in expected]
+    assert {each["file"] for each in said} == {"-"}
+
+
+WRONG_USE = {
+    "two forms": ["x.wav", "--timeline", "--json", "--format", "rttm"],
+    "no such form": ["x.wav", "--timeline", "--format", "srt"],
+    "a form without a timeline": ["x.wav", "--format", "rttm"],
+    "a picture without a timeline": ["x.wav", "--plot", "x.png"],
+    "no picture": ["x.wav", "--timeline", "--plot", "x.jpeg"],
+    "a picture nowhere": ["x.wav", "--timeline", "--plot", "nowhere/x.png"],
+    "a picture of two": ["x.wav", "y.wav", "--timeline", "--plot", "x.png"],
+    "labels of two": ["x.wav", "y.wav", "--timeline", "--format", "audacity"],
+    "labels of a folder": [".", "--timeline", "--format", "textgrid"],
+    "many at a time": ["x.wav", "--timeline", "--jobs", "2"],
+    "over a recording": ["x.wav", "--timeline", "-o", "x.wav"],
+    "into nowhere": ["x.wav", "-o", "nowhere/x.json"],
+}
+
+
+@pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
+def test_wrong_use_is_one_line_and_exit_2(words: list[str], model: str, capsys: Captured) -> None:
+    assert main(["predict", *words, "--model", model]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_a_closed_pipe_ends_it_quietly(model: str, long: Path) -> None:
+    words = [*COMMAND, "predict", str(long), "--timeline", "--json", "--model", model]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(20) == 1
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_heard_when_stopped_is_kept(
+    model: str, long: Path, tmp_path: Path, sign: signal.Signals
+) -> None:
+    grid, plot = tmp_path / "a.TextGrid", tmp_path / "a.png"
+    words = [*COMMAND, "predict", str(long), "--timeline", "--model", model]
+    words += ["--format", "textgrid", "-o", str(grid), "--plot", str(plot)]
+    leader, follower = os.openpty()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=follower)
+    os.close(follower)
+    shown = b""
+    while b"long.flac" not in shown or b"0:0" not in shown:  # the bar, with time left
+        shown += os.read(leader, 65_536)
+    process.send_signal(sign)
+    assert process.wait(20) == 130
+    os.close(leader)
+    assert any(f'text = "{label}"' in grid.read_text() for label in LABELS)
+    assert plot.read_bytes()[:4] == b"\x89PNG"
