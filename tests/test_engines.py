@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from affekt.errors import RunError
 from affekt.experiments.engines import engine_named, local
-from work import end, forked, note, run_forever, sleep
+from affekt.experiments.runner import run
+from made_corpus import make_corpus, places_in, tiny_recipe
+from work import end, forked, inline, note, note_and_work, run_forever, sleep
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
@@ -83,3 +86,42 @@ def test_engines_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RunError, match=r"Install it with: pip install 'affekt\[cluster\]'"):
         list(engine_named("ray")(end, ["well"], jobs=1))
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine, one CPU each."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    small = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args=small)
+    nodes.add_node(num_cpus=1, object_store_memory=80_000_000)
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
+def test_a_cluster_that_loses_a_node(two_nodes: Any, tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "ravdess", speakers=3)
+    recipe = tiny_recipe()
+    here, there = places_in(tmp_path / "here", corpus), places_in(tmp_path / "there", corpus)
+    assert run(recipe, here, engine=inline) == ()
+    nodes = {*two_nodes.worker_nodes}
+
+    def lossy(function: Callable[[Any], None], items: Any, *, jobs: int | None) -> Any:
+        work = partial(note_and_work, tmp_path, function)
+        for outcome in engine_named("ray", two_nodes.address)(work, items, jobs=jobs):
+            if nodes and len(list(tmp_path.glob("begun-*"))) == 2:  # both nodes are at work
+                two_nodes.remove_node(nodes.pop(), allow_graceful=False)
+            yield outcome
+
+    assert run(recipe, there, engine=lossy) == ()
+    assert len(list(tmp_path.glob("begun-*"))) == 4  # three folds, one of them twice
+    for number in (1, 2, 3):
+        one, other = (
+            places.runs / recipe.run / f"fold-{number}" / "predictions.csv"
+            for places in (here, there)
+        )
+        assert one.read_text() == other.read_text()

@@ -90,7 +90,7 @@ def test_epochs_done_are_not_done_again(
 def test_it_learns_and_the_last_epoch_can_be_kept(
     manifest: Manifest, patches: Patches, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe(epochs=6, keep="last", learning_rate=1e-3, batch=2)
+    recipe = tiny_recipe(epochs=6, keep="last", learning_rate=1e-3, batch=8)
     classifier, epoch = trained(recipe, manifest, patches, tmp_path)
     losses = curve_in(tmp_path)[:, CURVE.index("train_loss")]
     assert losses[-1] < 0.6 * losses[0]

@@ -104,3 +104,10 @@ def sleep(folder: Path, item: int) -> None:
 def run_forever(folder: Path) -> None:
     """A runner whose work has no end."""
     list(local(partial(sleep, folder), range(9), jobs=1))
+
+
+def note_and_work(folder: Path, function: Callable[[Fold], None], fold: Fold) -> None:
+    """Leave a file with fold and process in its name, wait to be noticed, and work."""
+    (folder / f"begun-{fold.number}-{os.getpid()}").touch()
+    time.sleep(3)
+    function(fold)
