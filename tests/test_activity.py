@@ -79,7 +79,7 @@ def test_an_end_is_told_when_the_pause_is_over() -> None:
     assert asked == 20 + PAUSE
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=80, derandomize=True)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 1.0]), st.integers(1, 200)), max_size=12
