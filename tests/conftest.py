@@ -1,6 +1,7 @@
 """Where the real recordings and weights are, and how tests ask for them."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,8 @@ def weights() -> Path:
     if WEIGHTS is None or not (WEIGHTS / "yamnet.tflite").is_file():
         pytest.skip("no weights: set AFFEKT_WEIGHTS to the folder that holds yamnet.tflite")
     return WEIGHTS / "yamnet.tflite"
+
+
+def hears_ctrl_c() -> None:
+    """For ``preexec_fn``: shells start what runs in the background deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

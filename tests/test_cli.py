@@ -20,6 +20,7 @@ from affekt.cli import main
 from affekt.inference import files
 from affekt.printing import printable
 from bad_inputs import BAD_INPUTS
+from conftest import hears_ctrl_c
 from small_model import LABELS, small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -301,7 +302,9 @@ def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
     with soundfile.SoundFile(long, "w", 1_000, 1, subtype="PCM_U8") as file:
         file.write(np.zeros(14_000_000, np.float32))
     words = [*COMMAND, "predict", str(first), *[str(long)] * 20, "--json", "--model", model]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c
+    )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["file"] == str(first)
     began = time.monotonic()
@@ -309,7 +312,7 @@ def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
     _, complained = process.communicate(timeout=20)
     assert process.returncode == 130
     assert complained == b""
-    assert time.monotonic() - began < 5  # seconds; the files need many times that
+    assert time.monotonic() - began < 15  # seconds; the files need many times that
 
 
 def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, folder: Path) -> None:

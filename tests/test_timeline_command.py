@@ -17,6 +17,7 @@ import affekt
 from affekt.audio.reading import read
 from affekt.cli import main
 from bad_inputs import BAD_INPUTS
+from conftest import hears_ctrl_c
 from small_model import LABELS, small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -218,7 +219,9 @@ def test_what_was_heard_when_stopped_is_kept(
     words = [*COMMAND, "predict", str(long), "--timeline", "--model", model]
     words += ["--format", "textgrid", "-o", str(grid), "--plot", str(plot)]
     leader, follower = os.openpty()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=follower)
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=follower, preexec_fn=hears_ctrl_c
+    )
     os.close(follower)
     shown = b""
     while b"long.flac" not in shown or b"0:0" not in shown:  # the bar, with time left
