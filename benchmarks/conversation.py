@@ -1,6 +1,6 @@
 """Held-out voices to a made-up conversation, and its timeline to emotion diarization error rates.
 
-    python benchmarks/conversation.py --data ../shared/data
+    python benchmarks/conversation.py
 
 Joins the 112 clips of RAVDESS' actors 21 to 24, whom the shipped model never heard, in a random
 order. The truth is each clip's label from its first to its last loud moment, found by level alone
@@ -10,6 +10,7 @@ that listen to nothing: silence, and one emotion all the time.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="holds ravdess/")
+    data = os.environ.get("AFFEKT_DATA")
+    parser.add_argument(
+        "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/conversation.csv"))
     chosen = parser.parse_args()
     sound, turns = conversation(load("ravdess", chosen.data / "ravdess"))
