@@ -78,18 +78,20 @@ def network_for(manifest: Manifest, patches: Patches) -> Classifier:
 
 
 def speed(loop: str, data: Path, cache: Path, steps: int) -> float:
-    """Steps per second of one loop; our own pays for its validation and checkpoint as well."""
+    """Steps per second of one loop, warm; our own pays for validation and checkpoint as well."""
     torch.set_num_threads(1)
     manifest, patches, training, validation = prepared(data, cache, steps)
     network = network_for(manifest, patches)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        if loop == "plain":
-            plain_loop(network, patches, training)
-        else:
-            recipe = RECIPE.with_(precision=loop)
-            train(network, patches, training, validation, Path(folder), recipe=recipe, fold=1)
-        return steps / (time.perf_counter() - started)
+    first = slice(2 * RECIPE.batch)  # warms up: kernels are compiled, memory is taken
+    for part in (Part(training.clips[first], training.truth[first]), training):
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            if loop == "plain":
+                plain_loop(network, patches, part)
+            else:
+                recipe = RECIPE.with_(precision=loop)
+                train(network, patches, part, validation, Path(folder), recipe=recipe, fold=1)
+    return steps / (time.perf_counter() - started)
 
 
 def shares(data: Path, cache: Path, steps: int) -> dict[str, float]:
