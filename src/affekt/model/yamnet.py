@@ -65,9 +65,14 @@ class Convolution(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, padded as TensorFlow's ``SAME``."""
-        if self.convolution.stride[0] == 2:  # sizes are even here: SAME pads the far sides only
-            x = nn.functional.pad(x, (0, 1, 0, 1))
-        return self.convolution(x)  # type: ignore[no-any-return]
+        if self.convolution.stride[0] == 1:
+            return self.convolution(x)  # type: ignore[no-any-return]
+        x = nn.functional.pad(x, (0, 1, 0, 1))  # sizes are even here: SAME pads the far sides only
+        if x.dtype != torch.bfloat16 or self.convolution.groups == 1:
+            return self.convolution(x)  # type: ignore[no-any-return]
+        # oneDNN has no bfloat16 gradient for these: its reference kernel takes seven times as long
+        with torch.autocast(x.device.type, enabled=False):
+            return self.convolution(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
     def rectify(self, x: Tensor) -> Tensor:
         """ReLU up to the ceiling."""
