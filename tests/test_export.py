@@ -36,6 +36,7 @@ from affekt.model.export import (
 )
 from affekt.model.heads import HEADS
 from affekt.model.weights import load_yamnet
+from affekt.model.yamnet import LAYERS
 
 Floats = NDArray[np.float32]
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -221,6 +222,23 @@ def test_large_arrays_are_halves_and_the_front_end_is_exact(exported: Exported) 
     for buffer in network.front_end.buffers():
         assert any(np.array_equal(array, buffer) for array in whole)
     assert len(whole) == len(list(network.front_end.buffers()))
+
+
+def test_convolutions_pad_for_themselves(exported: Exported) -> None:
+    """As TensorFlow's SAME: a stride of 1 pads all sides by 1, a stride of 2 the far ones."""
+    graph = onnx.load(exported.file).graph
+    nodes = graph.node
+    assert not [node for node in nodes if node.op_type == "Pad"]
+    found = [
+        (tuple(facts["strides"].ints), tuple(facts["pads"].ints))
+        for facts in ({each.name: each for each in node.attribute} for node in nodes)
+        if "kernel_shape" in facts and tuple(facts["kernel_shape"].ints) == (3, 3)
+    ]
+    expected = {1: ((1, 1), (1, 1, 1, 1)), 2: ((2, 2), (0, 0, 1, 1))}
+    strides = [layer.stride for layer in LAYERS if layer.depthwise or layer is LAYERS[0]]
+    assert found == [expected[stride] for stride in strides]
+    read = {name for node in nodes for name in node.input} | {each.name for each in graph.output}
+    assert all(read & set(node.output) for node in nodes)  # nothing is left of the pads
 
 
 def test_halves_make_half_the_file(exported: Exported, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import affekt
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, load_classifier
+from affekt.model.folding import fold_pads
 
 FORMAT = 1  # of the metadata
 OPSET = 17
@@ -169,7 +170,9 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
             opset_version=OPSET,
             dynamo=False,
         )
-    return onnx.load_model_from_string(stream.getvalue())
+    model = onnx.load_model_from_string(stream.getvalue())
+    fold_pads(model)
+    return model
 
 
 def store_halves(model: onnx.ModelProto) -> None:
