@@ -216,6 +216,16 @@ def test_importing_the_package_starts_nothing() -> None:
     assert {name for name in modules if name.startswith("affekt.")} == set()
 
 
+def test_a_plain_recording_needs_no_ffmpeg() -> None:
+    out = run_python(
+        "import io, sys, numpy, soundfile; from affekt.audio import read\n"
+        "for form in ('WAV', 'FLAC'):\n"
+        "    file = io.BytesIO(); soundfile.write(file, numpy.zeros(99), 48_000, format=form)\n"
+        "    file.name = form; print(len(read(file)), 'av' in sys.modules)\n"
+    )
+    assert out.splitlines() == ["33 False", "33 False"]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_is_a_room_with_a_name(module: str) -> None:
     text = MODULES[module].read_text(encoding="utf-8")

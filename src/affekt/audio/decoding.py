@@ -8,20 +8,23 @@ and no playlist makes it open anything else.
 """
 
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av
 import numpy as np
 import soundfile
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from affekt.audio.headers import Riff, checked, head_of, is_mpeg, riff_of
 from affekt.errors import AudioError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
 
 CHUNK = 1 << 18  # values decoded at a time, all channels together: 1 MiB
 SLACK = 0.1  # s that a sound may end before its header says: codecs pad
@@ -64,7 +67,7 @@ def decode(file: BinaryIO, name: str, *, start: float = 0.0) -> Iterator[Decoded
     try:
         with _opened(file, name, start) if seekable else _opened_pipe(file, name) as decoded:
             yield decoded
-    except (av.FFmpegError, soundfile.SoundFileError, OSError) as error:
+    except _faults() as error:
         fault = "cannot be decoded" if decoded else "is no sound that libsndfile or FFmpeg reads"
         remedy = "Convert it or copy it again" if seekable else "Save it to a file first"
         raise AudioError(f"{name} {fault} ({_reason(error)}). {remedy}.") from error
@@ -95,6 +98,12 @@ def truncated(name: str, seconds: float, promised: float) -> AudioError:
         f"{name} is truncated: its header promises {promised:.2f} s, only {seconds:.2f} s are "
         f"there ({promised - seconds:.2f} s missing). Copy or download it again."
     )
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What the decoders raise; FFmpeg, slow to load as NumPy is, only if it was needed."""
+    ffmpeg = (sys.modules["av"].FFmpegError,) if "av" in sys.modules else ()
+    return soundfile.SoundFileError, OSError, *ffmpeg
 
 
 def _reason(error: Exception) -> str:
@@ -202,6 +211,8 @@ def _sndfile_chunks(
 
 @contextmanager
 def _from_ffmpeg(file: BinaryIO | _Piped, name: str, riff: Riff | None) -> Iterator[Decoded]:
+    import av
+
     with av.open(
         file,
         "r",
@@ -223,7 +234,7 @@ def _from_ffmpeg(file: BinaryIO | _Piped, name: str, riff: Riff | None) -> Itera
         yield Decoded(rate, channels, promised, 0, chunks)
 
 
-def _ffmpeg_promise(container: InputContainer, rate: int) -> int | None:
+def _ffmpeg_promise(container: "InputContainer", rate: int) -> int | None:
     """Frames that the container promises; None where FFmpeg only guesses."""
     stream = container.streams.audio[0]
     # FFmpeg guesses an MP3's length from its size, unless a tag gives length and start
@@ -237,8 +248,10 @@ def _ffmpeg_promise(container: InputContainer, rate: int) -> int | None:
     return None
 
 
-def _ffmpeg_frames(container: InputContainer, name: str) -> Iterator[av.AudioFrame]:
+def _ffmpeg_frames(container: "InputContainer", name: str) -> Iterator["av.AudioFrame"]:
     """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
+    import av
+
     bad = 0
     for packet in container.demux(container.streams.audio[0]):
         try:
@@ -252,7 +265,7 @@ def _ffmpeg_frames(container: InputContainer, name: str) -> Iterator[av.AudioFra
 
 
 def _ffmpeg_chunks(
-    frames: Iterator[av.AudioFrame], rate: int, channels: int, name: str
+    frames: Iterator["av.AudioFrame"], rate: int, channels: int, name: str
 ) -> Iterator[NDArray[np.float32]]:
     gathered: list[NDArray[np.float32]] = []
     for frame in frames:
