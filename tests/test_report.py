@@ -136,11 +136,13 @@ def test_protocols_are_not_mixed(tmp_path):
 def test_what_is_missing_is_left_out(tmp_path):
     runs = tmp_path / "runs"
     clips = {"angry": 2, "happy": 1, "sad": 1}
-    make_run(runs, "ravdess-mine", epochs=0, done=1, clips=clips, method="mfcc-svm")
+    folder = make_run(runs, "ravdess-mine", epochs=0, done=1, clips=clips, method="mfcc-svm")
+    folds = pd.read_csv(folder / "folds.csv")
+    folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
     text = build_report([runs], tmp_path / "report").read_text()
-    assert "Not finished" in text
-    assert "no interval yet" in text
+    assert "no interval of a single speaker" in text
     for part in (
+        "Not finished",
         "Figure 1",
         "Figure 2",
         "Figure 3",
@@ -149,6 +151,28 @@ def test_what_is_missing_is_left_out(tmp_path):
         "against the others",
     ):
         assert part not in text
+
+
+def test_an_unfinished_run_is_shown_without_a_score(tmp_path):
+    make_run(tmp_path / "runs", done=2, speakers=3)
+    text = build_report([tmp_path / "runs"], tmp_path / "report").read_text()
+    assert '<dd class="ours">2 of 3 folds<small>' in text
+    assert "<b>Not finished:</b> 2 of 3 folds are done." in text
+    assert "our interval" not in text
+    assert "All recipes," not in text
+    row = text.partition("<td>ravdess-yamnet-lstm</td>")[2].partition("</tr>")[0]
+    assert "<td>2 of 3 folds</td>" in row
+    assert re.findall(r"0\.\d{3}", row) == ["0.711", "0.854", "0.729", "0.729", "0.531"]
+
+
+def test_a_finished_recipe_goes_before_an_unfinished_one(tmp_path):
+    """Even before the paper's own, which stands in the table with what it has done."""
+    make_run(tmp_path / "runs", done=2, speakers=3)
+    make_run(tmp_path / "runs", "ravdess-mfcc-svm", epochs=0, speakers=3, method="mfcc-svm")
+    text = build_report([tmp_path / "runs"], tmp_path / "report").read_text()
+    assert "<dt>ravdess-mfcc-svm</dt>" in text
+    assert "<td>2 of 3 folds</td>" in text
+    assert "Not finished" not in text
 
 
 @pytest.mark.parametrize(

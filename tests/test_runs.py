@@ -101,14 +101,78 @@ def test_points_of_one_class_lie_together(runs):
     assert same.mean() > 0.6
 
 
-def test_an_unfinished_run_is_read_but_neither_kept_nor_summarized(tmp_path):
-    run = read_run(make_run(tmp_path, done=2))
+def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
+    whole = make_run(tmp_path / "whole", activations=True)
+    run = read_run(make_run(tmp_path / "runs", done=2, activations=True))
     assert not run.complete
-    with pytest.raises(RunError, match="all 4 folds must be done to be kept"):
-        keep_run(run, tmp_path)
-    assert keep_runs([tmp_path], tmp_path / "results") == []
+    results = tmp_path / "results"
+    kept = read_run(keep_run(run, results))
+    assert (kept.planned, len(kept.folds), kept.complete) == (4, 2, False)
+    pd.testing.assert_frame_equal(kept.predictions, run.predictions)
+    pd.testing.assert_frame_equal(read_points(kept), read_points(run))
+    names = {path.relative_to(kept.folder).as_posix() for path in kept.folder.rglob("*.*")}
+    tables = {"run.json", "predictions.csv", "folds.csv", "curve.csv"}
+    assert names == tables | {f"fold-{number}/activations.npz" for number in (1, 2)}
+    before = {path: path.read_bytes() for path in kept.folder.rglob("*.*")}
+    keep_run(kept, results)  # in its own place
+    assert {path: path.read_bytes() for path in kept.folder.rglob("*.*")} == before
+    keep_run(read_run(whole), results)
+    assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv"}
+
+
+def test_a_fold_that_is_kept_is_not_lost_to_a_younger_run(tmp_path):
+    """Nothing is written then, not even the other runs."""
+    results = tmp_path / "results"
+    folder = keep_run(read_run(make_run(tmp_path / "older", done=2)), results)
+    before = (folder / "run.json").read_bytes()
+    make_run(tmp_path / "younger", done=1)
+    make_run(tmp_path / "younger", "another", epochs=0)
+    command = f"affekt run recipes/ravdess-yamnet-lstm.toml --kept {results}"
+    with pytest.raises(RunError, match=f"Missing: 2. Take them over first: {command}$"):
+        keep_runs([tmp_path / "younger"], results)
+    assert (folder / "run.json").read_bytes() == before
+    assert not (results / "another").exists()
+    make_run(tmp_path / "third", done=3)
+    keep_runs([tmp_path / "third"], results)
+    assert len(read_run(folder).folds) == 3
+
+
+def test_an_unfinished_run_has_no_score(tmp_path):
+    make_run(tmp_path, done=2)
+    unfinished = only(tmp_path)
+    assert unfinished.progress == "2 of 4 folds"
     with pytest.raises(RunError, match="Got unfinished ravdess-yamnet-lstm"):
-        summarize([only(tmp_path)])
+        summarize([unfinished])
+    make_run(tmp_path, "ravdess-mfcc-svm", epochs=0)
+    write_summary([tmp_path], tmp_path / "summary.csv")
+    assert pd.read_csv(tmp_path / "summary.csv")["recipe"].tolist() == ["ravdess-mfcc-svm"]
+    row = tables.scores([unfinished]).iloc[0]
+    assert row[["folds", "planned", "clips", "paper", "angry_paper"]].tolist() == [
+        2,
+        4,
+        56,
+        0.711,
+        0.854,
+    ]
+    scored = ["uar", "low", "high", "accuracy", "macro_f1", *LABELS]
+    assert row[scored].isna().all()
+
+
+def test_an_unfinished_seed_counts_in_no_score(tmp_path):
+    make_run(tmp_path)
+    whole = only(tmp_path)
+    make_run(tmp_path, seed=1, done=2)
+    result = only(tmp_path)
+    assert result.complete
+    assert (result.uar, result.command) == (whole.uar, whole.command)
+    listed = tables.seeds([result])
+    assert listed[["seed", "folds", "planned"]].to_numpy().tolist() == [[0, 4, 4], [1, 2, 4]]
+    assert listed["uar"].isna().tolist() == [False, True]
+
+
+def test_a_run_that_has_just_begun_is_passed_over(tmp_path):
+    make_run(tmp_path, done=0)
+    assert find_runs([tmp_path]) == ()
 
 
 def break_file(name, content):
@@ -153,6 +217,10 @@ FAULTS = {
     ),
     "leak": (leak, "Got ravdess:01 twice in fold 1"),
     "wrong speaker": (swap_speaker, "must be of the test speakers in folds.csv"),
+    "a fold more": (
+        lambda f: (f / "fold-4/result.json").write_text((f / "fold-3/result.json").read_text()),
+        "must be of the finished folds, 1, 2, 3, 3 of 4. Got 1, 2, 3, 4 of 4",
+    ),
     "no predictions": (lambda f: (f / "fold-2/predictions.csv").unlink(), "cannot be read"),
 }
 
@@ -171,6 +239,9 @@ def test_a_broken_kept_run_is_refused(runs, tmp_path):
     folder = keep_run(read_run(next(runs.iterdir())), tmp_path)
     change_json("run.json", planned=None)(folder)
     with pytest.raises(RunError, match="must be a run as it was written"):
+        read_run(folder)
+    change_json("run.json", planned=5)(folder)
+    with pytest.raises(RunError, match=r"of 5\. Got 1, 2, 3, 4 of 4"):
         read_run(folder)
     (folder / "run.json").unlink()
     (folder / "run.json").mkdir()
@@ -352,6 +423,7 @@ def test_an_interval_may_be_open(tmp_path):
 def test_the_committed_summary_follows_from_the_committed_predictions():
     path = RESULTS / "summary.csv"
     found = pd.read_csv(path, dtype=str, keep_default_na=False)
-    made = summarize(collect(read_run(folder) for folder in find_runs([RESULTS])))
+    results = collect(read_run(folder) for folder in find_runs([RESULTS]))
+    made = summarize([result for result in results if result.complete])
     pd.testing.assert_frame_equal(found, made.astype(str), check_dtype=False)
     assert tuple(found.columns) == COLUMNS

@@ -96,7 +96,7 @@ def report(
         Path | None, typer.Option(help="Recordings, to draw Figure 2 from (needs extra train).")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="Also copy finished runs, without sound or weights, here.")
+        Path | None, typer.Option(help="Also copy finished folds, without sound or weights, here.")
     ] = None,
     summary: Annotated[
         Path | None, typer.Option(help="Also write one CSV row for each recipe here.")
@@ -249,6 +249,9 @@ def run(
         Path | None, typer.Option(help="YAMNet's weights.  [default: see affekt weights]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
+    kept: Annotated[
+        Path | None, typer.Option(help="Kept results, to take finished folds of the recipe from.")
+    ] = None,
 ) -> int:
     """Train and test every fold of a recipe that is not done.
 
@@ -264,10 +267,8 @@ def run(
     wanted = read_recipe(recipe)
     wanted = wanted if seed is None else wanted.with_(seed=seed)
     places = usual_places(wanted, data=data, runs=runs, weights=weights)
-    numbers = _numbers(folds)
-    failures = run_recipe(
-        wanted, places, folds=numbers, jobs=jobs, engine=engine_named(engine, address)
-    )
+    where = engine_named(engine, address)
+    failures = run_recipe(wanted, places, folds=_numbers(folds), kept=kept, jobs=jobs, engine=where)
     for failure in failures:
         complain(failure)
     print(places.runs / wanted.run)

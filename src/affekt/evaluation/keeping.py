@@ -1,18 +1,27 @@
-"""Finished runs to what a repository keeps: small text files without paths, weights or sound."""
+"""Runs to what a repository keeps: small files without paths, weights or sound.
+
+An unfinished run is kept as well, as far as it has come, so that it can be gone on with
+elsewhere. Its activations stay beside it until the last fold, when they become the points of
+Figure 3 and go.
+"""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from affekt.errors import RunError
-from affekt.evaluation.runs import KEPT, Run, find_runs, read_run
+from affekt.evaluation.runs import ACTIVATIONS, KEPT, Run, find_runs, fold_name, read_run
 from affekt.evaluation.tsne import read_points
 
+NOTHING = pd.DataFrame()
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
 
 
 def keep_runs(runs: Iterable[Path], results: Path) -> list[Path]:
-    """Keep every finished run among some folders.
+    """Keep every run among some folders.
 
     Args:
         runs: run folders, or folders that hold some.
@@ -22,45 +31,84 @@ def keep_runs(runs: Iterable[Path], results: Path) -> list[Path]:
         The folders written.
 
     Raises:
-        RunError: a broken run, or the folder cannot be written.
+        RunError: a broken run, one that would displace more than it holds (nothing is written
+            then), or the folder cannot be written.
     """
     found = [read_run(folder) for folder in find_runs(runs)]
-    return [keep_run(run, results) for run in found if run.complete]
+    for run in found:
+        _refuse_loss(run, kept_folder(results, run.recipe, run.seed))
+    return [keep_run(run, results) for run in found]
+
+
+def kept_folder(results: Path, recipe: str, seed: int) -> Path:
+    """Where a seed of a recipe is kept, ``results/<recipe>/seed-<n>``."""
+    return results / recipe / f"seed-{seed}"
 
 
 def keep_run(run: Run, results: Path) -> Path:
-    """Write a run in the form that a repository keeps.
+    """Write a run in the form that a repository keeps, in place of what was kept of it before.
 
     Args:
-        run: a complete one.
+        run: a complete one, or the finished folds of one.
         results: folder of all kept results.
 
     Returns:
-        The folder written, ``results/<recipe>/seed-<n>``.
+        The folder written.
 
     Raises:
-        RunError: a fold is missing, or the folder cannot be written.
+        RunError: it is unfinished and lacks a fold that is kept, or the folder cannot be written.
     """
-    if not run.complete:
-        raise RunError(
-            f"{run.recipe}, seed {run.seed}: all {run.planned} folds must be done to be kept. "
-            f"Got {len(run.folds)}. Run the recipe again to finish it."
-        )
-    folder = results / run.recipe / f"seed-{run.seed}"
+    folder = kept_folder(results, run.recipe, run.seed)
+    _refuse_loss(run, folder)
     about = {name: getattr(run, name) for name in ABOUT}
     tables = {
         "predictions": run.predictions,
         "folds": run.parts,
         "curve": run.curves,
-        "points": read_points(run),
+        "points": read_points(run) if run.complete else NOTHING,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
+            path = folder / f"{name}.csv"
             if len(table):
-                table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+                table.to_csv(path, index=False, lineterminator="\n")
+            else:
+                path.unlink(missing_ok=True)
+        _keep_activations(run, folder)
         text = json.dumps(about, indent=1, ensure_ascii=False)
         (folder / KEPT).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
+
+
+def _keep_activations(run: Run, folder: Path) -> None:
+    """A file a fold, as it was made, so that a fold kept before stays what it is."""
+    if run.folder.resolve() == folder.resolve():
+        return
+    for old in folder.glob("fold-*"):
+        shutil.rmtree(old)
+    if not run.complete:
+        for fold in run.folds:
+            source = run.folder / fold_name(fold["fold"]) / ACTIVATIONS
+            if source.is_file():
+                (folder / source.parent.name).mkdir()
+                shutil.copyfile(source, folder / source.parent.name / ACTIVATIONS)
+
+
+def _refuse_loss(run: Run, folder: Path) -> None:
+    if run.complete or not (folder / KEPT).is_file():
+        return
+    kept = read_run(folder)
+    lost = _numbers(kept) - _numbers(run)
+    if lost:
+        raise RunError(
+            f"{run.folder}: an unfinished run must hold all folds that {folder} keeps of it. "
+            f"Missing: {', '.join(map(str, sorted(lost)))}. Take them over first: "
+            f"{run.command} --kept {folder.parents[1]}"
+        )
+
+
+def _numbers(run: Run) -> set[int]:
+    return {fold["fold"] for fold in run.folds}

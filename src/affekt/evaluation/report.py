@@ -127,13 +127,14 @@ def _section(
         table.to_csv(output / f"{name}-{part}.csv", index=False, lineterminator="\n")
     drawn = {
         **_drawings(chosen, voices(corpus)),
-        "ladder": _ladder(parts["table-2"], 1 / len(labels)),
+        **_ladder(parts["table-2"], 1 / len(labels)),
         "speakers": charts.speakers(by_speaker, chosen.uar.value, 1 / len(labels)),
         "reliability": charts.reliability(certainty, tables.calibration_error(certainty)),
     }
     others = {
         f"confusion-{result.recipe}": figures.matrix(result.counts, labels, result.recipe)
         for result in results
+        if result.complete
     }
     return {
         "corpus": corpus,
@@ -174,8 +175,10 @@ def _drawings(result: Result, voices: Sequence[Voice]) -> dict[str, Figure]:
     return drawn
 
 
-def _ladder(scores: pd.DataFrame, chance: float) -> Figure:
-    return charts.ladder(scores.sort_values("uar", ascending=False, kind="stable"), chance)
+def _ladder(scores: pd.DataFrame, chance: float) -> dict[str, Figure]:
+    """The finished recipes, if there is one."""
+    finished = scores.dropna(subset="uar").sort_values("uar", ascending=False, kind="stable")
+    return {"ladder": charts.ladder(finished, chance)} if len(finished) else {}
 
 
 def _order(result: Result) -> tuple[bool, float]:
@@ -185,8 +188,13 @@ def _order(result: Result) -> tuple[bool, float]:
 
 
 def _chosen(results: Sequence[Result]) -> Result:
-    """The paper's own system where it was run, else the best."""
-    return max(results, key=lambda r: (bool(r.published and r.published.recalls), r.uar.value))
+    """The paper's own system where it was run to its end, else the best of the finished ones."""
+
+    def merit(result: Result) -> tuple[bool, bool, float]:
+        own = bool(result.published and result.published.recalls)
+        return result.complete, own, result.uar.value
+
+    return max(results, key=merit)
 
 
 def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
@@ -203,7 +211,7 @@ def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
 
 def verdict_of(result: Result) -> str:
     """Where the paper's value lies, in words; empty without one, or without an interval."""
-    if not result.published or np.isnan(result.uar.low):
+    if not result.complete or not result.published or np.isnan(result.uar.low):
         return ""
     if result.published.uar > result.uar.high:
         return "above our interval"

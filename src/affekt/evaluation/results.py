@@ -1,7 +1,7 @@
 """Runs to results: all seeds of a recipe together, scored.
 
 A score of several seeds is the mean of the seeds' scores; the seeds themselves are listed
-beside it.
+beside it. A seed with a fold missing counts in no score of the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,11 +26,14 @@ class Result:
 
     Attributes:
         recipe: its name.
-        runs: one for each seed, sorted by seed; alike in all other knobs.
+        runs: one for each seed, sorted by seed; alike in all other knobs. They are all complete,
+            or none is.
+        unfinished: seeds with a fold missing, beside complete ones.
     """
 
     recipe: str
     runs: tuple[Run, ...]
+    unfinished: tuple[Run, ...] = ()
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -64,8 +67,14 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether every fold of every seed is finished."""
+        """Whether every fold is finished, so that there is a score to speak of."""
         return all(run.complete for run in self.runs)
+
+    @property
+    def progress(self) -> str:
+        """Folds done, in words, such as ``3 of 24 folds``; those of all seeds together."""
+        done = sum(len(run.folds) for run in self.runs)
+        return f"{done} of {sum(run.planned for run in self.runs)} folds"
 
     @property
     def command(self) -> str:
@@ -80,7 +89,8 @@ def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
         runs: in any order.
 
     Returns:
-        A result for each recipe, sorted by name.
+        A result for each recipe, sorted by name: of its complete runs, or of what is there if
+        none is.
 
     Raises:
         RunError: a seed twice, or seeds of one recipe whose other knobs differ.
@@ -90,7 +100,14 @@ def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
         by_recipe.setdefault(run.recipe, []).append(run)
     for recipe, seeds in by_recipe.items():
         _check_alike(recipe, seeds)
-    return tuple(Result(recipe, tuple(seeds)) for recipe, seeds in by_recipe.items())
+    return tuple(_result(recipe, seeds) for recipe, seeds in by_recipe.items())
+
+
+def _result(recipe: str, runs: Sequence[Run]) -> Result:
+    complete = tuple(run for run in runs if run.complete)
+    if not complete:
+        return Result(recipe, tuple(runs))
+    return Result(recipe, complete, tuple(run for run in runs if not run.complete))
 
 
 def _check_alike(recipe: str, runs: Sequence[Run]) -> None:

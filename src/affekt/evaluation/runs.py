@@ -1,9 +1,10 @@
 """Run folders to what was measured: the finished folds of one recipe and one seed as tables.
 
-A run has two forms. ``runs/<recipe>-<digest>/`` is what an experiment writes, fold by fold, and
-may be unfinished. ``results/<recipe>/seed-<n>/`` is what is kept in a repository: the same
-numbers in a few small files, without paths, weights or sound. Both are read to the same
-:class:`Run`; :mod:`affekt.evaluation.keeping` makes the second from the first.
+A run has two forms, and either may be unfinished. ``runs/<recipe>-<digest>/`` is what an
+experiment writes, fold by fold. ``results/<recipe>/seed-<n>/`` is what is kept in a repository:
+the same numbers in a few small files, without paths, weights or sound. Both are read to the same
+:class:`Run`; :mod:`affekt.evaluation.keeping` makes the second from the first, and
+:mod:`affekt.experiments.kept` the first from the second.
 """
 
 import json
@@ -23,6 +24,8 @@ PARTS = ("fold", "speaker", "part")
 FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
 KEPT = "run.json"
 DONE = "result.json"
+ACTIVATIONS = "activations.npz"
+POINTS = "points.csv"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Run:
         knobs: every knob with its value.
         corpus: ``name``, ``task``, ``digest`` of its manifest, and ``classes``: for each label
             its clips, speakers, and seconds in all, of the shortest and of the longest clip.
-        planned: how many folds there are to do.
+        planned: how many folds there are to do; more than ``folds`` while it is unfinished.
         folds: of each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
             ``versions``, ``hardware``, ``revision``.
         parts: ``fold``, ``speaker``, ``part``: who trained, validated and was tested.
@@ -69,8 +72,13 @@ class Run:
         return f"affekt run recipes/{self.recipe}.toml{seed}"
 
 
+def fold_name(number: int) -> str:
+    """Name of a fold's own folder in a run's."""
+    return f"fold-{number}"
+
+
 def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Folders that hold a run of either form, among ``paths`` and below them.
+    """Folders that hold a finished fold or more, in either form, among ``paths`` and below them.
 
     Args:
         paths: run folders, or folders that hold some at any depth.
@@ -86,7 +94,7 @@ def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
         if not path.is_dir():
             raise RunError(f"{path}: must be a folder of runs. Got none. Run a recipe first.")
         kept = [file.parent for file in path.rglob(KEPT)]
-        made = [file.parent for file in path.rglob("recipe.json")]
+        made = [file.parents[1] for file in path.rglob(f"fold-*/{DONE}")]
         found.update(dict.fromkeys(sorted([*kept, *made])))
     return tuple(found)
 
@@ -179,6 +187,13 @@ def _check_parts(folder: Path, run: Run) -> None:
         )
     tested = run.parts[run.parts["part"] == "test"].groupby("fold")["speaker"].agg(set)
     heard = run.predictions.groupby("fold")["speaker"].agg(set)
+    done = sorted(fold["fold"] for fold in run.folds)
+    if list(heard.index) != done or run.parts["fold"].nunique() != run.planned:
+        raise RunError(
+            f"{folder}: predictions must be of the finished folds, {', '.join(map(str, done))} of "
+            f"{run.planned}. Got {', '.join(map(str, heard.index))} of "
+            f"{run.parts['fold'].nunique()}."
+        )
     for fold, speakers in heard.items():
         if speakers != tested.get(fold, set()):
             raise RunError(

@@ -51,17 +51,18 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def write_summary(runs: Iterable[Path], path: Path) -> None:
-    """Write ``summary.csv``.
+    """Write ``summary.csv``: the complete runs, as an unfinished one has no score yet.
 
     Args:
-        runs: folders of complete runs, or folders that hold some.
+        runs: run folders, or folders that hold some.
         path: the file.
 
     Raises:
-        RunError: a broken run, a fold missing, or a file that cannot be written.
+        RunError: a broken run, or a file that cannot be written.
         LabelError: predictions that do not fit their labels.
     """
-    table = summarize(collect(read_run(folder) for folder in find_runs(runs)))
+    results = collect(read_run(folder) for folder in find_runs(runs))
+    table = summarize([result for result in results if result.complete])
     try:
         table.to_csv(path, index=False, lineterminator="\n")
     except OSError as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from affekt.evaluation.intervals import compare, uar_interval
+from affekt.evaluation.intervals import Interval, compare, uar_interval
 from affekt.evaluation.metrics import f1_of, recalls_of
 from affekt.evaluation.predictions import PROBABILITY, Tally, labels_of
 from affekt.evaluation.results import Result
@@ -47,30 +47,42 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
         results: recipes of one corpus and one set of labels.
 
     Returns:
-        A row for each: ``recipe``, ``seeds``, ``clips``, ``uar``, ``low``, ``high``, ``paper``,
-        ``accuracy``, ``macro_f1``, and for each label ``<label>``, ``<label>_low``,
-        ``<label>_high``, ``<label>_paper``; NaN where the paper is silent.
+        A row for each: ``recipe``, ``seeds``, ``folds`` done, ``planned``, ``clips``, ``uar``,
+        ``low``, ``high``, ``paper``, ``accuracy``, ``macro_f1``, and for each label ``<label>``,
+        ``<label>_low``, ``<label>_high``, ``<label>_paper``; NaN where the paper is silent, and
+        for all scores of an unfinished recipe.
     """
     rows = []
     for result in results:
-        by_seed = result.tally.counts.sum(axis=1)
         row: dict[str, object] = {
             "recipe": result.recipe,
             "seeds": len(result.runs),
+            "folds": sum(len(run.folds) for run in result.runs),
+            "planned": sum(run.planned for run in result.runs),
             "clips": result.predictions["file"].nunique(),
-            "uar": result.uar.value,
-            "low": result.uar.low,
-            "high": result.uar.high,
-            "paper": result.published.uar if result.published else np.nan,
-            "accuracy": np.trace(result.counts) / result.counts.sum(),
-            "macro_f1": f1_of(by_seed).mean(),
         }
-        published = result.published.recalls if result.published else {}
-        for label, recall in result.recalls.items():
-            row[label], row[f"{label}_low"] = recall.value, recall.low
-            row[f"{label}_high"], row[f"{label}_paper"] = recall.high, published.get(label, np.nan)
-        rows.append(row)
+        rows.append({**row, **_scores(result)})
     return pd.DataFrame(rows)
+
+
+def _scores(result: Result) -> dict[str, object]:
+    none = Interval(np.nan, np.nan, np.nan)
+    uar = result.uar if result.complete else none
+    by_seed = result.tally.counts.sum(axis=1)
+    row: dict[str, object] = {
+        "uar": uar.value,
+        "low": uar.low,
+        "high": uar.high,
+        "paper": result.published.uar if result.published else np.nan,
+        "accuracy": np.trace(result.counts) / result.counts.sum() if result.complete else np.nan,
+        "macro_f1": f1_of(by_seed).mean() if result.complete else np.nan,
+    }
+    published = result.published.recalls if result.published else {}
+    for label in result.tally.labels:
+        recall = result.recalls[label] if result.complete else none
+        row[label], row[f"{label}_low"] = recall.value, recall.low
+        row[f"{label}_high"], row[f"{label}_paper"] = recall.high, published.get(label, np.nan)
+    return row
 
 
 def chance(result: Result) -> pd.DataFrame:
@@ -169,15 +181,18 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
         results: any recipes.
 
     Returns:
-        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar``, ``best_epoch`` (median over
-        folds), ``minutes`` (sum over folds), ``digest``, ``command``.
+        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing),
+        ``best_epoch`` (median over folds), ``minutes`` (sum over folds), ``digest``,
+        ``command``.
     """
     rows = []
     for result in results:
-        for run, counts in zip(result.runs, result.tally.counts, strict=True):
+        scores = iter(recalls_of(result.tally.counts.sum(axis=1)).mean(axis=-1))
+        for run in sorted((*result.runs, *result.unfinished), key=lambda run: run.seed):
+            uar = next(scores) if run.complete else np.nan
             epochs = [f["best_epoch"] for f in run.folds if f.get("best_epoch") is not None]
             row = {"recipe": run.recipe, "seed": run.seed, "folds": len(run.folds)}
-            row |= {"planned": run.planned, "uar": recalls_of(counts.sum(axis=0)).mean()}
+            row |= {"planned": run.planned, "uar": uar}
             row |= {"best_epoch": float(np.median(epochs)) if epochs else np.nan}
             row |= {"minutes": sum(f["seconds"] for f in run.folds) / 60, "digest": run.digest}
             rows.append({**row, "command": run.command})

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.errors import RunError
-from affekt.evaluation.runs import Run, read_table
+from affekt.evaluation.runs import ACTIVATIONS, POINTS, Run, fold_name, read_table
 
 COLUMNS = ("file", "truth", "x", "y")
 SEED = 0
@@ -34,10 +34,11 @@ def read_points(run: Run) -> pd.DataFrame:
     Raises:
         RunError: activations that are not those of the run's clips.
     """
-    paths = [run.folder / f"fold-{fold['fold']}" / "activations.npz" for fold in run.folds]
+    kept = read_table(run.folder / POINTS, COLUMNS, needed=False)
+    paths = [run.folder / fold_name(fold["fold"]) / ACTIVATIONS for fold in run.folds]
     found = [_read(path) for path in paths if path.is_file()]
-    if not found:
-        return read_table(run.folder / "points.csv", COLUMNS, needed=False)
+    if len(kept) or not found:
+        return kept
     files = np.concatenate([files for files, _ in found])
     truth = run.predictions.set_index("file")["truth"]
     if not set(files) <= set(truth.index):

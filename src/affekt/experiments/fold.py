@@ -26,7 +26,7 @@ from affekt.experiments.records import (
     write_json,
     write_predictions,
 )
-from affekt.experiments.run_folder import DONE, Places, fold_folder, is_done
+from affekt.experiments.run_folder import DONE, EPOCHS, Places, fold_folder, is_done
 from affekt.experiments.training import Part, train
 from affekt.model.classifier import save_classifier
 from affekt.model.official import find
@@ -50,7 +50,7 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
         with FileLock(own / "lock"):  # another runner may be at it
             if not is_done(folder, fold):
                 _run(recipe, fold, own, places)
-            for epoch in ("last.pt", "best.pt"):
+            for epoch in EPOCHS:
                 (own / epoch).unlink(missing_ok=True)
     except AffektError:
         raise

@@ -25,6 +25,7 @@ from affekt.errors import AffektError, RunError
 from affekt.experiments.recipe import Recipe
 
 DONE = "result.json"
+EPOCHS = ("last.pt", "best.pt")  # of a fold under way
 
 
 @dataclass(frozen=True)

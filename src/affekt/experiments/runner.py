@@ -16,6 +16,7 @@ from affekt.corpora.splits import Fold, read_folds
 from affekt.errors import RunError
 from affekt.experiments.engines import Engine, local
 from affekt.experiments.fold import fill_cache, run_fold
+from affekt.experiments.kept import take_over
 from affekt.experiments.progress import shown
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places, fold_folder, is_done, prepare
@@ -26,6 +27,7 @@ def run(
     places: Places,
     *,
     folds: Collection[int] | None = None,
+    kept: Path | None = None,
     jobs: int | None = None,
     engine: Engine = local,
 ) -> tuple[str, ...]:
@@ -35,6 +37,7 @@ def run(
         recipe: the knobs.
         places: where things are; the run folder is ``<runs>/<recipe>-<digest>``.
         folds: numbers of the folds to run; all by default.
+        kept: folder of kept results, whose finished folds of this recipe and seed are taken over.
         jobs: folds at a time; one a core by default.
         engine: where they run.
 
@@ -45,10 +48,14 @@ def run(
         AffektError: what keeps every fold from running: recordings, weights, folders, numbers.
     """
     folder = prepare(recipe, places)
-    chosen = _chosen(read_folds(folder / "folds.csv"), folds, recipe)
+    planned = read_folds(folder / "folds.csv")
+    chosen = _chosen(planned, folds, recipe)
+    manifest = read_manifest(folder / "manifest.csv", places.data)
+    if kept is not None:
+        take_over(recipe, folder, kept, manifest=manifest, folds=planned)
     if all(is_done(folder, fold) for fold in chosen):
         return ()
-    fill_cache(recipe, read_manifest(folder / "manifest.csv", places.data), places)
+    fill_cache(recipe, manifest, places)
     work = partial(_run_fold, recipe, folder, places)
     failed = []
     with (
