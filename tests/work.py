@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora.splits import Fold
+from affekt.corpora.folds import Fold
 from affekt.errors import RunError
 from affekt.experiments.engines import Outcome, local
 from affekt.experiments.recipe import Recipe

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from affekt.audio.reading import read
     from affekt.errors import AffektError
     from affekt.inference.predictor import Prediction, Predictor, load
+    from affekt.inference.profile import Profile
     from affekt.inference.stream import Segment, Stream
     from affekt.inference.timeline import Utterance
 
@@ -20,6 +21,7 @@ __all__ = [
     "AffektError",
     "Prediction",
     "Predictor",
+    "Profile",
     "Segment",
     "Stream",
     "Utterance",
@@ -31,6 +33,7 @@ _HOMES = {
     "AffektError": "affekt.errors",
     "Prediction": "affekt.inference.predictor",
     "Predictor": "affekt.inference.predictor",
+    "Profile": "affekt.inference.profile",
     "Segment": "affekt.inference.stream",
     "Stream": "affekt.inference.stream",
     "Utterance": "affekt.inference.timeline",

@@ -23,17 +23,22 @@ LOG_OFFSET = 0.001  # keeps the logarithm of silence finite
 PATCH = 96  # frames of one window
 WINDOW = (PATCH - 1) * FRAME_HOP + FRAME  # 15,600 samples = 0.975 s
 WINDOW_HOP = WINDOW // 2  # 7,800 samples: the paper's 50 % overlap
+PATCH_HOP = PATCH * FRAME_HOP  # 15,360 samples: each frame stands in one window
+TAILS = ("drop", "pad")  # what becomes of a last window that does not fill
 
 
-def sliding_windows(samples: NDArray[np.float32], *, hop: int = WINDOW_HOP) -> NDArray[np.float32]:
+def sliding_windows(
+    samples: NDArray[np.float32], *, hop: int = WINDOW_HOP, tail: str = "drop"
+) -> NDArray[np.float32]:
     """Cut a sound into windows of 15,600 samples.
 
-    A last window that does not fill is dropped; a sound shorter than one window is padded
-    with zeros at its end to exactly one.
+    A sound shorter than one window is padded with zeros at its end to exactly one.
 
     Args:
         samples: ``(samples,)`` mono at 16 kHz, at least one sample.
         hop: samples from one window's start to the next, in [1, 15600].
+        tail: what becomes of samples after the last window that fills: ``drop`` leaves them out,
+            ``pad`` makes one more window of them, filled up with zeros.
 
     Returns:
         ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
@@ -56,18 +61,22 @@ def sliding_windows(samples: NDArray[np.float32], *, hop: int = WINDOW_HOP) -> N
             f"samples of sliding_windows must be (samples,), at least one. "
             f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
         )
-    if samples.size < WINDOW:
-        samples = np.pad(samples, (0, WINDOW - samples.size))
+    filled = (window_count(samples.size, hop=hop, tail=tail) - 1) * hop + WINDOW
+    if samples.size < filled:
+        samples = np.pad(samples, (0, filled - samples.size))
     return np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop]
 
 
-def window_count(samples: int, *, hop: int = WINDOW_HOP) -> int:
+def window_count(samples: int, *, hop: int = WINDOW_HOP, tail: str = "drop") -> int:
     """How many windows :func:`sliding_windows` cuts from so many samples.
 
     >>> [window_count(n) for n in (1, 15_600, 23_399, 23_400)]
     [1, 1, 1, 2]
+    >>> [window_count(n, tail="pad") for n in (1, 15_600, 15_601, 23_400)]
+    [1, 1, 2, 2]
     """
-    return max(0, samples - WINDOW) // hop + 1
+    beyond = max(0, samples - WINDOW)  # the first window
+    return (beyond // hop if tail == "drop" else -(-beyond // hop)) + 1
 
 
 def window_times(windows: int, *, hop: int = WINDOW_HOP) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from affekt.corpora import cremad, demos, emodb, emovo, nemo, ravdess, savee, tess
 from affekt.corpora.form import Corpus
+from affekt.corpora.joined import JOINT, join
 from affekt.corpora.manifest import Clip, Manifest, read_manifest, write_manifest
 from affekt.corpora.own import survey_own
 from affekt.corpora.recordings import Watch, unwatched
@@ -45,8 +46,9 @@ def load(
     """Read a corpus from its folder and check it against the published one.
 
     Args:
-        name: one of ``CORPORA``.
-        root: folder that holds it, at any depth and in any audio format.
+        name: one of ``CORPORA``, or several joined by ``+``, such as ``ravdess+emovo``.
+        root: folder that holds it, at any depth and in any audio format; of several, the folder
+            that holds a folder of each one's name.
         task: ``four`` or ``all``.
         partial: take what is there; without it nothing may be missing, extra or undecodable.
         watch: shows how far it is; gets the items and their number.
@@ -54,6 +56,12 @@ def load(
     Raises:
         CorpusError: unknown name or task, no such folder, or another corpus than published.
     """
+    if JOINT in name:
+        parts = [
+            load(part, Path(root) / part, task=task, partial=partial, watch=watch)
+            for part in name.split(JOINT)
+        ]
+        return join(parts, Path(root))
     if name not in CORPORA:
         raise CorpusError(
             f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. For your own recordings "

@@ -1,4 +1,4 @@
-"""A manifest to folds of whole speakers: ``folds.csv``; there is no split by clip.
+"""A manifest to folds of whole speakers; there is no split by clip.
 
 Each fold has three parts, train, validation and test, and no speaker stands in two of them.
 Speakers are dealt out greedily: those that weigh most in rare classes first, each to the part
@@ -11,58 +11,18 @@ the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification 
 data" (2011), with speakers in place of examples.
 """
 
-import csv
-import io
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from hashlib import sha256
 from math import lcm
-from pathlib import Path
 
+from affekt.corpora.folds import Fold
+from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.tables import read_lines, read_text, write_text
 from affekt.errors import CorpusError
 
-PARTS = ("train", "validation", "test")
-COLUMNS = ("fold", "speaker", "part")
 VALIDATION = 0.2  # share of the speakers left after the test part
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One division of all speakers.
-
-    Attributes:
-        number: counted from 1.
-        train: speakers to learn from, sorted.
-        validation: speakers to choose the epoch by, sorted.
-        test: speakers to report on, sorted.
-
-    Raises:
-        CorpusError: a part is empty or a speaker stands twice.
-    """
-
-    number: int
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for part in PARTS:
-            if not getattr(self, part):
-                raise CorpusError(
-                    f"fold {self.number}: {part} must hold at least one speaker. Got none. "
-                    f"Use fewer folds or more speakers."
-                )
-        twice = _twice((*self.train, *self.validation, *self.test))
-        if twice:
-            raise CorpusError(
-                f"fold {self.number}: each speaker must stand in one part only. Got {twice} "
-                f"twice: its voice would leak. Write the folds anew."
-            )
 
 
 def leave_one_speaker_out(
@@ -145,6 +105,62 @@ def hold_out(
     return _folds(manifest, [tuple(sorted(set(test)))], seed, validation)
 
 
+def leave_one_corpus_out(
+    manifest: Manifest, *, seed: int, validation: float = VALIDATION
+) -> tuple[Fold, ...]:
+    """One fold per corpus of a joined table, all of whose speakers are its test part.
+
+    Args:
+        manifest: of two corpora or more.
+        seed: any whole number; it decides which of equal speakers validate.
+        validation: share of the other corpora's speakers to validate on, in (0, 1).
+
+    Returns:
+        As many folds as corpora, in the order of their names.
+
+    Raises:
+        CorpusError: one corpus only, too few speakers, or a share out of range.
+    """
+    tests = _by_corpus(manifest)
+    return _folds(manifest, list(tests.values()), seed, validation)
+
+
+def train_on_one_corpus(
+    manifest: Manifest, corpus: str, *, seed: int, validation: float = VALIDATION
+) -> tuple[Fold, ...]:
+    """One fold that learns from one corpus of a joined table and is tested on all the others.
+
+    Args:
+        manifest: of two corpora or more.
+        corpus: the one to learn from.
+        seed: any whole number; it decides which of equal speakers validate.
+        validation: share of its speakers to validate on, in (0, 1).
+
+    Raises:
+        CorpusError: no such corpus, one corpus only, too few speakers, or a share out of range.
+    """
+    speakers = _by_corpus(manifest)
+    if corpus not in speakers:
+        raise CorpusError(
+            f"the corpus to train on must be one of {', '.join(speakers)}. Got {corpus!r}. "
+            f"Name one of them."
+        )
+    test = [speaker for name, part in speakers.items() if name != corpus for speaker in part]
+    return _folds(manifest, [tuple(sorted(test))], seed, validation)
+
+
+def _by_corpus(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    names = sorted({corpus_of(speaker) for speaker in manifest.speakers})
+    if len(names) < 2:
+        raise CorpusError(
+            f"{manifest.corpus} must be several corpora joined by +. Got one. Name them all."
+        )
+    return {
+        name: tuple(speaker for speaker in manifest.speakers if corpus_of(speaker) == name)
+        for name in names
+    }
+
+
 def _folds(
     manifest: Manifest, tests: Sequence[tuple[str, ...]], seed: int, validation: float
 ) -> tuple[Fold, ...]:
@@ -218,80 +234,3 @@ def _deal(
         for trait, count in profiles[speaker].items():
             lack[taker][trait] -= count * len(speakers)
     return [tuple(sorted(part)) for part in parts]
-
-
-def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
-    """Write ``folds.csv``: one row per fold and speaker.
-
-    Args:
-        folds: what to write.
-        path: file to write; its folders are made.
-
-    Raises:
-        CorpusError: it cannot be written.
-    """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for fold in folds:
-        for part in PARTS:
-            table.writerows((fold.number, speaker, part) for speaker in getattr(fold, part))
-    write_text(Path(path), text.getvalue())
-
-
-def read_folds(path: str | Path) -> tuple[Fold, ...]:
-    """Read ``folds.csv`` and prove again that no speaker leaks.
-
-    Args:
-        path: file that :func:`write_folds` wrote.
-
-    Returns:
-        The folds by number; all hold the same speakers, each tested at most once.
-
-    Raises:
-        CorpusError: no such file, another table, a fold that :class:`Fold` refuses, a speaker
-            that is missing from one fold, or one that is tested twice.
-    """
-    path = Path(path)
-    header, *lines = [*read_lines(read_text(path), path=path)] or [(1, [])]
-    if tuple(header[1]) != COLUMNS or not lines:
-        raise CorpusError(
-            f"{path}: must have the columns {', '.join(COLUMNS)} and at least one fold. "
-            f"Got columns {', '.join(header[1])} and {len(lines)} rows. Write the folds anew."
-        )
-    parts: dict[int, dict[str, list[str]]] = defaultdict(lambda: {part: [] for part in PARTS})
-    for line, row in lines:
-        number, speaker, part = row if len(row) == 3 else ("", "", "")
-        if not re.fullmatch("[1-9][0-9]{0,5}", number) or not speaker or part not in PARTS:
-            raise CorpusError(
-                f"{path}, line {line}: must hold a fold's number, a speaker and one of "
-                f"{', '.join(PARTS)}. Got {','.join(row)!r}. Write the folds anew."
-            )
-        parts[int(number)][part].append(speaker)
-    folds = tuple(
-        Fold(number, **{part: tuple(sorted(found)) for part, found in fold.items()})
-        for number, fold in sorted(parts.items())
-    )
-    _refuse_uneven(folds, path)
-    return folds
-
-
-def _refuse_uneven(folds: tuple[Fold, ...], path: Path) -> None:
-    everybody = {*folds[0].train, *folds[0].validation, *folds[0].test}
-    for fold in folds:
-        odd = everybody ^ {*fold.train, *fold.validation, *fold.test}
-        if odd:
-            raise CorpusError(
-                f"{path}: each fold must hold every speaker. Got {min(odd)} in only one of fold "
-                f"{folds[0].number} and fold {fold.number}. Write the folds anew."
-            )
-    twice = _twice([speaker for fold in folds for speaker in fold.test])
-    if twice:
-        raise CorpusError(
-            f"{path}: each speaker must be tested in one fold only. Got {twice} in two test "
-            f"parts: it would count double. Write the folds anew."
-        )
-
-
-def _twice(speakers: Iterable[str]) -> str:
-    return min((s for s, count in Counter(speakers).items() if count > 1), default="")

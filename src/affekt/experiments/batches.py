@@ -1,4 +1,4 @@
-"""A manifest to the log-mel patches of its clips, kept on disk, and batches of them.
+"""A manifest to the log-mel patches of its clips, kept on disk, and batches of clips.
 
 The front end is fixed, so its output is computed once per recordings and settings: no epoch and
 no second fold decodes audio again. The file is named by a digest of all that it depends on.
@@ -23,9 +23,11 @@ from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
 from affekt.corpora.manifest import Clip, Manifest
 from affekt.errors import CorpusError, RunError
+from affekt.experiments.voices import simulated
+from affekt.model.classifier import Architecture, loudness_of
 from affekt.model.logmel import LogMel
 
-FORMAT = 1  # of the file; part of its digest
+FORMAT = 2  # of the file; part of its digest
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,16 @@ def sound_digest(manifest: Manifest) -> str:
     return digest.hexdigest()
 
 
-def load_patches(manifest: Manifest, cache: Path, *, front_end: str, hop: int) -> Patches:
+def load_patches(
+    manifest: Manifest, cache: Path, architecture: Architecture, *, voice: int = 0
+) -> Patches:
     """Patches of a manifest, from the cache, or computed and then kept there.
 
     Args:
         manifest: whose clips.
         cache: folder that keeps them.
-        front_end: as in :class:`~affekt.model.logmel.LogMel`.
-        hop: samples from one window's start to the next.
+        architecture: how a sound is cut, heard and leveled before it reaches the CNN.
+        voice: as in :func:`~affekt.experiments.voices.simulated`.
 
     Returns:
         The patches of all clips, in the manifest's order.
@@ -102,19 +106,27 @@ def load_patches(manifest: Manifest, cache: Path, *, front_end: str, hop: int) -
         RunError: the cache cannot be written.
     """
     sound = sound_digest(manifest)
-    log_mel = LogMel(front_end)
+    log_mel, loudness = LogMel(architecture.front_end), loudness_of(architecture)
 
-    def of(clip: int) -> NDArray[np.float32]:
-        windows = sliding_windows(read_samples(manifest, manifest.clips[clip]), hop=hop)
+    def of(row: int) -> NDArray[np.float32]:
+        clip = manifest.clips[row]
+        samples = simulated(read_samples(manifest, clip), clip.speaker, voice, clip=clip.file)
+        windows = sliding_windows(samples, hop=architecture.hop, tail=architecture.tail)
         with torch.inference_mode():
-            values: NDArray[np.float32] = log_mel(torch.tensor(windows)).numpy()
+            patches = log_mel(torch.tensor(windows))
+            if loudness:
+                start = {name: torch.zeros(1, *shape) for name, shape in loudness.state.items()}
+                patches = loudness(patches[None], start)[0][0]
+        values: NDArray[np.float32] = patches.numpy()
         return values
 
     def compute() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        parts = each_clip(of, len(manifest.clips), f"log-mels of {manifest.corpus}")
+        what = f"log-mels of {manifest.corpus}" + (f", voice {voice}" if voice else "")
+        parts = each_clip(of, len(manifest.clips), what)
         return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
-    facts = [FORMAT, sound, front_end, hop]
+    facts = [FORMAT, sound, architecture.front_end, architecture.hop]
+    facts += [architecture.tail, architecture.level, voice]
     values, starts = cached(cache, ("patches", "starts"), facts, compute)
     return Patches(np.load(values, mmap_mode="r"), np.load(starts), sound)
 

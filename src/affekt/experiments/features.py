@@ -53,7 +53,7 @@ def load_features(
         def row(clip: int) -> NDArray[np.float32]:
             samples = read_samples(manifest, manifest.clips[clip])
             with torch.inference_mode():
-                embeddings = trunk(patches.gather([clip])[0]).numpy()
+                embeddings = trunk(patches.gather([clip])[0])[:, 0].numpy()
             return clip_features(samples, embeddings, cepstra=cepstra)  # type: ignore[arg-type]
 
         what = f"{cepstra} features of {manifest.corpus}"

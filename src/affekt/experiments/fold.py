@@ -1,6 +1,7 @@
 """One fold to its folder: trained, tested, recorded; or gone on with where it was killed."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,27 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from affekt.corpora import read_manifest
+from affekt.corpora.folds import Fold
+from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.splits import Fold
 from affekt.errors import AffektError, RunError
 from affekt.experiments.baselines import KINDS, Baseline
-from affekt.experiments.batches import Patches, load_patches
+from affekt.experiments.batches import Patches
+from affekt.experiments.enrolled import answer_enrolled
 from affekt.experiments.features import load_features
-from affekt.experiments.network import evaluate, start_network
+from affekt.experiments.material import load_all_patches, load_material
+from affekt.experiments.network import architecture_of, evaluate, set_population, start_network
+from affekt.experiments.profiles import same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import (
-    corpus_facts,
+    corpora_facts,
     fold_facts,
+    write_enrolment,
     write_json,
     write_predictions,
 )
 from affekt.experiments.run_folder import DONE, EPOCHS, Places, fold_folder, is_done
-from affekt.experiments.training import Part, train
+from affekt.experiments.training import Part, predict, train
 from affekt.model.classifier import save_classifier
 from affekt.model.official import find
 
@@ -87,18 +93,36 @@ def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
         find(recipe.weights, places.weights)
     patches = _patches(recipe, manifest, places)
     if recipe.method != "network":
-        load_features(recipe, manifest, patches, places)
+        load_features(recipe, manifest, patches[0], places)
+    elif recipe.frozen:
+        # the whole corpus may be looked at: an unfolded batch norm changes no activation
+        everything = np.arange(len(manifest.clips))
+        classifier = start_network(recipe, manifest.labels, 0, patches[0], everything, places)
+        load_material(recipe, manifest, patches, classifier, places)
 
 
-def part_of(manifest: Manifest, speakers: Sequence[str]) -> Part:
-    """The clips of some speakers, in the manifest's order."""
-    clips = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
+def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = False) -> Part:
+    """The clips of some speakers, in the manifest's order.
+
+    Args:
+        manifest: whose clips.
+        speakers: of the part.
+        balance: let every class of every corpus weigh the same, instead of every clip.
+    """
+    chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
+    clips = np.array(chosen)
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
-    return Part(np.array(clips), np.array(truth))
+    kinds = [(corpus_of(manifest.clips[row].speaker), manifest.clips[row].label) for row in clips]
+    count = Counter(kinds)
+    share = len(clips) / len(count)
+    weights = [share / count[kind] if balance else 1.0 for kind in kinds]
+    return Part(
+        clips, np.array(truth), np.array(weights, np.float32), same_speaker(manifest, clips)
+    )
 
 
-def _patches(recipe: Recipe, manifest: Manifest, places: Places) -> Patches:
-    return load_patches(manifest, places.cache, front_end=recipe.front_end, hop=recipe.hop)
+def _patches(recipe: Recipe, manifest: Manifest, places: Places) -> tuple[Patches, ...]:
+    return load_all_patches(recipe, manifest, architecture_of(recipe, manifest.labels), places)
 
 
 def _network(
@@ -107,20 +131,29 @@ def _network(
     """Train the network; probabilities of the test clips, and what the fold's facts add."""
     torch.set_num_threads(1)
     patches = _patches(recipe, manifest, places)
-    training, validation = part_of(manifest, fold.train), part_of(manifest, fold.validation)
+    training = part_of(manifest, fold.train, balance=recipe.balance)
+    validation, tested = part_of(manifest, fold.validation), part_of(manifest, fold.test)
     classifier = start_network(
-        recipe, manifest.labels, fold.number, patches, training.clips, places
+        recipe, manifest.labels, fold.number, patches[0], training.clips, places
     )
+    material = load_material(recipe, manifest, patches, classifier, places)
+    set_population(classifier, material.activations, training.clips)
     best_epoch = train(
-        classifier, patches, training, validation, own, recipe=recipe, fold=fold.number
+        classifier, material, training, validation, own, recipe=recipe, fold=fold.number
     )
-    clips = part_of(manifest, fold.test).clips
-    probabilities, activations = evaluate(classifier, patches, clips)
-    files = np.array([manifest.clips[clip].file for clip in clips])
+    probabilities, activations = evaluate(classifier, material, tested.clips)
+    files = np.array([manifest.clips[clip].file for clip in tested.clips])
     np.savez_compressed(own / "activations.npz", activations=activations, files=files)
-    corpora = [corpus_facts(manifest, fold, patches.digest)]
+    chosen_by = predict(classifier, material, validation.clips).softmax(dim=1).numpy()
+    about = (recipe, fold, manifest)
+    write_predictions(own / "validation.csv", *about, validation.clips, chosen_by)
+    if recipe.profile:
+        seed = (recipe.seed, fold.number)
+        answers = answer_enrolled(classifier, material, manifest, tested.clips, seed=seed)
+        write_enrolment(own / "enrolment.csv", *about, tested.clips, dict(answers))
+    corpora = corpora_facts(manifest, fold, patches[0].digest)
     facts = {"best_epoch": best_epoch, **fold_facts(recipe, fold)}
-    save_classifier(classifier, own / "model.pt", corpora=corpora, hop=recipe.hop, **facts)
+    save_classifier(classifier, own / "model.pt", corpora=corpora, **facts)
     return probabilities, {"best_epoch": best_epoch}
 
 
@@ -133,7 +166,7 @@ def _baseline(
         kind, features = recipe.method, np.zeros((len(truth), 1), np.float32)
     else:
         kind = recipe.method.partition("-")[2]
-        features = load_features(recipe, manifest, _patches(recipe, manifest, places), places)
+        features = load_features(recipe, manifest, _patches(recipe, manifest, places)[0], places)
     with threadpool_limits(1):
         baseline = Baseline(kind, manifest.labels, recipe.seed).fit(
             features,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.splits import PARTS, Fold
 from affekt.errors import RunError
 from affekt.evaluation.keeping import kept_folder
 from affekt.evaluation.runs import ACTIVATIONS, KEPT, POINTS, Run, read_run

@@ -2,13 +2,17 @@
 
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from affekt.experiments.activations import Activations
 from affekt.experiments.batches import Patches
+from affekt.experiments.material import Material
+from affekt.experiments.profiles import profile_of
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.training import predict, seed_torch
@@ -41,11 +45,42 @@ def start_network(
         ModelError: no weights, or others than the official ones.
     """
     seed_torch(recipe.seed, fold)
-    classifier = Classifier(
-        Architecture(labels, recipe.front_end, ceiling=ceiling_of(recipe), head=recipe.head)
-    )
+    classifier = Classifier(architecture_of(recipe, labels))
     load_trunk(classifier.trunk, recipe, patches, training, places)
     return classifier.to(usual_device())
+
+
+def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
+    """The network that a recipe describes."""
+    return Architecture(
+        labels,
+        front_end=recipe.front_end,
+        ceiling=ceiling_of(recipe),
+        head=recipe.head,
+        hop=recipe.hop,
+        tail=recipe.tail,
+        blocks=recipe.blocks,
+        level=recipe.level,
+        profile=recipe.profile,
+        memory=recipe.memory,
+    )
+
+
+def set_population(
+    classifier: Classifier, voices: Sequence[Activations], clips: NDArray[np.int64]
+) -> None:
+    """Let the network know the training population, in all of its voices.
+
+    Args:
+        classifier: a network that normalizes by speaker; others are left alone.
+        voices: the activations.
+        clips: ``(clips,)`` rows to learn from.
+    """
+    if classifier.speaker is None:
+        return
+    profiles = [profile_of(voice, clips) for voice in voices]
+    everybody = {name: torch.stack([p[name] for p in profiles]).sum(0) for name in profiles[0]}
+    classifier.speaker.set_population(everybody)
 
 
 def usual_device() -> torch.device:
@@ -87,7 +122,7 @@ def load_trunk(
 
 @torch.inference_mode()
 def evaluate(
-    classifier: Classifier, patches: Patches, clips: NDArray[np.int64]
+    classifier: Classifier, material: Material, clips: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Probabilities of some clips, and what the head's last layer was given for each.
 
@@ -96,7 +131,7 @@ def evaluate(
     """
     seen: list[Tensor] = []
     hook = classifier.head.classes.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    logits = predict(classifier, patches, clips, batch=1)
+    logits = predict(classifier, material, clips, batch=1)
     hook.remove()
     activations = np.concatenate([answers[0, -1:].cpu().numpy() for answers in seen])
     return logits.softmax(dim=1).numpy(), activations

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from affekt.corpora.splits import Fold
+from affekt.corpora.folds import Fold
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import fold_folder, is_done
 

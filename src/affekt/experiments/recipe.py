@@ -14,9 +14,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from affekt.audio.windows import WINDOW, WINDOW_HOP
+from affekt.audio.windows import TAILS, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
 
+PROTOCOLS = (
+    "leave-one-speaker-out",
+    "speaker-folds",
+    "held-out",
+    "leave-one-corpus-out",
+    "train-on-one-corpus",
+)
 METHODS = (
     "network",
     *(f"{cepstra}-{kind}" for cepstra in ("mfcc", "gtcc") for kind in ("rf", "svm", "mlp")),
@@ -25,10 +32,20 @@ METHODS = (
 )
 #: Knobs that only a network has.
 TRAINING = (
+    "tail",
+    "level",
+    "blocks",
     "frozen",
+    "profile",
     "head",
+    "memory",
+    "voices",
+    "balance",
+    "optimizer",
+    "schedule",
     "learning_rate",
     "weight_decay",
+    "label_smoothing",
     "batch",
     "epochs",
     "keep",
@@ -69,7 +86,7 @@ class Recipe:
 
     name: str = field(metadata={"meaning": "the file's name"})
     # recordings
-    corpus: str = _knob("ravdess", "corpus whose form reads the recordings")
+    corpus: str = _knob("ravdess", "corpus whose form reads the recordings, or several joined by +")
     task: str = _knob("four", "label set", allowed=("four", "all"))
     partial: bool = _knob(False, "accept a corpus with recordings missing")
     # folds
@@ -77,10 +94,11 @@ class Recipe:
         "leave-one-speaker-out",
         "who is tested when",
         source="paper, III-A",
-        allowed=("leave-one-speaker-out", "speaker-folds", "held-out"),
+        allowed=PROTOCOLS,
     )
     folds: int = _knob(10, "folds of speaker-folds", source="paper, III-A", low=2, high=1_000)
     held_out: tuple[str, ...] = _knob((), "test speakers of held-out, such as ravdess:21")
+    source: str = _knob("", "corpus that train-on-one-corpus learns from")
     validation: float = _knob(
         0.2, "validation part of the other speakers", source="paper, III-A", low=0.01, high=0.9
     )
@@ -95,10 +113,18 @@ class Recipe:
         low=1,
         high=WINDOW,
     )
+    tail: str = _knob(
+        "drop", "a last window that does not fill: left out, or padded", allowed=TAILS
+    )
     front_end: str = _knob(
         "magnitude",
         "log-mel of YAMNet, or of the paper's equations (1) and (2)",
         allowed=("magnitude", "power"),
+    )
+    level: str = _knob(
+        "given",
+        "loudness that the CNN hears: as recorded, or brought to one as it is heard",
+        allowed=("given", "running"),
     )
     weights: str = _knob(
         "yamnet.tflite",
@@ -106,13 +132,46 @@ class Recipe:
         source="paper, II-B",
         allowed=("yamnet.tflite", "yamnet.h5", "random"),
     )
+    blocks: int = _knob(
+        13, "separable blocks of the CNN that are kept", source="paper, II-B", low=1, high=13
+    )
     frozen: bool = _knob(False, "keep the CNN as it starts", source="paper, II-B")
+    profile: bool = _knob(
+        False, "normalize the CNN's activations by who speaks (only if it is frozen)"
+    )
     head: str = _knob(
-        "lstm", "what reads the windows", source="paper, II-C", allowed=("lstm", "mean")
+        "lstm",
+        "what reads the windows",
+        source="paper, II-C",
+        allowed=("lstm", "mean", "statistics"),
+    )
+    memory: float = _knob(
+        0.0,
+        "time after which what was heard weighs 1/e in a head's sums; 0: for ever",
+        unit="seconds",
+        low=0.0,
+        high=3_600.0,
     )
     # training
+    voices: int = _knob(0, "simulated speakers made of each training speaker", low=0, high=64)
+    balance: bool = _knob(False, "let every class of every corpus weigh the same in the loss")
+    optimizer: str = _knob(
+        "adam",
+        "adamw takes its weight decay apart from the gradient",
+        source="paper, III-A",
+        allowed=("adam", "adamw"),
+    )
+    schedule: str = _knob(
+        "constant",
+        "of the step: constant, or one cycle up to learning_rate and down to nothing",
+        source="paper, III-A",
+        allowed=("constant", "one-cycle"),
+    )
     learning_rate: float = _knob(3e-4, "Adam's step", source="paper, III-A", low=1e-8, high=1.0)
     weight_decay: float = _knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
+    label_smoothing: float = _knob(
+        0.0, "share of each label that is spread over all", low=0.0, high=0.9
+    )
     batch: int = _knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
     epochs: int = _knob(
         50, "passes over the training part", source="paper, III-A", low=1, high=10_000
@@ -138,6 +197,11 @@ class Recipe:
                 f"and of no other. Got {list(self.held_out)} with protocol {self.protocol}."
             )
         _refuse_unused(self)
+        if self.profile and not self.frozen:
+            raise RecipeError(
+                f"profile of recipe {self.name} must go with frozen = true: a profile is of "
+                f"activations that stay what they are. Got frozen = false. Freeze the CNN."
+            )
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -197,6 +261,10 @@ def _refuse_unused(recipe: Recipe) -> None:
     for unused, but in (
         (TRAINING if recipe.method != "network" else (), "method network"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
+        (
+            ("source",) if recipe.protocol != "train-on-one-corpus" else (),
+            "protocol train-on-one-corpus",
+        ),
     ):
         for name in unused:
             if name in recipe.changed:

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from affekt.corpora import CORPORA
+from affekt.corpora.folds import Fold
+from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.splits import Fold
 from affekt.experiments.recipe import Recipe
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
@@ -41,15 +43,60 @@ def write_predictions(
         clips: ``(clips,)`` rows of the manifest that were tested.
         probabilities: ``(clips, labels)``; the largest is the prediction.
     """
+    rows = _rows(recipe, fold, manifest, clips, probabilities)
+    _write_table(path, _header(manifest), rows)
+
+
+def write_enrolment(
+    path: Path,
+    recipe: Recipe,
+    fold: Fold,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    conditions: Mapping[str, NDArray[np.floating]],
+) -> None:
+    """Write ``enrolment.csv``: one row per test clip and condition of its speaker's profile.
+
+    Args:
+        path: the file.
+        recipe: what was run.
+        fold: which part of it.
+        manifest: whose clips.
+        clips: ``(clips,)`` rows of the manifest that were tested.
+        conditions: by the condition's name, ``(clips, labels)`` probabilities.
+    """
+    rows = (
+        [name, *row]
+        for name, probabilities in conditions.items()
+        for row in _rows(recipe, fold, manifest, clips, probabilities)
+    )
+    _write_table(path, ["profile", *_header(manifest)], rows)
+
+
+def _header(manifest: Manifest) -> list[str]:
+    return [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
+
+
+def _rows(
+    recipe: Recipe,
+    fold: Fold,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+) -> Iterator[list[object]]:
+    for row, shares in zip(clips, probabilities, strict=True):
+        clip = manifest.clips[row]
+        predicted = manifest.labels[shares.argmax()]
+        who = (clip.file, clip.speaker, clip.gender, clip.label, predicted)
+        numbers = (f"{share:.6f}" for share in shares)
+        yield [recipe.name, recipe.seed, fold.number, *who, *numbers]
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow([*COLUMNS, *(f"p_{label}" for label in manifest.labels)])
-        for row, shares in zip(clips, probabilities, strict=True):
-            clip = manifest.clips[row]
-            predicted = manifest.labels[shares.argmax()]
-            who = (clip.file, clip.speaker, clip.gender, clip.label, predicted)
-            numbers = (f"{share:.6f}" for share in shares)
-            table.writerow([recipe.name, recipe.seed, fold.number, *who, *numbers])
+        table.writerow(header)
+        table.writerows(rows)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -74,16 +121,32 @@ def fold_facts(recipe: Recipe, fold: Fold) -> dict[str, Any]:
     }
 
 
-def corpus_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> dict[str, Any]:
-    """Who a fold's network has learned from, for the model file."""
-    return {
-        "name": manifest.corpus,
-        "licence": CORPORA[manifest.corpus].licence,
-        "digest": sound_digest,
-        "clips": sum(clip.speaker in fold.train for clip in manifest.clips),
-        "speakers": list(fold.train),
-        "validation_speakers": list(fold.validation),
-    }
+def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dict[str, Any]]:
+    """Who a fold's network has learned from, for the model file: one entry a corpus.
+
+    Args:
+        manifest: of one corpus, or of several joined.
+        fold: who trained and validated.
+        sound_digest: of all the manifest's recordings.
+    """
+    facts = []
+    for name in manifest.corpus.split(JOINT):
+        train, validation = (
+            [speaker for speaker in part if corpus_of(speaker) == name]
+            for part in (fold.train, fold.validation)
+        )
+        if train or validation:
+            facts.append(
+                {
+                    "name": name,
+                    "licence": CORPORA[name].licence,
+                    "digest": sound_digest,
+                    "clips": sum(clip.speaker in train for clip in manifest.clips),
+                    "speakers": train,
+                    "validation_speakers": validation,
+                }
+            )
+    return facts
 
 
 def hardware() -> str:

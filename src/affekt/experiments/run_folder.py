@@ -13,13 +13,15 @@ import pooch
 from filelock import FileLock
 
 from affekt.corpora import load, read_manifest, write_manifest
+from affekt.corpora.folds import Fold, write_folds
+from affekt.corpora.joined import JOINT
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.splits import (
-    Fold,
     hold_out,
+    leave_one_corpus_out,
     leave_one_speaker_out,
     speaker_folds,
-    write_folds,
+    train_on_one_corpus,
 )
 from affekt.errors import AffektError, RunError
 from affekt.experiments.recipe import Recipe
@@ -57,7 +59,8 @@ def usual_places(recipe: Recipe, *, data: Path | None, runs: Path, weights: Path
 
     Args:
         recipe: whose corpus.
-        data: folder of the corpus; ``None`` for ``AFFEKT_DATA/<corpus>``.
+        data: folder of the corpus; ``None`` for ``AFFEKT_DATA/<corpus>``, and of several corpora
+            for ``AFFEKT_DATA``.
         runs: folder that takes run folders.
         weights: YAMNet's file or its folder, ``None`` for the usual places.
 
@@ -71,7 +74,8 @@ def usual_places(recipe: Recipe, *, data: Path | None, runs: Path, weights: Path
             f"AFFEKT_DATA. Use --data FOLDER."
         )
     cache = os.environ.get("AFFEKT_CACHE") or pooch.os_cache("affekt")
-    return Places(data or Path(home or "", recipe.corpus), runs, Path(cache), weights)
+    folder = "" if JOINT in recipe.corpus else recipe.corpus
+    return Places(data or Path(home or "", folder), runs, Path(cache), weights)
 
 
 def fold_folder(folder: Path, fold: Fold) -> Path:
@@ -142,5 +146,11 @@ def make_folds(recipe: Recipe, manifest: Manifest) -> tuple[Fold, ...]:
     if recipe.protocol == "speaker-folds":
         return speaker_folds(
             manifest, folds=recipe.folds, seed=recipe.seed, validation=recipe.validation
+        )
+    if recipe.protocol == "leave-one-corpus-out":
+        return leave_one_corpus_out(manifest, seed=recipe.seed, validation=recipe.validation)
+    if recipe.protocol == "train-on-one-corpus":
+        return train_on_one_corpus(
+            manifest, recipe.source, seed=recipe.seed, validation=recipe.validation
         )
     return hold_out(manifest, recipe.held_out, seed=recipe.seed, validation=recipe.validation)

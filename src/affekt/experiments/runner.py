@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from affekt.corpora import read_manifest
-from affekt.corpora.splits import Fold, read_folds
+from affekt.corpora.folds import Fold, read_folds
 from affekt.errors import RunError
 from affekt.experiments.engines import Engine, local
 from affekt.experiments.fold import fill_cache, run_fold

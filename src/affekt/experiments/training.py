@@ -7,7 +7,7 @@ on bit for bit, and ``best.pt``, which moves only when validation improves.
 import csv
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.errors import RunError
-from affekt.experiments.batches import Patches, shuffled
+from affekt.experiments.batches import shuffled
+from affekt.experiments.material import Material
+from affekt.experiments.profiles import draw_profiles
 from affekt.experiments.recipe import Recipe
 from affekt.model.classifier import Classifier, save
+from affekt.model.loudness import State
 
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
@@ -32,15 +35,19 @@ class Part:
     Attributes:
         clips: ``(clips,)`` rows of the manifest.
         truth: ``(clips,)`` index of each clip's label.
+        weights: ``(clips,)`` what each weighs in the loss.
+        others: of each clip, the other clips of its speaker in this part.
     """
 
     clips: NDArray[np.int64]
     truth: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    others: Mapping[int, NDArray[np.int64]]
 
 
 def train(
     classifier: Classifier,
-    patches: Patches,
+    material: Material,
     training: Part,
     validation: Part,
     folder: Path,
@@ -52,7 +59,7 @@ def train(
 
     Args:
         classifier: the network at its start; holds the kept epoch's weights afterwards.
-        patches: of the whole manifest.
+        material: all clips of the manifest.
         training: clips to learn from.
         validation: clips of other speakers, to choose the epoch by.
         folder: the fold's; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
@@ -67,7 +74,7 @@ def train(
     if recipe.frozen:
         classifier.trunk.requires_grad_(False)
     learned = [p for p in classifier.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer, schedule = _descent(learned, recipe, len(training.clips))
     device, halved = classifier.device, recipe.precision == "bfloat16"
     curve: list[list[float]] = []
     last, best = folder / "last.pt", folder / "best.pt"
@@ -75,6 +82,7 @@ def train(
         state = torch.load(last, map_location="cpu", weights_only=True)
         classifier.load_state_dict(state["classifier"])
         optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
         curve = state["curve"]
         write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
@@ -85,21 +93,33 @@ def train(
         if recipe.frozen:
             classifier.trunk.eval()
         losses = []
+        drawing = np.random.default_rng((recipe.seed, fold, epoch, 1))  # of voices and profiles
         for clips in shuffled(training.clips, recipe.batch, seed=(recipe.seed, fold, epoch)):
-            truth = torch.from_numpy(training.truth[np.searchsorted(training.clips, clips)])
-            windows, lengths = patches.gather(clips)
-            with torch.autocast(device.type, torch.bfloat16, enabled=halved):
-                embeddings = classifier.trunk(windows.to(device))
-            # in float32: oneDNN's bfloat16 LSTM dies of an illegal instruction on some processors
-            logits = classifier.read(embeddings.float(), lengths)
-            loss = nn.functional.cross_entropy(logits, truth.to(device))
+            rows = np.searchsorted(training.clips, clips)
+            spoken = drawing.integers(recipe.voices + 1, size=len(clips))
+            steps, shares, lengths = material.embed(classifier, clips, spoken, halved=halved)
+            profiles = None
+            if recipe.profile:
+                profiles = draw_profiles(
+                    material.activations, clips, spoken, training.others, drawing
+                )
+            logits = classifier.read(steps, shares, lengths, profiles)
+            each = nn.functional.cross_entropy(
+                logits,
+                torch.from_numpy(training.truth[rows]).to(device),
+                label_smoothing=recipe.label_smoothing,
+                reduction="none",
+            )
+            weights = torch.from_numpy(training.weights[rows]).to(device)
+            loss = (each * weights).sum() / weights.sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            schedule.step()
             losses.append(loss.item() * len(clips))
         _refuse_divergence(losses, epoch, recipe)
 
-        logits = predict(classifier, patches, validation.clips)
+        logits = predict(classifier, material, validation.clips)
         truth = torch.from_numpy(validation.truth)
         validation_loss = nn.functional.cross_entropy(logits, truth).item()
         uar = validation_uar(logits, validation.truth)
@@ -107,8 +127,12 @@ def train(
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
         if kept_epoch(curve, recipe.keep) == epoch:
             save({"classifier": classifier.state_dict()}, best)
-        state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
-        save({**state, "curve": curve}, last)
+        states = {
+            "classifier": classifier.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+        }
+        save({**states, "curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
     classifier.load_state_dict(
@@ -117,18 +141,38 @@ def train(
     return kept_epoch(curve, recipe.keep)
 
 
+def _descent(
+    learned: Sequence[nn.Parameter], recipe: Recipe, clips: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """What makes a step of a gradient, and how large its step is."""
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = recipe.epochs * -(-clips // recipe.batch)
+    if recipe.schedule == "one-cycle":
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps + 1
+        )
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
 @torch.inference_mode()
 def predict(
     classifier: Classifier,
-    patches: Patches,
+    material: Material,
     clips: NDArray[np.int64],
     *,
+    profiles: State | None = None,
     batch: int = EVALUATION_BATCH,
 ) -> Tensor:
     """Logits ``(clips, labels)`` of some clips on the CPU, the network in evaluation mode."""
     classifier.eval()
-    starts = range(0, len(clips), batch)
-    return torch.cat([classifier(*patches.gather(clips[at : at + batch])).cpu() for at in starts])
+    found = []
+    for at in range(0, len(clips), batch):
+        rows = slice(at, at + batch)
+        of_rows = {name: sums[rows] for name, sums in profiles.items()} if profiles else None
+        embedded = material.embed(classifier, clips[rows])
+        found.append(classifier.read(*embedded, of_rows).cpu())
+    return torch.cat(found)
 
 
 def seed_torch(*numbers: int) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from affekt.audio.windows import SAMPLE_RATE, WINDOW
+from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW
 from affekt.errors import ModelError
 
 FORMAT = 1  # of the metadata
 MODEL_BYTES = 1 << 29  # 512 MiB: no model of ours comes near, and a wrong file cannot fill memory
+PROFILE = ("weight", "sum", "square")  # what the tensors of a profile are, in their order
 State = Mapping[str, NDArray[np.float32]]
 
 
@@ -33,7 +34,10 @@ class Graph:
         metadata: what the file says about itself: name, corpora, licence, recipe, version.
         labels: what the columns of the probabilities mean.
         hop: samples from one window's start to the next.
+        tail: what becomes of a last window that does not fill: ``drop`` or ``pad``.
         start: state before the first window, all zeros.
+        profile: which tensors of the state are the speaker's profile; none if the model has none.
+        measure: names what profiles are measured with; models that share it share profiles.
         session: ONNX Runtime's.
     """
 
@@ -42,15 +46,21 @@ class Graph:
     metadata: Mapping[str, Any]
     labels: tuple[str, ...]
     hop: int
+    tail: str
     start: State
+    profile: tuple[str, ...]
+    measure: str
     session: onnxruntime.InferenceSession
 
-    def run(self, windows: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+    def run(
+        self, windows: NDArray[np.float32], state: State, *, adapt: bool = False
+    ) -> tuple[NDArray[np.float32], State]:
         """Answer some windows that follow one another.
 
         Args:
             windows: ``(windows, 15600)``, at least one.
             state: what the windows before left behind.
+            adapt: let the profile in the state learn from the windows, each before its answer.
 
         Returns:
             Probabilities ``(windows, labels)``, each row given all windows up to its own, and the
@@ -60,8 +70,11 @@ class Graph:
             ModelError: the graph cannot run, or answers something other than probabilities.
         """
         names = ["probabilities", *(f"{name}_next" for name in self.start)]
+        given = {"windows": windows, **state}
+        if self.profile:
+            given["adapt"] = np.full(1, adapt, np.float32)
         try:
-            probabilities, *after = self.session.run(names, {"windows": windows, **state})
+            probabilities, *after = self.session.run(names, given)
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise ModelError(
                 f"Model {self.file} cannot run {len(windows)} windows "
@@ -100,14 +113,18 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     note = _note(file, session)
     shapes = {each["name"]: tuple(each["shape"]) for each in note["state"]}
     labels = tuple(note["labels"])
-    _check_tensors(file, session, shapes, len(labels))
+    profile = note.get("profile") or {"of": "", "state": []}
+    _check_tensors(file, session, shapes, len(labels), adapts=bool(profile["state"]))
     return Graph(
         file=file,
         digest=hashlib.sha256(content).hexdigest(),
         metadata=note,
         labels=labels,
         hop=note["hop"],
+        tail=note.get("tail", "drop"),
         start={name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
+        profile=tuple(profile["state"]),
+        measure=profile["of"],
         session=session,
     )
 
@@ -165,6 +182,19 @@ def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
         raise _disagreement(file, "its labels must be two or more different names", labels)
     if type(hop) is not int or not 1 <= hop <= WINDOW:
         raise _disagreement(file, f"its hop must be in [1, {WINDOW}] samples", hop)
+    if note.get("tail", "drop") not in TAILS:
+        raise _disagreement(file, f"its tail must be one of {TAILS}", note["tail"])
+    profile = note.get("profile")
+    if profile and not (
+        isinstance(profile, dict)
+        and isinstance(profile.get("of"), str)
+        and type(profile.get("steps")) is int
+        and profile["steps"] > 0
+        and _are_names(profile.get("state"))
+        and len(profile["state"]) == len(PROFILE)
+        and set(profile["state"]) <= {name for name, _ in states}
+    ):
+        raise _disagreement(file, "its profile must be three tensors of its state", profile)
     if not _are_names([name for name, _ in states]) or not all(
         isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
         for _, shape in states
@@ -186,9 +216,13 @@ def _check_tensors(
     session: onnxruntime.InferenceSession,
     states: Mapping[str, tuple[int, ...]],
     labels: int,
+    *,
+    adapts: bool,
 ) -> None:
     """Hold the graph's inputs and outputs against what the metadata promises."""
     inputs: dict[str, tuple[int | None, ...]] = {"windows": (None, WINDOW), **states}
+    if adapts:
+        inputs["adapt"] = (1,)
     outputs: dict[str, tuple[int | None, ...]] = {"probabilities": (None, labels)}
     outputs |= {f"{name}_next": shape for name, shape in states.items()}
     for kind, tensors, expected in (

@@ -1,6 +1,6 @@
 """Sound and model file to a prediction: the emotion of a recording and of every window in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from affekt.audio.reading import Source, blocks
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph
+from affekt.inference.profile import Profile, profile_state, read_profile
 from affekt.inference.stream import Segment, Stream
 
 if TYPE_CHECKING:
@@ -39,9 +40,35 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A loaded model; made by :func:`affekt.load`. Threads may share it."""
+    """A loaded model; made by :func:`affekt.load`. Threads may share it.
+
+    Args:
+        graph: the model.
+        profile: of the person who speaks; nobody's by default.
+        adapt: whether each sound teaches the model who speaks, from the profile on.
+        min_confidence: probability in [0, 1] below which a label is ``uncertain``.
+
+    Raises:
+        ModelError: a profile or ``adapt`` for a model that knows no speakers, a profile made with
+            another kind of model, or a confidence out of range.
+    """
 
     graph: Graph
+    profile: Profile | None = None
+    adapt: bool = False
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise ModelError(
+                f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}."
+            )
+        if self.adapt and not self.graph.profile:
+            raise ModelError(
+                f"adapt must be left out with a model that knows no speakers. "
+                f"Got {self.graph.file.stem}. Choose another one with --model."
+            )
+        profile_state(self.profile, self.graph)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -127,7 +154,35 @@ class Predictor:
         Raises:
             AudioError: a sample rate out of range.
         """
-        return Stream(self.graph, sample_rate)
+        return Stream(
+            self.graph,
+            sample_rate,
+            profile=self.profile,
+            adapt=self.adapt,
+            min_confidence=self.min_confidence,
+        )
+
+    def enroll(self, sources: Iterable[Source]) -> Profile:
+        """Learn what a person's voice is like, from any speech of theirs, whatever its emotion.
+
+        Args:
+            sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
+                do much of what any number does.
+
+        Returns:
+            Their profile, to be saved, and given to :func:`affekt.load`. It goes on from this
+            predictor's own profile, if it has one.
+
+        Raises:
+            AudioError: a recording that cannot be read.
+            ModelError: a model that knows no speakers, or no speech in the recordings.
+        """
+        stream = Stream(self.graph, profile=self.profile, adapt=bool(self.graph.profile))
+        for source in sources:
+            for block in blocks(source):
+                stream.push(block)
+            stream.flush()
+        return stream.profile
 
     def restore(self, saved: bytes) -> Stream:
         """Go on with a stream where :meth:`affekt.Stream.save` left it, in any process.
@@ -141,17 +196,31 @@ class Predictor:
         return Stream.restore(self.graph, saved)
 
 
-def load(model: str | Path | None = None, *, threads: int = 1) -> Predictor:
+def load(
+    model: str | Path | None = None,
+    *,
+    threads: int = 1,
+    profile: Profile | str | Path | None = None,
+    adapt: bool = False,
+    min_confidence: float = 0.0,
+) -> Predictor:
     """Load a model, the shipped one by default.
 
     Args:
         model: path of a model file, or name of a shipped model.
         threads: CPU threads that one prediction may use, at least 1.
+        profile: of the person who speaks, or its file; nobody's by default.
+        adapt: let each sound teach the model who speaks, from the profile on.
+        min_confidence: probability in [0, 1] below which a label is ``uncertain``.
 
     Raises:
-        ModelError: no such model, or a file that is not one of ours.
+        ModelError: no such model, a file that is not one of ours, or what
+            :class:`affekt.Predictor` refuses.
     """
-    return Predictor(load_graph(_model_file(model or DEFAULT_MODEL), threads=threads))
+    if isinstance(profile, str | Path):
+        profile = read_profile(profile)
+    graph = load_graph(_model_file(model or DEFAULT_MODEL), threads=threads)
+    return Predictor(graph, profile, adapt, min_confidence)
 
 
 def _model_file(model: str | Path) -> Path:

@@ -7,7 +7,7 @@ predicted by this same stream, so batch and stream agree.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,9 +21,11 @@ from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows, window_count
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, State
+from affekt.inference.profile import Profile, profile_from, profile_state
 
+UNCERTAIN = "uncertain"  # the label where no emotion is probable enough
 BATCH = 8  # windows a run: more are no quicker and cost up to 3 MB each
-SAVED_FORMAT = 1
+SAVED_FORMAT = 2
 _SEAL = hashlib.sha256().digest_size  # bytes before a saved stream that tell whether it is whole
 
 
@@ -52,19 +54,44 @@ class Stream:
     Args:
         graph: the loaded model.
         sample_rate: Hz of the samples to come.
+        profile: of the person who speaks; nobody's by default.
+        adapt: learn the person from what is heard, and forget nothing of that in a reset.
+        min_confidence: probability below which the label is ``uncertain``.
 
     Raises:
         AudioError: a sample rate out of range.
+        ModelError: a profile that is not for this model.
     """
 
-    def __init__(self, graph: Graph, sample_rate: int = SAMPLE_RATE) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sample_rate: int = SAMPLE_RATE,
+        *,
+        profile: Profile | None = None,
+        adapt: bool = False,
+        min_confidence: float = 0.0,
+    ) -> None:
         self._graph = graph
         self._rate, _ = checked(sample_rate, 1, "a stream")
+        self._adapt = adapt
+        self.min_confidence = min_confidence
+        self._state: State = {**graph.start, **profile_state(profile, graph)}
         self.reset()
 
+    @property
+    def profile(self) -> Profile:
+        """Who speaks, as far as the stream knows: the profile it was given and has learned.
+
+        Raises:
+            ModelError: the model knows no speakers, or no speech was heard.
+        """
+        return profile_from(self._state, self._graph)
+
     def reset(self) -> None:
-        """Forget the sound so far; the next push starts a new one."""
-        self._state: State = self._graph.start
+        """Forget the sound so far, but not who speaks; the next push starts a new one."""
+        known = {name: self._state[name] for name in self._graph.profile}
+        self._state = {**self._graph.start, **known}
         self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
         self._windows = 0  # answered so far
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
@@ -90,12 +117,15 @@ class Stream:
         """End the sound and start a new one.
 
         Returns:
-            What was held back: the windows that end in the resampler's delay, and for a sound
-            shorter than one window its single, padded answer. Empty where no sample came.
+            What was held back: the windows that end in the resampler's delay; for a sound shorter
+            than one window its single, padded answer; and that of what is left after the last
+            window, if the model pads it. Empty where no sample came.
         """
         segments = self._answer(self._resampler.end()) if self._resampler else []
-        if self._windows == 0 and self._waiting.size:
-            segments = list(self._run(sliding_windows(self._waiting), self._waiting.size))
+        rest = self._waiting
+        heard = WINDOW - self._graph.hop if self._windows else 0  # of it, by the last window
+        if rest.size > heard and (self._windows == 0 or self._graph.tail == "pad"):
+            segments += self._run(sliding_windows(rest), rest.size)
         self.reset()
         return segments
 
@@ -113,6 +143,8 @@ class Stream:
             "model": self._graph.digest,
             "sample_rate": self._rate,
             "windows": self._windows,
+            "adapt": self._adapt,
+            "min_confidence": self.min_confidence,
             "waiting": self._waiting.size,
             "replay": replay.size,
             "second": resampler.second if resampler else 0,
@@ -129,7 +161,12 @@ class Stream:
         header, numbers = _opened(saved, graph)
         sizes = [start.size for start in graph.start.values()]
         *state, waiting, replay = np.split(numbers, np.cumsum([*sizes, header["waiting"]]))
-        stream = cls(graph, header["sample_rate"])
+        stream = cls(
+            graph,
+            header["sample_rate"],
+            adapt=header["adapt"],
+            min_confidence=header["min_confidence"],
+        )
         stream._state = {
             name: numbers.reshape(start.shape)
             for (name, start), numbers in zip(graph.start.items(), state, strict=True)
@@ -155,18 +192,23 @@ class Stream:
         """Answer windows of which the first ``seen`` samples are sound."""
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
-            probabilities, self._state = self._graph.run(batch, self._state)
+            probabilities, self._state = self._graph.run(batch, self._state, adapt=self._adapt)
             for row in probabilities.tolist():
                 start = self._windows * self._graph.hop
                 self._windows += 1
-                yield _segment(self._graph.labels, row, start, start + seen)
+                times = start / SAMPLE_RATE, (start + seen) / SAMPLE_RATE
+                shares = dict(zip(self._graph.labels, row, strict=True))
+                yield Segment(*times, label_of(shares, self.min_confidence), shares)
 
 
-def _segment(labels: tuple[str, ...], row: list[float], start: int, end: int) -> Segment:
-    """Name one row of probabilities; ``start`` and ``end`` are samples at 16 kHz."""
-    label = labels[max(range(len(row)), key=row.__getitem__)]
-    times = start / SAMPLE_RATE, end / SAMPLE_RATE
-    return Segment(*times, label, dict(zip(labels, row, strict=True)))
+def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) -> str:
+    """The most probable label, or ``uncertain`` where none is probable enough.
+
+    >>> label_of({"angry": 0.4, "sad": 0.6}), label_of({"angry": 0.4, "sad": 0.6}, 0.7)
+    ('sad', 'uncertain')
+    """
+    label = max(probabilities, key=probabilities.__getitem__)
+    return label if probabilities[label] >= min_confidence else UNCERTAIN
 
 
 def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:

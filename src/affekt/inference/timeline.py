@@ -28,7 +28,7 @@ from affekt.inference.activity import (
     find_speech,
     speech_probabilities,
 )
-from affekt.inference.stream import Stream
+from affekt.inference.stream import Stream, label_of
 
 MEMORY = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
 MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
@@ -98,12 +98,14 @@ def timeline(
     )
     answers = _answers(stream, _spoken(_watched(sound, watch)))
     if memory:
-        answers = smoothed(answers, memory=memory)
+        answers = smoothed(answers, memory=memory, min_confidence=stream.min_confidence)
     name = str(source) if isinstance(source, str | Path) else ""
     return (replace(u, file=name, start=u.start + start, end=u.end + start) for u in answers)
 
 
-def smoothed(utterances: Iterable[Utterance], *, memory: float) -> Iterator[Utterance]:
+def smoothed(
+    utterances: Iterable[Utterance], *, memory: float, min_confidence: float = 0.0
+) -> Iterator[Utterance]:
     """Let each answer lean on those before it.
 
     What an utterance says is evidence for as long as it lasts, and fades exponentially: a leaky
@@ -112,6 +114,7 @@ def smoothed(utterances: Iterable[Utterance], *, memory: float) -> Iterator[Utte
     Args:
         utterances: in order and apart.
         memory: seconds above 0 after which evidence weighs 1/e.
+        min_confidence: probability below which the label is ``uncertain``.
 
     Yields:
         The same utterances, with probabilities of all evidence so far and the label they make.
@@ -126,7 +129,8 @@ def smoothed(utterances: Iterable[Utterance], *, memory: float) -> Iterator[Utte
         shares = dict(
             zip(utterance.probabilities, (evidence / evidence.sum()).tolist(), strict=True)
         )
-        yield replace(utterance, label=max(shares, key=shares.__getitem__), probabilities=shares)
+        label = label_of(shares, min_confidence)
+        yield replace(utterance, label=label, probabilities=shares)
 
 
 def _watched(

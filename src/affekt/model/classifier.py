@@ -1,6 +1,11 @@
-"""The whole network: front end, CNN and head; windows in, an answer after each window out."""
+"""The whole network: front end, loudness, CNN, speaker, head; windows in, an answer after each out.
+
+The paper's network is front end, CNN and head. Loudness and speaker are stages of their own that
+a recipe may put between them.
+"""
 
 import io
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,109 +13,214 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW, WINDOW_HOP
 from affekt.errors import ModelError
 from affekt.model.heads import HEADS, Head
 from affekt.model.logmel import FRONT_ENDS, LogMel
-from affekt.model.yamnet import EMBEDDING, YAMNet
+from affekt.model.loudness import RunningLoudness, State, speech_shares
+from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
+from affekt.model.yamnet import BLOCKS, YAMNet
+
+LEVELS = ("given", "running")
+LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in the loudness of a voice
+SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What it takes to rebuild the network before its weights are put in."""
+    """What it takes to rebuild the network before its weights are put in.
+
+    Attributes:
+        labels: what the network answers, in the order of its outputs.
+        front_end: as in :class:`~affekt.model.logmel.LogMel`.
+        ceiling: of the CNN's rectifiers.
+        head: one of ``HEADS``.
+        hop: samples from one window's start to the next.
+        tail: what becomes of a last window that does not fill, one of ``TAILS``.
+        blocks: separable blocks of the CNN that are kept.
+        level: ``given``: as recorded; ``running``: brought to one loudness as it is heard.
+        profile: whether activations are normalized by who speaks.
+        memory: seconds after which what was heard weighs 1/e in a head's sums; 0: for ever.
+    """
 
     labels: tuple[str, ...]
     front_end: str = "magnitude"
-    ceiling: float = 6.0  # of the CNN's rectifiers
+    ceiling: float = 6.0
     head: str = "lstm"
+    hop: int = WINDOW_HOP
+    tail: str = "drop"
+    blocks: int = BLOCKS
+    level: str = "given"
+    profile: bool = False
+    memory: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("front_end", self.front_end, FRONT_ENDS),
             ("head", self.head, tuple(HEADS)),
+            ("level", self.level, LEVELS),
+            ("tail", self.tail, TAILS),
         ):
             if value not in allowed:
                 raise ModelError(
                     f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}."
                 )
+        if self.level == "running" and self.front_end != "magnitude":
+            raise ModelError(
+                f"level of Architecture must be given with front_end {self.front_end}: loudness "
+                f"is measured on magnitudes. Got {self.level!r}."
+            )
+
+    def keep(self, seconds: float) -> float:
+        """What is left of a sum one window later; it is 1/e after so many seconds."""
+        return math.exp(-self.hop / SAMPLE_RATE / seconds) if seconds else 1.0
+
+
+def loudness_of(architecture: Architecture) -> RunningLoudness | None:
+    """The stage that brings windows to one loudness, if the network has one."""
+    if architecture.level == "given":
+        return None
+    return RunningLoudness(architecture.keep(LOUDNESS_MEMORY))
 
 
 class Classifier(nn.Module):
-    """Front end, CNN and head.
+    """The network.
 
-    Training starts from patches (:meth:`forward`), since the front end is fixed and its output
-    can be kept; the exported graph starts from waveform (:meth:`step`).
+    Training starts from patches (:meth:`forward`), or from what a frozen CNN made of them
+    (:meth:`read`), since both can be kept; the exported graph starts from waveform (:meth:`step`).
     """
+
+    temperature: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.architecture = architecture
-        self.front_end = LogMel(architecture.front_end)
-        self.trunk = YAMNet(ceiling=architecture.ceiling)
-        self.head: Head = HEADS[architecture.head](EMBEDDING, len(architecture.labels))
+        a = self.architecture = architecture
+        self.front_end = LogMel(a.front_end)
+        self.loudness = loudness_of(a)
+        self.trunk = YAMNet(ceiling=a.ceiling, blocks=a.blocks)
+        features, labels = self.trunk.features, len(a.labels)
+        self.speaker = None
+        if a.profile:
+            prior = PRIOR_SECONDS * SAMPLE_RATE / WINDOW * self.trunk.steps
+            self.speaker = SpeakerNorm(features, prior, a.keep(SPEAKER_MEMORY))
+        self.head: Head = HEADS[a.head](features, labels, keep=a.keep(a.memory))
+        self.register_buffer("temperature", torch.ones(()))  # logits are divided by it in use
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, patches: Tensor, lengths: Tensor) -> Tensor:
+    @property
+    def state(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each state tensor of the whole network, a profile's included."""
+        parts = (self.loudness, self.speaker, self.head)
+        return {name: shape for part in parts if part for name, shape in part.state.items()}
+
+    def shares(self, patches: Tensor) -> Tensor:
+        """How much of each step is speech: ``(windows, steps)``, all ones at a level as given."""
+        if self.loudness is None:
+            return torch.ones_like(patches[:, : self.trunk.steps, 0])
+        return speech_shares(patches, self.trunk.steps)
+
+    def forward(self, patches: Tensor, lengths: Tensor, profiles: State | None = None) -> Tensor:
         """Logits of whole clips.
 
         Args:
-            patches: ``(windows, 96, 64)``: the windows of all clips, one clip after the other.
+            patches: ``(windows, 96, 64)`` at the CNN's level, one clip after the other.
             lengths: ``(clips,)`` windows of each clip; their sum is ``windows``.
+            profiles: of who speaks in each clip; nobody's by default.
 
         Returns:
             ``(clips, labels)``: the answer after each clip's last window.
         """
-        return self.read(self.trunk(patches.to(self.device)), lengths)
+        patches = patches.to(self.device)
+        return self.read(self.trunk(patches), self.shares(patches), lengths, profiles)
 
-    def read(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+    def read(
+        self, steps: Tensor, shares: Tensor, lengths: Tensor, profiles: State | None = None
+    ) -> Tensor:
         """Logits of whole clips, from what the CNN made of their windows.
 
         Args:
-            embeddings: ``(windows, 1024)``, one clip after the other.
+            steps: ``(windows, steps, features)``, one clip after the other.
+            shares: ``(windows, steps)``: how much of each step is speech.
             lengths: ``(clips,)`` windows of each clip.
+            profiles: of who speaks in each clip; nobody's by default.
 
         Returns:
             ``(clips, labels)``: the answer after each clip's last window.
         """
-        answers = self.answers(embeddings, lengths)
+        answers, _ = self.answers(steps, shares, lengths, profiles)
         return answers[torch.arange(len(lengths)), lengths - 1]
 
-    def answers(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
-        """Logits after each window of each clip.
+    def answers(
+        self,
+        steps: Tensor,
+        shares: Tensor,
+        lengths: Tensor,
+        profiles: State | None = None,
+        *,
+        adapt: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Logits after each window of each clip, from what the CNN made of their windows.
 
         Args:
-            embeddings: ``(windows, 1024)``, one clip after the other.
+            steps: ``(windows, steps, features)``, one clip after the other.
+            shares: ``(windows, steps)``: how much of each step is speech.
             lengths: ``(clips,)`` windows of each clip.
+            profiles: of who speaks in each clip; nobody's by default.
+            adapt: ``(1,)``: 1 lets profiles learn from the windows; 0 by default.
 
         Returns:
-            ``(clips, longest, labels)``; what stands after a clip's end means nothing.
+            ``(clips, longest, labels)``, of which what stands after a clip's end means nothing;
+            and the state after the longest clip.
         """
-        clips = torch.split(embeddings, lengths.tolist())
-        padded = nn.utils.rnn.pad_sequence(list(clips), batch_first=True)
-        return self.head(padded, self.start(len(lengths)))[0]
+        windows = lengths.tolist()
+        padded = nn.utils.rnn.pad_sequence(list(torch.split(steps, windows)), batch_first=True)
+        heard = nn.utils.rnn.pad_sequence(list(torch.split(shares, windows)), batch_first=True)
+        state = self.start(len(lengths)) | (profiles or {})
+        return self._hear(padded, heard, state, steps.new_zeros(1) if adapt is None else adapt)
 
-    def step(self, windows: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def step(
+        self, windows: Tensor, state: State, adapt: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """The next windows of one sound.
 
         Args:
             windows: ``(windows, 15600)`` waveform at 16 kHz.
             state: as :meth:`start` or the step before returned it, without the axis of clips.
+            adapt: ``(1,)``: 1 lets the profile learn from these windows; 0 by default.
 
         Returns:
             Probabilities ``(windows, labels)`` after each window, and the state to go on from.
         """
-        embeddings = self.trunk(self.front_end(windows))
-        logits, after = self.head(embeddings[None], {name: x[None] for name, x in state.items()})
-        return logits[0].softmax(dim=-1), {name: x[0] for name, x in after.items()}
+        before = {name: tensor[None] for name, tensor in state.items()}
+        patches, after = self.front_end(windows), {}
+        if self.loudness:
+            leveled, after = self.loudness(patches[None], before)
+            patches = leveled[0]
+        steps, shares = self.trunk(patches)[None], self.shares(patches)[None]
+        adapt = steps.new_zeros(1) if adapt is None else adapt
+        logits, others = self._hear(steps, shares, before, adapt)
+        probabilities = (logits[0] / self.temperature).softmax(dim=-1)
+        return probabilities, {name: each[0] for name, each in (after | others).items()}
 
-    def start(self, clips: int) -> dict[str, Tensor]:
+    def _hear(
+        self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor
+    ) -> tuple[Tensor, State]:
+        after: State = {}
+        if self.speaker:
+            profile = {name: state[name] for name in self.speaker.state}
+            steps, after = self.speaker(steps, shares, profile, adapt)
+        logits, own = self.head(steps, shares, {name: state[name] for name in self.head.state})
+        return logits, after | own
+
+    def start(self, clips: int) -> State:
         """The state before the first window, ``(clips, *shape)`` zeros a name."""
         return {
             name: torch.zeros(clips, *shape, device=self.device)
-            for name, shape in self.head.state.items()
+            for name, shape in self.state.items()
         }
 
 

@@ -4,6 +4,7 @@ The file carries all that its reader needs: labels, the front end's numbers, the
 and shapes, what it was trained on, its licence. It is data; loading it runs no code.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -36,16 +37,22 @@ HALVED = 1024  # numbers from which on an array is worth storing in halves
 
 
 class _Step(nn.Module):
-    """:meth:`Classifier.step` with the state as positional tensors, as ONNX names them."""
+    """:meth:`Classifier.step` with the state as positional tensors, as ONNX names them.
+
+    A network that knows speakers has one more input, ``adapt``, after its windows.
+    """
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, windows: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        names = self.classifier.head.state
-        probabilities, after = self.classifier.step(windows, dict(zip(names, state, strict=True)))
-        return probabilities, *(after[name] for name in names)
+    def forward(self, windows: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        names = self.classifier.state
+        adapt, state = others[: -len(names)], others[-len(names) :]
+        probabilities, after = self.classifier.step(
+            windows, dict(zip(names, state, strict=True)), *adapt
+        )
+        return probabilities, *(after[name].reshape(shape) for name, shape in names.items())
 
 
 def find_network(run: Path, fold: int | None = None) -> Path:
@@ -152,8 +159,9 @@ def round_to_halves(classifier: Classifier) -> None:
 
 def to_onnx(classifier: Classifier) -> onnx.ModelProto:
     """The network's :meth:`~affekt.model.classifier.Classifier.step` as a graph."""
-    names = list(classifier.head.state)
+    names = list(classifier.state)
     start = [state[0] for state in classifier.start(1).values()]
+    adapt = [torch.zeros(1)] if classifier.speaker else []
     outputs = ["probabilities", *(f"{name}_next" for name in names)]
     stream = io.BytesIO()
     with warnings.catch_warnings():
@@ -162,9 +170,9 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Step(classifier).eval(),
-            (torch.zeros(3, WINDOW), *start),
+            (torch.zeros(3, WINDOW), *adapt, *start),
             stream,  # type: ignore[arg-type]  # takes streams too
-            input_names=["windows", *names],
+            input_names=["windows", *(["adapt"] if adapt else []), *names],
             output_names=outputs,
             dynamic_axes={"windows": {0: "windows"}, "probabilities": {0: "windows"}},
             opset_version=OPSET,
@@ -195,19 +203,37 @@ def store_halves(model: onnx.ModelProto) -> None:
 def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[str, Any]:
     """What stands in the file beside the graph."""
     licences = {corpus["licence"] for corpus in facts["corpora"]}
+    speaker = classifier.speaker
     return {
         "format": FORMAT,
         "name": name,
         "labels": list(classifier.architecture.labels),
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
-        "hop": facts["hop"],
-        "state": [{"name": n, "shape": list(s)} for n, s in classifier.head.state.items()],
+        "hop": classifier.architecture.hop,
+        "tail": classifier.architecture.tail,
+        "state": [{"name": n, "shape": list(s)} for n, s in classifier.state.items()],
+        "profile": speaker
+        and {
+            "of": trunk_digest(classifier),
+            "steps": classifier.trunk.steps,
+            "state": list(speaker.state),
+        },
         "corpora": facts["corpora"],
         "licence": "; ".join(sorted(licences)),
         "recipe": facts["digest"],
         "version": affekt.__version__,
     }
+
+
+def trunk_digest(classifier: Classifier) -> str:
+    """16 hex digits over all that profiles are measured with."""
+    architecture = classifier.architecture
+    facts = (architecture.front_end, architecture.level, architecture.hop, architecture.blocks)
+    digest = hashlib.sha256(repr(facts).encode())
+    for row in classifier.trunk.rows:
+        digest.update(row.convolution.weight.detach().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def largest_difference(classifier: Classifier, content: bytes) -> float:
@@ -220,6 +246,7 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
     worst = np.float32(0.0)
     state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    learns = {"adapt": np.ones(1, np.float32)} if classifier.speaker else {}
     for level in (0.0, 1e-3, 0.1, 1.0):
         tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (120.0, 440.0, 3_000.0)])
         noise = torch.randn(8, WINDOW, generator=generator)
@@ -227,8 +254,8 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
         noise[:3] += tones
         windows = level * noise
         with torch.inference_mode():
-            probabilities, state = classifier.step(windows, state)
-        answers = session.run(None, {"windows": windows.numpy(), **arrays})
+            probabilities, state = classifier.step(windows, state, torch.ones(1))
+        answers = session.run(None, {"windows": windows.numpy(), **learns, **arrays})
         arrays = dict(zip(state, answers[1:], strict=True))
         difference = np.abs(answers[0] - probabilities.numpy()).max()
         worst = np.maximum(worst, difference)  # which, unlike max, keeps what is not a number

@@ -1,8 +1,10 @@
-"""Heads: a sequence of embeddings to the answer after each of them.
+"""Heads: a sequence of steps to the answer after each window of them.
 
 Every head is causal and keeps a running state of fixed size: the answer after window ``i``
 depends on windows up to ``i``. So padding after the end never changes an answer, a stream needs
 no memory of the past, and training, export and streaming share the one ``forward``.
+
+The whole CNN gives one step a window, its embedding; a cut one gives several.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+from affekt.model.loudness import fading_sums
 
 State = Mapping[str, Tensor]
 
@@ -22,11 +26,14 @@ class Head(Protocol):
     #: The last layer; what it is given is the network's activation of a clip.
     classes: nn.Linear
 
-    def __call__(self, embeddings: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, steps: Tensor, shares: Tensor, state: State
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Answer after each window.
 
         Args:
-            embeddings: ``(clips, windows, features)``.
+            steps: ``(clips, windows, steps, features)``.
+            shares: ``(clips, windows, steps)`` in [0, 1]: how much of each step is speech.
             state: what the head returned for the windows before; each ``(clips, *shape)``.
 
         Returns:
@@ -43,8 +50,11 @@ class LSTMHead(nn.Module):
     Source: paper, section II-C; MATLAB ``lstmLayer``.
     """
 
-    def __init__(self, features: int, labels: int, *, units: int = 150, layers: int = 2) -> None:
+    def __init__(
+        self, features: int, labels: int, *, keep: float = 1.0, units: int = 150, layers: int = 2
+    ) -> None:
         super().__init__()
+        del keep  # it learns what to forget
         self.state = {"hidden": (layers, units), "cell": (layers, units)}
         self.lstm = nn.LSTM(features, units, layers, batch_first=True)
         self.classes = nn.Linear(units, labels)
@@ -61,30 +71,82 @@ class LSTMHead(nn.Module):
         nn.init.xavier_uniform_(self.classes.weight)
         nn.init.zeros_(self.classes.bias)
 
-    def forward(self, embeddings: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, steps: Tensor, shares: Tensor, state: State
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         before = (
             state["hidden"].transpose(0, 1).contiguous(),
             state["cell"].transpose(0, 1).contiguous(),
         )
-        outputs, (hidden, cell) = self.lstm(embeddings, before)
+        outputs, (hidden, cell) = self.lstm(steps.flatten(1, 2), before)
         after = {"hidden": hidden.transpose(0, 1), "cell": cell.transpose(0, 1)}
-        return self.classes(outputs), after
+        every = shares.shape[2]
+        return self.classes(outputs[:, every - 1 :: every]), after
 
 
 class MeanHead(nn.Module):
-    """The mean of all embeddings so far, then the classes: the LSTM's yardstick."""
+    """The mean of all steps so far, then the classes: the LSTM's yardstick."""
 
-    def __init__(self, features: int, labels: int) -> None:
+    def __init__(self, features: int, labels: int, *, keep: float = 1.0) -> None:
         super().__init__()
+        self.keep = keep
         self.state = {"sum": (features,), "count": (1,)}
         self.classes = nn.Linear(features, labels)
 
-    def forward(self, embeddings: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, steps: Tensor, shares: Tensor, state: State
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
-        sums = state["sum"][:, None] + embeddings.cumsum(dim=1)
-        counts = state["count"][:, None] + torch.ones_like(embeddings[:, :, :1]).cumsum(dim=1)
-        return self.classes(sums / counts), {"sum": sums[:, -1], "count": counts[:, -1]}
+        sums = fading_sums((steps * shares[..., None]).sum(2), state["sum"], self.keep)
+        counts = fading_sums(shares.sum(2, keepdim=True), state["count"], self.keep)
+        means = sums / counts.clamp_min(SILENT)
+        return self.classes(means), {"sum": sums[:, -1], "count": counts[:, -1]}
 
 
-HEADS = {"lstm": LSTMHead, "mean": MeanHead}
+class StatisticsHead(nn.Module):
+    """Attentive statistics: weighted mean and deviation of a projection, then the classes.
+
+    Each unit of the projection has weights of its own over the steps, learned, times how much
+    of a step is speech. The sums that mean and deviation are made of are the state; older
+    windows fade from them, so that a voice is heard as it is now.
+
+    Source: Okabe, Koshinaka & Shinoda, "Attentive statistics pooling for deep speaker
+    embedding" (2018).
+    """
+
+    def __init__(
+        self, features: int, labels: int, *, keep: float = 1.0, units: int = 128, drop: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.keep = keep
+        self.state = {"weight": (units,), "sum": (units,), "square": (units,)}
+        self.projection = nn.Linear(features, units)
+        self.attention = nn.Linear(units, units)
+        self.dropout = nn.Dropout(drop)
+        self.classes = nn.Linear(2 * units, labels)
+
+    def forward(
+        self, steps: Tensor, shares: Tensor, state: State
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :class:`Head`."""
+        units = nn.functional.relu(self.projection(steps))
+        scores = LOUDEST * torch.tanh(self.attention(units) / LOUDEST)  # their exp stays small
+        weights = scores.exp() * shares[..., None]
+        sums = {
+            "weight": weights.sum(2),
+            "sum": (weights * units).sum(2),
+            "square": (weights * units.square()).sum(2),
+        }
+        after = {name: fading_sums(each, state[name], self.keep) for name, each in sums.items()}
+        weight = after["weight"].clamp_min(SILENT)
+        mean = after["sum"] / weight
+        deviation = (after["square"] / weight - mean.square()).clamp_min(SMALLEST).sqrt()
+        pooled = self.dropout(torch.cat([mean, deviation], dim=-1))
+        return self.classes(pooled), {name: each[:, -1] for name, each in after.items()}
+
+
+SILENT = 1e-6  # shares of speech that stand for none: no division by zero
+LOUDEST = 5.0  # score of a step
+SMALLEST = 1e-5  # variance, where the gradient of its root is still finite
+HEADS = {"lstm": LSTMHead, "mean": MeanHead, "statistics": StatisticsHead}

@@ -44,7 +44,8 @@ def load_yamnet(
     file = find(name, path)
     check_digest(file)
     if file.suffix == ".h5":
-        network.load_state_dict(read_h5(file))
+        state = read_h5(file)
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
     else:
         unfold_batch_norms(network, read_tflite(file), patches)
 
@@ -125,7 +126,8 @@ def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> No
         patches: ``(patches, 96, 64)`` log-mels, at least some hundred.
     """
     x = patches[:, None].contiguous(memory_format=torch.channels_last)
-    for row, (kernel, bias) in zip(network.rows, kernels, strict=True):
+    rows = network.rows  # fewer than kernels where the network is cut
+    for row, (kernel, bias) in zip(rows, kernels[: len(rows)], strict=True):
         row.convolution.weight.copy_(torch.from_numpy(kernel))
         x = row.convolve(x)
         variance, mean = torch.var_mean(x, dim=(0, 2, 3))

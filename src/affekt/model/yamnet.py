@@ -11,7 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from affekt.audio.windows import MEL_BANDS, PATCH
+
 EMBEDDING = 1_024
+BLOCKS = 13  # separable ones, of two convolutions each
 BATCH_NORM_EPSILON = 1e-4
 
 
@@ -86,22 +89,32 @@ class Convolution(nn.Module):
 
 
 class YAMNet(nn.Module):
-    """The CNN without AudioSet's classifier.
+    """The CNN without AudioSet's classifier, whole or cut after one of its blocks.
+
+    The whole network gives one embedding a patch: the mean of its last layer over time and
+    frequency. A cut one keeps time: each step is a column of the last layer left, all of its
+    channels in all of its bands.
 
     Args:
         ceiling: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
             infinity for those of ``yamnet.h5`` (ReLU).
+        blocks: separable blocks to keep, 1 to 13.
     """
 
-    def __init__(self, *, ceiling: float = 6.0) -> None:
+    def __init__(self, *, ceiling: float = 6.0, blocks: int = BLOCKS) -> None:
         super().__init__()
         rows: list[Convolution] = []
         channels = 1
-        for layer in LAYERS:
+        for layer in LAYERS[: 1 + 2 * blocks]:
             pointwise = bool(rows) and not layer.depthwise
             rows.append(Convolution(channels, layer, kernel=1 if pointwise else 3, ceiling=ceiling))
             channels = layer.channels
         self.layers = nn.Sequential(*rows)
+        shrunk = math.prod(row.convolution.stride[0] for row in rows)
+        whole = blocks == BLOCKS
+        #: Steps of a patch, and numbers of a step.
+        self.steps = 1 if whole else PATCH // shrunk
+        self.features = channels if whole else channels * (MEL_BANDS // shrunk)
 
     @property
     def rows(self) -> tuple[Convolution, ...]:
@@ -109,15 +122,18 @@ class YAMNet(nn.Module):
         return tuple(row for row in self.layers if isinstance(row, Convolution))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Embeddings of patches.
+        """What the network makes of patches.
 
         Args:
             patches: ``(patches, 96, 64)`` log-mels.
 
         Returns:
-            ``(patches, 1024)``: the last layer's mean over time and frequency.
+            ``(patches, steps, features)``: ``(patches, 1, 1024)`` of the whole network.
         """
         x = patches[:, None]
         if x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
-        return self.layers(x).mean(dim=(2, 3))  # type: ignore[no-any-return]
+        maps: Tensor = self.layers(x)
+        if self.steps == 1:
+            return maps.mean(dim=(2, 3))[:, None]
+        return maps.transpose(1, 2).flatten(2)

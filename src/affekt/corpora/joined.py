@@ -1,0 +1,53 @@
+"""Several corpora to one table: their clips side by side, each speaker still of one corpus."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from affekt.corpora.manifest import Manifest
+from affekt.errors import CorpusError
+
+JOINT = "+"  # between the names of corpora that make one table
+
+
+def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
+    """Join the tables of several corpora.
+
+    Args:
+        manifests: two or more, of different corpora with the same labels.
+        root: a folder that holds the roots of all.
+
+    Returns:
+        One table, the corpora in their order; its name is theirs, joined by ``+``.
+
+    Raises:
+        CorpusError: a corpus stands twice, or labels differ.
+    """
+    names = [manifest.corpus for manifest in manifests]
+    first = manifests[0]
+    for manifest in manifests[1:]:
+        if manifest.labels != first.labels:
+            raise CorpusError(
+                f"corpora {JOINT.join(names)} must have the same labels. Got "
+                f"{', '.join(first.labels)} in {first.corpus} and {', '.join(manifest.labels)} in "
+                f"{manifest.corpus}. Use task four."
+            )
+    if len(set(names)) < len(names):
+        raise CorpusError(
+            f"corpora joined must differ. Got {JOINT.join(names)}. Name each of them once."
+        )
+    clips = tuple(
+        replace(clip, file=(manifest.root.relative_to(root) / clip.file).as_posix())
+        for manifest in manifests
+        for clip in manifest.clips
+    )
+    return Manifest(JOINT.join(names), first.task, first.labels, root, clips)
+
+
+def corpus_of(speaker: str) -> str:
+    """The corpus that a speaker is of.
+
+    >>> corpus_of("ravdess:21")
+    'ravdess'
+    """
+    return speaker.partition(":")[0]

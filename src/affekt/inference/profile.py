@@ -1,0 +1,170 @@
+"""What a voice is like on the whole: the profile of one person, and its file.
+
+A profile holds, of each number that the model's middle layer gives a step of speech, mean and
+deviation over what was heard of a person, and how much that was. It holds no sound and no word,
+and only how a voice is, not what it said. It is a few kilobytes of safetensors.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE
+from affekt.errors import ModelError
+from affekt.inference.graph import Graph, State
+
+FORMAT = 1
+PROFILE_BYTES = 1 << 20  # no profile of ours comes near
+TENSORS = ("mean", "deviation")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One person's voice, as one kind of model measures it.
+
+    Attributes:
+        measure: what it was measured with; see :class:`~affekt.inference.graph.Graph`.
+        weight: how much speech was heard, in steps of the model; above 0.
+        mean: ``(features,)``.
+        deviation: ``(features,)``.
+        seconds: of speech that was heard, about.
+    """
+
+    measure: str
+    weight: float
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    seconds: float
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile's file.
+
+        Raises:
+            ModelError: it cannot be written; nothing of it is left then.
+        """
+        from safetensors.numpy import save
+
+        about = {
+            "format": str(FORMAT),
+            "measure": self.measure,
+            "weight": repr(self.weight),
+            "seconds": repr(self.seconds),
+        }
+        tensors = {name: getattr(self, name).astype(np.float16) for name in TENSORS}
+        path = Path(path)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            part.write_bytes(save(tensors, metadata={"affekt": json.dumps(about)}))
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise ModelError(
+                f"{path} must be a file that can be written. Got {error.strerror}. Name another."
+            ) from error
+
+
+def read_profile(path: str | Path) -> Profile:
+    """Read a profile's file; runs no code from it.
+
+    Raises:
+        ModelError: no such file, too large a one, or not a profile.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > PROFILE_BYTES:
+            raise ModelError(
+                f"{path} must be a profile of at most {PROFILE_BYTES} bytes. Got {size}. "
+                f"Name one made by affekt enroll."
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}. Name a profile made by affekt enroll."
+        ) from error
+    try:
+        return _opened(content)
+    except Exception as error:  # the reader raises what the bytes make it raise
+        raise ModelError(
+            f"{path} must be a whole profile. Got {type(error).__name__}. "
+            f"Make it with affekt enroll."
+        ) from error
+
+
+def _opened(content: bytes) -> Profile:
+    from safetensors.numpy import load
+
+    tensors = load(content)
+    length = int.from_bytes(content[:8], "little")
+    about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["affekt"])
+    mean, deviation = (tensors[name].astype(np.float32) for name in TENSORS)
+    weight, seconds = float(about["weight"]), float(about["seconds"])
+    sound = (
+        about["format"] == str(FORMAT)
+        and mean.ndim == 1
+        and mean.shape == deviation.shape
+        and bool(np.isfinite(mean).all() and np.isfinite(deviation).all())
+        and bool((deviation >= 0).all())
+        and 0 < weight < math.inf
+        and 0 <= seconds < math.inf
+    )
+    if not sound:
+        raise ValueError("numbers out of range")
+    return Profile(str(about["measure"]), weight, mean, deviation, seconds)
+
+
+def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a graph's state that a profile stands in.
+
+    Args:
+        profile: of who speaks; None for nobody's.
+        graph: the loaded model.
+
+    Raises:
+        ModelError: a model that knows no speakers, or one that measures them in another way.
+    """
+    if profile is None:
+        return {name: np.asarray(graph.start[name]) for name in graph.profile}
+    if not graph.profile or profile.measure != graph.measure:
+        raise ModelError(
+            f"the profile must be made with a model that measures voices as {graph.file.stem} "
+            f"does ({graph.measure or 'not at all'}). Got {profile.measure}. Enroll again with "
+            f"this model, or choose the other one with --model."
+        )
+    weight, total, square = graph.profile
+    mean = profile.mean
+    return {
+        weight: np.full(graph.start[weight].shape, profile.weight, np.float32),
+        total: profile.weight * mean,
+        square: profile.weight * (profile.deviation**2 + mean**2),
+    }
+
+
+def profile_from(state: State, graph: Graph) -> Profile:
+    """The profile that stands in a graph's state.
+
+    Raises:
+        ModelError: a model that knows no speakers, or no speech was heard.
+    """
+    if not graph.profile:
+        raise ModelError(
+            f"the model must know speakers to enroll one. Got {graph.file.stem}, which does not. "
+            f"Choose another one with --model."
+        )
+    weight, total, square = (np.asarray(state[name], np.float64) for name in graph.profile)
+    amount = float(weight.sum())
+    if amount < 1.0:
+        raise ModelError(
+            "a person must be heard to be enrolled. Got no speech. Name recordings in which "
+            "they speak."
+        )
+    mean = total / amount
+    deviation = np.sqrt(np.maximum(square / amount - mean**2, 0.0))
+    seconds = amount / graph.metadata["profile"]["steps"] * PATCH_HOP / SAMPLE_RATE
+    return Profile(
+        graph.measure, amount, mean.astype(np.float32), deviation.astype(np.float32), seconds
+    )
