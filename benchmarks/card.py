@@ -3,7 +3,8 @@
     python benchmarks/card.py
 
 Scores the 112 clips of RAVDESS' actors 21 to 24, the same clips louder and softer, and the
-Italian EMOVO and the Polish nEMO; writes one CSV row each.
+Italian EMOVO and the Polish nEMO. ``answers.csv`` takes every answer, ``card.csv`` the scores that
+follow from them, a row for each condition.
 """
 
 import argparse
@@ -40,21 +41,32 @@ def conditions(data: Path) -> Iterator[tuple[str, Manifest, float]]:
 
 
 def answers(predictor: Predictor, manifest: Manifest, gain: float) -> pd.DataFrame:
-    """One row per clip, as in ``predictions.csv``."""
+    """One row per clip, as in ``predictions.csv``; probabilities with four digits."""
     rows = []
     for clip in track(manifest.clips, manifest.corpus, console=Console(stderr=True)):
         samples = affekt.read(manifest.root / clip.file, channel=clip.channel)
         louder = (samples * 10 ** (gain / 20)).astype(np.float32)
         prediction = predictor.predict(louder, sample_rate=16_000)
-        scores = {f"p_{label}": p for label, p in prediction.probabilities.items()}
-        who = {"seed": 0, "speaker": clip.speaker, "gender": clip.gender}
+        scores = {f"p_{label}": round(p, 4) for label, p in prediction.probabilities.items()}
+        who = {"file": clip.file, "speaker": clip.speaker, "gender": clip.gender}
         rows.append(who | {"truth": clip.label, "predicted": prediction.label} | scores)
+    return pd.DataFrame(rows)
+
+
+def card(answered: pd.DataFrame) -> pd.DataFrame:
+    """The card's rows: each condition, and the first one apart for women and men."""
+    rows = []
+    for name, table in answered.groupby("condition", sort=False):
+        rows.append(score(str(name), table))
+        if len(rows) == 1:
+            for gender, word in (("f", "women"), ("m", "men")):
+                rows.append(score(f"the same, {word}", table[table["gender"] == gender]))
     return pd.DataFrame(rows)
 
 
 def score(name: str, table: pd.DataFrame) -> dict[str, object]:
     """One row of the card: UAR with its interval over speakers, and each class."""
-    counts = tally(table)
+    counts = tally(table.assign(seed=0))
     uar = uar_interval(counts)
     classes = {label: round(recall.value, 3) for label, recall in recall_intervals(counts).items()}
     return {
@@ -81,21 +93,20 @@ def main() -> None:
         required=not data,
         help="holds ravdess/, emovo/, nemo/; AFFEKT_DATA by default",
     )
-    parser.add_argument("--model", help="model file, or name of a shipped one")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/yamnet-lstm/card.csv"))
+    parser.add_argument("--model", default="yamnet-lstm", help="a file, or a shipped one's name")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/yamnet-lstm"))
     chosen = parser.parse_args()
     predictor = affekt.load(chosen.model)
-    rows = []
-    for name, manifest, gain in conditions(chosen.data):
-        table = answers(predictor, manifest, gain)
-        rows.append(score(name, table))
-        if name.startswith("RAVDESS"):
-            for gender, word in (("f", "women"), ("m", "men")):
-                part = table[table["gender"] == gender]
-                rows.append(score(f"the same, {word}", part))
-    scores = pd.DataFrame(rows)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    scores.to_csv(chosen.output, index=False, lineterminator="\n")
+    answered = pd.concat(
+        [
+            answers(predictor, manifest, gain).assign(condition=name)
+            for name, manifest, gain in conditions(chosen.data)
+        ]
+    )
+    scores = card(answered)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    for name, table in (("answers", answered), ("card", scores)):
+        table.to_csv(chosen.output / f"{name}.csv", index=False, lineterminator="\n")
     print(scores.to_string(index=False))
 
 

@@ -3,8 +3,6 @@
 A block that cannot run in a test says so, and why: ``<!-- skip: next "trains for hours" -->``.
 """
 
-import csv
-import hashlib
 import os
 import re
 import subprocess
@@ -100,32 +98,3 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target and not target.startswith("api/"):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def rows_of(table: str) -> list[dict[str, str]]:
-    with (ROOT / "results" / table).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def interval(row: dict[str, str]) -> str:
-    return "{:.3f} ({:.3f} to {:.3f})".format(
-        *(float(row[name]) for name in ("uar", "low", "high"))
-    )
-
-
-def test_the_readme_says_what_was_measured() -> None:
-    rows = {row["command"]: row for row in rows_of("summary.csv")}
-    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
-        command = re.search(r"`(affekt run .*)` \|$", line)
-        if command and command[1] in rows:
-            assert interval(rows[command[1]]) in line, line
-
-
-def test_the_card_says_what_was_measured() -> None:
-    card = (ROOT / "src/affekt/models/yamnet-lstm.md").read_text(encoding="utf-8")
-    model = (ROOT / "src/affekt/models/yamnet-lstm.onnx").read_bytes()
-    assert hashlib.sha256(model).hexdigest() in card
-    plain = card.replace("*", "")
-    for row in rows_of("yamnet-lstm/card.csv"):
-        recalls = (f"{float(row[label]):.3f}" for label in ("angry", "happy", "sad", "neutral"))
-        assert f"| {' | '.join(recalls)} | {float(row['uar']):.3f}" in plain, row

@@ -1,0 +1,150 @@
+"""Every number that is claimed follows from the answers committed under ``results/``."""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affekt.evaluation.paper import PUBLISHED
+from affekt.evaluation.results import Result, collect
+from affekt.evaluation.runs import Run, find_runs, read_run
+from affekt.evaluation.summary import COLUMNS, summarize
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+LABELS = ("angry", "happy", "sad", "neutral")
+KEPT = [read_run(folder) for folder in find_runs([RESULTS])]
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def rows_of(table: str) -> list[dict[str, str]]:
+    with (RESULTS / table).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def of_recipe(name: str) -> Result:
+    (result,) = (result for result in collect(KEPT) if result.recipe == name)
+    return result
+
+
+@pytest.mark.parametrize("run", KEPT, ids=lambda run: f"{run.recipe}-{run.seed}")
+def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(run: Run) -> None:
+    """Counted anew from the files, whatever the reader of runs has checked."""
+    rows = pd.read_csv(run.folder / "predictions.csv")
+    parts = pd.read_csv(run.folder / "folds.csv")
+    assert not rows["file"].duplicated().any()
+    for fold, answered in rows.groupby("fold"):
+        of_it = parts[parts["fold"] == fold].groupby("part")["speaker"].agg(set)
+        assert set(answered["speaker"]) == of_it["test"]
+        assert not of_it["test"] & (of_it["train"] | of_it["validation"])
+    probable = rows[[f"p_{label}" for label in LABELS]].to_numpy()
+    given = probable[np.arange(len(rows)), [LABELS.index(label) for label in rows["predicted"]]]
+    assert (given == probable.max(axis=1)).all()
+    whole = {row["label"]: row["clips"] for row in run.corpus["classes"]}
+    if run.complete and run.planned > 1:
+        assert rows["truth"].value_counts().to_dict() == whole
+
+
+def test_the_summary_follows_from_the_predictions() -> None:
+    found = pd.read_csv(RESULTS / "summary.csv", dtype=str, keep_default_na=False)
+    made = summarize([result for result in collect(KEPT) if result.complete])
+    pd.testing.assert_frame_equal(found, made.astype(str), check_dtype=False)
+    assert tuple(found.columns) == COLUMNS
+
+
+def readme_rows() -> Iterator[tuple[str, str, str]]:
+    """Of each row with a command its recipe, the paper's value and ours, as they are printed."""
+    for line in text_of("README.md").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        command = re.fullmatch(r"`affekt run recipes/(.*)\.toml`", cells[-1])
+        if command:
+            yield command[1], cells[2], cells[3]
+
+
+def test_the_readme_holds_every_row_of_the_papers_table() -> None:
+    papers = {recipe: paper for recipe, paper, _ in readme_rows()}
+    assert papers.keys() >= PUBLISHED.keys()
+    for recipe, paper in papers.items():
+        published = PUBLISHED.get(recipe)
+        assert paper == (f"{published.uar:.3f}" if published else "")
+        assert (ROOT / "recipes" / f"{recipe}.toml").is_file()
+
+
+@pytest.mark.parametrize(("recipe", "ours"), [(row[0], row[2]) for row in readme_rows()])
+def test_the_readme_says_what_was_measured(recipe: str, ours: str) -> None:
+    measured = {row["recipe"]: row for row in rows_of("summary.csv")}
+    if recipe in measured:
+        uar, low, high = (float(measured[recipe][name]) for name in ("uar", "low", "high"))
+        assert ours == f"{uar:.3f} ({low:.3f} to {high:.3f})"
+    elif recipe.startswith("demos"):
+        assert ours == "needs the corpus"
+    else:
+        assert ours.startswith("not finished")
+
+
+def test_the_readme_says_how_good_the_shipped_model_is() -> None:
+    uar = of_recipe("ravdess-held-out").uar.value
+    assert f"names {uar * 100:.0f} % of the clips rightly" in text_of("README.md")
+
+
+def test_no_other_number_is_claimed_in_the_readme() -> None:
+    """A score outside of the table would have nothing that checks it."""
+    prose = [line for line in text_of("README.md").splitlines() if "`affekt run" not in line]
+    assert not re.findall(r"0\.\d{3}", "\n".join(prose))
+
+
+def test_the_card_follows_from_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    answered = pd.read_csv(RESULTS / "yamnet-lstm" / "answers.csv", dtype={"file": str})
+    made = import_module("card").card(answered)
+    pd.testing.assert_frame_equal(pd.read_csv(RESULTS / "yamnet-lstm" / "card.csv"), made)
+    plain = text_of("src/affekt/models/yamnet-lstm.md").replace("*", "").replace(",", "")
+    for row in made.to_dict("records"):
+        recalls = " | ".join(f"{row[label]:.3f}" for label in LABELS)
+        facts = f"| {row['clips']} | {row['speakers']} | {recalls} | {row['uar']:.3f}"
+        assert facts in plain
+        between = re.search(f"{re.escape(facts)} \\((.*?)\\)", plain)
+        assert not between or between[1] == f"{row['low']:.3f} to {row['high']:.3f}"
+
+
+def test_the_shipped_network_answers_as_the_run_did() -> None:
+    """What was measured of the file is what the run measured of the network that is in it."""
+    answered = pd.DataFrame(rows_of("yamnet-lstm/answers.csv"))
+    shipped = answered[answered["condition"] == answered["condition"][0]].set_index("file")
+    run = of_recipe("ravdess-held-out").predictions.set_index("file")
+    assert shipped["predicted"].to_dict() == run["predicted"].to_dict()
+    for label in LABELS:
+        difference = shipped[f"p_{label}"].astype(float) - run[f"p_{label}"]
+        assert difference.abs().max() < 0.01  # as the card says of float16
+    digest = hashlib.sha256((ROOT / "src/affekt/models/yamnet-lstm.onnx").read_bytes())
+    assert digest.hexdigest() in text_of("src/affekt/models/yamnet-lstm.md")
+
+
+def test_the_page_on_timelines_says_what_was_measured() -> None:
+    page = text_of("docs/timeline.md")
+    rows = rows_of("conversation.csv")
+    found = re.findall(r"\| (0\.\d{3}) \| ([\d.]+) s \| ([\d.]+) s \| ([\d.]+) s \|", page)
+    names = ("EDER", "false_alarm", "missed", "confusion")
+    assert [[*map(float, row)] for row in found] == [
+        [float(row[name]) for name in names] for row in rows
+    ]
+    silence = next(row for row in rows if row["timeline"] == "silence")
+    assert f"of {silence['seconds']} s, {silence['missed']} s of them emotional" in page
+
+
+def test_the_page_on_training_says_what_was_measured() -> None:
+    measured = json.loads((RESULTS / "training-speed.json").read_text())
+    page = " ".join(text_of("docs/method.md").split())
+    times = {name: loop["times_plain"] for name, loop in measured["loops"].items()}
+    assert f"{times['float32']:.2f} times the plain loop for one process" in page
+    assert f"{times['two at once']:.2f} times for two" in page
