@@ -84,6 +84,32 @@ def _affekt(
 app.command(epilog="Example: affekt predict samples/ --json > results.jsonl")(predict)
 
 
+@app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")
+def enroll(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="File to write.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Speech of one person: recordings, or folders."),
+    ],
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
+    ] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add to the profile that is there.")] = False,
+) -> None:
+    """Learn what a person's voice is like, so that their moods are told from it.
+
+    Any speech of theirs will do, in any mood, better in several. A profile holds no sound.
+    """
+    from affekt.inference.files import sound_files
+    from affekt.inference.predictor import load
+
+    predictor = load(model, profile=profile if add else None)
+    files = list(sound_files(paths))
+    learned = predictor.enroll(watched(files, len(files)))
+    learned.save(profile)
+    print(f"{profile}: {learned.seconds:.1f} seconds of speech heard")
+
+
 @app.command(epilog="Example: affekt report results/ -o report/")
 def report(
     runs: Annotated[

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affekt.audio.reading import SUFFIXES, Source
-from affekt.errors import AffektError
+from affekt.errors import AffektError, AudioError
 from affekt.inference.predictor import Prediction, Predictor
 
 if TYPE_CHECKING:
@@ -93,6 +93,18 @@ def find_files(paths: Sequence[str]) -> Iterator[str | Failure]:
             yield from _in_folder(path)
         else:
             yield path
+
+
+def sound_files(paths: Sequence[str]) -> Iterator[str]:
+    """As :func:`find_files`, but where a file cannot be named nothing goes on.
+
+    Raises:
+        AudioError: a folder that cannot be searched or holds no audio file.
+    """
+    for file in find_files(paths):
+        if isinstance(file, Failure):
+            raise AudioError(file.error)
+        yield file
 
 
 def _cores() -> int:
