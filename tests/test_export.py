@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import soundfile
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -253,6 +254,46 @@ def test_halves_make_half_the_file(exported: Exported, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one recording of 40 windows, and what is none."""
+    folder = tmp_path_factory.mktemp("voices")
+    (folder / "deep").mkdir()
+    (folder / "notes.txt").write_text("no sound")
+    soundfile.write(folder / "deep" / "voice.wav", made_sound(39.5), 16_000)
+    return folder
+
+
+def test_int8_is_smaller_and_answers_alike(
+    exported: Exported, voices: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bytes.onnx"
+    options = ["--precision", "int8", "--recordings", str(voices)]
+    assert main(["export", str(exported.source), "-o", str(file), *options]) == 0
+    assert capfd.readouterr().err == ""
+    assert file.stat().st_size < 0.65 * exported.file.stat().st_size
+    stored = {each.data_type for each in onnx.load(file).graph.initializer if len(each.dims) == 4}
+    assert stored == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT8}
+    graph, windows = load_graph(file), sliding_windows(made_sound())
+    expected, _ = load_graph(exported.file).run(windows, graph.start)
+    found = in_steps(graph, windows, 3)
+    assert 1e-3 < np.abs(found - expected).mean() < 0.1
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("precision", "folder"), [("int8", None), ("float16", "deep"), ("int8", "empty")]
+)
+def test_int8_needs_recordings_and_nothing_else_does(
+    precision: str, folder: str | None, exported: Exported, voices: Path, tmp_path: Path
+) -> None:
+    recordings = voices / folder if folder else None
+    message = refused(
+        exported.source, tmp_path / "model.onnx", precision=precision, recordings=recordings
+    )
+    assert "the training speakers'" in message
+
+
 def test_command_says_what_it_wrote(exported: Exported) -> None:
     assert exported.printed.startswith(f"{exported.file}: {exported.file.stat().st_size:,} bytes")
     assert exported.printed.count("\n") == 1
@@ -346,7 +387,7 @@ def test_network_without_its_facts_is_refused(missing: str, tmp_path: Path) -> N
 
 def test_unknown_precision_is_refused(exported: Exported, tmp_path: Path) -> None:
     message = refused(exported.source, tmp_path / "model.onnx", precision="int4")
-    assert "float16, float32. Got 'int4'" in message
+    assert "float16, float32, int8. Got 'int4'" in message
 
 
 @pytest.mark.parametrize("target", ["", "missing/model.onnx", "file/model.onnx"])

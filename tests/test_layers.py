@@ -70,6 +70,7 @@ BEYOND = {
     "affekt.model.official": ({"pooch"}, "train"),
     "affekt.model.weights": ({"h5py", "tflite"}, "train"),
     "affekt.model.folding": ({"onnx"}, "train"),
+    "affekt.model.quantizing": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.experiments.engines": ({"ray"}, "cluster"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),

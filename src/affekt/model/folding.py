@@ -30,9 +30,14 @@ def fold_pads(model: onnx.ModelProto) -> None:
             own = next(each for each in node.attribute if each.name == "pads")
             own.ints[:] = own.ints + _amounts(extractor, pad)
             node.input[0] = pad.input[0]
+    drop_unused(model)
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Remove the nodes whose results nobody reads, and those that only they have read."""
     while unused := list(_unused(model)):
         for node in unused:
-            nodes.remove(node)
+            model.graph.node.remove(node)
 
 
 def _amounts(extractor: Extractor, pad: NodeProto) -> NDArray[np.int64]:
