@@ -24,6 +24,7 @@ from affekt.evaluation.runs import read_run
 from affekt.evaluation.style import save_png, to_svg
 from made_runs import LABELS, make_run
 
+RESULTS = Path(__file__).parents[1] / "results"
 EMPTY = {"meta", "img", "br", "link", "hr"}
 
 
@@ -133,6 +134,18 @@ def test_protocols_are_not_mixed(tmp_path):
     assert "28 clips of 1 speaker, 4 classes.\nHeld-out." in text
 
 
+def test_what_the_paper_reports_on_comes_first(tmp_path):
+    make_run(tmp_path / "runs", "a-recipe-of-ours", speakers=3, epochs=0)
+    folder = make_run(tmp_path / "runs", "ravdess-mfcc-svm", speakers=3, epochs=0)
+    for path in folder.rglob("*.csv"):  # the same people of another corpus
+        path.write_text(path.read_text().replace("ravdess:", "zebra:"))
+    text = build_report([tmp_path / "runs"], tmp_path / "report").read_text()
+    headings = re.findall(r"<h2>(\w+)</h2>", text)
+    assert headings == ["ZEBRA", "RAVDESS"]
+    page = tmp_path / "report" / "index.html"
+    assert page.read_text().index("the paper</dt>") < page.read_text().index("<h2>RAVDESS")
+
+
 def test_what_is_missing_is_left_out(tmp_path):
     runs = tmp_path / "runs"
     clips = {"angry": 2, "happy": 1, "sad": 1}
@@ -210,6 +223,14 @@ def test_figure_one_follows_the_recipe(knobs, boxes):
     assert "0.975 s, 75% overlap" in words
     assert ("frozen" in words) == recipe["frozen"]
     assert len(words) == 2 * boxes + len(LABELS)
+
+
+def test_figure_one_of_the_papers_recipe_is_the_diagram_of_readme_and_docs():
+    knobs = read_run(RESULTS / "ravdess-held-out/seed-0").knobs  # the same network
+    root = RESULTS.parent
+    assert to_svg(method(steps_of(knobs, LABELS))) == (root / "docs/method.svg").read_text()
+    assert "](docs/method.svg)" in (root / "README.md").read_text()
+    assert "](method.svg)" in (root / "docs/method.md").read_text()
 
 
 def test_other_methods_have_no_figure_one():

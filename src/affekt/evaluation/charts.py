@@ -91,7 +91,9 @@ def ladder(table: pd.DataFrame, chance: float) -> Figure:
     rank = np.arange(len(table))[::-1]
     axes.hlines(rank, table["low"], table["high"], color=OURS, lw=3, alpha=0.35)
     axes.plot(table["uar"], rank, "o", color=OURS, ms=7, label="measured here, 95 % interval")
-    axes.plot(table["paper"], rank, "D", mfc="none", mec=PAPER, mew=1.6, ms=7, label="the paper")
+    if table["paper"].notna().any():
+        (paper,) = axes.plot(table["paper"], rank, "D", mfc="none", mec=PAPER, mew=1.6, ms=7)
+        paper.set_label("the paper")
     axes.axvline(chance, color=CHANCE, lw=1, ls="--", label="chance")
     axes.set_yticks(rank, table["recipe"], color=INK)
     axes.set(xlim=(0, 1), ylim=(-0.6, len(table) - 0.4), xlabel="UAR")

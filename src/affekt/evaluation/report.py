@@ -87,7 +87,8 @@ def _write(
     for result in results:
         task = (tested_corpora(result), protocol(result), trained_corpora(result))
         groups.setdefault((*task, *result.tally.labels), []).append(result)
-    sections = [_section(sorted(group, key=_order), output, voices) for group in groups.values()]
+    papers_first = sorted(groups.values(), key=lambda group: not any(r.published for r in group))
+    sections = [_section(sorted(group, key=_order), output, voices) for group in papers_first]
     environment = Environment(
         loader=PackageLoader("affekt.evaluation", "."),
         autoescape=True,

@@ -3,10 +3,20 @@
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from affekt.audio.reading import read
-from affekt.audio.windows import FRAME_HOP, SAMPLE_RATE
+from affekt.audio.windows import (
+    FRAME,
+    FRAME_HOP,
+    MEL_BANDS,
+    PATCH,
+    SAMPLE_RATE,
+    WINDOW,
+    sliding_windows,
+)
 from affekt.corpora import Clip, Manifest, load
 from affekt.errors import CorpusError
 from affekt.evaluation.figures import Voice
@@ -28,13 +38,21 @@ def example_voices(corpus: str, root: Path) -> tuple[Voice, ...]:
         manifest = load(corpus, root, partial=True)
     except CorpusError:
         return ()
-    front_end = LogMel()
     voices = []
     for clip in _alike(manifest):
         samples = read(root / clip.file, channel=clip.channel, start=clip.start or 0, end=clip.end)
-        log_mel = front_end(torch.from_numpy(samples)[None])[0].numpy()
-        voices.append(Voice(clip.label, samples, log_mel, SAMPLE_RATE, FRAME_HOP / SAMPLE_RATE))
+        hop_seconds = FRAME_HOP / SAMPLE_RATE
+        voices.append(Voice(clip.label, samples, _log_mel(samples), SAMPLE_RATE, hop_seconds))
     return tuple(voices)
+
+
+def _log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``(frames, 64)`` of a whole sound: patches that join without overlap, less the padding."""
+    frames = max(1, 1 + (samples.size - FRAME) // FRAME_HOP)
+    padded = np.pad(samples, (0, WINDOW))  # so that the last frames fill a window
+    windows = sliding_windows(padded, hop=PATCH * FRAME_HOP)
+    patches = LogMel()(torch.tensor(windows))
+    return np.asarray(patches.reshape(-1, MEL_BANDS)[:frames])
 
 
 def _alike(manifest: Manifest) -> list[Clip]:
