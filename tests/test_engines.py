@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from affekt.engines import engine_named, local
 from affekt.errors import RunError
-from affekt.experiments.engines import engine_named, local
 from affekt.experiments.runner import run
 from made_corpus import make_corpus, places_in, tiny_recipe
 from work import end, forked, inline, note, note_and_work, run_forever, sleep

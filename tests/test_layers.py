@@ -38,14 +38,16 @@ class Room(NamedTuple):
 
 
 EVERYTHING = {"audio", "corpora", "model", "experiments", "evaluation", "inference", "service"}
+EVERYTHING |= {"engines"}
 ROOMS = {
     "errors": Room(),
+    "engines": Room(),
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room(packages={"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
     "model": Room({"audio"}, {"numpy", "torch"}, {"rich"}, "train"),
     "experiments": Room(
-        {"audio", "corpora", "model", "evaluation"},
+        {"audio", "corpora", "engines", "model", "evaluation"},
         {"numpy", "scipy", "sklearn", "torch", "filelock"},
         {"rich"},
         "train",
@@ -55,7 +57,7 @@ ROOMS = {
         lazily={"threadpoolctl"},
         extra="report",
     ),
-    "inference": Room({"audio"}, {"numpy", "onnxruntime"}),
+    "inference": Room({"audio", "engines"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
     "predict_command": Room({"printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}),
     "cli": Room({"printing", "predict_command"}, {"typer"}, EVERYTHING | {"rich"}),
@@ -72,7 +74,7 @@ BEYOND = {
     "affekt.model.folding": ({"onnx"}, "train"),
     "affekt.model.quantizing": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
-    "affekt.experiments.engines": ({"ray"}, "cluster"),
+    "affekt.engines": ({"ray"}, "cluster"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),
     "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from affekt import engines
 from affekt.cli import main
 from affekt.corpora.folds import read_folds
+from affekt.engines import local
 from affekt.errors import AffektError, RunError
 from affekt.evaluation.runs import read_run
-from affekt.experiments import baselines, engines, features
-from affekt.experiments.engines import local
+from affekt.experiments import baselines, features
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import DONE, Places, usual_places
 from affekt.experiments.runner import free_first, run

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from affekt.corpora.folds import Fold
+from affekt.engines import Outcome, local
 from affekt.errors import RunError
-from affekt.experiments.engines import Outcome, local
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run

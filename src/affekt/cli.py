@@ -291,7 +291,7 @@ def run(
     What is computed from recordings is kept in $AFFEKT_CACHE, or the user's cache.
     The exit code is 1 if some fold failed; the others are done.
     """
-    from affekt.experiments.engines import engine_named
+    from affekt.engines import engine_named
     from affekt.experiments.recipe import read_recipe
     from affekt.experiments.run_folder import usual_places
     from affekt.experiments.runner import run as run_recipe

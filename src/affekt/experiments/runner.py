@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 
 from affekt.corpora import read_manifest
 from affekt.corpora.folds import Fold, read_folds
+from affekt.engines import Engine, local
 from affekt.errors import RunError
-from affekt.experiments.engines import Engine, local
 from affekt.experiments.fold import fill_cache, run_fold
 from affekt.experiments.kept import take_over
 from affekt.experiments.progress import shown

@@ -1,7 +1,8 @@
-"""Where work runs: one function over many items, side by side; results meet in files.
+"""Where work runs: one function over many items, side by side.
 
-An engine starts ``function(item)`` for each item and tells how each one ended. The function
-writes what it makes itself, so that a dead worker loses nothing that was finished.
+An engine starts ``function(item)`` for each item and tells how each one ended. What takes long to
+make the function writes itself, so that a dead worker loses nothing that was finished; a cluster
+also brings back what the function returns.
 """
 
 import logging
@@ -28,17 +29,19 @@ class Outcome(Generic[Item]):
     Attributes:
         item: which.
         error: one line, or empty if all went well.
+        made: what the function returned, on a :func:`cluster`.
     """
 
     item: Item
     error: str
+    made: Any = None
 
 
 class Engine(Protocol):
     """What a runner asks of an engine; closing the generator ends the work that is under way."""
 
     def __call__(
-        self, function: Callable[[Item], None], items: Iterable[Item], *, jobs: int | None
+        self, function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None
     ) -> Generator[Outcome[Item] | None]:
         """Outcomes as they come, and ``None`` about every second."""
 
@@ -64,7 +67,7 @@ def engine_named(name: str, address: str | None = None) -> Engine:
 
 
 def local(
-    function: Callable[[Item], None], items: Iterable[Item], *, jobs: int | None = None
+    function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None = None
 ) -> Generator[Outcome[Item] | None]:
     """Run in processes of this machine, a fresh one for each item.
 
@@ -108,7 +111,7 @@ def local(
             process.terminate()
 
 
-def _work(function: Callable[[Item], None], item: Item, pipe: Any) -> None:
+def _work(function: Callable[[Item], object], item: Item, pipe: Any) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         function(item)
@@ -142,7 +145,7 @@ def _fate(exitcode: int | None, pipe: Any) -> str:
 
 
 def cluster(
-    function: Callable[[Item], None],
+    function: Callable[[Item], object],
     items: Iterable[Item],
     *,
     jobs: int | None = None,
@@ -193,7 +196,7 @@ def cluster(
                     running[task.remote(function, item)] = item
             ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
             for reference in ended:
-                yield Outcome(running.pop(reference), _told_of(reference))
+                yield Outcome(running.pop(reference), *_told_of(reference))
             if not ended:
                 yield None
     finally:
@@ -202,20 +205,22 @@ def cluster(
         ray.shutdown()
 
 
-def _told(function: Callable[[Item], None], item: Item) -> str:
+def _told(function: Callable[[Item], object], item: Item) -> tuple[str, object]:
     try:
-        function(item)
+        return "", function(item)
     except AffektError as error:
-        return str(error)
-    return ""
+        return str(error), None
 
 
-def _told_of(reference: Any) -> str:
+def _told_of(reference: Any) -> tuple[str, object]:
+    """Error and what was made."""
     import ray
 
     try:
-        return str(ray.get(reference))
-    except ray.exceptions.RayTaskError as error:
-        return f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
-    except ray.exceptions.RayError as error:
-        return f"its node or worker died {RETRIES + 1} times: {str(error).splitlines()[0]}"
+        error, made = ray.get(reference)
+    except ray.exceptions.RayTaskError as fault:
+        return f"{type(fault.cause).__name__}: {fault.cause}".splitlines()[0], None
+    except ray.exceptions.RayError as fault:
+        lost = f"its node or worker died {RETRIES + 1} times"
+        return f"{lost}: {str(fault).splitlines()[0]}", None
+    return str(error), made
