@@ -143,7 +143,7 @@ class Recipe:
         "lstm",
         "what reads the windows",
         source="paper, II-C",
-        allowed=("lstm", "mean", "statistics"),
+        allowed=("lstm", "mean", "statistics", "transformer"),
     )
     memory: float = _knob(
         0.0,

@@ -103,7 +103,9 @@ class Classifier(nn.Module):
         if a.profile:
             prior = PRIOR_SECONDS * SAMPLE_RATE / WINDOW * self.trunk.steps
             self.speaker = SpeakerNorm(features, prior, a.keep(SPEAKER_MEMORY))
-        self.head: Head = HEADS[a.head](features, labels, keep=a.keep(a.memory))
+        self.head: Head = HEADS[a.head](
+            features, labels, steps=self.trunk.steps, keep=a.keep(a.memory)
+        )
         self.register_buffer("temperature", torch.ones(()))  # logits are divided by it in use
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.model.loudness import fading_sums
+from affekt.model.transformer import TransformerHead
 
 State = Mapping[str, Tensor]
 
@@ -51,10 +52,17 @@ class LSTMHead(nn.Module):
     """
 
     def __init__(
-        self, features: int, labels: int, *, keep: float = 1.0, units: int = 150, layers: int = 2
+        self,
+        features: int,
+        labels: int,
+        *,
+        steps: int = 1,
+        keep: float = 1.0,
+        units: int = 150,
+        layers: int = 2,
     ) -> None:
         super().__init__()
-        del keep  # it learns what to forget
+        del steps, keep  # it learns what to forget
         self.state = {"hidden": (layers, units), "cell": (layers, units)}
         self.lstm = nn.LSTM(features, units, layers, batch_first=True)
         self.classes = nn.Linear(units, labels)
@@ -88,8 +96,9 @@ class LSTMHead(nn.Module):
 class MeanHead(nn.Module):
     """The mean of all steps so far, then the classes: the LSTM's yardstick."""
 
-    def __init__(self, features: int, labels: int, *, keep: float = 1.0) -> None:
+    def __init__(self, features: int, labels: int, *, steps: int = 1, keep: float = 1.0) -> None:
         super().__init__()
+        del steps
         self.keep = keep
         self.state = {"sum": (features,), "count": (1,)}
         self.classes = nn.Linear(features, labels)
@@ -116,9 +125,17 @@ class StatisticsHead(nn.Module):
     """
 
     def __init__(
-        self, features: int, labels: int, *, keep: float = 1.0, units: int = 128, drop: float = 0.5
+        self,
+        features: int,
+        labels: int,
+        *,
+        steps: int = 1,
+        keep: float = 1.0,
+        units: int = 128,
+        drop: float = 0.5,
     ) -> None:
         super().__init__()
+        del steps
         self.keep = keep
         self.state = {"weight": (units,), "sum": (units,), "square": (units,)}
         self.projection = nn.Linear(features, units)
@@ -149,4 +166,9 @@ class StatisticsHead(nn.Module):
 SILENT = 1e-6  # shares of speech that stand for none: no division by zero
 LOUDEST = 5.0  # score of a step
 SMALLEST = 1e-5  # variance, where the gradient of its root is still finite
-HEADS = {"lstm": LSTMHead, "mean": MeanHead, "statistics": StatisticsHead}
+HEADS = {
+    "lstm": LSTMHead,
+    "mean": MeanHead,
+    "statistics": StatisticsHead,
+    "transformer": TransformerHead,
+}
