@@ -26,10 +26,10 @@ class Fold:
         number: counted from 1.
         train: speakers to learn from, sorted.
         validation: speakers to choose the epoch by, sorted.
-        test: speakers to report on, sorted.
+        test: speakers to report on, sorted. Where everybody trains, nobody validates or is tested.
 
     Raises:
-        CorpusError: a part is empty or a speaker stands twice.
+        CorpusError: a part is empty that must not be, or a speaker stands twice.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Fold:
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for part in PARTS:
+        for part in PARTS if self.test or self.validation else PARTS[:1]:
             if not getattr(self, part):
                 raise CorpusError(
                     f"fold {self.number}: {part} must hold at least one speaker. Got none. "

@@ -149,6 +149,11 @@ def train_on_one_corpus(
     return _folds(manifest, [tuple(sorted(test))], seed, validation)
 
 
+def train_on_everybody(manifest: Manifest) -> tuple[Fold, ...]:
+    """One fold in which all speakers train, for a model that is to be used, not measured."""
+    return (Fold(1, manifest.speakers, (), ()),)
+
+
 def _by_corpus(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     names = sorted({corpus_of(speaker) for speaker in manifest.speakers})
     if len(names) < 2:

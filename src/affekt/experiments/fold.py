@@ -21,7 +21,7 @@ from affekt.experiments.baselines import KINDS, Baseline
 from affekt.experiments.batches import Patches
 from affekt.experiments.enrolled import answer_enrolled
 from affekt.experiments.features import load_features
-from affekt.experiments.material import load_all_patches, load_material
+from affekt.experiments.material import Material, load_all_patches, load_material
 from affekt.experiments.network import architecture_of, evaluate, set_population, start_network
 from affekt.experiments.profiles import same_speaker
 from affekt.experiments.recipe import Recipe
@@ -34,7 +34,7 @@ from affekt.experiments.records import (
 )
 from affekt.experiments.run_folder import DONE, EPOCHS, Places, fold_folder, is_done
 from affekt.experiments.training import Part, predict, train
-from affekt.model.classifier import save_classifier
+from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.official import find
 
 
@@ -110,14 +110,17 @@ def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = Fals
         balance: let every class of every corpus weigh the same, instead of every clip.
     """
     chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
-    clips = np.array(chosen)
+    clips = np.array(chosen, np.int64)
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
     kinds = [(corpus_of(manifest.clips[row].speaker), manifest.clips[row].label) for row in clips]
     count = Counter(kinds)
-    share = len(clips) / len(count)
+    share = len(clips) / max(len(count), 1)
     weights = [share / count[kind] if balance else 1.0 for kind in kinds]
     return Part(
-        clips, np.array(truth), np.array(weights, np.float32), same_speaker(manifest, clips)
+        clips,
+        np.array(truth, np.int64),
+        np.array(weights, np.float32),
+        same_speaker(manifest, clips),
     )
 
 
@@ -132,7 +135,7 @@ def _network(
     torch.set_num_threads(1)
     patches = _patches(recipe, manifest, places)
     training = part_of(manifest, fold.train, balance=recipe.balance)
-    validation, tested = part_of(manifest, fold.validation), part_of(manifest, fold.test)
+    validation = part_of(manifest, fold.validation)
     classifier = start_network(
         recipe, manifest.labels, fold.number, patches[0], training.clips, places
     )
@@ -141,20 +144,36 @@ def _network(
     best_epoch = train(
         classifier, material, training, validation, own, recipe=recipe, fold=fold.number
     )
-    probabilities, activations = evaluate(classifier, material, tested.clips)
-    files = np.array([manifest.clips[clip].file for clip in tested.clips])
-    np.savez_compressed(own / "activations.npz", activations=activations, files=files)
-    chosen_by = predict(classifier, material, validation.clips).softmax(dim=1).numpy()
-    about = (recipe, fold, manifest)
-    write_predictions(own / "validation.csv", *about, validation.clips, chosen_by)
-    if recipe.profile:
-        seed = (recipe.seed, fold.number)
-        answers = answer_enrolled(classifier, material, manifest, tested.clips, seed=seed)
-        write_enrolment(own / "enrolment.csv", *about, tested.clips, dict(answers))
+    probabilities = np.zeros((0, len(manifest.labels)), np.float32)
+    if fold.test:
+        probabilities = _test(recipe, fold, manifest, classifier, material, own)
     corpora = corpora_facts(manifest, fold, patches[0].digest)
     facts = {"best_epoch": best_epoch, **fold_facts(recipe, fold)}
     save_classifier(classifier, own / "model.pt", corpora=corpora, **facts)
     return probabilities, {"best_epoch": best_epoch}
+
+
+def _test(
+    recipe: Recipe,
+    fold: Fold,
+    manifest: Manifest,
+    classifier: Classifier,
+    material: Material,
+    own: Path,
+) -> NDArray[np.float32]:
+    """Probabilities of the test clips; beside them the folder takes what else can be told."""
+    validation, tested = (part_of(manifest, part).clips for part in (fold.validation, fold.test))
+    probabilities, activations = evaluate(classifier, material, tested)
+    files = np.array([manifest.clips[clip].file for clip in tested])
+    np.savez_compressed(own / "activations.npz", activations=activations, files=files)
+    chosen_by = predict(classifier, material, validation).softmax(dim=1).numpy()
+    about = (recipe, fold, manifest)
+    write_predictions(own / "validation.csv", *about, validation, chosen_by)
+    if recipe.profile:
+        seed = (recipe.seed, fold.number)
+        answers = answer_enrolled(classifier, material, manifest, tested, seed=seed)
+        write_enrolment(own / "enrolment.csv", *about, tested, dict(answers))
+    return probabilities
 
 
 def _baseline(

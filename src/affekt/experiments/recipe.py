@@ -23,6 +23,7 @@ PROTOCOLS = (
     "held-out",
     "leave-one-corpus-out",
     "train-on-one-corpus",
+    "train-on-everybody",
 )
 METHODS = (
     "network",
@@ -197,6 +198,13 @@ class Recipe:
                 f"and of no other. Got {list(self.held_out)} with protocol {self.protocol}."
             )
         _refuse_unused(self)
+        if self.protocol == "train-on-everybody" and (
+            self.method != "network" or self.keep != "last"
+        ):
+            raise RecipeError(
+                f"keep of recipe {self.name} must be last where everybody trains: nobody is left "
+                f'to choose by. Got {self.keep} and method {self.method}. Use keep = "last".'
+            )
         if self.profile and not self.frozen:
             raise RecipeError(
                 f"profile of recipe {self.name} must go with frozen = true: a profile is of "

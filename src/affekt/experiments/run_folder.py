@@ -21,6 +21,7 @@ from affekt.corpora.splits import (
     leave_one_corpus_out,
     leave_one_speaker_out,
     speaker_folds,
+    train_on_everybody,
     train_on_one_corpus,
 )
 from affekt.errors import AffektError, RunError
@@ -149,6 +150,8 @@ def make_folds(recipe: Recipe, manifest: Manifest) -> tuple[Fold, ...]:
         )
     if recipe.protocol == "leave-one-corpus-out":
         return leave_one_corpus_out(manifest, seed=recipe.seed, validation=recipe.validation)
+    if recipe.protocol == "train-on-everybody":
+        return train_on_everybody(manifest)
     if recipe.protocol == "train-on-one-corpus":
         return train_on_one_corpus(
             manifest, recipe.source, seed=recipe.seed, validation=recipe.validation

@@ -119,10 +119,7 @@ def train(
             losses.append(loss.item() * len(clips))
         _refuse_divergence(losses, epoch, recipe)
 
-        logits = predict(classifier, material, validation.clips)
-        truth = torch.from_numpy(validation.truth)
-        validation_loss = nn.functional.cross_entropy(logits, truth).item()
-        uar = validation_uar(logits, validation.truth)
+        validation_loss, uar = _validate(classifier, material, validation)
         seconds = time.monotonic() - started
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
         if kept_epoch(curve, recipe.keep) == epoch:
@@ -139,6 +136,15 @@ def train(
         torch.load(best, map_location="cpu", weights_only=True)["classifier"]
     )
     return kept_epoch(curve, recipe.keep)
+
+
+def _validate(classifier: Classifier, material: Material, validation: Part) -> tuple[float, float]:
+    """Loss a clip and UAR of the validation speakers; not numbers where there are none."""
+    if not len(validation.clips):
+        return np.nan, np.nan
+    logits = predict(classifier, material, validation.clips)
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(validation.truth)).item()
+    return loss, validation_uar(logits, validation.truth)
 
 
 def _descent(
