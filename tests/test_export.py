@@ -277,8 +277,8 @@ def test_int8_is_smaller_and_answers_alike(
     graph, windows = load_graph(file), sliding_windows(made_sound())
     expected, _ = load_graph(exported.file).run(windows, graph.start)
     found = in_steps(graph, windows, 3)
-    assert 1e-3 < np.abs(found - expected).mean() < 0.1
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.8
+    # a network of drawn numbers is moved much; the official CNN's answers see below
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.6
 
 
 @pytest.mark.parametrize(
@@ -542,6 +542,20 @@ def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
         spread.append(found[-1])
     assert len(spread) == 50
     assert np.std(spread, axis=0).max() > 0.02
+
+
+@pytest.mark.corpus
+def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: Path) -> None:
+    from official_graph import real_clips
+
+    ravdess = data / "ravdess"
+    export(real.source, tmp_path / "i.onnx", name="i", precision="int8", recordings=ravdess)
+    whole, small = load_graph(real.file), load_graph(tmp_path / "i.onnx")
+    clips = [sliding_windows(clip) for clip in real_clips(data)]
+    expected = np.concatenate([whole.run(clip, whole.start)[0] for clip in clips])
+    found = np.concatenate([small.run(clip, small.start)[0] for clip in clips])
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+    assert 1e-4 < np.abs(found - expected).mean() < 0.03
 
 
 @pytest.mark.corpus
