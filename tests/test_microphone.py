@@ -185,13 +185,10 @@ def with_alsa(config: str, folder: Path) -> dict[str, str]:
     return {**os.environ, "ALSA_CONFIG_PATH": str(path), "JACK_NO_START_SERVER": "1"}
 
 
-@pytest.fixture
-def spoken(tmp_path: Path) -> tuple[dict[str, str], Path]:
-    """An environment with a microphone, and the pipe into which to write what it hears."""
-    pipe = tmp_path / "spoken"
-    os.mkfifo(pipe)
-    device = f'type file  slave.pcm "null"  file "{os.devnull}"  infile "{pipe}"  format "raw"'
-    return with_alsa(f"<{ALSA}>\npcm.!default {{ {device} }}\n", tmp_path), pipe
+def with_microphone(hears: str, folder: Path) -> dict[str, str]:
+    """The same, with a microphone that hears the float32 samples in a file or pipe."""
+    device = f'type file  slave.pcm "null"  file "{os.devnull}"  infile "{hears}"  format "raw"'
+    return with_alsa(f"<{ALSA}>\npcm.!default {{ {device} }}\n", folder)
 
 
 @needs_portaudio
@@ -212,31 +209,33 @@ def test_a_machine_without_a_microphone(tmp_path: Path) -> None:
         (["--device", "7"], "must be one of 0 (default). Got 7."),
     ],
 )
-def test_a_device_that_is_not_there(
-    words: list[str], message: str, spoken: tuple[dict[str, str], Path]
-) -> None:
-    done = subprocess.run([*COMMAND, *words], env=spoken[0], capture_output=True, text=True)
+def test_a_device_that_is_not_there(words: list[str], message: str, tmp_path: Path) -> None:
+    environment = with_microphone("/dev/zero", tmp_path)
+    done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True)
     (line,) = done.stderr.splitlines()
     assert message in line
     assert (done.returncode, done.stdout) == (1, "")
 
 
 @needs_portaudio
-def test_what_is_spoken_is_answered(spoken: tuple[dict[str, str], Path]) -> None:
-    environment, pipe = spoken
+def test_what_is_spoken_is_answered(tmp_path: Path) -> None:
+    pipe = tmp_path / "spoken"
+    os.mkfifo(pipe)
+    environment = with_microphone(str(pipe), tmp_path)
     sound = read(SAMPLES / "loud.flac")
     words = [*COMMAND, "--json", "--rate", "16000", "--device", "0"]
     process = subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, preexec_fn=hears_ctrl_c
     )
     assert process.stdout is not None
-    with pipe.open("wb", buffering=0) as voice:
+    # open at both ends, since PortAudio opens and closes it once more to see what it is
+    with os.fdopen(os.open(pipe, os.O_RDWR), "wb", buffering=0) as voice:
         for at in range(0, sound.size, 1_600):
             voice.write(sound[at : at + 1_600].tobytes())
             time.sleep(0.02)
         found = [json.loads(process.stdout.readline()) for _ in range(4)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+    assert process.wait(20) == 130
     process.stdout.close()
     expected = affekt.load().predict(sound, sample_rate=16_000).segments[:4]
     assert [each["end"] for each in found] == [each.end for each in expected]
