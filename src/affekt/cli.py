@@ -25,6 +25,7 @@ from affekt.printing import (
     knob_table,
     watched,
 )
+from affekt.stream_command import stream
 
 app = typer.Typer(
     name="affekt",
@@ -33,7 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code after Ctrl-C
-REPORTING = {"pandas", "sklearn", "threadpoolctl", "matplotlib", "jinja2"}  # what the extra holds
+REPORTING = ("pandas", "sklearn", "threadpoolctl", "matplotlib", "jinja2")
+EXTRAS = {"sounddevice": "mic", **dict.fromkeys(REPORTING, "report")}  # who is not here is in train
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 
 
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.format_message()  # type: ignore[attr-defined]
         complain(f"{message.rstrip('.')}. See affekt --help.")
     except ModuleNotFoundError as error:
-        extra = "report" if error.name in REPORTING else "train"
+        extra = EXTRAS.get(error.name or "", "train")
         complain(f"this command needs {error.name}. Install it with: pip install 'affekt[{extra}]'")
     except (BrokenPipeError, SystemExit):  # whoever read has read enough; typer exits for it
         os._exit(1)
@@ -82,6 +84,7 @@ def _affekt(
 
 
 app.command(epilog="Example: affekt predict samples/ --json > results.jsonl")(predict)
+app.command(epilog="Example: ffmpeg -i radio.m3u8 -f wav - | affekt stream -")(stream)
 
 
 @app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")

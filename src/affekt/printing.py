@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
     from affekt.corpora import Survey
     from affekt.inference.files import Failure
     from affekt.inference.predictor import Prediction
+    from affekt.inference.stream import Segment
     from affekt.inference.timeline import Utterance
 
-Result = Union["Prediction", "Utterance", "Failure"]
+Result = Union["Prediction", "Utterance", "Segment", "Failure"]
 Row = Callable[[Result], None]
 Some = TypeVar("Some", bound=Result)
 Item = TypeVar("Item")
@@ -37,6 +40,31 @@ def printable(text: str) -> str:
     a\nb
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def clock(seconds: float) -> str:
+    """Time for people.
+
+    >>> clock(3.04), clock(3_725.5)
+    ('0:03.0', '1:02:05.5')
+    """
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    whole = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{whole}:{tenths // 10:02}.{tenths % 10}"
+
+
+@contextmanager
+def stopped_by_term() -> Iterator[None]:
+    """Let SIGTERM end as Ctrl-C does, where this thread may decide on it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def show(results: Iterable[Result], labels: Sequence[str], form: Callable[..., Row]) -> int:

@@ -1,8 +1,6 @@
 """Timelines to text and picture: table, JSON lines, CSV, annotation files, a plot."""
 
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affekt.errors import RunError
-from affekt.printing import Result, Row, csv_rows, json_lines, printable, show
+from affekt.printing import (
+    Result,
+    Row,
+    clock,
+    csv_rows,
+    json_lines,
+    printable,
+    show,
+    stopped_by_term,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +61,7 @@ def show_timelines(
     outline = Outline()
     kept: list[Utterance] | None = [] if plot or form == "textgrid" else None
     stopped: list[KeyboardInterrupt] = []
-    with _watching(outline, form) as watch, _stopped_by_term():
+    with _watching(outline, form) as watch, stopped_by_term():
         results = _until_stopped(timeline_files(predictor, paths, watch=watch), stopped)
         code = show(results, predictor.labels, partial(_rows, form=form, kept=kept))
     if form == "textgrid" and outline.seconds:
@@ -148,24 +155,12 @@ def timeline_table(labels: Sequence[str]) -> Row:
                 file = result.file
                 show_line(Text(printable(file), "bold"))
             shares = result.probabilities.values() if per_cents else ()
-            times = [Text(_clock(result.start)), Text(_clock(result.end))]
+            times = [Text(clock(result.start)), Text(clock(result.end))]
             numbers = [Text(f"{share:.0%}") for share in (*shares, result.speech)]
             line([*times, Text(result.label, "bold"), *numbers])
 
     line([Text(name, "bold") for name in (*names, "speech")])
     return row
-
-
-def _clock(seconds: float) -> str:
-    """Time for people.
-
-    >>> _clock(3.04), _clock(3_725.5)
-    ('0:03.0', '1:02:05.5')
-    """
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{clock}:{tenths // 10:02}.{tenths % 10}"
 
 
 def _draw(
@@ -236,16 +231,3 @@ def _seconds(file: str) -> float | None:
         return None if file == STDIN else probe(file).seconds
     except AffektError:
         return None  # said when it is heard
-
-
-@contextmanager
-def _stopped_by_term() -> Iterator[None]:
-    """Let SIGTERM end as Ctrl-C does, where this thread may decide on it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -3,58 +3,48 @@
 libsndfile reads first: it is as quick as FFmpeg on PCM and FLAC, jumps to any sample, and says
 plainly what it cannot read. FFmpeg reads the rest, and three things that libsndfile also could: MP3
 and CAF, on whose faults libsndfile prints to the terminal, and Ogg, of whose chained recordings
-libsndfile gives the first only. FFmpeg is given bytes, never a name: no suffix steers its guess,
-and no playlist makes it open anything else.
+libsndfile gives the first only.
 """
 
 import io
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from affekt.audio.headers import Riff, checked, head_of, is_mpeg, riff_of
+from affekt.audio.headers import (
+    Riff,
+    checked,
+    head_of,
+    is_mpeg,
+    is_recording,
+    is_text,
+    riff_of,
+)
+from affekt.audio.pcm import Decoded, Pcm
 from affekt.errors import AudioError
-
-if TYPE_CHECKING:
-    import av
-    from av.container import InputContainer
 
 CHUNK = 1 << 18  # values decoded at a time, all channels together: 1 MiB
 SLACK = 0.1  # s that a sound may end before its header says: codecs pad
-_GATHERED = 4  # chunks of a second: codecs give 5 to 60 ms, too little to work on one by one
-_PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An open recording: what its header says, and its sound."""
-
-    sample_rate: int
-    """Hz"""
-    channels: int
-    frames: int | None
-    """As the header promises; None if it says nothing, as in a live recording."""
-    position: int
-    """Frame at which ``chunks`` begins."""
-    chunks: Iterator[NDArray[np.float32]]
-    """``(frames, channels)`` each, in order."""
 
 
 @contextmanager
-def decode(file: BinaryIO, name: str, *, start: float = 0.0) -> Iterator[Decoded]:
-    """Open a recording of any format.
+def decode(
+    file: BinaryIO, name: str, *, start: float = 0.0, pcm: Pcm | None = None
+) -> Iterator[Decoded]:
+    """Open a recording of any format, or samples without a header.
 
     Args:
-        file: binary; read from its first byte if it can seek, else from where it is.
+        file: binary; read from its first byte if it can seek, else from where it is, as it comes.
         name: what messages call it.
         start: seconds; the chunks begin there if the format can jump, else at 0.
+        pcm: what the samples are if no known header is before them; None to refuse such.
 
     Yields:
         The open recording.
@@ -65,31 +55,13 @@ def decode(file: BinaryIO, name: str, *, start: float = 0.0) -> Iterator[Decoded
     seekable = hasattr(file, "seekable") and file.seekable()
     decoded = None
     try:
-        with _opened(file, name, start) if seekable else _opened_pipe(file, name) as decoded:
+        opened = _opened(file, name, start, pcm) if seekable else _opened_pipe(file, name, pcm)
+        with opened as decoded:
             yield decoded
     except _faults() as error:
         fault = "cannot be decoded" if decoded else "is no sound that libsndfile or FFmpeg reads"
         remedy = "Convert it or copy it again" if seekable else "Save it to a file first"
         raise AudioError(f"{name} {fault} ({_reason(error)}). {remedy}.") from error
-
-
-def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of any width as float32: integers to [-1, 1], floats as they are.
-
-    >>> scaled(np.array([0, 64, 128, 255], np.uint8)).tolist()
-    [-1.0, -0.5, 0.0, 0.9921875]
-    """
-    if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return values.astype(np.float32, copy=False)
-    half = 2.0 ** (8 * values.dtype.itemsize - 1)
-    zero = half if values.dtype.kind == "u" else 0.0
-    return ((values.astype(np.float64) - zero) / half).astype(np.float32)
-
-
-def silent(name: str) -> AudioError:
-    """The error of a recording in which there is nothing."""
-    return AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
 
 
 def truncated(name: str, seconds: float, promised: float) -> AudioError:
@@ -113,16 +85,26 @@ def _reason(error: Exception) -> str:
 
 
 class _Piped:
-    """What cannot seek, with the bytes already read put back in front."""
+    """What cannot seek, as it comes, with the bytes already read put back in front."""
 
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
-        self._head, self._file = head, file
+    def __init__(self, head: bytes, file: BinaryIO, size: int | None = None) -> None:
+        self._head = head if size is None else head[:size]
+        self._left = math.inf if size is None else size - len(self._head)
+        self._read = getattr(file, "read1", file.read)  # what is there, without waiting for more
+        self.fault: BaseException | None = None
 
     def read(self, size: int) -> bytes:
+        if self.fault:
+            return b""
         if self._head:
             part, self._head = self._head[:size], self._head[size:]
             return part
-        return self._file.read(size)
+        try:
+            part = self._read(int(min(size, self._left)))
+        except BaseException as fault:  # Ctrl-C as well: FFmpeg would forget it and read on
+            self.fault, part = fault, b""
+        self._left -= len(part)
+        return part
 
 
 class _Watched:
@@ -146,14 +128,55 @@ class _Watched:
         return len(part)
 
 
-def _opened_pipe(file: BinaryIO, name: str) -> AbstractContextManager[Decoded]:
+def _opened_pipe(file: BinaryIO, name: str, pcm: Pcm | None) -> AbstractContextManager[Decoded]:
+    """Open what cannot seek, without waiting for more of it than its first bytes."""
     head = head_of(file, name)
-    return _from_ffmpeg(_Piped(head, file), name, riff_of(io.BytesIO(head), name))
+    riff = riff_of(io.BytesIO(head), name)
+    if riff and riff.pcm:  # given the header, FFmpeg would wait for seconds of it
+        piped = _Piped(head[riff.start :], file, riff.promised)
+        return _from_pipe(piped, name, riff, riff.pcm)
+    if pcm and not is_recording(head):
+        return _bare(head, file, name, pcm)
+    return _from_pipe(_Piped(head, file), name, riff)
 
 
-def _opened(file: BinaryIO, name: str, start: float) -> AbstractContextManager[Decoded]:
+def _bare(head: bytes, file: BinaryIO, name: str, pcm: Pcm) -> AbstractContextManager[Decoded]:
+    """Open samples without a header; ``head`` is what was read of them."""
+    if is_text(head):
+        raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
+    checked(pcm.sample_rate, pcm.channels, name)
+    return _from_pipe(_Piped(head, file), name, None, pcm)
+
+
+@contextmanager
+def _from_pipe(
+    file: _Piped, name: str, riff: Riff | None, pcm: Pcm | None = None
+) -> Iterator[Decoded]:
+    """Open with FFmpeg, and let faults of the pipe come out as they were."""
+
+    def until_fault(chunks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        yield from chunks
+        if file.fault:
+            raise file.fault
+
+    from affekt.audio.ffmpeg import from_ffmpeg
+
+    try:
+        with from_ffmpeg(file, name, riff, pcm=pcm, live=True) as decoded:
+            yield replace(decoded, chunks=until_fault(decoded.chunks))
+    except Exception:
+        if file.fault:
+            raise file.fault from None
+        raise
+
+
+def _opened(
+    file: BinaryIO, name: str, start: float, pcm: Pcm | None
+) -> AbstractContextManager[Decoded]:
     file.seek(0)
     head = head_of(file, name)
+    if pcm and not is_recording(head):
+        return _bare(head, file, name, pcm)
     riff = riff_of(file, name)
     file.seek(0)
     elsewhere = riff.mpeg or riff.promised is None if riff else is_mpeg(head)
@@ -162,7 +185,9 @@ def _opened(file: BinaryIO, name: str, start: float) -> AbstractContextManager[D
         if sound := _sndfile(watched):
             return _from_sndfile(sound, watched, name, riff, start)
         file.seek(0)
-    return _from_ffmpeg(file, name, riff)
+    from affekt.audio.ffmpeg import from_ffmpeg
+
+    return from_ffmpeg(file, name, riff)
 
 
 def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
@@ -190,7 +215,9 @@ def _from_sndfile(
                 raise truncated(name, seconds, promised)
         first = round(start * rate)
         position = sound.seek(first) if first < sound.frames else 0
-        yield Decoded(rate, channels, sound.frames, position, _sndfile_chunks(sound, file, name))
+        yield Decoded(
+            name, rate, channels, sound.frames, position, _sndfile_chunks(sound, file, name)
+        )
 
 
 def _sndfile_chunks(
@@ -207,83 +234,3 @@ def _sndfile_chunks(
         ) from error
     if file.fault:
         raise file.fault
-
-
-@contextmanager
-def _from_ffmpeg(file: BinaryIO | _Piped, name: str, riff: Riff | None) -> Iterator[Decoded]:
-    import av
-
-    with av.open(
-        file,
-        "r",
-        container_options={"protocol_whitelist": "none"},
-        metadata_errors="replace",  # a title in an unknown encoding must not hide the sound
-    ) as container:
-        if not container.streams.audio:
-            raise AudioError(f"{name} holds no sound ({container.format.long_name}). Give a sound.")
-        frames = _ffmpeg_frames(container, name)
-        first = next(frames, None)
-        if first is None or (riff and riff.promised == 0):
-            raise silent(name)
-        rate, channels = checked(first.sample_rate, first.layout.nb_channels, name)
-        if riff and riff.frame:  # PCM, for which FFmpeg keeps quiet about a pipe's length
-            promised = riff.promised and riff.promised // riff.frame
-        else:
-            promised = _ffmpeg_promise(container, rate)
-        chunks = _ffmpeg_chunks(chain([first], frames), rate, channels, name)
-        yield Decoded(rate, channels, promised, 0, chunks)
-
-
-def _ffmpeg_promise(container: "InputContainer", rate: int) -> int | None:
-    """Frames that the container promises; None where FFmpeg only guesses."""
-    stream = container.streams.audio[0]
-    # FFmpeg guesses an MP3's length from its size, unless a tag gives length and start
-    sure = container.format.name in _PROMISING or (
-        container.format.name == "mp3" and stream.start_time
-    )
-    if sure and stream.duration is not None and stream.time_base is not None:
-        return round(stream.duration * stream.time_base * rate)
-    if sure and container.duration is not None and len(container.streams) == 1:
-        return round(container.duration / 1e6 * rate)
-    return None
-
-
-def _ffmpeg_frames(container: "InputContainer", name: str) -> Iterator["av.AudioFrame"]:
-    """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
-    import av
-
-    bad = 0
-    for packet in container.demux(container.streams.audio[0]):
-        try:
-            yield from packet.decode()
-        except av.InvalidDataError as error:
-            bad += 1
-            if bad > 1:
-                raise AudioError(
-                    f"{name} is damaged: {bad} of its packets cannot be decoded. Copy it again."
-                ) from error
-
-
-def _ffmpeg_chunks(
-    frames: Iterator["av.AudioFrame"], rate: int, channels: int, name: str
-) -> Iterator[NDArray[np.float32]]:
-    gathered: list[NDArray[np.float32]] = []
-    for frame in frames:
-        if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
-            raise AudioError(
-                f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
-                f"{frame.layout.nb_channels} channels on its way. Split it there."
-            )
-        try:
-            values = frame.to_ndarray()
-        except ValueError as error:  # of the formats that FFmpeg decodes to, NumPy lacks one
-            raise AudioError(
-                f"{name} holds samples of a rare kind ({frame.format.name}). Convert it to FLAC."
-            ) from error
-        packed = frame.format.is_packed
-        gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))
-        if sum(map(len, gathered)) * _GATHERED >= rate:
-            yield np.concatenate(gathered)
-            gathered.clear()
-    if gathered:
-        yield np.concatenate(gathered)

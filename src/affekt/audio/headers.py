@@ -1,10 +1,13 @@
 """First bytes to facts: what a recording claims to be, checked before a decoder guesses."""
 
 import io
+import string
 import struct
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import BinaryIO
 
+from affekt.audio.pcm import Pcm, wav_encoding
 from affekt.errors import AudioError
 
 RATES = (1_000, 768_000)  # Hz: below no speech is left, above there are no converters
@@ -12,6 +15,11 @@ CHANNELS = 256  # at most
 _HEAD = 4_096  # bytes that tell what a file is
 _ENDLESS = 0x7FFF_0000  # bytes; what claims more than this and has less was written to a pipe
 _MPEG = {0x50, 0x55}  # WAV's numbers for MPEG audio
+_EXTENSIBLE = 0xFFFE  # the number of a form that stands elsewhere
+# Of what libsndfile and FFmpeg read: no one speaks so that samples look like this.
+_NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".split()
+_FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
+_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
 _ORDERS = {  # byte order, and the chunk that holds the sound
     b"RIFF": ("<", b"data"),
     b"RF64": ("<", b"data"),
@@ -22,8 +30,10 @@ _ORDERS = {  # byte order, and the chunk that holds the sound
 
 @dataclass(frozen=True)
 class Riff:
-    """How much sound a WAV or AIFF promises, and how much is there."""
+    """Where the sound of a WAV or AIFF is, how much it promises, and how much is there."""
 
+    start: int
+    """Bytes before the sound."""
     promised: int | None
     """Bytes; None if it was written to a pipe and promises nothing."""
     there: int
@@ -32,6 +42,8 @@ class Riff:
     """Bytes of one sample of all channels; None where that is not fixed or not known."""
     mpeg: bool
     """Whether it is MP3 inside."""
+    pcm: Pcm | None
+    """What the samples are; None where they are coded otherwise."""
 
 
 def head_of(file: BinaryIO, name: str) -> bytes:
@@ -52,6 +64,37 @@ def head_of(file: BinaryIO, name: str) -> bytes:
     if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
         raise AudioError(f"{name} is a web page, not a sound. Download the recording itself.")
     return head
+
+
+def is_recording(head: bytes) -> bool:
+    """Whether these first bytes belong to a known format, rather than to samples without a header.
+
+    What begins like MPEG audio may be a sample: the frames after it must begin so too.
+
+    >>> is_recording(b"fLaC"), is_recording(bytes([0xFF, 0xFB, 0x90, 0]))
+    (True, False)
+    """
+    if head.startswith(_FIRST_BYTES) or head[:4] in _ORDERS or head[4:8] in _BOXES:
+        return True
+    if not is_mpeg(head):
+        return False
+    import av  # slow to load
+
+    for codec in ("mp3", "aac"):
+        frames = av.CodecContext.create(codec, "r").parse(head)
+        starts = [at for at in accumulate(frame.size for frame in frames) if at < len(head)][:3]
+        if starts and all(is_mpeg(head[at:]) for at in starts):
+            return True
+    return False
+
+
+def is_text(head: bytes) -> bool:
+    r"""Whether there is nothing but ASCII text, which no sound looks like.
+
+    >>> is_text(b"Hello.\n"), is_text(bytes(8))
+    (True, False)
+    """
+    return not head.strip(string.printable.encode())
 
 
 def is_mpeg(head: bytes) -> bool:
@@ -100,7 +143,7 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
         return None
     order, sound = _ORDERS[head[:4]]
     closed = struct.unpack(order + "I", head[4:8])[0] == size - 8
-    long, frame, mpeg = 0, None, False
+    long, frame, mpeg, pcm = 0, None, False, None
     while len(start := file.read(8)) == 8:
         kind, length = start[:4], struct.unpack(order + "I", start[4:])[0]
         here = file.tell()
@@ -108,19 +151,24 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
             there = size - here
             endless = length >= _ENDLESS and length > there
             if not long and (endless or (not length and not closed)):
-                return Riff(None, there, frame, mpeg)
-            return Riff(long or length, there, frame, mpeg)
+                return Riff(here, None, there, frame, mpeg, pcm)
+            return Riff(here, long or length, there, frame, mpeg, pcm)
         if kind == b"fmt ":
-            frame, mpeg = _form(file.read(16), order, name)
+            frame, mpeg, pcm = _form(file.read(min(length, 26)), order, name)
         if kind == b"ds64":
             long = int.from_bytes(file.read(16)[8:], "little")
         file.seek(here + length + length % 2)
     return None
 
 
-def _form(fields: bytes, order: str, name: str) -> tuple[int | None, bool]:
+def _form(fields: bytes, order: str, name: str) -> tuple[int | None, bool, Pcm | None]:
+    """Bytes of a frame where they are fixed, whether it is MP3, what its samples are."""
     if len(fields) < 16:
-        return None, False
-    form, channels, rate, _, align, bits = struct.unpack(order + "HHIIHH", fields)
+        return None, False, None
+    form, channels, rate, _, align, bits = struct.unpack(order + "HHIIHH", fields[:16])
     checked(rate, channels, name)
-    return align if align and align == channels * bits // 8 else None, form in _MPEG
+    if form == _EXTENSIBLE and len(fields) == 26:
+        (form,) = struct.unpack(order + "H", fields[24:])
+    frame = align if align and align == channels * bits // 8 else None
+    encoding = wav_encoding(form, bits, little=order == "<") if frame else None
+    return frame, form in _MPEG, Pcm(encoding, rate, channels) if encoding else None

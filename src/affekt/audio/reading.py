@@ -18,8 +18,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from affekt.audio.decoding import CHUNK, SLACK, Decoded, decode, scaled, silent, truncated
+from affekt.audio.decoding import CHUNK, SLACK, decode, truncated
 from affekt.audio.headers import checked
+from affekt.audio.pcm import Decoded, scaled, silent
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 
@@ -31,7 +32,7 @@ SUFFIXES = frozenset(
     | {".rf64", ".snd", ".spx", ".tta", ".w64", ".wav", ".wave", ".webm", ".wma", ".wv"}
 )  # what to take from a folder; a file that is named may have any suffix, or none
 
-Source = str | Path | bytes | BinaryIO | NDArray[Any]
+Source = str | Path | bytes | BinaryIO | NDArray[Any] | Decoded
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def read(
 
     Args:
         source: path; bytes of a file; binary file object (read from its first byte if it can
-            seek, and left open); or array ``(samples,)`` or ``(samples, channels)``, of integers
-            (scaled to [-1, 1] by their width) or of floats (kept as they are).
+            seek, and left open); array ``(samples,)`` or ``(samples, channels)``, of integers
+            (scaled to [-1, 1] by their width) or of floats (kept as they are); or what is open
+            already, such as :func:`~affekt.audio.microphone.microphone`.
         sample_rate: Hz of an array; a file knows its own.
         channel: the one to take, from 0; None for the mean of all.
         start: seconds; the part begins here.
@@ -112,7 +114,8 @@ def blocks(
         AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
     """
     _check_part(start, end, max_seconds)
-    with _opened(source, sample_rate, start) as (sound, name):
+    with _opened(source, sample_rate, start) as sound:
+        name = sound.name
         if channel is not None and channel not in range(sound.channels):
             raise AudioError(
                 f"channel of {name} must be in [0, {sound.channels - 1}]. Got {channel}. "
@@ -145,23 +148,26 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
     >>> probe(np.zeros(8_000), sample_rate=16_000)
     Sound(sample_rate=16000, channels=1, seconds=0.5)
     """
-    with _opened(source, sample_rate, 0.0) as (sound, name):
+    with _opened(source, sample_rate, 0.0) as sound:
         frames = sound.frames or sum(map(len, sound.chunks))
         if not frames:
-            raise silent(name)
+            raise silent(sound.name)
         return Sound(sound.sample_rate, sound.channels, frames / sound.sample_rate)
 
 
 @contextmanager
-def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[tuple[Decoded, str]]:
+def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[Decoded]:
     if isinstance(source, np.ndarray):
-        yield _array(source, sample_rate), "<array>"
+        yield _array(source, sample_rate)
         return
     name = _name(source)
     if sample_rate is not None:
         raise AudioError(
             f"sample_rate is for arrays; {name} knows its own. Got {sample_rate}. Leave it out."
         )
+    if isinstance(source, Decoded):
+        yield source
+        return
     with ExitStack() as stack:
         if isinstance(source, str | Path):
             file = stack.enter_context(_file(source, name))
@@ -176,10 +182,12 @@ def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[t
                 f"source must be a path, bytes, a binary file or an array. Got {name}. "
                 f"Give affekt.audio.read() one of these."
             )
-        yield stack.enter_context(decode(file, name, start=start)), name
+        yield stack.enter_context(decode(file, name, start=start))
 
 
 def _name(source: Any) -> str:
+    if isinstance(source, Decoded):
+        return source.name
     if isinstance(source, str | Path):
         path = str(source)
         return path if path and path.isprintable() else ascii(path)
@@ -228,7 +236,7 @@ def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
     rate, channels = checked(int(sample_rate), frames.shape[1], "<array>")
     step = max(1, CHUNK // channels)
     chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
-    return Decoded(rate, channels, len(frames), 0, chunks)
+    return Decoded("<array>", rate, channels, len(frames), 0, chunks)
 
 
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.decoding import scaled
 from affekt.audio.headers import checked
+from affekt.audio.pcm import scaled
 from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows, window_count

@@ -1,0 +1,127 @@
+"""What FFmpeg reads, and samples without a header, to frames.
+
+FFmpeg is given bytes, never a name: no suffix steers its guess, and no playlist makes it open
+anything else. It is slow to load, so this stage is imported where it is needed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from affekt.audio.headers import Riff, checked
+from affekt.audio.pcm import Decoded, Pcm, scaled, silent
+from affekt.errors import AudioError
+
+PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, too little to work on one by one
+PARTS_LIVE = 20
+_PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
+
+
+@contextmanager
+def from_ffmpeg(
+    file: Any,
+    name: str,
+    riff: Riff | None,
+    *,
+    pcm: Pcm | None = None,
+    live: bool = False,
+) -> Iterator[Decoded]:
+    """Open a recording, or samples without a header.
+
+    Args:
+        file: with a method ``read``; if it can ``seek``, FFmpeg may.
+        name: what messages call it.
+        riff: where it is a WAV or AIFF, what its header says.
+        pcm: what the samples are, if they come without a header.
+        live: give what comes at once, rather than pieces of a size to work on.
+
+    Yields:
+        The open sound.
+
+    Raises:
+        AudioError: no sound in it, or a damaged one; also while the chunks are read.
+        FFmpegError: FFmpeg cannot read it.
+    """
+    options = {"protocol_whitelist": "none"}
+    if pcm:
+        options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
+    with av.open(
+        file,
+        "r",
+        format=pcm.encoding if pcm else None,
+        container_options=options,
+        metadata_errors="replace",  # a title in an unknown encoding must not hide the sound
+    ) as container:
+        if not container.streams.audio:
+            raise AudioError(f"{name} holds no sound ({container.format.long_name}). Give a sound.")
+        frames = _frames(container, name)
+        first = next(frames, None)
+        if first is None or (riff and riff.promised == 0):
+            raise silent(name)
+        rate, channels = checked(first.sample_rate, first.layout.nb_channels, name)
+        if riff and riff.frame:  # PCM, for which FFmpeg keeps quiet about a pipe's length
+            promised = riff.promised and riff.promised // riff.frame
+        else:
+            promised = _promise(container, rate)
+        chunks = _chunks(chain([first], frames), rate, channels, name, live)
+        yield Decoded(name, rate, channels, promised, 0, chunks)
+
+
+def _promise(container: InputContainer, rate: int) -> int | None:
+    """Frames that the container promises; None where FFmpeg only guesses."""
+    stream = container.streams.audio[0]
+    # FFmpeg guesses an MP3's length from its size, unless a tag gives length and start
+    sure = container.format.name in _PROMISING or (
+        container.format.name == "mp3" and stream.start_time
+    )
+    if sure and stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * rate)
+    if sure and container.duration is not None and len(container.streams) == 1:
+        return round(container.duration / 1e6 * rate)
+    return None
+
+
+def _frames(container: InputContainer, name: str) -> Iterator[av.AudioFrame]:
+    """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
+    bad = 0
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError as error:
+            bad += 1
+            if bad > 1:
+                raise AudioError(
+                    f"{name} is damaged: {bad} of its packets cannot be decoded. Copy it again."
+                ) from error
+
+
+def _chunks(
+    frames: Iterator[av.AudioFrame], rate: int, channels: int, name: str, live: bool
+) -> Iterator[NDArray[np.float32]]:
+    parts = PARTS_LIVE if live else PARTS
+    gathered: list[NDArray[np.float32]] = []
+    for frame in frames:
+        if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
+            raise AudioError(
+                f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
+                f"{frame.layout.nb_channels} channels on its way. Split it there."
+            )
+        try:
+            values = frame.to_ndarray()
+        except ValueError as error:  # of the formats that FFmpeg decodes to, NumPy lacks one
+            raise AudioError(
+                f"{name} holds samples of a rare kind ({frame.format.name}). Convert it to FLAC."
+            ) from error
+        packed = frame.format.is_packed
+        gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))
+        if sum(map(len, gathered)) * parts >= rate:
+            yield np.concatenate(gathered)
+            gathered.clear()
+    if gathered:
+        yield np.concatenate(gathered)

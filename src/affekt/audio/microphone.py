@@ -1,0 +1,157 @@
+"""A microphone to sound as it is made, through PortAudio.
+
+From its blocks on it goes the way of a recording, through :func:`affekt.audio.reading.blocks`.
+"""
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.decoding import CHUNK
+from affekt.audio.headers import checked
+from affekt.audio.pcm import Decoded
+from affekt.errors import AudioError
+
+BLOCKS = 20  # a second
+_WAITING = 10 * BLOCKS  # at most; what is heard meanwhile becomes silence
+_PATIENCE = 2.0  # s without a block after which a microphone is gone
+_INSTEAD = "Or pipe sound in: ffmpeg ... | affekt stream -"
+
+
+@contextmanager
+def microphone(
+    device: str | int | None = None, *, sample_rate: int | None = None
+) -> Iterator[Decoded]:
+    """Open a microphone.
+
+    Args:
+        device: its number, or a part of its name that no other has; the system's choice by default.
+        sample_rate: Hz, a whole number; the device's own by default.
+
+    Yields:
+        The open sound, for :func:`affekt.audio.reading.blocks`: one channel that never ends.
+
+    Raises:
+        AudioError: no PortAudio, no such device, or one that cannot be opened; while the chunks
+            are taken: it is gone.
+        ModuleNotFoundError: the extra ``mic`` is not installed.
+    """
+    portaudio = _portaudio()
+    with _recording(portaudio, device, sample_rate) as sound:  # pragma: no cover -- see below
+        yield sound
+
+
+class Handover:
+    """Blocks on their way from PortAudio's thread to the one that takes them.
+
+    Where nobody takes them for ten seconds, the rest becomes silence of the same length: times
+    stay right, and memory does not grow.
+
+    Args:
+        name: the microphone's, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: queue.Queue[tuple[int, NDArray[np.float32]] | None] = queue.Queue(_WAITING)
+        self._samples = 0  # so far, those lost among them
+
+    def put(self, block: NDArray[np.float32], *_: Any) -> None:
+        """Take ``(samples, 1)`` from PortAudio, which needs its memory back."""
+        if not self._queue.full():
+            self._queue.put_nowait((self._samples, block.copy()))
+        self._samples += len(block)
+
+    def end(self) -> None:
+        """There will be no more."""
+        if not self._queue.full():
+            self._queue.put_nowait(None)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Give out ``(samples, 1)``, as they come.
+
+        Raises:
+            AudioError: none came for two seconds, or none will.
+        """
+        taken = 0
+        while True:
+            try:
+                item = self._queue.get(timeout=_PATIENCE)
+            except queue.Empty:
+                item = None
+            if item is None:
+                raise AudioError(f"{self._name} is gone. Plug it in and begin again.")
+            first, block = item
+            while taken < first:
+                silence = np.zeros((min(CHUNK, first - taken), 1), np.float32)
+                taken += len(silence)
+                yield silence
+            taken += len(block)
+            yield block
+
+
+def _portaudio() -> Any:
+    try:
+        import sounddevice
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # OSError, or PortAudio's own, which has no name before this
+        raise AudioError(
+            f"a microphone needs the library PortAudio ({_reason(error)}). Install it, on Debian "
+            f"and Ubuntu with: apt install libportaudio2. {_INSTEAD}"
+        ) from error
+    return sounddevice  # pragma: no cover -- see below
+
+
+# From here on PortAudio is needed: tests come here where it is, and in a process of their own.
+@contextmanager
+def _recording(
+    portaudio: Any, device: str | int | None, sample_rate: int | None
+) -> Iterator[Decoded]:  # pragma: no cover
+    found = _found(portaudio, device)
+    name = f"microphone {found['name']}"
+    rate, _ = checked(sample_rate or round(found["default_samplerate"]), 1, name)
+    handover = Handover(name)
+    try:
+        stream = portaudio.InputStream(
+            device=found["index"],
+            channels=1,
+            samplerate=rate,
+            dtype="float32",
+            blocksize=rate // BLOCKS,
+            callback=handover.put,
+            finished_callback=handover.end,
+        )
+        stream.start()
+    except portaudio.PortAudioError as error:
+        raise AudioError(
+            f"{name} cannot be opened at {rate} Hz ({_reason(error)}). Close what else uses it, "
+            f"or leave the rate to it."
+        ) from error
+    with stream:
+        yield Decoded(name, rate, 1, None, 0, handover.blocks())
+
+
+def _found(portaudio: Any, device: str | int | None) -> dict[str, Any]:  # pragma: no cover
+    """What PortAudio says of an input device."""
+    inputs = [each for each in portaudio.query_devices() if each["max_input_channels"]]
+    if not inputs:
+        raise AudioError(f"no microphone was found. Plug one in. {_INSTEAD}")
+    try:
+        number = int(device) if isinstance(device, str) and device.isdecimal() else device
+        return dict(portaudio.query_devices(number, "input"))
+    except (portaudio.PortAudioError, ValueError) as error:
+        known = ", ".join(f"{each['index']} ({each['name']})" for each in inputs)
+        got = "none chosen by the system" if device is None else device
+        raise AudioError(
+            f"the microphone must be one of {known}. Got {got}. Give its number or name."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What PortAudio says, in one line, without its own numbers."""
+    return " ".join(str(error).split()).partition(" [PaErrorCode")[0]

@@ -1,0 +1,62 @@
+"""64 voices at once on two cores, a minute each: every one keeps up, and none hears another."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import affekt
+from affekt.audio.reading import read
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+RATE = 16_000
+STREAMS, CORES = 64, 2
+SECONDS = 60
+CHUNK = RATE // 10  # 100 ms: what a microphone gives at a time
+
+
+@pytest.fixture(scope="module")
+def predictor() -> affekt.Predictor:
+    return affekt.load()
+
+
+def minute(voice: int) -> np.ndarray:
+    """A minute of talk unlike any other's: the samples in an order, at a level, over a noise."""
+    rng = np.random.default_rng(voice)
+    sayings = [read(path) for path in sorted(SAMPLES.glob("*.flac"))]
+    said = [sayings[number] for number in rng.integers(len(sayings), size=30)]
+    sound = np.concatenate(said)[: SECONDS * RATE] * rng.uniform(0.3, 1.2)
+    return (sound + rng.normal(scale=0.003, size=sound.size)).astype(np.float32)
+
+
+def hear(predictor: affekt.Predictor, voices: list[np.ndarray]) -> list[list[affekt.Segment]]:
+    """What a core hears: the next 100 ms of each of its voices in turn."""
+    streams = [predictor.stream() for _ in voices]
+    heard: list[list[affekt.Segment]] = [[] for _ in voices]
+    for at in range(0, SECONDS * RATE, CHUNK):
+        for stream, voice, segments in zip(streams, voices, heard, strict=True):
+            segments += stream.push(voice[at : at + CHUNK])
+    for stream, segments in zip(streams, heard, strict=True):
+        segments += stream.flush()
+    return heard
+
+
+def test_64_voices_keep_up_and_each_is_heard_as_if_alone(predictor: affekt.Predictor) -> None:
+    voices = [minute(voice) for voice in range(STREAMS)]
+    with ThreadPoolExecutor(CORES) as pool:
+        began = time.monotonic()
+        halves = pool.map(lambda core: hear(predictor, voices[core::CORES]), range(CORES))
+        heard = [segments for pair in zip(*halves, strict=True) for segments in pair]
+        seconds = time.monotonic() - began
+        alone = [*pool.map(lambda voice: predictor.predict(voice, sample_rate=RATE), voices)]
+    assert seconds < SECONDS  # with nothing else to do, a small part of it
+    assert len({segments[-1].probabilities["angry"] for segments in heard}) == STREAMS
+    for segments, expected in zip(heard, alone, strict=True):
+        assert len(segments) == 122
+        assert [(s.start, s.end) for s in segments] == [(s.start, s.end) for s in expected.segments]
+        found, truth = (
+            [list(s.probabilities.values()) for s in each] for each in (segments, expected.segments)
+        )
+        np.testing.assert_allclose(found, truth, atol=1e-4)

@@ -1,0 +1,355 @@
+"""``affekt stream -`` as people and scripts meet it: what goes in, what comes out, and when."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import affekt
+from affekt.audio.reading import read
+from affekt.cli import main
+from bad_inputs import BAD_BYTES, wav_bytes
+from conftest import hears_ctrl_c
+from small_model import LABELS, small_model
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+COMMAND = [sys.executable, "-m", "affekt.cli", "stream", "-"]
+SOUND = read(SAMPLES / "lively.flac")  # 3 s
+PCM = (SOUND * 32_767).astype("<i2")
+AHEAD = 1_024  # samples: FFmpeg hands out so many at once
+Captured = pytest.CaptureFixture[str]
+Hear = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture
+def hear(model: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Hear:
+    """What ``affekt stream - --json`` says of what comes through a pipe."""
+
+    def heard(content: bytes, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        out, into = os.pipe()
+        writer = threading.Thread(target=write, args=(into, content))
+        writer.start()
+        with os.fdopen(out) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            assert main(["stream", "-", "--json", "--model", model, *words]) == code
+        writer.join()
+        printed = capsys.readouterr()
+        assert len(printed.err.splitlines()) == code
+        return [json.loads(line) for line in printed.out.splitlines()]
+
+    return heard
+
+
+def write(into: int, content: bytes) -> None:
+    with os.fdopen(into, "wb") as pipe, suppress(BrokenPipeError):
+        pipe.write(content)
+
+
+def assert_heard(
+    found: list[dict[str, Any]], model: str, sound: np.ndarray, rate: int = 16_000, **tolerance: Any
+) -> None:
+    expected = affekt.load(model).predict(sound, sample_rate=rate).segments
+    assert [each["end"] for each in found] == [each.end for each in expected]
+    for answer, truth in zip(found, expected, strict=True):
+        assert list(answer) == ["start", "end", "label", "probabilities"]
+        assert answer["probabilities"] == pytest.approx(truth.probabilities, **tolerance)
+
+
+@contextmanager
+def running(*words: str, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The command while it runs, with a pipe into it; it has ended when this ends."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
+    process = subprocess.Popen(
+        [*COMMAND, *words], stdin=subprocess.PIPE, bufsize=0, preexec_fn=hears_ctrl_c, **pipes
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+# ------------------------------------------------------------------ what goes in
+
+
+def test_raw_samples_are_16_khz_mono_unless_said(hear: Hear, model: str) -> None:
+    assert_heard(hear(PCM.tobytes()), model, PCM)
+
+
+def stereo_of(kind: str) -> np.ndarray:
+    return np.stack([PCM, PCM // 2], axis=1).astype(kind)
+
+
+@pytest.mark.parametrize("encoding", ["s16le", "s16be", "s32le", "f32le", "f64be"])
+def test_raw_samples_of_any_kind_rate_and_channels(hear: Hear, model: str, encoding: str) -> None:
+    kind = (">" if encoding.endswith("be") else "<") + encoding[0].replace("s", "i")
+    values = stereo_of(f"{kind}{int(encoding[1:3]) // 8}")
+    values = values / 32_768 if "f" in kind else values * 2 ** (int(encoding[1:3]) - 16)
+    content = values.astype(f"{kind}{int(encoding[1:3]) // 8}").tobytes()
+    found = hear(content, "--encoding", encoding, "--rate", "22050", "--channels", "2")
+    both = (stereo_of("<f4") / 32_768).mean(axis=1)
+    assert_heard(found, model, both, 22_050, abs=1e-4)
+
+
+@pytest.mark.parametrize("promised", [None, 0, 2**32 - 1, 0x7FFF_F000 - 36])
+def test_a_wav_says_itself_what_it_is(hear: Hear, model: str, promised: int | None) -> None:
+    content = wav_bytes(PCM.tobytes(), rate=22_050, promised=promised)
+    found = hear(content, "--rate", "8000", "--channels", "2")
+    assert_heard(found, model, PCM, 22_050, abs=1e-4)
+
+
+def test_what_follows_the_sound_of_a_wav_is_not_heard(hear: Hear, model: str) -> None:
+    noise = np.random.default_rng(0).bytes(60_000)
+    content = wav_bytes(PCM.tobytes()) + b"LIST" + len(noise).to_bytes(4, "little") + noise
+    assert_heard(hear(content), model, PCM)
+
+
+def test_a_file_as_standard_input(model: str, tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(PCM.tobytes())
+    for path, sound in ((tmp_path / "raw", PCM), (SAMPLES / "lively.flac", SOUND)):
+        with path.open("rb") as file:
+            done = subprocess.run(
+                [*COMMAND, "--json", "--model", model], stdin=file, capture_output=True, check=True
+            )
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert_heard(found, model, sound, abs=1e-5)
+
+
+def test_less_than_a_window_is_answered_at_its_end(hear: Hear, model: str) -> None:
+    (only,) = hear(PCM[:4_000].tobytes())
+    assert (only["start"], only["end"]) == (0, 0.25)
+
+
+# ---------------------------------------------------------------- when it comes
+
+
+@pytest.mark.parametrize("head", [b"", wav_bytes(b"", promised=2**32 - 1)], ids=["raw", "wav"])
+def test_every_window_is_answered_while_the_voice_speaks(model: str, head: bytes) -> None:
+    with running("--json") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(head)
+        start = 0
+        for window in range(5):  # nothing more is written before each is answered
+            end = 15_600 + window * 7_800 + AHEAD
+            process.stdin.write(PCM[start:end].tobytes())
+            start = end
+            answer = json.loads(process.stdout.readline())
+            assert answer["end"] == (15_600 + window * 7_800) / 16_000
+
+
+def test_people_read_one_line_a_window(model: str) -> None:
+    done = subprocess.run([*COMMAND, "--model", model], input=PCM.tobytes(), capture_output=True)
+    lines = done.stdout.decode().splitlines()
+    assert done.returncode == 0
+    expected = affekt.load(model).predict(PCM, sample_rate=16_000).segments
+    assert len(lines) == len(expected)
+    for line, segment in zip(lines, expected, strict=True):
+        assert line.split()[1] == segment.label
+        for label, share in segment.probabilities.items():
+            assert re.search(rf"{label} +{share:.0%}", line)
+    assert lines[0].split()[0] == "0:01.0"
+
+
+# ------------------------------------------------------------------ in a terminal
+
+
+def shown_by(leader: int) -> bytes:
+    shown = b""
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(leader, 65_536):
+            shown += chunk
+    os.close(leader)
+    return shown
+
+
+def screen(shown: bytes, columns: int) -> list[str]:
+    """What is left on a terminal: just the few orders that rich gives."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|\r|\n|[^\x1b\r\n]+", shown.decode()):
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\r":
+            column = 0
+        elif part.startswith("\x1b["):
+            times = int(re.sub(r"\D", "", part) or 1)
+            if part.endswith("A"):
+                row -= times
+            elif part.endswith("K"):
+                lines[row] = ""
+        else:
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+            column += len(part)
+    assert all(len(line) <= columns for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+@pytest.mark.parametrize("ending", ["end", signal.SIGINT])
+def test_bars_move_in_place(model: str, columns: int, ending: object) -> None:
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"}
+    with running("--model", model, stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        assert process.stdin is not None
+        shown = b""
+        for at in range(0, PCM.size, 1_600):
+            process.stdin.write(PCM[at : at + 1_600].tobytes())
+            time.sleep(0.02)
+        while b"0:02.9" not in shown:
+            shown += os.read(leader, 65_536)
+        if ending == "end":
+            process.stdin.close()
+            process.stdin = None
+        else:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == (0 if ending == "end" else 130)
+        shown += shown_by(leader)
+    lines = [line.rstrip() for line in screen(shown, columns) if line.strip()]
+    assert shown.count(b"angry") > 3  # drawn again and again
+    assert len(lines) == 1 + len(LABELS)  # in one place
+    assert re.fullmatch(r"0:0[23]\.\d.* -?\d+ dB", lines[0])
+    expected = affekt.load(model).predict(PCM, sample_rate=16_000).segments[-1]
+    bars = {line.split()[0]: line for line in lines[1:]}
+    assert tuple(bars) == LABELS
+    for label, share in expected.probabilities.items():
+        assert bars[label].endswith(f" {share:.0%}")
+    longest = max(LABELS, key=lambda label: bars[label].count("█"))
+    assert longest == expected.label
+    assert b"\x1b[?25h" in shown  # the cursor is back
+
+
+@pytest.mark.parametrize("change", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_a_terminal_that_cannot_draw_gets_lines(model: str, change: dict[str, str]) -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "--model", model],
+        input=PCM.tobytes(),
+        stdout=follower,
+        env={**os.environ, "TERM": "xterm", **change},
+    )
+    os.close(follower)
+    lines = shown_by(leader).decode("ascii").splitlines()
+    assert done.returncode == 0
+    assert len(lines) == len(affekt.load(model).predict(PCM, sample_rate=16_000).segments)
+    assert all(re.match(r" +0:0\d\.\d ", line) for line in lines)
+
+
+# ------------------------------------------------------------------- how it ends
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_and_what_was_answered_is_out(model: str, sign: signal.Signals) -> None:
+    with running("--json") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(PCM.tobytes())
+        answers = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(sign)
+        assert process.wait(20) == 130
+        answers += process.stdout.read().splitlines()
+        assert process.stderr.read() == b""
+    ends = [json.loads(line)["end"] for line in answers]
+    assert ends[:4] == [(15_600 + window * 7_800) / 16_000 for window in range(4)]
+
+
+def test_a_closed_pipe_ends_it_quietly(model: str) -> None:
+    with running("--json") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(PCM[:30_000].tobytes())
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        with suppress(BrokenPipeError):
+            while process.poll() is None:
+                process.stdin.write(PCM.tobytes())
+        assert process.wait(20) == 1
+        assert process.stderr.read() == b""
+
+
+def test_a_wav_that_ends_too_early_is_answered_then_complained_of(hear: Hear, model: str) -> None:
+    found = hear(wav_bytes(PCM.tobytes(), promised=96_000 * 3), code=1)
+    assert [each["end"] for each in found] == [0.975 + 0.4875 * number for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "standard input is empty (0 bytes)"),
+        (b"no", "standard input is text, not a sound"),
+        (BAD_BYTES["text"](), "standard input is text, not a sound"),
+        (BAD_BYTES["web page"](), "is a web page"),
+        (BAD_BYTES["git-lfs pointer"](), "git lfs pull"),
+        (BAD_BYTES["zero rate"](), "Got 0."),
+        (BAD_BYTES["header only"](), "holds no sound"),
+        (BAD_BYTES["truncated m4a"](), "Save it to a file first"),
+        (BAD_BYTES["not a number"](), "holds nan at 1.250 s"),
+    ],
+)
+def test_what_is_no_sound_is_one_line(model: str, content: bytes, message: str) -> None:
+    done = subprocess.run([*COMMAND, "--model", model], input=content, capture_output=True)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("affekt: ")
+    assert message in line
+    assert done.returncode == 1
+
+
+WRONG_USE = (
+    ["-", "--encoding", "mp3"],
+    ["-", "--rate", "0"],
+    ["-", "--rate", "16000.5"],
+    ["-", "--channels", "0"],
+    ["-", "--channels", "300"],
+    ["-", "--device", "0"],
+    ["-", "--model", "nonesuch"],
+    ["-", "--csv"],
+    ["-", "-"],
+)
+
+
+@pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)
+def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) -> None:
+    assert main(["stream", *words]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("affekt: ")
+
+
+def test_a_terminal_as_standard_input_is_refused(model: str) -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run([*COMMAND, "--model", model], stdin=follower, capture_output=True)
+    os.close(leader)
+    os.close(follower)
+    (line,) = done.stderr.decode().splitlines()
+    assert "standard input is a terminal. Pipe sound in" in line
+    assert done.returncode == 2
+
+
+def test_help_shows_an_example(capsys: Captured) -> None:
+    assert main(["stream", "--help"]) == 0
+    assert "| affekt stream -" in capsys.readouterr().out
