@@ -59,10 +59,17 @@ ROOMS = {
     ),
     "inference": Room({"audio", "engines"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
-    "predict_command": Room({"printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}),
-    "stream_command": Room({"printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}),
+    "options": Room(packages={"typer"}),
+    "predict_command": Room(
+        {"options", "printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}
+    ),
+    "stream_command": Room(
+        {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
+    ),
     "cli": Room(
-        {"printing", "predict_command", "stream_command"}, {"typer"}, EVERYTHING | {"rich"}
+        {"options", "printing", "predict_command", "stream_command"},
+        {"typer"},
+        EVERYTHING | {"rich"},
     ),
     "printing": Room(lazily=EVERYTHING | {"rich"}),
     "stream_printing": Room({"printing"}, lazily=EVERYTHING | {"rich"}),

@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 
 import affekt
 from affekt.errors import AffektError
+from affekt.options import Model
 from affekt.predict_command import predict
 from affekt.printing import (
     comparison,
@@ -94,9 +95,7 @@ def enroll(
         list[str],
         typer.Argument(metavar="PATH...", help="Speech of one person: recordings, or folders."),
     ],
-    model: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
-    ] = None,
+    model: Model = None,
     add: Annotated[bool, typer.Option("--add", help="Add to the profile that is there.")] = False,
 ) -> None:
     """Learn what a person's voice is like, so that their moods are told from it.

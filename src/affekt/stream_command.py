@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.errors import AudioError
+from affekt.options import Adapt, MinConfidence, Model, Profile
 from affekt.printing import complain, stopped_by_term
 from affekt.stream_printing import show_moments
 
@@ -26,9 +27,10 @@ def stream(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    model: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
-    ] = None,
+    model: Model = None,
+    profile: Profile = None,
+    adapt: Adapt = False,
+    min_confidence: MinConfidence = 0.0,
     rate: Annotated[
         int | None, typer.Option(help="Hz of raw samples (else 16000), or of the microphone.")
     ] = None,
@@ -49,7 +51,7 @@ def stream(
     from affekt.inference.listening import listen
     from affekt.inference.predictor import load
 
-    predictor = load(model)
+    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     sound = _voice(source, rate=rate, channels=channels, encoding=encoding, device=device)
     try:
         with stopped_by_term():
