@@ -18,9 +18,10 @@ from affekt.evaluation import charts, figures
 from affekt.evaluation.diagram import method, steps_of
 from affekt.evaluation.figures import Voice
 from affekt.evaluation.keeping import keep_runs
-from affekt.evaluation.report import build_report, verdict_of
+from affekt.evaluation.report import build_report
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import read_run
+from affekt.evaluation.sections import verdict_of
 from affekt.evaluation.style import save_png, to_svg
 from made_runs import LABELS, make_run
 

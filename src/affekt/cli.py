@@ -33,7 +33,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code after Ctrl-C
-REPORTING = {"pandas", "sklearn", "threadpoolctl", "matplotlib", "jinja2"}  # what the extra holds
+REPORTING = {
+    "pandas",
+    "sklearn",
+    "scipy",
+    "threadpoolctl",
+    "matplotlib",
+    "jinja2",
+}  # what the extra holds
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 
 
