@@ -151,6 +151,17 @@ def test_a_result_falls_into_the_corpora_that_it_tested(results):
     assert len(pooled) == len(loco.predictions)
 
 
+def test_a_corpus_that_one_seed_has_not_come_to_has_the_other_seeds(tmp_path):
+    plan = {"corpora": THREE, "by_corpus": True, "speakers": 2, "epochs": 0}
+    make_run(tmp_path, "r", done=2, **plan)
+    make_run(tmp_path, "r", seed=1, done=1, **plan)
+    result = results_of(tmp_path)["r"]
+    assert [[run.seed for run in part.runs] for part in result.by_corpus] == [[0, 1], [0]]
+    assert all(protocol(part) == "leave-one-corpus-out" for part in result.by_corpus)
+    assert not result.complete
+    assert unheard_means([result]).empty
+
+
 def test_speakers_of_several_corpora_in_one_fold_fall_apart(tmp_path):
     folder = make_run(tmp_path, "r", corpora=("emovo", "nemo"), speakers=3, epochs=0)
     folds = pd.read_csv(folder / "folds.csv")

@@ -63,14 +63,14 @@ def unheard_means(results: Sequence[Result]) -> pd.DataFrame:
         results: recipes with the same labels.
 
     Returns:
-        For each recipe that tested several such corpora, and each profile shown: ``recipe``,
-        ``test``, ``seeds``, ``profile``, ``uar``, ``low``, ``high``; every corpus weighs the
-        same.
+        For each finished recipe that tested several such corpora, and each profile shown:
+        ``recipe``, ``test``, ``seeds``, ``profile``, ``uar``, ``low``, ``high``; every corpus
+        weighs the same.
     """
     rows = []
     for result in results:
         parts = result.by_corpus
-        if len(parts) == 1 or protocol(result) not in UNHEARD:
+        if len(parts) == 1 or not result.complete or protocol(result) not in UNHEARD:
             continue
         for profile in flagships(result):
             uar = mean_uar_interval([part.under(profile).tally for part in parts])

@@ -82,13 +82,17 @@ class Result:
 
     @cached_property
     def by_corpus(self) -> tuple["Result", ...]:
-        """A result for each corpus that was tested, sorted by name; itself if it is one only."""
-        names = sorted({corpus_of(speaker) for speaker in self.tally.speakers})
-        if len(names) == 1:
+        """A result for each corpus that was tested, sorted by name; itself if one only is to be."""
+        parts = self.runs[0].parts
+        planned = set(parts.loc[parts["part"] == "test", "speaker"].map(corpus_of))
+        if len(planned) == 1:
             return (self,)
-        return tuple(
-            Result(self.recipe, tuple(_part(run, name) for run in self.runs)) for name in names
-        )
+        tested = sorted({corpus_of(speaker) for speaker in self.tally.speakers})
+        found = []
+        for name in tested:
+            runs = [_part(run, name) for run in self.runs]
+            found.append(Result(self.recipe, tuple(run for run in runs if run.folds)))
+        return tuple(found)
 
     def with_seeds(self, seeds: Collection[int]) -> "Result":
         """Of the same recipe these seeds alone."""
