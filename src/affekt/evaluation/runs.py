@@ -8,15 +8,15 @@ the same numbers in a few small files, without paths, weights or sound. Both are
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from affekt.errors import AffektError, LabelError, RunError
+from affekt.evaluation.classes import read_corpus
 from affekt.evaluation.predictions import (
     COLUMNS,
     PROFILE,
@@ -173,7 +173,7 @@ def _read_made(folder: Path) -> Run:
         digest=first["digest"],
         seed=first["seed"],
         knobs=read_json(folder / "recipe.json"),
-        corpus=_corpus(folder / "manifest.csv"),
+        corpus=read_corpus(folder / "manifest.csv"),
         planned=parts["fold"].nunique(),
         folds=tuple(results),
         parts=parts,
@@ -260,34 +260,6 @@ def _check_labels(folder: Path, run: Run) -> None:
                 f"{folder}: enrolment.csv and validation.csv must have the labels of "
                 f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}."
             )
-
-
-def _corpus(path: Path) -> dict[str, Any]:
-    """What Table I says of a manifest, without its paths."""
-    first, _, rows = path.read_text(encoding="utf-8").partition("\n")
-    about = json.loads(first.removeprefix("# "))
-    heading = json.dumps([about["corpus"], about["task"], about["labels"]])
-    digest = sha256(f"{heading}\n{rows}".encode()).hexdigest()
-    clips = pd.read_csv(path, skiprows=1, dtype={"file": str}, keep_default_na=False)
-    found = {"name": about["corpus"], "task": about["task"], "digest": digest}
-    found["classes"] = _classes(clips, about["labels"])
-    by_corpus = clips.groupby(clips["speaker"].str.partition(":")[0])
-    if len(by_corpus) > 1:
-        parts = {str(name): _classes(part, about["labels"]) for name, part in by_corpus}
-        found["corpora"] = parts
-    return found
-
-
-def _classes(clips: pd.DataFrame, labels: Sequence[str]) -> list[dict[Hashable, Any]]:
-    found = clips.groupby("label").agg(
-        clips=("file", "size"),
-        speakers=("speaker", "nunique"),
-        seconds=("seconds", "sum"),
-        shortest=("seconds", "min"),
-        longest=("seconds", "max"),
-    )
-    whole = found.round(2).reindex([label for label in labels if label in found.index])
-    return whole.reset_index().to_dict("records")
 
 
 def read_json(path: Path) -> dict[str, Any]:
