@@ -21,6 +21,21 @@ KNOBS = {
 }
 
 
+PROFILES = {  # how much better each profile of the speaker makes who answers
+    "random-1": 0.02,
+    "random-2": 0.05,
+    "random-4": 0.09,
+    "random-8": 0.13,
+    "random-16": 0.14,
+    "all": 0.15,
+    "neutral-4": 0.04,
+    "angry-4": -0.08,
+    "happy-4": -0.02,
+    "sad-4": 0.0,
+    "adaptive": 0.07,
+}
+
+
 def make_run(
     runs: Path,
     recipe: str = "ravdess-yamnet-lstm",
@@ -28,41 +43,55 @@ def make_run(
     seed: int = 0,
     speakers: int = 4,
     clips: dict[str, int] | None = None,
+    corpora: tuple[str, ...] = ("ravdess",),
+    by_corpus: bool = False,
     skill: float = 0.7,
+    sure: float = 1.0,
+    profiles: dict[str, float] | None = None,
+    validation: bool = False,
     epochs: int = 5,
     done: int | None = None,
     activations: bool = False,
     **knobs: object,
 ) -> Path:
-    """Write a run of one fold for each speaker, who is right with probability ``skill``."""
+    """Write a run of one fold for each speaker, who is right with probability ``skill``.
+
+    ``by_corpus`` makes one fold for each corpus instead; ``sure`` is how sharp the probabilities
+    are; ``profiles`` and ``validation`` add ``enrolment.csv`` and ``validation.csv``.
+    """
     digest = f"{sum(map(ord, recipe)) * 1000 + seed:012x}"
     folder = runs / f"{recipe}-{digest}"
     folder.mkdir(parents=True)
     given = {"name": recipe, **KNOBS, "seed": seed, **knobs}
     (folder / "recipe.json").write_text(json.dumps(given))
-    manifest = _manifest(speakers, clips or RAVDESS)
-    about = {"corpus": "ravdess", "task": "four", "labels": LABELS, "root": "/somewhere"}
+    manifest = _manifest(corpora, speakers, clips or RAVDESS)
+    name = "+".join(corpora)
+    about = {"corpus": name, "task": "four", "labels": LABELS, "root": "/somewhere"}
     text = f"# {json.dumps(about)}\n{manifest.to_csv(index=False)}"
     (folder / "manifest.csv").write_text(text)
-    names = sorted(manifest["speaker"].unique())
-    rows = [
-        (fold, name, "test" if name == test else "validation" if name == after else "train")
-        for fold, (test, after) in enumerate(zip(names, names[1:] + names[:1], strict=True), 1)
-        for name in names
-    ]
-    pd.DataFrame(rows, columns=["fold", "speaker", "part"]).to_csv(
-        folder / "folds.csv", index=False
-    )
+    parts = _folds(sorted(manifest["speaker"].unique()), by_corpus)
+    parts.to_csv(folder / "folds.csv", index=False)
     generator = np.random.default_rng([seed, speakers, len(recipe)])
-    for fold, name in list(enumerate(names, 1))[:done]:
+    for fold in parts["fold"].unique()[:done]:
         part = folder / f"fold-{fold}"
         part.mkdir()
-        mine = manifest[manifest["speaker"] == name]
-        answers = _answers(mine, skill, generator)
-        answers.insert(0, "fold", fold)
-        answers.insert(0, "seed", seed)
-        answers.insert(0, "recipe", recipe)
-        answers.to_csv(part / "predictions.csv", index=False)
+        who = parts[parts["fold"] == fold].set_index("speaker")["part"]
+        mine = manifest[manifest["speaker"].map(who) == "test"]
+        row = {"recipe": recipe, "seed": seed, "fold": fold}
+        answers = _answers(mine, skill, generator, sure)
+        _save(answers, part / "predictions.csv", row)
+        further = np.random.default_rng([seed, fold])
+        if validation:
+            heard = manifest[manifest["speaker"].map(who) == "validation"]
+            _save(_answers(heard, skill, further, sure), part / "validation.csv", row)
+        if profiles:
+            again = [
+                _answers(mine, skill + gain, further, sure).assign(profile=profile)
+                for profile, gain in profiles.items()
+            ]
+            first = pd.concat(again)
+            first.insert(0, "profile", first.pop("profile"))
+            _save(first, part / "enrolment.csv", row, at=1)
         if epochs:
             _curve(epochs, generator).to_csv(part / "curve.csv", index=False)
         if activations:
@@ -74,8 +103,8 @@ def make_run(
             "recipe": recipe,
             "digest": digest,
             "seed": seed,
-            "fold": fold,
-            "test_speakers": [name],
+            "fold": int(fold),
+            "test_speakers": sorted(mine["speaker"].unique()),
             "best_epoch": epochs or None,
             "seconds": 60.0,
             "versions": {"affekt": "0.1.0", "python": "3.11"},
@@ -86,12 +115,33 @@ def make_run(
     return folder
 
 
-def _manifest(speakers: int, clips: dict[str, int]) -> pd.DataFrame:
+def _folds(names: list[str], by_corpus: bool) -> pd.DataFrame:
+    """Each speaker, or each corpus, is tested once; a fifth of the others, the next, validate."""
+    groups = {name: name.partition(":")[0] if by_corpus else name for name in names}
+    rows = []
+    for fold, test in enumerate(dict.fromkeys(groups.values()), 1):
+        others = [name for name in names if groups[name] != test]
+        later = [name for name in others if name > max(n for n in names if groups[n] == test)]
+        validate = [*later, *others][: max(1, len(others) // 5)]
+        for name in names:
+            trains = "validation" if name in validate else "train"
+            rows.append((fold, name, "test" if groups[name] == test else trains))
+    return pd.DataFrame(rows, columns=["fold", "speaker", "part"])
+
+
+def _save(answers: pd.DataFrame, path: Path, row: dict[str, object], *, at: int = 0) -> None:
+    for place, (name, value) in enumerate(row.items(), at):
+        answers.insert(place, name, value)
+    answers.to_csv(path, index=False)
+
+
+def _manifest(corpora: tuple[str, ...], speakers: int, clips: dict[str, int]) -> pd.DataFrame:
     rows = [
         {
-            "file": f"Actor_{speaker:02d}/{label}-{number}.wav",
+            "file": f"{corpus if corpus != 'ravdess' else 'Actor'}_{speaker:02d}"
+            f"/{label}-{number}.wav",
             "label": label,
-            "speaker": f"ravdess:{speaker:02d}",
+            "speaker": f"{corpus}:{speaker:02d}",
             "gender": "m" if speaker % 2 else "f",
             "start": "",
             "end": "",
@@ -100,6 +150,7 @@ def _manifest(speakers: int, clips: dict[str, int]) -> pd.DataFrame:
             "text": "",
             "intensity": "",
         }
+        for corpus in corpora
         for speaker in range(1, speakers + 1)
         for label, count in clips.items()
         for number in range(1, count + 1)
@@ -107,13 +158,19 @@ def _manifest(speakers: int, clips: dict[str, int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _answers(clips: pd.DataFrame, skill: float, generator: np.random.Generator) -> pd.DataFrame:
-    speaker_skill = np.clip(skill + generator.normal(0, 0.12), 0, 1)
+def _answers(
+    clips: pd.DataFrame, skill: float, generator: np.random.Generator, sure: float
+) -> pd.DataFrame:
+    names = clips["speaker"].unique()
+    skills = np.clip(skill + generator.normal(0, 0.12, len(names)), 0, 1)
+    speaker_skill = clips["speaker"].map(dict(zip(names, skills, strict=True))).to_numpy()
     scores = generator.normal(size=(len(clips), len(LABELS)))
     truth = np.array([LABELS.index(label) for label in clips["label"]])
     right = generator.random(len(clips)) < speaker_skill
     said = np.where(right, truth, generator.integers(0, len(LABELS), len(clips)))
-    scores[np.arange(len(clips)), said] = scores.max(axis=1) + generator.random(len(clips))
+    lead = generator.random(len(clips)) * np.where(said == truth, 1, 0.3)
+    scores[np.arange(len(clips)), said] = scores.max(axis=1) + lead
+    scores *= sure
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     table = clips[["file", "speaker", "gender"]].assign(
         truth=clips["label"], predicted=np.array(LABELS)[said]

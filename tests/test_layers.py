@@ -87,6 +87,7 @@ BEYOND = {
     "affekt.model.quantizing": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
+    "affekt.evaluation.calibration": ({"scipy"}, "report"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),
     "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),

@@ -15,12 +15,14 @@ from matplotlib.image import imread
 from affekt.cli import main
 from affekt.errors import RunError
 from affekt.evaluation import charts, figures
+from affekt.evaluation.comparison_charts import crossing
 from affekt.evaluation.diagram import method, steps_of
 from affekt.evaluation.figures import Voice
 from affekt.evaluation.keeping import keep_runs
-from affekt.evaluation.report import build_report, verdict_of
+from affekt.evaluation.report import build_report
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import read_run
+from affekt.evaluation.sections import verdict_of
 from affekt.evaluation.style import save_png, to_svg
 from made_runs import LABELS, make_run
 
@@ -54,6 +56,21 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(runs, tmp_path_factory):
     return build_report([runs], tmp_path_factory.mktemp("report"), voices=voices)
+
+
+@pytest.fixture(scope="module")
+def research(tmp_path_factory):
+    """The page of recipes with profiles, validation answers, a variant, and unheard corpora."""
+    runs = tmp_path_factory.mktemp("research")
+    few = {"random-8": 0.1, "all": 0.2, "sad-4": 0.0}
+    own = {"speakers": 3, "epochs": 0, "skill": 0.6, "sure": 4}
+    make_run(runs, "ravdess-sequel", profiles=few, validation=True, **own)
+    make_run(runs, "ravdess-sequel-frozen", frozen=True, profiles={"all": 0.2}, **own)
+    three = {"corpora": ("emovo", "nemo", "ravdess"), "by_corpus": True}
+    make_run(runs, "loco", done=1, profiles={"all": 0.1}, **three, **own)
+    pair = {"corpora": ("emovo", "nemo"), "by_corpus": True}
+    make_run(runs, "between", head="mean", activations=True, **pair, **own)
+    return build_report([runs], tmp_path_factory.mktemp("report"))
 
 
 class Outline(HTMLParser):
@@ -123,6 +140,69 @@ def test_every_picture_has_words_and_a_png(page):
         assert min(imread(path).shape[:2]) > 200
 
 
+def test_the_page_says_how_sure_and_how_personal_a_network_is(research):
+    text = " ".join("".join(outline(research).text).split())
+    name = "ravdess-leave-one-speaker-out-4"
+    enrolled = pd.read_csv(research.parent / f"{name}-enrolment.csv").set_index("profile")
+    assert list(enrolled.index) == ["none", "random-8", "all", "sad-4"]
+    calibrated = pd.read_csv(research.parent / f"{name}-calibration.csv").set_index("scaling")
+    for score in (enrolled["uar"], enrolled["gain"].dropna().abs(), calibrated["ece"]):
+        assert all(f"{value:.3f}" in text for value in score)
+    assert "ravdess-sequel, 8 clips" in text
+    assert "4 clips, sad" in text
+    assert "fitted on its validation speakers" in text
+    for part in ("reliability", "reliability-temperature", "coverage", "abstention"):
+        assert (research.parent / f"{name}-{part}.csv").is_file()
+    assert "nan" not in text.lower().replace("manner", "")
+
+
+def test_the_page_puts_a_variant_below_its_recipe(research):
+    text = " ".join("".join(outline(research).text).split())
+    assert "What each ingredient of ravdess-sequel is worth" in text
+    assert "frozen = true" in text
+    path = research.parent / "ravdess-leave-one-speaker-out-4-ablation-ravdess-sequel.csv"
+    found = pd.read_csv(path)
+    assert found["profile"].tolist() == ["none", "none", "random-8", "all", "all"]
+    row = found.set_index(["recipe", "profile"]).loc[("ravdess-sequel-frozen", "all")]
+    assert f"{abs(row['difference']):.3f}" in text
+
+
+def test_the_page_holds_the_cross_corpus_matrix(research):
+    text = " ".join("".join(outline(research).text).split())
+    matrix = pd.read_csv(research.parent / "cross-corpus-4-matrix.csv")
+    assert all(f"{value:.3f}" in text for value in matrix["uar"])
+    cells = set(zip(matrix["recipe"], matrix["train"], matrix["test"], strict=True))
+    assert {
+        ("loco", "nemo+ravdess", "emovo"),
+        ("between", "nemo", "emovo"),
+        ("between", "emovo", "nemo"),
+        ("ravdess-sequel", "ravdess", "ravdess"),
+    } <= cells
+    assert "EMOVO, never heard" in text
+    assert "affekt run recipes/between.toml" in text
+    assert not list(research.parent.glob("nemo-emovo-*"))  # a cell has no section of its own
+    means = pd.read_csv(research.parent / "cross-corpus-4-means.csv")
+    assert means["recipe"].tolist() == ["between"]
+
+
+def test_recipes_share_a_row_of_the_matrix_unless_they_meet_in_a_cell():
+    rows = [
+        {"recipe": recipe, "train": "a", "test": test, "profile": "none", "uar": 0.5}
+        for recipe, test in (("one", "b"), ("two", "c"), ("three", "b"))
+    ]
+    table = pd.DataFrame(rows).assign(low=np.nan, high=np.nan)
+    names = {"a": "A", "b": "B", "c": "C", "none": "no profile"}
+    axes = crossing(table, names).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "A"]
+    assert sorted(text.get_text() for text in axes.texts) == ["0.50"] * 3
+
+
+def test_a_page_of_cells_alone_is_whole(tmp_path):
+    make_run(tmp_path / "runs", "between", corpora=("a", "b"), by_corpus=True, epochs=0)
+    page = build_report([tmp_path / "runs"], tmp_path / "report")
+    assert "Across corpora" in outline(page).text
+
+
 def test_protocols_are_not_mixed(tmp_path):
     runs = tmp_path / "runs"
     make_run(runs, speakers=3, epochs=0)
@@ -149,9 +229,11 @@ def test_what_the_paper_reports_on_comes_first(tmp_path):
 def test_what_is_missing_is_left_out(tmp_path):
     runs = tmp_path / "runs"
     clips = {"angry": 2, "happy": 1, "sad": 1}
-    folder = make_run(runs, "ravdess-mine", epochs=0, done=1, clips=clips, method="mfcc-svm")
-    folds = pd.read_csv(folder / "folds.csv")
-    folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
+    for name, angry in (("ravdess-mine", 2), ("ravdess-mine-more", 3)):  # of other clips
+        few = {"epochs": 0, "done": 1, "clips": {**clips, "angry": angry}, "method": "mfcc-svm"}
+        folder = make_run(runs, name, **few)
+        folds = pd.read_csv(folder / "folds.csv")
+        folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
     text = build_report([runs], tmp_path / "report").read_text()
     assert "no interval of a single speaker" in text
     for part in (
@@ -162,6 +244,10 @@ def test_what_is_missing_is_left_out(tmp_path):
         "Learning curves",
         "the paper</dt>",
         "against the others",
+        "What knowing the speaker is worth",
+        "What each ingredient",
+        "Across corpora",
+        "fitted on its validation",
     ):
         assert part not in text
 

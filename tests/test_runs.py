@@ -378,15 +378,6 @@ def test_recipes_are_compared_and_seeds_listed(results):
     assert listed["uar"][1:].mean() == pytest.approx(results[1].uar.value)
 
 
-def test_confidence_is_held_against_accuracy(results):
-    table = tables.reliability(results[1])
-    assert table["clips"].sum() == 224
-    assert ((table["low"] <= table["confidence"]) & (table["confidence"] <= table["high"])).all()
-    perfect = table.assign(accuracy=table["confidence"])
-    assert tables.calibration_error(perfect) == 0
-    assert 0 < tables.calibration_error(table) < 1
-
-
 def test_a_summary_says_who_was_trained_on_and_tested(results, tmp_path, runs):
     write_summary([runs], tmp_path / "summary.csv")
     table = pd.read_csv(tmp_path / "summary.csv", dtype=str)

@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code after Ctrl-C
-REPORTING = ("pandas", "sklearn", "threadpoolctl", "matplotlib", "jinja2")
+REPORTING = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 EXTRAS = {"sounddevice": "mic", **dict.fromkeys(REPORTING, "report")}  # who is not here is in train
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 

@@ -1,12 +1,11 @@
-"""Tables to charts: how recipes, folds, speakers and confidences compare."""
+"""Tables to charts: how recipes, folds and speakers compare."""
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from affekt.evaluation.style import CHANCE, INK, LINE, MUTED, OURS, PAPER, STYLE
+from affekt.evaluation.style import CHANCE, INK, LINE, OURS, PAPER, STYLE
 
 
 @rc_context(STYLE)
@@ -101,33 +100,3 @@ def ladder(table: pd.DataFrame, chance: float) -> Figure:
     axes.grid(axis="x")
     figure.legend(loc="outside upper left", ncols=3, fontsize=8.5, columnspacing=1.6)
     return figure
-
-
-@rc_context(STYLE)
-def reliability(table: pd.DataFrame, error: float) -> Figure:
-    """How right the network is when it is so sure; the diagonal is a perfect judge of itself.
-
-    Args:
-        table: ``low``, ``high``, ``clips``, ``confidence``, ``accuracy``.
-        error: expected calibration error, for the title.
-
-    Returns:
-        The picture.
-    """
-    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
-    above, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
-    _bars(above, table, table["clips"], CHANCE)
-    above.set(ylabel="clips", title=f"calibration error {error:.3f}")
-    _bars(axes, table, table["accuracy"], OURS)
-    axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls="--")
-    axes.plot(table["confidence"], table["accuracy"], "o", color=PAPER, ms=5)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
-    axes.grid()
-    return figure
-
-
-def _bars(axes: Axes, table: pd.DataFrame, heights: "pd.Series[float]", colour: str) -> None:
-    width = (table["high"] - table["low"]) * 0.92
-    centre = (table["high"] + table["low"]) / 2
-    axes.bar(centre, heights, width, color=colour, alpha=0.45)
-    axes.tick_params(length=0)

@@ -10,6 +10,7 @@ Introduction to the Bootstrap", chapters 13 and 15; Phipson & Smyth, "Permutatio
 should never be zero" (2010).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -60,8 +61,30 @@ def uar_interval(tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED) 
         UAR in [0, 1] and its interval; NaN for a label without clips, no interval (NaN) for one
         speaker.
     """
-    drawn = _recalls(tally, _draws(tally, resamples, seed)).mean(axis=1)
-    return _interval(float(_pooled(tally).mean()), drawn)
+    drawn = _recalls(tally, speaker_draws(tally, resamples, seed)).mean(axis=1)
+    return percentiles(float(_pooled(tally).mean()), drawn)
+
+
+def mean_uar_interval(
+    tallies: Sequence[Tally], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Interval:
+    """Mean of the UARs on several corpora, each weighing the same, with its 95 % interval.
+
+    Args:
+        tallies: counts of one recipe on each corpus; the speakers of each are drawn apart.
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
+
+    Returns:
+        Mean UAR in [0, 1] and its interval, as in :func:`uar_interval`.
+    """
+    value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
+    by_corpus = [
+        _recalls(tally, speaker_draws(tally, resamples, seed + number)).mean(axis=1)
+        for number, tally in enumerate(tallies)
+    ]
+    shortest = min(map(len, by_corpus))  # none for a corpus of one speaker
+    return percentiles(value, np.mean([drawn[:shortest] for drawn in by_corpus], axis=0))
 
 
 def recall_intervals(
@@ -77,9 +100,9 @@ def recall_intervals(
     Returns:
         For each label its recall in [0, 1] and interval, as in :func:`uar_interval`.
     """
-    drawn = _recalls(tally, _draws(tally, resamples, seed))
+    drawn = _recalls(tally, speaker_draws(tally, resamples, seed))
     return {
-        label: _interval(float(value), drawn[:, column])
+        label: percentiles(float(value), drawn[:, column])
         for column, (label, value) in enumerate(zip(tally.labels, _pooled(tally), strict=True))
     }
 
@@ -106,19 +129,25 @@ def compare(
         LabelError: the recipes did not answer the same clips, or a label has none.
     """
     _check_same_clips(first, second)
-    draws = _draws(first, resamples, seed)
+    draws = speaker_draws(first, resamples, seed)
     drawn = (_recalls(first, draws) - _recalls(second, draws)).mean(axis=1)
     shares = _shares(first) - _shares(second)
     difference = float(shares.sum())
-    return Comparison(_interval(difference, drawn), _flip_p(shares, resamples, seed))
+    return Comparison(percentiles(difference, drawn), _flip_p(shares, resamples, seed))
 
 
-def _pooled(tally: Tally) -> NDArray[np.float64]:
-    return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
+def speaker_draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Draw speakers with replacement; a draw that leaves a label without a clip is drawn again.
 
+    Args:
+        tally: whose speakers.
+        resamples: how many draws.
+        seed: of the drawing; the same speakers and seed give the same draws.
 
-def _draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
-    """``(resamples, speakers)``: how often each speaker is drawn; none leaves a label out."""
+    Returns:
+        ``(resamples, speakers)``: how often each speaker is drawn; no rows for one speaker, or
+        where a label has no clip at all.
+    """
     speakers = len(tally.speakers)
     support = tally.counts.sum(axis=-1)
     if speakers < 2 or not support.sum(axis=1).all():
@@ -132,18 +161,28 @@ def _draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
     return kept
 
 
-def _recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
-    counts = np.einsum("rs,kslm->rklm", draws, tally.counts)
-    return np.asarray(recalls_of(counts).mean(axis=1))
+def percentiles(value: float, drawn: NDArray[np.float64]) -> Interval:
+    """A score with the middle 95 % of its resamples; an open interval (NaN) if there are none.
 
-
-def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    >>> found = percentiles(0.5, np.linspace(0, 1, 101))
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (0.5, 0.025, 0.975)
+    """
     if not len(drawn):
         return Interval(value, np.nan, np.nan)
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     return Interval(value, float(low), float(high))
+
+
+def _pooled(tally: Tally) -> NDArray[np.float64]:
+    return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
+
+
+def _recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
+    counts = np.einsum("rs,kslm->rklm", draws, tally.counts)
+    return np.asarray(recalls_of(counts).mean(axis=1))
 
 
 def _shares(tally: Tally) -> NDArray[np.float64]:

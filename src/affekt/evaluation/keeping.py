@@ -63,6 +63,8 @@ def keep_run(run: Run, results: Path) -> Path:
     about = {name: getattr(run, name) for name in ABOUT}
     tables = {
         "predictions": run.predictions,
+        "enrolment": run.enrolment,
+        "validation": run.validation,
         "folds": run.parts,
         "curve": run.curves,
         "points": read_points(run) if run.complete else NOTHING,

@@ -3,8 +3,13 @@
 One row is one test clip as one seed of one recipe answered it: ``recipe, seed, fold, file,
 speaker, gender, truth, predicted`` and a probability ``p_<label>`` for each label, in the
 task's order. Every number of a report follows from such tables alone.
+
+Two sisters have the same columns. ``enrolment.csv`` answers every test clip again under each
+``profile`` of the speaker, a column of its own; ``validation.csv`` holds the answers for the
+validation speakers of each fold, from which a fold's calibration is fitted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +21,7 @@ from affekt.errors import LabelError, RunError
 from affekt.evaluation.metrics import confusion
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
+PROFILE = "profile"  # heads the column of an enrolment's condition
 PROBABILITY = "p_"  # heads the column of each label's probability
 GENDERS = ("f", "m", "")
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
@@ -52,21 +58,39 @@ def read_predictions(*paths: Path) -> pd.DataFrame:
             folds, probabilities that are none.
         LabelError: a label that no probability column stands for.
     """
-    table = pd.concat([_read(path) for path in paths])
-    labels = labels_of(table)
-    for column in ("truth", "predicted"):
-        unknown = ~table[column].isin(labels)
-        _refuse(table, unknown, column, f"one of {', '.join(labels)}", LabelError)
-    _refuse(table, ~table["gender"].isin(GENDERS), "gender", "f, m or empty")
-    for column in ("recipe", "file", "speaker"):
-        _refuse(table, table[column] == "", column, "filled in")
-    for column in ("seed", "fold"):
-        table[column] = _numbers(table, column).astype(int)
-    for label in labels:
-        table[PROBABILITY + label] = _numbers(table, PROBABILITY + label)
-    _check_probabilities(table)
-    _check_rows(table)
-    return table.reset_index(drop=True)
+    return _checked(paths, COLUMNS, once=("recipe", "seed", "file"))
+
+
+def read_validation(*paths: Path) -> pd.DataFrame:
+    """Read ``validation.csv`` files: what each fold's network answered its validation speakers.
+
+    Args:
+        paths: one file or more, such as one for each fold.
+
+    Returns:
+        Their rows, as :func:`read_predictions` gives them; a clip may stand in several folds.
+
+    Raises:
+        RunError: not such a file, as for :func:`read_predictions`.
+        LabelError: a label that no probability column stands for.
+    """
+    return _checked(paths, COLUMNS, once=("recipe", "seed", "fold", "file"))
+
+
+def read_enrolment(*paths: Path) -> pd.DataFrame:
+    """Read ``enrolment.csv`` files: the test clips, answered again under profiles of the speaker.
+
+    Args:
+        paths: one file or more, such as one for each fold.
+
+    Returns:
+        Their rows, as :func:`read_predictions` gives them, and a column ``profile`` before.
+
+    Raises:
+        RunError: not such a file, as for :func:`read_predictions`.
+        LabelError: a label that no probability column stands for.
+    """
+    return _checked(paths, (PROFILE, *COLUMNS), once=("recipe", "seed", PROFILE, "file"))
 
 
 def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
@@ -97,7 +121,25 @@ def tally(table: pd.DataFrame) -> Tally:
     return Tally(labels, seeds, speakers, counts)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:
+    table = pd.concat([_read(path, columns) for path in paths])
+    labels = labels_of(table)
+    for column in ("truth", "predicted"):
+        unknown = ~table[column].isin(labels)
+        _refuse(table, unknown, column, f"one of {', '.join(labels)}", LabelError)
+    _refuse(table, ~table["gender"].isin(GENDERS), "gender", "f, m or empty")
+    for column in {"recipe", "file", "speaker", PROFILE} & {*columns}:
+        _refuse(table, table[column] == "", column, "filled in")
+    for column in ("seed", "fold"):
+        table[column] = _numbers(table, column).astype(int)
+    for label in labels:
+        table[PROBABILITY + label] = _numbers(table, PROBABILITY + label)
+    _check_probabilities(table)
+    _check_rows(table, once)
+    return table.reset_index(drop=True)
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """The file as text; the index says of each row where it stands."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
@@ -106,10 +148,10 @@ def _read(path: Path) -> pd.DataFrame:
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in columns if name not in table.columns]
     if missing or not labels_of(table) or table.empty:
         raise RunError(
-            f"{path}: must have rows, the columns {', '.join(COLUMNS)}, and p_<label> for each "
+            f"{path}: must have rows, the columns {', '.join(columns)}, and p_<label> for each "
             f"label. Got {len(table)} rows of {', '.join(table.columns)}."
         )
     return table.set_index(pd.Index([f"{path}, line {row + 2}" for row in range(len(table))]))
@@ -132,15 +174,20 @@ def _check_probabilities(table: pd.DataFrame) -> None:
     _refuse(table.assign(sum=total), wrong, "sum", "1 over the probabilities")
 
 
-def _check_rows(table: pd.DataFrame) -> None:
-    run = ["recipe", "seed"]
-    _refuse(table, table.duplicated([*run, "file"]), "file", "there once for a recipe and seed")
+def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:
+    *run, _ = once
+    _refuse(table, table.duplicated(list(once)), "file", f"there once for a {_listed(run)}")
     for part, whole, rule in (
         ("fold", [*run, "speaker"], "the same for all clips of a speaker"),
         ("gender", ["speaker"], "the same for all clips of a speaker"),
     ):
         first = table.groupby(whole)[part].transform("first")
         _refuse(table, table[part] != first, part, rule)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}"
 
 
 def _refuse(

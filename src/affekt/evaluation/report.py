@@ -1,50 +1,26 @@
 """Run folders to one page that stands beside a paper, and its pictures and tables as files.
 
 The page holds everything itself: no network, no script. What it claims is computed here from
-``predictions.csv``; no model is loaded and no sound is needed.
+``predictions.csv`` and its sisters; no model is loaded and no sound is needed.
 """
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from affekt.errors import RunError
-from affekt.evaluation import charts, figures, tables
-from affekt.evaluation.diagram import method, steps_of
+from affekt.evaluation.comparison_charts import crossing
+from affekt.evaluation.crossing import crossings, unheard_means
 from affekt.evaluation.figures import Voice
-from affekt.evaluation.results import Result, collect
+from affekt.evaluation.results import NO_PROFILE, Result, collect
 from affekt.evaluation.runs import find_runs, read_run
-from affekt.evaluation.style import colours, save_png, to_svg
+from affekt.evaluation.sections import Desk, section
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
-from affekt.evaluation.tsne import read_points
 
 TITLES = {"demos": "DEMoS", "nemo": "nEMO", "emodb": "EMO-DB", "cremad": "CREMA-D"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure on the page.
-
-    Attributes:
-        source: the drawing as a ``data:`` address.
-        text: what it shows, in words, for who cannot see it.
-        file: name of the PNG beside the page.
-        width: on the page at most, in CSS pixels.
-        height: that goes with it.
-    """
-
-    source: str
-    text: str
-    file: str
-    width: int
-    height: int
 
 
 def no_voices(_: str) -> Sequence[Voice]:
@@ -84,11 +60,21 @@ def _write(
     results: Sequence[Result], output: Path, voices: Callable[[str], Sequence[Voice]]
 ) -> Path:
     groups: dict[tuple[str, ...], list[Result]] = {}
+    by_labels: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        task = (tested_corpora(result), protocol(result), trained_corpora(result))
-        groups.setdefault((*task, *result.tally.labels), []).append(result)
-    papers_first = sorted(groups.values(), key=lambda group: not any(r.published for r in group))
-    sections = [_section(sorted(group, key=_order), output, voices) for group in papers_first]
+        by_labels.setdefault(result.tally.labels, []).append(result)
+        for part in result.by_corpus:
+            task = (tested_corpora(part), protocol(part), trained_corpora(part))
+            groups.setdefault((*task, *part.tally.labels), []).append(part)
+    matrices = [_matrix(group, output) for group in by_labels.values()]
+    papers_first = sorted(
+        groups.items(), key=lambda item: not any(result.published for result in item[1])
+    )
+    sections = [
+        section(group, output, voices(corpus))
+        for (corpus, how, *_), group in papers_first
+        if how != "cross-corpus"  # of one corpus alone: cells of the matrix, and no more
+    ]
     environment = Environment(
         loader=PackageLoader("affekt.evaluation", "."),
         autoescape=True,
@@ -96,158 +82,75 @@ def _write(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "title": _title, "p": _p}
+    environment.filters |= {"score": _score, "title": _title, "p": _p, "profile": _profile}
     page = output / "index.html"
-    text = environment.get_template("report.html.jinja").render(sections=sections)
+    text = environment.get_template("report.html.jinja").render(
+        sections=sections, matrices=[matrix for matrix in matrices if matrix]
+    )
     page.write_text(text, encoding="utf-8")
     return page
 
 
-def _section(
-    results: Sequence[Result], output: Path, voices: Callable[[str], Sequence[Voice]]
-) -> dict[str, Any]:
-    """Everything that the page says of recipes with the same recordings and protocol."""
-    chosen = _chosen(results)
-    labels = chosen.tally.labels
-    corpus, train = tested_corpora(chosen), trained_corpora(chosen)
-    name = "-".join([*dict.fromkeys([train, corpus]), *protocol(chosen).split(), str(len(labels))])
-    by_speaker, by_gender = tables.speakers(chosen), tables.genders(chosen)
-    certainty = tables.reliability(chosen)
-    parts = {
-        "table-1": tables.classes(chosen.runs[0]),
-        "table-2": tables.scores(results),
-        "chance": tables.chance(chosen),
-        "table-3": tables.confusion(chosen),
-        "comparisons": tables.comparisons(chosen, _comparable(chosen, results)),
-        "speakers": by_speaker,
-        "genders": by_gender,
-        "reliability": certainty,
-        "seeds": tables.seeds(results),
-    }
-    for part, table in parts.items():
-        table.to_csv(output / f"{name}-{part}.csv", index=False, lineterminator="\n")
-    drawn = {
-        **_drawings(chosen, voices(corpus)),
-        **_ladder(parts["table-2"], 1 / len(labels)),
-        "speakers": charts.speakers(by_speaker, chosen.uar.value, 1 / len(labels)),
-        "reliability": charts.reliability(certainty, tables.calibration_error(certainty)),
-    }
-    others = {
-        f"confusion-{result.recipe}": figures.matrix(result.counts, labels, result.recipe)
-        for result in results
-        if result.complete
-    }
+def _matrix(results: Sequence[Result], output: Path) -> dict[str, Any]:
+    """The cross-corpus matrix of recipes with the same labels; empty if there is none."""
+    table = crossings(results)
+    if table.empty:
+        return {}
+    labels = results[0].tally.labels
+    desk = Desk(output, f"cross-corpus-{len(labels)}")
+    desk.table("matrix", table)
+    desk.table("means", unheard_means(results))
+    names = {name: _title(name) for name in [*table["train"], *table["test"]]}
+    names |= {profile: _profile(profile) for profile in table["profile"]}
     return {
-        "corpus": corpus,
-        "name": name,
-        "labels": labels,
-        "colours": colours(labels),
-        "chosen": chosen,
-        "verdict": verdict_of(chosen),
-        "results": results,
-        "tables": {part.replace("-", "_"): _records(table) for part, table in parts.items()},
-        "pictures": {
-            part: _picture(figure, output, f"{name}-{part}") for part, figure in drawn.items()
+        "picture": desk.picture("matrix", crossing(table, names)),
+        "cells": _by_profile(desk.tables["matrix"], ("recipe", "train", "test")),
+        "profiles": list(dict.fromkeys(table["profile"])),
+        "means": _by_profile(desk.tables["means"], ("recipe",)),
+        "commands": {
+            result.recipe: result.command
+            for result in results
+            if result.recipe in set(table["recipe"])
         },
-        "matrices": [_picture(figure, output, f"{name}-{k}") for k, figure in others.items()],
-        "protocol": protocol(chosen),
-        "train": train,
-        "knobs": sorted(chosen.runs[0].knobs.items()),
-        "origins": _origins(chosen),
+        "labels": labels,
     }
 
 
-def _drawings(result: Result, voices: Sequence[Voice]) -> dict[str, Figure]:
-    """Figures that need more than predictions, as far as that is there."""
-    run = result.runs[0]
-    drawn = {}
-    steps = steps_of(run.knobs, result.tally.labels)
-    if steps:
-        drawn["figure-1"] = method(steps)
-    if voices:
-        drawn["figure-2"] = figures.voices(voices)
-    points = read_points(run)
-    if len(points):
-        drawn["figure-3"] = figures.scatter(
-            points[["x", "y"]].to_numpy(), list(points["truth"]), result.tally.labels
-        )
-    if len(run.curves):
-        drawn["curves"] = charts.curves(run.curves)
-    return drawn
-
-
-def _ladder(scores: pd.DataFrame, chance: float) -> dict[str, Figure]:
-    """The finished recipes, if there is one."""
-    finished = scores.dropna(subset="uar").sort_values("uar", ascending=False, kind="stable")
-    return {"ladder": charts.ladder(finished, chance)} if len(finished) else {}
-
-
-def _order(result: Result) -> tuple[bool, float]:
-    """The paper's rows first, as it lists them, then ours; in both the best comes last."""
-    published = result.published
-    return published is None, published.uar if published else result.uar.value
-
-
-def _chosen(results: Sequence[Result]) -> Result:
-    """The paper's own system where it was run to its end, else the best of the finished ones."""
-
-    def merit(result: Result) -> tuple[bool, bool, float]:
-        own = bool(result.published and result.published.recalls)
-        return result.complete, own, result.uar.value
-
-    return max(results, key=merit)
-
-
-def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
-    clips = set(chosen.predictions["file"])
-    return [
-        result
-        for result in results
-        if result is not chosen
-        and result.complete
-        and chosen.complete
-        and set(result.predictions["file"]) == clips
-    ]
-
-
-def verdict_of(result: Result) -> str:
-    """Where the paper's value lies, in words; empty without one, or without an interval."""
-    if not result.complete or not result.published or np.isnan(result.uar.low):
-        return ""
-    if result.published.uar > result.uar.high:
-        return "above our interval"
-    return "below our interval" if result.published.uar < result.uar.low else "inside our interval"
-
-
-def _origins(result: Result) -> list[str]:
-    """On what, and by which versions, the folds were run; a line for each that differs."""
-    lines: dict[str, None] = {}
-    for fold in (fold for run in result.runs for fold in run.folds):
-        versions = ", ".join(f"{name} {number}" for name, number in fold["versions"].items())
-        lines[f"Revision {fold['revision']}. {versions}. {fold['hardware']}."] = None
-    return list(lines)
-
-
-def _picture(figure: Figure, output: Path, name: str) -> Picture:
-    save_png(figure, output / f"{name}.png")
-    drawing = base64.b64encode(to_svg(figure).encode()).decode()
-    width, height = (round(inches * 96) for inches in figure.get_size_inches())
-    source = f"data:image/svg+xml;base64,{drawing}"
-    return Picture(source, name.replace("-", " "), f"{name}.png", width, height)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+def _by_profile(rows: list[dict[str, Any]], same: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows that differ in their profile alone, put together: the first as ``row``, each by name."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in same), {"row": row})[row["profile"]] = row
+    return list(found.values())
 
 
 def _score(value: float, digits: int = 3) -> str:
     """A number for a table; a dash where there is none."""
-    return "–" if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    if np.isnan(value):
+        return "–"
+    rounded = round(value, digits) + 0.0  # no −0.000
+    return f"{rounded:.{digits}f}".replace("-", "−")
 
 
 def _title(corpus: str) -> str:
     return " + ".join(TITLES.get(name, name.upper()) for name in corpus.split("+"))
 
 
+def _profile(name: str) -> str:
+    """A profile in words.
+
+    >>> [_profile(name) for name in ("none", "random-1", "all", "sad-4", "adaptive")]
+    ['no profile', '1 clip', 'all clips', '4 clips, sad', 'adaptive']
+    """
+    fixed = {NO_PROFILE: "no profile", "all": "all clips"}
+    kind, _, clips = name.rpartition("-")
+    if name in fixed or not kind:
+        return fixed.get(name, name)
+    words = f"{clips} clip" if clips == "1" else f"{clips} clips"
+    return words if kind == "random" else f"{words}, {kind}"
+
+
 def _p(value: float) -> str:
+    if np.isnan(value):
+        return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -8,16 +8,23 @@ the same numbers in a few small files, without paths, weights or sound. Both are
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from affekt.errors import AffektError, RunError
-from affekt.evaluation.predictions import read_predictions
+from affekt.errors import AffektError, LabelError, RunError
+from affekt.evaluation.classes import read_corpus
+from affekt.evaluation.predictions import (
+    COLUMNS,
+    PROFILE,
+    labels_of,
+    read_enrolment,
+    read_predictions,
+    read_validation,
+)
 
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 PARTS = ("fold", "speaker", "part")
@@ -39,11 +46,15 @@ class Run:
         knobs: every knob with its value.
         corpus: ``name``, ``task``, ``digest`` of its manifest, and ``classes``: for each label
             its clips, speakers, and seconds in all, of the shortest and of the longest clip.
+            If the recordings are of several corpora, ``corpora`` has such a table for each.
         planned: how many folds there are to do; more than ``folds`` while it is unfinished.
         folds: of each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
             ``versions``, ``hardware``, ``revision``.
         parts: ``fold``, ``speaker``, ``part``: who trained, validated and was tested.
-        predictions: rows of all finished folds.
+        predictions: rows of all finished folds, nobody's profile known.
+        enrolment: the same clips under each ``profile`` that was tried; no rows if none was.
+        validation: what each fold's network answered its validation speakers; no rows if that
+            was not written.
         curves: ``fold`` and the columns of a learning curve; no rows if nothing was trained.
         folder: where all this lies.
     """
@@ -57,6 +68,8 @@ class Run:
     folds: tuple[dict[str, Any], ...]
     parts: pd.DataFrame
     predictions: pd.DataFrame
+    enrolment: pd.DataFrame
+    validation: pd.DataFrame
     curves: pd.DataFrame
     folder: Path
 
@@ -109,8 +122,9 @@ def read_run(folder: Path) -> Run:
         What was measured so far.
 
     Raises:
-        RunError: no finished fold, a file that is missing or not what it should be, or a
-            speaker who was tested by a network that knew them.
+        RunError: no finished fold, a file that is missing or not what it should be, a profile
+            under which some clips only were tested, or a speaker who was tested by a network
+            that knew them.
         LabelError: a prediction outside the run's labels.
     """
     try:
@@ -124,6 +138,7 @@ def read_run(folder: Path) -> Run:
     if missing:
         raise RunError(f"{folder}: each fold must have its facts. Missing: {', '.join(missing)}.")
     _check_origin(folder, run)
+    _check_labels(folder, run)
     _check_parts(folder, run)
     return run
 
@@ -135,6 +150,8 @@ def _read_kept(folder: Path) -> Run:
         **about,
         parts=read_table(folder / "folds.csv", PARTS),
         predictions=read_predictions(folder / "predictions.csv"),
+        enrolment=_sisters([folder], "enrolment.csv", read_enrolment, (PROFILE, *COLUMNS)),
+        validation=_sisters([folder], "validation.csv", read_validation, COLUMNS),
         curves=read_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
         folder=folder,
     )
@@ -144,7 +161,7 @@ def _read_made(folder: Path) -> Run:
     done = sorted(folder.glob(f"fold-*/{DONE}"), key=lambda file: int(file.parent.name[5:]))
     if not done:
         raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
-    results = [read_json(file) for file in done]
+    results, parents = [read_json(file) for file in done], [file.parent for file in done]
     parts = read_table(folder / "folds.csv", PARTS)
     curves = [
         read_table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
@@ -156,18 +173,39 @@ def _read_made(folder: Path) -> Run:
         digest=first["digest"],
         seed=first["seed"],
         knobs=read_json(folder / "recipe.json"),
-        corpus=_corpus(folder / "manifest.csv"),
+        corpus=read_corpus(folder / "manifest.csv"),
         planned=parts["fold"].nunique(),
         folds=tuple(results),
         parts=parts,
-        predictions=read_predictions(*(file.with_name("predictions.csv") for file in done)),
+        predictions=read_predictions(*(fold / "predictions.csv" for fold in parents)),
+        enrolment=_sisters(parents, "enrolment.csv", read_enrolment, (PROFILE, *COLUMNS)),
+        validation=_sisters(parents, "validation.csv", read_validation, COLUMNS),
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
         folder=folder,
     )
 
 
+def _sisters(
+    folders: Sequence[Path],
+    name: str,
+    read: Callable[..., pd.DataFrame],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """One table of a file that each fold has, or none has."""
+    paths = [folder / name for folder in folders if (folder / name).is_file()]
+    if not paths:
+        return pd.DataFrame(columns=list(columns))
+    if len(paths) < len(folders):
+        raise RunError(
+            f"{folders[0].parent}: {name} must lie in every finished fold or in none. "
+            f"Got {len(paths)} of {len(folders)}. Run the other folds anew."
+        )
+    return read(*paths)
+
+
 def _check_origin(folder: Path, run: Run) -> None:
-    rows = run.predictions[["recipe", "seed"]].drop_duplicates()
+    tables = (run.predictions, run.enrolment, run.validation)
+    rows = pd.concat([table[["recipe", "seed"]] for table in tables]).drop_duplicates()
     found = [tuple(row) for row in rows.itertuples(index=False)]
     if found != [(run.recipe, run.seed)]:
         raise RunError(
@@ -185,7 +223,6 @@ def _check_parts(folder: Path, run: Run) -> None:
             f"{folder / 'folds.csv'}: a speaker must stand in one part of a fold. "
             f"Got {row['speaker']} twice in fold {row['fold']}."
         )
-    tested = run.parts[run.parts["part"] == "test"].groupby("fold")["speaker"].agg(set)
     heard = run.predictions.groupby("fold")["speaker"].agg(set)
     done = sorted(fold["fold"] for fold in run.folds)
     if list(heard.index) != done or run.parts["fold"].nunique() != run.planned:
@@ -194,30 +231,35 @@ def _check_parts(folder: Path, run: Run) -> None:
             f"{run.planned}. Got {', '.join(map(str, heard.index))} of "
             f"{run.parts['fold'].nunique()}."
         )
-    for fold, speakers in heard.items():
-        if speakers != tested.get(fold, set()):
+    answers = {"test": run.predictions, "validation": run.validation}
+    for part, table in ((part, table) for part, table in answers.items() if len(table)):
+        of_part = run.parts[run.parts["part"] == part].groupby("fold")["speaker"].agg(set)
+        heard = table.groupby("fold")["speaker"].agg(set)
+        for fold in sorted({*run.predictions["fold"], *heard.index}):
+            if heard.get(fold, set()) != of_part.get(fold, set()):
+                raise RunError(
+                    f"{folder}: answers of fold {fold} must be of the {part} speakers in "
+                    f"folds.csv. Got {', '.join(sorted(heard.get(fold, set()))) or 'none'}."
+                )
+    clip = ["fold", "file", "speaker", "truth"]
+    asked = run.predictions[clip].sort_values(clip, ignore_index=True)
+    for profile, rows in run.enrolment.groupby(PROFILE):
+        if not rows[clip].sort_values(clip, ignore_index=True).equals(asked):
             raise RunError(
-                f"{folder}: predictions of fold {fold} must be of the test speakers in folds.csv. "
-                f"Got {', '.join(sorted(speakers))}."
+                f"{folder}: profile {profile} of enrolment.csv must answer the clips of "
+                f"predictions.csv, all of them and no others. Got {len(rows)} for {len(asked)}. "
+                f"Run the recipe anew."
             )
 
 
-def _corpus(path: Path) -> dict[str, Any]:
-    """What Table I says of a manifest, without its paths."""
-    first, _, rows = path.read_text(encoding="utf-8").partition("\n")
-    about = json.loads(first.removeprefix("# "))
-    heading = json.dumps([about["corpus"], about["task"], about["labels"]])
-    digest = sha256(f"{heading}\n{rows}".encode()).hexdigest()
-    clips = pd.read_csv(path, skiprows=1, dtype={"file": str}, keep_default_na=False)
-    classes = clips.groupby("label").agg(
-        clips=("file", "size"),
-        speakers=("speaker", "nunique"),
-        seconds=("seconds", "sum"),
-        shortest=("seconds", "min"),
-        longest=("seconds", "max"),
-    )
-    table = classes.round(2).reindex(about["labels"]).reset_index().to_dict("records")
-    return {"name": about["corpus"], "task": about["task"], "digest": digest, "classes": table}
+def _check_labels(folder: Path, run: Run) -> None:
+    labels = labels_of(run.predictions)
+    for table in (run.enrolment, run.validation):
+        if len(table) and labels_of(table) != labels:
+            raise LabelError(
+                f"{folder}: enrolment.csv and validation.csv must have the labels of "
+                f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}."
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Results to ``results/summary.csv``: one line for each claimed row, made and never typed.
 
 What a row says of corpora and protocol is read from who was trained on and who was tested, not
-from a recipe's words.
+from a recipe's words. A recipe has a row for each profile that it was tested under; one that
+tested several corpora has those rows for each of them, and for their mean, in which every
+corpus weighs the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from affekt.errors import RunError
-from affekt.evaluation.results import Result, collect
+from affekt.evaluation.intervals import Interval, mean_uar_interval
+from affekt.evaluation.results import NO_PROFILE, Result, collect, corpus_of
 from affekt.evaluation.runs import find_runs, read_run
 
 COLUMNS = (
@@ -30,7 +33,7 @@ COLUMNS = (
 
 
 def summarize(results: Sequence[Result]) -> pd.DataFrame:
-    """A row for each recipe.
+    """A row for each recipe, corpus tested, and profile.
 
     Args:
         results: complete ones.
@@ -47,7 +50,8 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
             f"results to summarize must have every fold. Got unfinished {', '.join(unfinished)}. "
             f"Run them again to finish them."
         )
-    return pd.DataFrame([_row(result) for result in results], columns=list(COLUMNS))
+    rows = [row for result in results for row in _rows(result)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def write_summary(runs: Iterable[Path], path: Path) -> None:
@@ -81,32 +85,50 @@ def tested_corpora(result: Result) -> str:
 
 
 def protocol(result: Result) -> str:
-    """How speakers were held out: one by one, in folds, or once."""
+    """How speakers were held out: with their corpus, one by one, in folds, or once."""
     run = result.runs[0]
+    tested = run.parts["part"] == "test"
+    corpora = run.parts["speaker"].map(corpus_of)
+    pairs = [set(zip(run.parts["fold"][of], corpora[of], strict=True)) for of in (tested, ~tested)]
+    if not set.intersection(*pairs):
+        sources = trained_corpora(result).count("+") + 1
+        return "leave-one-corpus-out" if run.planned > 1 or sources > 1 else "cross-corpus"
     if run.planned == 1:
         return "held-out"
-    tested = run.parts.loc[run.parts["part"] == "test", "speaker"].nunique()
-    one_by_one = tested == run.planned
+    one_by_one = run.parts["speaker"][tested].nunique() == run.planned
     return "leave-one-speaker-out" if one_by_one else f"{run.planned} speaker-folds"
 
 
-def _row(result: Result) -> dict[str, object]:
-    published = result.published
+def _rows(result: Result) -> list[dict[str, object]]:
+    rows = [
+        _row(part, profile, part.under(profile).uar)
+        for part in result.by_corpus
+        for profile in result.profiles
+    ]
+    if len(result.by_corpus) > 1:
+        for profile in result.profiles:
+            parts = [part.under(profile).tally for part in result.by_corpus]
+            rows.append(_row(result, profile, mean_uar_interval(parts)))
+    return rows
+
+
+def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:
+    published = result.published if profile == NO_PROFILE else None
     return {
         "recipe": result.recipe,
         "train": trained_corpora(result),
         "test": tested_corpora(result),
         "protocol": protocol(result),
-        "profile": result.runs[0].knobs.get("profile", "none"),
+        "profile": profile,
         "classes": len(result.tally.labels),
         "seeds": " ".join(str(run.seed) for run in result.runs),
-        "uar": f"{result.uar.value:.4f}",
-        "low": f"{result.uar.low:.4f}",
-        "high": f"{result.uar.high:.4f}",
+        "uar": f"{uar.value:.4f}",
+        "low": f"{uar.low:.4f}",
+        "high": f"{uar.high:.4f}",
         "paper": f"{published.uar:.3f}" if published else "",
         "command": result.command,
     }
 
 
 def _corpora(speakers: Iterable[str]) -> str:
-    return "+".join(sorted({speaker.partition(":")[0] for speaker in speakers}))
+    return "+".join(sorted(set(map(corpus_of, speakers))))

@@ -10,11 +10,9 @@ import pandas as pd
 
 from affekt.evaluation.intervals import Interval, compare, uar_interval
 from affekt.evaluation.metrics import f1_of, recalls_of
-from affekt.evaluation.predictions import PROBABILITY, Tally, labels_of
+from affekt.evaluation.predictions import Tally
 from affekt.evaluation.results import Result
 from affekt.evaluation.runs import Run
-
-BINS = 10  # of the reliability table
 
 
 def classes(run: Run) -> pd.DataFrame:
@@ -217,47 +215,3 @@ def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:
         rows.append({**row, "low": difference.low, "high": difference.high, "p": found.p})
     columns = ["recipe", "against", "difference", "low", "high", "p"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def reliability(result: Result) -> pd.DataFrame:
-    """How often answers of each confidence are right.
-
-    Args:
-        result: a recipe; the rows of all seeds count.
-
-    Returns:
-        A row for each of ten equal bins that holds a clip: ``low``, ``high``, ``clips``,
-        ``confidence`` (mean of the highest probability), ``accuracy``.
-
-    Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
-    """
-    rows = result.predictions
-    labels = labels_of(rows)
-    probabilities = rows[[PROBABILITY + label for label in labels]].to_numpy()
-    answered = np.array(labels)[probabilities.argmax(axis=1)]
-    confidence = probabilities.max(axis=1)
-    table = pd.DataFrame(
-        {
-            "bin": np.minimum((confidence * BINS).astype(int), BINS - 1),
-            "confidence": confidence,
-            "accuracy": (answered == rows["truth"]).astype(float),
-        }
-    )
-    found = table.groupby("bin").mean()
-    found.insert(0, "clips", table.groupby("bin").size())
-    found.insert(0, "high", (found.index + 1) / BINS)
-    found.insert(0, "low", found.index / BINS)
-    return found.reset_index(drop=True)
-
-
-def calibration_error(table: pd.DataFrame) -> float:
-    """Mean distance of confidence and accuracy, each bin weighing by its clips (ECE).
-
-    Args:
-        table: as :func:`reliability` gives.
-
-    Returns:
-        Expected calibration error in [0, 1].
-    """
-    gap = (table["confidence"] - table["accuracy"]).abs()
-    return float(np.average(gap, weights=table["clips"]))

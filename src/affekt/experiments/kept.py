@@ -63,7 +63,12 @@ def _take_over_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]
     with suppress(Timeout), FileLock(own / "lock", timeout=0):  # else a runner is at it
         if is_done(folder, fold):
             return
-        for name, table in (("predictions", run.predictions), ("curve", run.curves)):
+        for name, table in (
+            ("predictions", run.predictions),
+            ("enrolment", run.enrolment),
+            ("validation", run.validation),
+            ("curve", run.curves),
+        ):
             rows = table[table["fold"] == fold.number]
             rows = rows.drop(columns="fold") if name == "curve" else rows
             if len(rows):

@@ -1,0 +1,284 @@
+"""Results to how sure they are: calibration before and after, and what abstaining gives.
+
+A score is the mean over seeds of the score over all folds pooled, with an interval over
+speakers, as everywhere. Scalings are fitted fold by fold on that fold's ``validation.csv``.
+
+Source: Guo et al., "On Calibration of Modern Neural Networks" (2017); El-Yaniv & Wiener, "On
+the foundations of noise-free selective classification" (2010): coverage and what is risked at
+it, here with UAR in place of accuracy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from affekt.evaluation import calibration
+from affekt.evaluation.intervals import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    percentiles,
+    speaker_draws,
+)
+from affekt.evaluation.predictions import PROBABILITY, labels_of
+from affekt.evaluation.results import Result
+from affekt.evaluation.runs import Run
+
+SCALINGS = {"temperature": calibration.fit_temperature, "vector": calibration.fit_vector}
+UNSCALED = "none"
+MIN_CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+COVERAGES = tuple(np.arange(20, 0, -1) / 20)  # points of the coverage curve
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A result's rows as arrays, all seeds below each other.
+
+    Attributes:
+        probabilities: ``(rows, labels)``.
+        truth: ``(rows,)`` columns of the true labels.
+        seed: ``(rows,)`` places among the seeds.
+        speaker: ``(rows,)`` places among the speakers.
+        shape: how many seeds and speakers.
+    """
+
+    probabilities: NDArray[np.float64]
+    truth: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    speaker: NDArray[np.int64]
+    shape: tuple[int, int]
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """``(rows,)`` highest probability."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(rows,)`` whether the label of the highest probability is the true one."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.truth)
+
+    def sums(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``(rows, columns)`` values to their ``(seeds, speakers, columns)`` sums."""
+        found = np.zeros((*self.shape, values.shape[1]))
+        np.add.at(found, (self.seed, self.speaker), values)
+        return found
+
+
+def answers_of(result: Result) -> Answers:
+    """A result's rows as arrays."""
+    rows, tally = result.predictions, result.tally
+    seeds = {seed: place for place, seed in enumerate(tally.seeds)}
+    speakers = {speaker: place for place, speaker in enumerate(tally.speakers)}
+    return Answers(
+        *_arrays(rows),
+        seed=np.asarray(rows["seed"].map(seeds), np.int64),
+        speaker=np.asarray(rows["speaker"].map(speakers), np.int64),
+        shape=(len(seeds), len(speakers)),
+    )
+
+
+def scalable(result: Result) -> bool:
+    """Whether every fold tells what its network answered the validation speakers."""
+    return all(len(run.validation) for run in result.runs)
+
+
+def scaled(result: Result, scaling: str) -> Result:
+    """The same result with each fold's probabilities calibrated on its validation speakers.
+
+    Args:
+        result: a scalable one.
+        scaling: ``temperature`` or ``vector``; ``none`` leaves all as it is.
+
+    Returns:
+        The result with other probabilities; a vector may change what is predicted.
+    """
+    if scaling == UNSCALED:
+        return result
+    return Result(result.recipe, tuple(_scaled(run, scaling) for run in result.runs))
+
+
+def calibrations(result: Result, *, resamples: int = RESAMPLES, seed: int = SEED) -> pd.DataFrame:
+    """How far probabilities can be trusted, as they are and after each scaling.
+
+    Args:
+        result: any recipe.
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
+
+    Returns:
+        A row for ``none`` and, where the result is scalable, for each scaling: ``scaling``;
+        ``ece`` (ten bins of equal width), ``ece_mass`` (of equal mass), ``brier`` in [0, 2],
+        ``nll`` in nats, ``uar``; each with ``<score>_low`` and ``<score>_high``.
+    """
+    draws = speaker_draws(result.tally, resamples, seed)
+    rows = []
+    for scaling in (UNSCALED, *(SCALINGS if scalable(result) else ())):
+        after = scaled(result, scaling)
+        row: dict[str, object] = {"scaling": scaling}
+        for score, found in _scores(answers_of(after), draws).items():
+            row |= {score: found.value, f"{score}_low": found.low, f"{score}_high": found.high}
+        uar = after.uar
+        rows.append({**row, "uar": uar.value, "uar_low": uar.low, "uar_high": uar.high})
+    return pd.DataFrame(rows)
+
+
+def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
+    """How often answers of each confidence are right.
+
+    Args:
+        result: a recipe; the rows of all seeds count.
+        edges: of the bins.
+
+    Returns:
+        A row for each bin that holds a clip: ``low``, ``high``, ``clips``, ``confidence`` (mean
+        of the highest probability), ``accuracy``.
+    """
+    answers = answers_of(result)
+    number = calibration.bin_of(answers.confidence, edges)
+    rows = pd.DataFrame(
+        {"bin": number, "confidence": answers.confidence, "accuracy": answers.right.astype(float)}
+    )
+    found = rows.groupby("bin").mean()
+    found.insert(0, "clips", rows.groupby("bin").size())
+    found.insert(0, "high", edges[found.index + 1])
+    found.insert(0, "low", edges[found.index])
+    return found.reset_index(drop=True)
+
+
+def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[float]:
+    """The confidences at which a result answers given shares of all clips, ties aside.
+
+    Args:
+        result: any recipe; one threshold holds for all seeds.
+        coverages: shares in (0, 1].
+
+    Returns:
+        For each share a confidence in [0, 1]; at least as many clips lie at or above it.
+    """
+    confidence = answers_of(result).confidence
+    found = np.quantile(confidence, 1 - np.asarray(coverages), method="lower")
+    return [float(threshold) for threshold in found]
+
+
+def abstention(
+    result: Result,
+    least: Sequence[float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> pd.DataFrame:
+    """How right the answers are if those of too little confidence are held back.
+
+    UAR is the mean over **all** labels of the recall among the clips answered. Where a label has
+    no clip left to answer in some seed, UAR is not known (NaN), and ``vanished`` names the
+    label: a mean over fewer labels would be another score and look better than it is.
+    Resamples of speakers that lose a label are left out of the interval.
+
+    Args:
+        result: any recipe.
+        least: least confidences to answer at, in [0, 1].
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
+
+    Returns:
+        A row for each: ``threshold``, ``coverage`` (share of clips answered), ``uar``, ``low``,
+        ``high``, ``accuracy``, all of the answered clips, and ``vanished``.
+    """
+    answers, labels = answers_of(result), np.array(result.tally.labels)
+    draws = speaker_draws(result.tally, resamples, seed)
+    true = np.eye(len(labels))[answers.truth]
+    rows = []
+    for threshold in least:
+        answered = (answers.confidence >= threshold)[:, np.newaxis]
+        support = answers.sums(true * answered)
+        hits = answers.sums(true * (answered[:, 0] & answers.right)[:, np.newaxis])
+        lost = labels[(support.sum(axis=1) == 0).any(axis=0)]
+        drawn = _uar(_drawn(draws, hits), _drawn(draws, support))
+        value = float(_uar(hits.sum(axis=1), support.sum(axis=1)))
+        found = percentiles(value, drawn[np.isfinite(drawn)] if not len(lost) else drawn[:0])
+        given = support.sum(axis=(1, 2))
+        asked = np.bincount(answers.seed)
+        with np.errstate(invalid="ignore"):  # none answered
+            accuracy = float((hits.sum(axis=(1, 2)) / given).mean())
+        row = {"threshold": threshold, "coverage": float((given / asked).mean())}
+        row |= {"uar": found.value, "low": found.low, "high": found.high, "accuracy": accuracy}
+        rows.append({**row, "vanished": " ".join(lost)})
+    return pd.DataFrame(rows)
+
+
+def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    labels = labels_of(rows)
+    columns = {label: place for place, label in enumerate(labels)}
+    probabilities = np.asarray(rows[[PROBABILITY + label for label in labels]], np.float64)
+    return probabilities, np.asarray(rows["truth"].map(columns), np.int64)
+
+
+def _scaled(run: Run, scaling: str) -> Run:
+    columns = [PROBABILITY + label for label in labels_of(run.predictions)]
+    rows = run.predictions.copy()
+    for fold, heard in run.validation.groupby("fold"):
+        scale = SCALINGS[scaling](*_arrays(heard))
+        tested = rows["fold"] == fold
+        rows.loc[tested, columns] = scale(rows.loc[tested, columns].to_numpy(np.float64))
+    if scaling != "temperature":
+        labels = np.array(labels_of(rows))
+        rows["predicted"] = labels[rows[columns].to_numpy().argmax(axis=1)]
+    return replace(run, predictions=rows)
+
+
+def _scores(answers: Answers, draws: NDArray[np.int64]) -> dict[str, Interval]:
+    """Each score with its interval; all are sums over clips before anything else."""
+    rows = np.ones((len(answers.truth), 1))
+    clips = answers.sums(rows)
+    gap = answers.confidence - answers.right
+    found = {}
+    edges = {
+        "ece": calibration.equal_width(),
+        "ece_mass": calibration.equal_mass(answers.confidence),
+    }
+    for score, of_bins in edges.items():
+        bins = np.eye(len(of_bins) - 1)[calibration.bin_of(answers.confidence, of_bins)]
+        value, drawn = _means(answers.sums(bins * gap[:, np.newaxis]), clips, draws)
+        found[score] = _centred(value, drawn)
+    for score, losses in (
+        ("brier", calibration.brier_scores(answers.probabilities, answers.truth)),
+        ("nll", calibration.log_losses(answers.probabilities, answers.truth)),
+    ):
+        found[score] = percentiles(*_means(answers.sums(losses[:, np.newaxis]), clips, draws))
+    return found
+
+
+def _means(
+    sums: NDArray[np.float64], clips: NDArray[np.float64], draws: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Absolute sums of the columns over the clips, as they are and for each draw of speakers."""
+    whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))
+    drawn = np.abs(_drawn(draws, sums)).sum(axis=-1) / _drawn(draws, clips)[..., 0]
+    return float(whole.mean()), np.asarray(drawn.mean(axis=1))
+
+
+def _drawn(draws: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(draws, seeds, columns)`` sums over the speakers drawn."""
+    return np.asarray(np.einsum("rs,ksc->rkc", draws, sums))
+
+
+def _uar(hits: NDArray[np.float64], support: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over seeds and labels, the last two axes; NaN if one has no clip."""
+    recalls = np.full(hits.shape, np.nan)
+    np.divide(hits, support, out=recalls, where=support > 0)
+    return np.asarray(recalls.mean(axis=(-2, -1)))
+
+
+def _centred(value: float, drawn: NDArray[np.float64]) -> Interval:
+    """Percentiles of resamples that are moved until their median is the value.
+
+    Noise in a bin can only add to an ECE, and a resample adds noise: plain percentiles would
+    lie too high, at times above the value itself.
+    """
+    if not len(drawn):
+        return percentiles(value, drawn)
+    return percentiles(value, np.maximum(drawn - np.median(drawn) + value, 0))

@@ -1,0 +1,216 @@
+"""Calibration and abstention of runs: fitted fold by fold, pooled, honest about lost classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss
+
+from affekt.evaluation.calibration import (
+    FLOOR,
+    bin_of,
+    equal_width,
+    expected_calibration_error,
+    fit_temperature,
+)
+from affekt.evaluation.certainty import (
+    Answers,
+    _scores,
+    abstention,
+    answers_of,
+    calibrations,
+    reliability,
+    scalable,
+    scaled,
+    thresholds,
+)
+from affekt.evaluation.results import collect
+from affekt.evaluation.runs import find_runs, read_run
+from made_runs import LABELS, make_run
+
+SHARES = [f"p_{label}" for label in LABELS]
+
+
+def only(runs):
+    (result,) = collect(read_run(folder) for folder in find_runs([runs]))
+    return result
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """Two seeds of a recipe that is far too sure, on six speakers."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        make_run(folder, seed=seed, speakers=6, sure=12, validation=True, epochs=0)
+    return only(folder)
+
+
+def places(rows):
+    return rows["truth"].map(LABELS.index).to_numpy()
+
+
+def test_a_fold_is_scaled_by_its_own_validation_speakers(result):
+    run = result.runs[0]
+    after = scaled(result, "temperature").runs[0].predictions
+    for fold, heard in run.validation.groupby("fold"):
+        assert not set(heard["speaker"]) & set(after.loc[after["fold"] == fold, "speaker"])
+        scale = fit_temperature(heard[SHARES].to_numpy(), places(heard))
+        tested = (after["fold"] == fold).to_numpy()
+        expected = scale(run.predictions.loc[tested, SHARES].to_numpy())
+        assert after.loc[tested, SHARES].to_numpy() == pytest.approx(expected)
+
+
+def test_answers_for_tested_speakers_do_not_move_their_scaling(result, tmp_path):
+    """Whatever the test clips' truth, their probabilities are scaled alike."""
+    run = result.runs[0]
+    lied = run.predictions.assign(truth="angry")
+    other = type(result)("r", (type(run)(**{**vars(run), "predictions": lied}),))
+    one, two = (scaled(of, "vector").runs[0].predictions for of in (result, other))
+    pd.testing.assert_frame_equal(one[SHARES], two[SHARES])
+
+
+def test_a_temperature_changes_no_answer_and_a_vector_says_what_it_changes(result):
+    assert scaled(result, "none") is result
+    before = result.predictions
+    once = scaled(result, "temperature").predictions
+    assert (once["predicted"] == before["predicted"]).all()
+    vector = scaled(result, "vector").predictions
+    most = np.array(LABELS)[vector[SHARES].to_numpy().argmax(axis=1)]
+    assert (vector["predicted"] == most).all()
+
+
+def test_calibration_is_the_mean_of_the_seeds_of_all_folds_pooled(result):
+    table = calibrations(result, resamples=200).set_index("scaling")
+    assert list(table.index) == ["none", "temperature", "vector"]
+    for scaling, row in table.iterrows():
+        rows = scaled(result, scaling).predictions
+        seeds = [part for _, part in rows.groupby("seed")]
+        shares = [part[SHARES].to_numpy() for part in seeds]
+        truth = [places(part) for part in seeds]
+        pairs = list(zip(truth, shares, strict=True))
+        brier = [
+            brier_score_loss(t, p / p.sum(axis=1, keepdims=True), labels=range(4)) for t, p in pairs
+        ]
+        assert row["brier"] == pytest.approx(np.mean(brier), abs=1e-5)
+        floored = [np.maximum(p, FLOOR) for p in shares]
+        losses = [
+            -np.log(p[np.arange(len(t)), t]).mean() for t, p in zip(truth, floored, strict=True)
+        ]
+        assert row["nll"] == pytest.approx(np.mean(losses))
+        errors = [
+            expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == t, edges=equal_width())
+            for t, p in pairs
+        ]
+        assert row["ece"] == pytest.approx(np.mean(errors))
+        uars = [balanced_accuracy_score(part["truth"], part["predicted"]) for part in seeds]
+        assert row["uar"] == pytest.approx(np.mean(uars))
+        for score in ("ece", "ece_mass", "brier", "nll", "uar"):
+            assert row[f"{score}_low"] <= row[score] <= row[f"{score}_high"]
+
+
+def test_a_network_that_is_too_sure_is_calmed(result):
+    table = calibrations(result, resamples=100).set_index("scaling")
+    assert table.loc["temperature", "ece"] < table.loc["none", "ece"]
+    assert table.loc["temperature", "nll"] < table.loc["none", "nll"]
+
+
+def test_without_validation_nothing_is_scaled(tmp_path):
+    result = only(make_run(tmp_path, speakers=3, epochs=0).parent)
+    assert not scalable(result)
+    assert calibrations(result, resamples=50)["scaling"].tolist() == ["none"]
+
+
+def test_one_speaker_leaves_the_intervals_open(tmp_path):
+    result = only(make_run(tmp_path, speakers=3, epochs=0, done=1).parent)
+    (row,) = calibrations(result).to_dict("records")
+    assert np.isfinite(row["ece"])
+    assert np.isnan([row["ece_low"], row["brier_high"], row["uar_low"]]).all()
+    assert np.isnan(abstention(result, [0.0])["low"]).all()
+
+
+def test_the_interval_of_an_ece_is_not_above_it():
+    """Resamples add noise to every bin: uncorrected they lie above the value they are of."""
+    generator = np.random.default_rng(0)
+    speakers, clips, centred, plain = 20, 20, [], []
+    for _ in range(40):
+        confidence = generator.uniform(0.5, 1, speakers * clips)
+        right = generator.random(speakers * clips) < confidence  # a perfect judge of itself
+        answers = Answers(
+            np.column_stack([confidence, 1 - confidence]),
+            (~right).astype(np.int64),
+            np.zeros(speakers * clips, np.int64),
+            np.repeat(np.arange(speakers), clips),
+            (1, speakers),
+        )
+        draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), 300)
+        found = _scores(answers, draws)["ece"]
+        assert found.low <= found.value <= found.high
+        bins = np.eye(10)[bin_of(confidence, equal_width())]
+        gaps = answers.sums(bins * (confidence - right)[:, np.newaxis])[0]
+        drawn = np.abs(draws @ gaps).sum(axis=1) / (speakers * clips)
+        centred.append(found.low)
+        plain.append(np.percentile(drawn, 2.5))
+    assert np.mean(centred) < 0.9 * np.mean(plain)
+
+
+def test_reliability_adds_up_to_the_ece(result):
+    table = reliability(result, equal_width())
+    assert table["clips"].sum() == len(result.predictions)
+    assert ((table["low"] <= table["confidence"]) & (table["confidence"] <= table["high"])).all()
+    answers = answers_of(result)
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    assert np.average(gap, weights=table["clips"]) == pytest.approx(
+        expected_calibration_error(answers.confidence, answers.right, edges=equal_width())
+    )
+
+
+def test_who_answers_everything_has_the_uar_of_all(result):
+    (row,) = abstention(result, [0.0], resamples=300).to_dict("records")
+    assert (row["coverage"], row["vanished"]) == (1.0, "")
+    assert row["uar"] == pytest.approx(result.uar.value)
+    assert row["low"] == pytest.approx(result.uar.low, abs=0.03)
+
+
+def test_abstention_scores_the_clips_answered(result):
+    table = abstention(result, [0.5, 0.7], resamples=100).set_index("threshold")
+    for threshold, row in table.iterrows():
+        sure = result.predictions[result.predictions[SHARES].max(axis=1) >= threshold]
+        seeds = [part for _, part in sure.groupby("seed")]
+        assert row["coverage"] == pytest.approx(len(sure) / len(result.predictions))
+        uars = [balanced_accuracy_score(part["truth"], part["predicted"]) for part in seeds]
+        assert row["uar"] == pytest.approx(np.mean(uars))
+        shares = [(part["truth"] == part["predicted"]).mean() for part in seeds]
+        assert row["accuracy"] == pytest.approx(np.mean(shares))
+        assert row["low"] <= row["uar"] <= row["high"]
+
+
+def test_a_class_that_nobody_answers_is_named_and_not_left_out_of_the_mean(result):
+    run = result.runs[0]
+    unsure = run.predictions.copy()
+    unsure.loc[unsure["truth"] == "neutral", SHARES] = 0.25
+    lost = type(result)("r", (type(run)(**{**vars(run), "predictions": unsure}),))
+    some, none = abstention(lost, [0.3, 1.1], resamples=50).to_dict("records")
+    assert some["vanished"] == "neutral"
+    assert 0 < some["coverage"] < 1
+    assert np.isnan([some["uar"], some["low"]]).all()
+    assert some["accuracy"] > 0
+    assert none["vanished"].split() == list(LABELS)
+    assert none["coverage"] == 0
+    assert np.isnan(none["accuracy"])
+
+
+def test_resamples_that_lose_a_class_are_left_out(tmp_path):
+    result = only(make_run(tmp_path, speakers=3, epochs=0, sure=2).parent)
+    run = result.runs[0]
+    rows = run.predictions.copy()
+    unsure = (rows["truth"] == "sad") & (rows["speaker"] != "ravdess:01")
+    rows.loc[unsure, SHARES] = 0.25
+    one = type(result)("r", (type(run)(**{**vars(run), "predictions": rows}),))
+    (row,) = abstention(one, [0.26], resamples=200).to_dict("records")
+    assert row["vanished"] == ""
+    assert np.isfinite([row["low"], row["high"]]).all()
+
+
+def test_thresholds_give_the_coverage_they_are_for(result):
+    wanted = [1.0, 0.6, 0.2]
+    table = abstention(result, thresholds(result, wanted), resamples=50)
+    assert table["coverage"].to_numpy() == pytest.approx(wanted, abs=0.02)
