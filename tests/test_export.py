@@ -85,7 +85,9 @@ def made_network(head: str = "lstm") -> Classifier:
 @torch.no_grad()
 def spread(network: Classifier, patches: torch.Tensor) -> None:
     """Scale the last layer so that the answers to these patches differ much."""
-    logits = network.eval().answers(network.trunk(patches), torch.tensor([len(patches)]))[0]
+    network.eval()
+    lengths = torch.tensor([len(patches)])
+    (logits,), _ = network.answers(network.trunk(patches), network.shares(patches), lengths)
     mean, size = logits.mean(dim=0), 2 * logits.std(dim=0)
     network.head.classes.weight /= size[:, None]
     network.head.classes.bias.copy_((network.head.classes.bias - mean) / size)
