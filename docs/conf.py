@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
 import affekt  # noqa: E402
-from affekt.experiments.recipe import knobs_markdown  # noqa: E402
+from affekt.experiments.knobs import knobs_markdown  # noqa: E402
 
 project = "affekt"
 author = "the affekt authors"

@@ -60,6 +60,8 @@ ROOMS = {
     "inference": Room({"audio", "engines"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
     "options": Room(packages={"typer"}),
+    "run_command": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
+    "export_command": Room(set(), {"typer"}, EVERYTHING | {"rich"}),
     "predict_command": Room(
         {"options", "printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}
     ),
@@ -67,7 +69,14 @@ ROOMS = {
         {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
     ),
     "cli": Room(
-        {"options", "printing", "predict_command", "stream_command"},
+        {
+            "options",
+            "printing",
+            "export_command",
+            "predict_command",
+            "run_command",
+            "stream_command",
+        },
         {"typer"},
         EVERYTHING | {"rich"},
     ),

@@ -9,7 +9,8 @@ from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.evaluation.paper import PUBLISHED
 from affekt.experiments.baselines import KINDS
-from affekt.experiments.recipe import Recipe, knobs, knobs_markdown, read_recipe
+from affekt.experiments.knobs import knobs, knobs_markdown
+from affekt.experiments.recipe import Recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {

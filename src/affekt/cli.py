@@ -6,26 +6,21 @@ raises :class:`~affekt.errors.AffektError` for what it refuses; :func:`main` doe
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 import affekt
 from affekt.errors import AffektError
+from affekt.export_command import export
 from affekt.options import Model
 from affekt.predict_command import predict
-from affekt.printing import (
-    comparison,
-    complain,
-    knob_table,
-    watched,
-)
+from affekt.printing import comparison, complain, watched
+from affekt.run_command import WithKnobs, run
 from affekt.stream_command import stream
 
 app = typer.Typer(
@@ -217,102 +212,12 @@ def weights(
     return 1
 
 
-@app.command(
+app.command(
     epilog="Example: affekt export runs/ravdess-held-out-1a2b3c4d5e6f/ -o yamnet-lstm.onnx"
-)
-def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a run or of one of its folds.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path(
-        "model.onnx"
-    ),
-    fold: Annotated[int | None, typer.Option(help="Which fold.  [default: the only one]")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What the model is called.  [default: its file's name]")
-    ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(help="float16 (half the size of float32), float32, int8 (twice as quick)."),
-    ] = "float16",
-    recordings: Annotated[
-        Path | None, typer.Option(help="For int8: folder with some of the training speakers'.")
-    ] = None,
-) -> None:
-    """Write a trained network as one model file, proven to give the same answers."""
-    from rich.console import Console
-
-    from affekt.model.export import export as write
-    from affekt.model.export import find_network
-
-    source = find_network(run, fold)
-    with Console(stderr=True).status(f"exporting {source}"):
-        difference = write(
-            source, output, name=name or output.stem, precision=precision, recordings=recordings
-        )
-    size = output.stat().st_size
-    print(f"{output}: {size:,} bytes, {difference:.1g} at most from {source}")
-
-
-class _WithKnobs(TyperCommand):
-    """A command whose help ends with every knob of a recipe."""
-
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        super().format_help(ctx, formatter)
-        knob_table()
-
-
-@app.command(
-    cls=_WithKnobs, epilog="Example: affekt run recipes/ravdess-yamnet-lstm.toml --folds 1,5"
-)
-def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to run.")],
-    folds: Annotated[str, typer.Option(metavar="1,5", help="Folds to run.  [default: all]")] = "",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Folds at a time.  [default: one a core]")
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Processes here, or a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's.  [default: the one on this machine]")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="The corpus.  [default: its folder in $AFFEKT_DATA]")
-    ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that takes run folders.")] = Path("runs"),
-    weights: Annotated[
-        Path | None, typer.Option(help="YAMNet's weights.  [default: see affekt weights]")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
-    kept: Annotated[
-        Path | None, typer.Option(help="Kept results, to take finished folds of the recipe from.")
-    ] = None,
-) -> int:
-    """Train and test every fold of a recipe that is not done.
-
-    Killed at any instant, it goes on when it is run again.
-    What is computed from recordings is kept in $AFFEKT_CACHE, or the user's cache.
-    The exit code is 1 if some fold failed; the others are done.
-    """
-    from affekt.engines import engine_named
-    from affekt.experiments.recipe import read_recipe
-    from affekt.experiments.run_folder import usual_places
-    from affekt.experiments.runner import run as run_recipe
-
-    wanted = read_recipe(recipe)
-    wanted = wanted if seed is None else wanted.with_(seed=seed)
-    places = usual_places(wanted, data=data, runs=runs, weights=weights)
-    where = engine_named(engine, address)
-    failures = run_recipe(wanted, places, folds=_numbers(folds), kept=kept, jobs=jobs, engine=where)
-    for failure in failures:
-        complain(failure)
-    print(places.runs / wanted.run)
-    return 1 if failures else 0
-
-
-def _numbers(folds: str) -> set[int] | None:
-    if not re.fullmatch(r"\d{1,6}(,\d{1,6})*|", folds):
-        raise typer.BadParameter(f"--folds must read like 1,5. Got {folds!r}.")
-    return {int(number) for number in folds.split(",")} if folds else None
+)(export)
+app.command(
+    cls=WithKnobs, epilog="Example: affekt run recipes/ravdess-yamnet-lstm.toml --folds 1,5"
+)(run)
 
 
 if __name__ == "__main__":

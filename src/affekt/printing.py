@@ -246,7 +246,7 @@ def knob_table() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from affekt.experiments.recipe import KNOB_COLUMNS, knobs
+    from affekt.experiments.knobs import KNOB_COLUMNS, knobs
 
     lines = Table(title="Knobs of a recipe", title_justify="left", box=None, pad_edge=False)
     for name in KNOB_COLUMNS:

@@ -8,13 +8,15 @@ the foundations of noise-free selective classification" (2010): coverage and wha
 it, here with UAR in place of accuracy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from affekt.errors import RunError
 from affekt.evaluation import calibration
 from affekt.evaluation.intervals import (
     RESAMPLES,
@@ -25,7 +27,7 @@ from affekt.evaluation.intervals import (
 )
 from affekt.evaluation.predictions import PROBABILITY, labels_of
 from affekt.evaluation.results import Result
-from affekt.evaluation.runs import Run
+from affekt.evaluation.runs import Run, find_runs, read_run
 
 SCALINGS = {"temperature": calibration.fit_temperature, "vector": calibration.fit_vector}
 UNSCALED = "none"
@@ -84,6 +86,32 @@ def answers_of(result: Result) -> Answers:
 def scalable(result: Result) -> bool:
     """Whether every fold tells what its network answered the validation speakers."""
     return all(len(run.validation) for run in result.runs)
+
+
+def pooled_temperature(runs: Iterable[Path]) -> float:
+    """The temperature of a model that nobody is left to calibrate: that of its cross-validation.
+
+    Args:
+        runs: cross-validated runs of networks like the model, whose tested speakers none of
+            those networks had heard.
+
+    Returns:
+        The one temperature that makes all of their test clips' labels most likely.
+
+    Raises:
+        RunError: no run, or one with a fold missing.
+        LabelError: predictions that do not fit their labels.
+    """
+    found = [read_run(folder) for folder in find_runs(runs)]
+    unfinished = [run.recipe for run in found if not run.complete]
+    if unfinished or not found:
+        raise RunError(
+            f"runs to calibrate by must have every fold. Got "
+            f"{', '.join(unfinished) or 'no run'} unfinished. Run them to their end."
+        )
+    arrays = [_arrays(run.predictions) for run in found]
+    probabilities, truth = (np.concatenate(each) for each in zip(*arrays, strict=True))
+    return 1.0 / float(calibration.fit_temperature(probabilities, truth).scale[0])
 
 
 def scaled(result: Result, scaling: str) -> Result:

@@ -16,6 +16,7 @@ from typing import Any
 
 from affekt.audio.windows import TAILS, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
+from affekt.experiments.knob import check, knob
 
 PROTOCOLS = (
     "leave-one-speaker-out",
@@ -54,29 +55,6 @@ TRAINING = (
 )
 
 
-def _knob(
-    default: Any,
-    meaning: str,
-    *,
-    source: str = "",
-    unit: str = "",
-    allowed: tuple[str, ...] = (),
-    low: float | None = None,
-    high: float | None = None,
-) -> Any:
-    return field(
-        default=default,
-        metadata={
-            "meaning": meaning,
-            "source": source,
-            "unit": unit,
-            "allowed": allowed,
-            "low": low,
-            "high": high,
-        },
-    )
-
-
 @dataclass(frozen=True)
 class Recipe:
     """One experiment: which recordings, which folds, which method, how it is trained.
@@ -87,26 +65,26 @@ class Recipe:
 
     name: str = field(metadata={"meaning": "the file's name"})
     # recordings
-    corpus: str = _knob("ravdess", "corpus whose form reads the recordings, or several joined by +")
-    task: str = _knob("four", "label set", allowed=("four", "all"))
-    partial: bool = _knob(False, "accept a corpus with recordings missing")
+    corpus: str = knob("ravdess", "corpus whose form reads the recordings, or several joined by +")
+    task: str = knob("four", "label set", allowed=("four", "all"))
+    partial: bool = knob(False, "accept a corpus with recordings missing")
     # folds
-    protocol: str = _knob(
+    protocol: str = knob(
         "leave-one-speaker-out",
         "who is tested when",
         source="paper, III-A",
         allowed=PROTOCOLS,
     )
-    folds: int = _knob(10, "folds of speaker-folds", source="paper, III-A", low=2, high=1_000)
-    held_out: tuple[str, ...] = _knob((), "test speakers of held-out, such as ravdess:21")
-    source: str = _knob("", "corpus that train-on-one-corpus learns from")
-    validation: float = _knob(
+    folds: int = knob(10, "folds of speaker-folds", source="paper, III-A", low=2, high=1_000)
+    held_out: tuple[str, ...] = knob((), "test speakers of held-out, such as ravdess:21")
+    source: str = knob("", "corpus that train-on-one-corpus learns from")
+    validation: float = knob(
         0.2, "validation part of the other speakers", source="paper, III-A", low=0.01, high=0.9
     )
-    seed: int = _knob(0, "of folds, weights and batches", low=0, high=2**31 - 1)
+    seed: int = knob(0, "of folds, weights and batches", low=0, high=2**31 - 1)
     # method
-    method: str = _knob("network", "what is trained", allowed=METHODS)
-    hop: int = _knob(
+    method: str = knob("network", "what is trained", allowed=METHODS)
+    hop: int = knob(
         WINDOW_HOP,
         "from one window's start to the next, at 16 kHz",
         unit="samples",
@@ -114,39 +92,37 @@ class Recipe:
         low=1,
         high=WINDOW,
     )
-    tail: str = _knob(
-        "drop", "a last window that does not fill: left out, or padded", allowed=TAILS
-    )
-    front_end: str = _knob(
+    tail: str = knob("drop", "a last window that does not fill: left out, or padded", allowed=TAILS)
+    front_end: str = knob(
         "magnitude",
         "log-mel of YAMNet, or of the paper's equations (1) and (2)",
         allowed=("magnitude", "power"),
     )
-    level: str = _knob(
+    level: str = knob(
         "given",
         "loudness that the CNN hears: as recorded, or brought to one as it is heard",
         allowed=("given", "running"),
     )
-    weights: str = _knob(
+    weights: str = knob(
         "yamnet.tflite",
         "what the CNN starts from",
         source="paper, II-B",
         allowed=("yamnet.tflite", "yamnet.h5", "random"),
     )
-    blocks: int = _knob(
+    blocks: int = knob(
         13, "separable blocks of the CNN that are kept", source="paper, II-B", low=1, high=13
     )
-    frozen: bool = _knob(False, "keep the CNN as it starts", source="paper, II-B")
-    profile: bool = _knob(
+    frozen: bool = knob(False, "keep the CNN as it starts", source="paper, II-B")
+    profile: bool = knob(
         False, "normalize the CNN's activations by who speaks (only if it is frozen)"
     )
-    head: str = _knob(
+    head: str = knob(
         "lstm",
         "what reads the windows",
         source="paper, II-C",
         allowed=("lstm", "mean", "statistics", "transformer"),
     )
-    memory: float = _knob(
+    memory: float = knob(
         0.0,
         "time after which what was heard weighs 1/e in a head's sums; 0: for ever",
         unit="seconds",
@@ -154,44 +130,44 @@ class Recipe:
         high=3_600.0,
     )
     # training
-    voices: int = _knob(0, "simulated speakers made of each training speaker", low=0, high=64)
-    balance: bool = _knob(False, "let every class of every corpus weigh the same in the loss")
-    optimizer: str = _knob(
+    voices: int = knob(0, "simulated speakers made of each training speaker", low=0, high=64)
+    balance: bool = knob(False, "let every class of every corpus weigh the same in the loss")
+    optimizer: str = knob(
         "adam",
         "adamw takes its weight decay apart from the gradient",
         source="paper, III-A",
         allowed=("adam", "adamw"),
     )
-    schedule: str = _knob(
+    schedule: str = knob(
         "constant",
         "of the step: constant, or one cycle up to learning_rate and down to nothing",
         source="paper, III-A",
         allowed=("constant", "one-cycle"),
     )
-    learning_rate: float = _knob(3e-4, "Adam's step", source="paper, III-A", low=1e-8, high=1.0)
-    weight_decay: float = _knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
-    label_smoothing: float = _knob(
+    learning_rate: float = knob(3e-4, "Adam's step", source="paper, III-A", low=1e-8, high=1.0)
+    weight_decay: float = knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
+    label_smoothing: float = knob(
         0.0, "share of each label that is spread over all", low=0.0, high=0.9
     )
-    batch: int = _knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
-    epochs: int = _knob(
+    batch: int = knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
+    epochs: int = knob(
         50, "passes over the training part", source="paper, III-A", low=1, high=10_000
     )
-    keep: str = _knob(
+    keep: str = knob(
         "best",
         "epoch kept: best validation UAR (ties: lower loss), or the last",
         allowed=("best", "last"),
     )
-    precision: str = _knob(
+    precision: str = knob(
         "float32",
         "arithmetic of the CNN; bfloat16 is faster on some processors and slower on others",
         allowed=("float32", "bfloat16"),
     )
 
     def __post_init__(self) -> None:
-        for knob in fields(self):
-            if knob.metadata.get("source") is not None:
-                _check(self, knob.name, knob.metadata, knob.default)
+        for each in fields(self):
+            if each.metadata.get("source") is not None:
+                check(self, each.name, each.metadata, each.default)
         if (self.protocol == "held-out") != bool(self.held_out):
             raise RecipeError(
                 f"held_out of recipe {self.name} must name the test speakers of protocol held-out, "
@@ -215,9 +191,9 @@ class Recipe:
     def changed(self) -> dict[str, Any]:
         """The knobs that differ from their defaults, without the name."""
         return {
-            knob.name: getattr(self, knob.name)
-            for knob in fields(self)
-            if knob.name != "name" and getattr(self, knob.name) != knob.default
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name != "name" and getattr(self, each.name) != each.default
         }
 
     @property
@@ -241,29 +217,6 @@ class Recipe:
         return replace(self, **changes)
 
 
-def _check(recipe: Recipe, name: str, meta: Any, default: Any) -> None:
-    value = getattr(recipe, name)
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
-        object.__setattr__(recipe, name, value)
-    if isinstance(default, tuple):
-        fits = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-        object.__setattr__(recipe, name, tuple(value) if fits else value)
-        wanted = "a list of strings"
-    elif meta["allowed"]:
-        fits, wanted = value in meta["allowed"], f"one of {', '.join(meta['allowed'])}"
-    elif meta["low"] is not None:
-        fits = type(value) is type(default) and meta["low"] <= value <= meta["high"]
-        wanted = f"{type(default).__name__} in [{meta['low']}, {meta['high']}]"
-    else:
-        fits, wanted = type(value) is type(default), type(default).__name__
-    if not fits:
-        raise RecipeError(
-            f"{name} of recipe {recipe.name} must be {wanted}. Got {value!r}. "
-            f"Leave it out for the default, {default!r}."
-        )
-
-
 def _refuse_unused(recipe: Recipe) -> None:
     """A knob that would change nothing is a mistake, not a wish granted."""
     for unused, but in (
@@ -283,7 +236,7 @@ def _refuse_unused(recipe: Recipe) -> None:
 
 
 def _refuse_unknown(knobs: Any, where: object) -> None:
-    known = [knob.name for knob in fields(Recipe) if knob.name != "name"]
+    known = [each.name for each in fields(Recipe) if each.name != "name"]
     for name in knobs:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
@@ -317,34 +270,3 @@ def read_recipe(path: str | Path) -> Recipe:
         raise RecipeError(f"{path} must be TOML. Got a fault: {error}. Correct it.") from error
     _refuse_unknown(knobs, path)
     return Recipe(name=path.stem, **knobs)
-
-
-KNOB_COLUMNS = ("knob", "default", "unit", "meaning", "source")
-
-
-def knobs() -> list[tuple[str, str, str, str, str]]:
-    """A row of ``KNOB_COLUMNS`` for each knob: its default as TOML, its meaning with its range."""
-    rows = []
-    for knob in fields(Recipe):
-        if knob.name != "name":
-            meta = knob.metadata
-            words = [meta["meaning"]]
-            if meta["allowed"]:
-                words.append(f"one of {', '.join(meta['allowed'])}")
-            if meta["low"] is not None:
-                words.append(f"{meta['low']} to {meta['high']}")
-            default = json.dumps(knob.default)
-            rows.append((knob.name, default, meta["unit"], "; ".join(words), meta["source"]))
-    return rows
-
-
-def knobs_markdown() -> str:
-    """The same as a table in Markdown, for the documentation.
-
-    >>> print(knobs_markdown().splitlines()[9])
-    | `seed` | `0` |  | of folds, weights and batches; 0 to 2147483647 |  |
-    """
-    lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
-    for name, default, *rest in knobs():
-        lines.append(f"| `{name}` | `{default}` | {' | '.join(rest)} |")
-    return "\n".join(lines) + "\n"

@@ -90,6 +90,7 @@ def export(
     name: str,
     precision: str = "float16",
     recordings: Path | None = None,
+    temperature: float = 1.0,
 ) -> float:
     """Write the model file of a trained network, once it is proven to give the same answers.
 
@@ -101,6 +102,7 @@ def export(
             stays float32, so speed is the same and the file half as large); ``float32`` keeps them;
             ``int8`` answers in half the time, a little otherwise (measure its accuracy).
         recordings: for ``int8``, a folder with some of the training speakers'.
+        temperature: above 0; logits are divided by it, so that probabilities can be trusted.
 
     Returns:
         The largest difference between probabilities of ONNX Runtime and PyTorch.
@@ -119,6 +121,7 @@ def export(
             f"recordings {recordings}. Name a folder with some of the training speakers'."
         )
     classifier, facts = load_classifier(source)
+    classifier.temperature.fill_(temperature)
     try:
         metadata = json.dumps(describe(classifier, facts, name))
     except KeyError as error:
@@ -231,6 +234,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
         "hop": classifier.architecture.hop,
+        "temperature": classifier.temperature.item(),
         "tail": classifier.architecture.tail,
         "state": [{"name": n, "shape": list(s)} for n, s in classifier.state.items()],
         "profile": speaker
