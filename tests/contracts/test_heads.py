@@ -12,133 +12,173 @@ from torch import Tensor, nn
 
 from affekt.errors import ModelError
 from affekt.model.classifier import Architecture, Classifier
-from affekt.model.heads import HEADS, Head, LSTMHead, MeanHead
+from affekt.model.heads import HEADS, Head, LSTMHead, MeanHead, StatisticsHead
 from affekt.model.yamnet import EMBEDDING
 
 FEATURES, LABELS = 12, 3
+KEEP = 0.8  # of what was heard a window ago
 every_head = pytest.mark.parametrize("name", HEADS)
+every_cut = pytest.mark.parametrize("steps", [1, 3])
 lengths_of_clips = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 quick = settings(deadline=None, max_examples=25, derandomize=True)
 
 
 @cache
-def head(name: str) -> Head:
+def head(name: str, steps: int = 1, keep: float = KEEP) -> Head:
     torch.manual_seed(5)
-    made: Head = HEADS[name](FEATURES, LABELS)
-    return made
+    made = HEADS[name](FEATURES, LABELS, steps=steps, keep=keep)
+    made.eval()  # type: ignore[attr-defined]  # drops nothing
+    answers: Head = made
+    return answers
 
 
 def start(head: Head, clips: int) -> dict[str, Tensor]:
     return {name: torch.zeros(clips, *shape) for name, shape in head.state.items()}
 
 
-def embeddings(clips: int, windows: int, seed: int = 0) -> Tensor:
-    """As YAMNet's: none is negative."""
+def heard(clips: int, windows: int, steps: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Steps as YAMNet's, of which none is negative, and how much of each is speech."""
     generator = torch.Generator().manual_seed(seed)
-    return 3 * torch.rand(clips, windows, FEATURES, generator=generator)
+    features = 3 * torch.rand(clips, windows, steps, FEATURES, generator=generator)
+    return features, torch.rand(clips, windows, steps, generator=generator)
 
 
 def assert_same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@every_cut
 @every_head
-def test_shapes(name: str) -> None:
+def test_shapes(name: str, steps: int) -> None:
+    made = head(name, steps)
     for clips, windows in ((1, 1), (4, 7)):
-        answers, after = head(name)(embeddings(clips, windows), start(head(name), clips))
+        answers, after = made(*heard(clips, windows, steps), start(made, clips))
         assert answers.shape == (clips, windows, LABELS)
         assert answers.dtype == torch.float32
-        assert {each: tuple(x.shape[1:]) for each, x in after.items()} == head(name).state
+        assert {each: tuple(x.shape[1:]) for each, x in after.items()} == made.state
+        assert list(after) == list(made.state)  # a graph's outputs are in this order
         assert all(len(x) == clips for x in after.values())
 
 
+@every_cut
 @every_head
-def test_answers_differ_and_depend_on_what_was_heard(name: str) -> None:
+def test_answers_differ_and_depend_on_what_was_heard(name: str, steps: int) -> None:
     """Without this, a head that always says the same would pass all the rest."""
-    before = embeddings(1, 6)
+    made = head(name, steps)
+    before, shares = heard(1, 6, steps)
     changed = before.clone()
     changed[:, 0] = 0
-    answers, _ = head(name)(before, start(head(name), 1))
-    others, _ = head(name)(changed, start(head(name), 1))
+    answers, _ = made(before, shares, start(made, 1))
+    others, _ = made(changed, shares, start(made, 1))
     assert answers.std(dim=1).max() > 1e-3
     assert (answers[:, -1] - others[:, -1]).abs().max() > 1e-4
 
 
+@every_cut
 @every_head
-@given(windows=st.integers(2, 12), at=st.integers(1, 11))
+@given(windows=st.integers(2, 25), at=st.integers(1, 24))
 @quick
-def test_causal(name: str, windows: int, at: int) -> None:
+def test_causal(name: str, steps: int, windows: int, at: int) -> None:
     """What comes from window ``at`` on changes no answer before it."""
     at = min(at, windows - 1)
-    other = embeddings(2, windows)
-    other[:, at:] = 100 * embeddings(2, windows - at, seed=1)
-    answers, _ = head(name)(embeddings(2, windows), start(head(name), 2))
-    others, _ = head(name)(other, start(head(name), 2))
+    made = head(name, steps)
+    sound, shares = heard(2, windows, steps)
+    other, others_shares = sound.clone(), shares.clone()
+    loud, all_of_it = heard(2, windows - at, steps, seed=1)
+    other[:, at:], others_shares[:, at:] = 100 * loud, all_of_it
+    answers, _ = made(sound, shares, start(made, 2))
+    others, _ = made(other, others_shares, start(made, 2))
     assert_same(others[:, :at], answers[:, :at])
     assert (others[:, at:] - answers[:, at:]).abs().max() > 1e-4
 
 
+@every_cut
 @every_head
 @given(lengths=lengths_of_clips, filling=st.sampled_from([0.0, -7.0, 1e3]))
 @quick
-def test_padding_changes_nothing(name: str, lengths: list[int], filling: float) -> None:
-    clips = [embeddings(1, windows, seed)[0] for seed, windows in enumerate(lengths)]
-    padded = nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=filling)
-    together, _ = head(name)(padded, start(head(name), len(clips)))
+def test_padding_changes_nothing(name: str, steps: int, lengths: list[int], filling: float) -> None:
+    made = head(name, steps)
+    clips = [heard(1, windows, steps, seed) for seed, windows in enumerate(lengths)]
+    padded = nn.utils.rnn.pad_sequence(
+        [sound[0] for sound, _ in clips], batch_first=True, padding_value=filling
+    )
+    shares = nn.utils.rnn.pad_sequence([shares[0] for _, shares in clips], batch_first=True)
+    together, _ = made(padded, shares, start(made, len(clips)))
     for row, clip in enumerate(clips):
-        alone, _ = head(name)(clip[None], start(head(name), 1))
-        assert_same(together[row, : len(clip)], alone[0])
+        alone, _ = made(*clip, start(made, 1))
+        assert_same(together[row, : lengths[row]], alone[0])
 
 
+@every_cut
 @every_head
-@given(windows=st.integers(2, 12), cuts=st.sets(st.integers(1, 11)))
+@given(windows=st.integers(2, 25), cuts=st.sets(st.integers(1, 24)))
 @quick
-def test_in_steps_with_the_state_carried(name: str, windows: int, cuts: set[int]) -> None:
-    sound = embeddings(3, windows)
-    whole, last = head(name)(sound, start(head(name), 3))
-    state, answers = start(head(name), 3), []
+def test_in_steps_with_the_state_carried(
+    name: str, steps: int, windows: int, cuts: set[int]
+) -> None:
+    made = head(name, steps)
+    sound, shares = heard(3, windows, steps)
+    whole, last = made(sound, shares, start(made, 3))
+    state, answers = start(made, 3), []
     edges = [0, *sorted(cut for cut in cuts if cut < windows), windows]
     for begin, end in pairwise(edges):
-        answer, state = head(name)(sound[:, begin:end], state)
+        answer, state = made(sound[:, begin:end], shares[:, begin:end], state)
         answers.append(answer)
     assert_same(torch.cat(answers, dim=1), whole)
     for each, value in state.items():
         assert_same(value, last[each])
 
 
+@every_cut
 @every_head
-def test_gradient_reaches_every_parameter(name: str) -> None:
+def test_gradient_reaches_every_parameter(name: str, steps: int) -> None:
     torch.manual_seed(0)
-    trained = HEADS[name](FEATURES, LABELS)
-    sound = embeddings(4, 5).requires_grad_()
-    answers, _ = trained(sound, start(trained, 4))
+    trained = HEADS[name](FEATURES, LABELS, steps=steps)
+    sound, shares = heard(4, 5, steps)
+    sound.requires_grad_()
+    answers, _ = trained(sound, shares, start(trained, 4))
     nn.functional.cross_entropy(answers[:, -1], torch.tensor([0, 1, 2, 0])).backward()
     for parameter, value in trained.named_parameters():
         assert value.grad is not None, parameter
+        assert value.grad.isfinite().all(), parameter
         assert value.grad.abs().max() > 0, parameter
     assert sound.grad is not None
-    assert (sound.grad.abs().amax(dim=(0, 2)) > 0).all()  # every window has its part
+    assert (sound.grad.abs().amax(dim=(0, 3)) > 0).all()  # every step of every window has its part
+
+
+@pytest.mark.parametrize("keep", [1.0, KEEP])
+@every_head
+def test_silence_is_a_number(name: str, keep: float) -> None:
+    """Nothing but silence, for a long time: no share of any step is speech."""
+    made = head(name, 3, keep)
+    sound, shares = heard(1, 300, 3)
+    answers, state = made(0 * sound, 0 * shares, start(made, 1))
+    assert answers.isfinite().all()
+    assert_same(answers[0, 100:], answers[0, -1:].expand(200, -1))
+    again, _ = made(sound[:, :20], shares[:, :20], state)  # then somebody speaks
+    assert (again[0, -1] - answers[0, -1]).abs().max() > 1e-3
 
 
 @every_head
 def test_construction_follows_the_seed(name: str) -> None:
     def built(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(HEADS[name](FEATURES, LABELS).parameters())
+        return nn.utils.parameters_to_vector(HEADS[name](FEATURES, LABELS, steps=2).parameters())
 
     assert torch.equal(built(1), built(1))
     assert not torch.equal(built(1), built(2))
 
 
+@every_cut
 @every_head
-def test_last_layer_is_given_the_activation(name: str) -> None:
+def test_last_layer_is_given_the_activation(name: str, steps: int) -> None:
     """What the figures draw: one vector a window, from which the answer is linear."""
-    given: list[Tensor] = []
-    hook = head(name).classes.register_forward_pre_hook(lambda _, args: given.append(args[0]))
-    answers, _ = head(name)(embeddings(2, 4), start(head(name), 2))
+    made, given = head(name, steps), []
+    hook = made.classes.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    answers, _ = made(*heard(2, 4, steps), start(made, 2))
     hook.remove()
-    assert given[0].shape == (2, 4, head(name).classes.in_features)
-    assert_same(head(name).classes(given[0]), answers)
+    assert given[0].shape == (2, 4, made.classes.in_features)
+    assert_same(made.classes(given[0]), answers)
 
 
 # ------------------------------------------------------------------------ in the network
@@ -156,12 +196,14 @@ def classifier(name: str) -> Classifier:
 def test_clips_of_any_lengths_answer_as_alone(name: str, lengths: list[int]) -> None:
     network = classifier(name)
     rng = np.random.default_rng(sum(lengths))
-    sound = torch.from_numpy(rng.random((sum(lengths), EMBEDDING), np.float32))
+    sound = torch.from_numpy(rng.random((sum(lengths), 1, EMBEDDING), np.float32))
+    shares = torch.from_numpy(rng.random((sum(lengths), 1), np.float32))
     with torch.inference_mode():
-        together = network.answers(sound, torch.tensor(lengths))
-        for row, clip in enumerate(torch.split(sound, lengths)):
-            alone = network.answers(clip, torch.tensor([len(clip)]))
-            assert_same(together[row, : len(clip)], alone[0])
+        together, _ = network.answers(sound, shares, torch.tensor(lengths))
+        clips = zip(torch.split(sound, lengths), torch.split(shares, lengths), strict=True)
+        for row, clip in enumerate(clips):
+            alone, _ = network.answers(*clip, torch.tensor([len(clip[0])]))
+            assert_same(together[row, : len(clip[0])], alone[0])
 
 
 @every_head
@@ -169,16 +211,16 @@ def test_forward_answers_after_each_clips_last_window(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, lengths = classifier(name), torch.tensor([1, 4, 2])
-    sound = torch.rand(7, EMBEDDING, generator=torch.Generator().manual_seed(1))
+    sound = torch.rand(7, 1, EMBEDDING, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(network.trunk, "forward", lambda _: sound)
     with torch.inference_mode():
-        answers = network.answers(sound, lengths)
+        answers, _ = network.answers(sound, torch.ones(7, 1), lengths)
         found = network(torch.zeros(7, 96, 64), lengths)
     assert answers.std(dim=1).max() > 1e-3
     assert_same(found, torch.stack([answers[0, 0], answers[1, 3], answers[2, 1]]))
 
 
-@pytest.mark.parametrize("knob", ["head", "front_end"])
+@pytest.mark.parametrize("knob", ["head", "front_end", "level", "tail"])
 def test_unknown_parts_are_refused(knob: str) -> None:
     with pytest.raises(ModelError, match=rf"{knob} .* must be one of .*\. Got 'none'\."):
         Architecture(("a", "b"), **{knob: "none"})
@@ -211,10 +253,85 @@ def test_lstm_starts_as_matlabs() -> None:
                 assert (gate == ("bias_ih" in name and letter == "f")).all()
 
 
-def test_mean_is_the_mean_so_far() -> None:
+def test_mean_is_the_mean_so_far_of_what_was_speech() -> None:
     made = MeanHead(FEATURES, LABELS)
-    sound = embeddings(2, 5)
-    answers, after = made(sound, start(made, 2))
+    sound, shares = heard(2, 5, 3)
+    answers, after = made(sound, shares, start(made, 2))
     for window in range(5):
-        assert_same(answers[:, window], made.classes(sound[:, : window + 1].mean(dim=1)))
-    assert after["count"].tolist() == [[5.0], [5.0]]
+        steps, weights = (x[:, : window + 1].flatten(1, 2) for x in (sound, shares))
+        mean = (steps * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)
+        assert_same(answers[:, window], made.classes(mean))
+    assert_same(after["count"][:, 0], shares.sum((1, 2)))
+
+
+def test_of_embeddings_as_recorded_the_mean_is_the_plain_one() -> None:
+    made = MeanHead(FEATURES, LABELS)
+    sound, _ = heard(2, 5)
+    answers, _ = made(sound, torch.ones(2, 5, 1), start(made, 2))
+    for window in range(5):
+        assert_same(answers[:, window], made.classes(sound[:, : window + 1].mean(dim=(1, 2))))
+
+
+@torch.inference_mode()
+def test_statistics_are_weighted_mean_and_deviation() -> None:
+    """By a plain loop over windows, whose weights fade."""
+    made = StatisticsHead(FEATURES, LABELS, keep=KEEP).eval()
+    sound, shares = heard(1, 6, 3)
+    answers, _ = made(sound, shares, start(made, 1))
+    units = torch.relu(made.projection(sound))[0]
+    scores = 5 * torch.tanh(made.attention(units) / 5)
+    for window in range(6):
+        ages = torch.arange(window, -1, -1)[:, None, None]
+        weights = KEEP**ages * scores[: window + 1].exp() * shares[0, : window + 1, :, None]
+        share = weights / weights.sum((0, 1))
+        mean = (share * units[: window + 1]).sum((0, 1))
+        variance = (share * (units[: window + 1] - mean) ** 2).sum((0, 1))
+        pooled = torch.cat([mean, variance.clamp_min(1e-5).sqrt()])
+        torch.testing.assert_close(answers[0, window], made.classes(pooled), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mean", "statistics"])
+def test_what_is_no_speech_has_no_weight(name: str) -> None:
+    made = head(name, 3)
+    sound, shares = heard(2, 6, 3)
+    shares[:, :, 1] = 0
+    other = sound.clone()
+    other[:, :, 1] = 50
+    answers, _ = made(sound, shares, start(made, 2))
+    others, _ = made(other, shares, start(made, 2))
+    assert_same(others, answers)
+
+
+@pytest.mark.parametrize("name", ["mean", "statistics"])
+def test_what_was_heard_fades(name: str) -> None:
+    """After 100 windows at 0.8 nothing is left of another beginning; without, it stays."""
+    sound, shares = heard(1, 110, 2)
+    other = sound.clone()
+    other[:, :10] = 0
+    for keep, stays in ((KEEP, False), (1.0, True)):
+        made = head(name, 2, keep)
+        answers, _ = made(sound, shares, start(made, 1))
+        others, _ = made(other, shares, start(made, 1))
+        assert ((answers[:, -1] - others[:, -1]).abs().max() > 1e-4) == stays
+
+
+@torch.inference_mode()
+def test_transformer_looks_back_ten_windows_and_no_further() -> None:
+    from affekt.model.transformer import BACK
+
+    made = head("transformer", 2)
+    sound, shares = heard(1, BACK + 3, 2)
+    one_layer = made.layers[0]  # type: ignore[attr-defined]
+
+    def looked(sound: Tensor) -> Tensor:
+        state = start(made, 1)
+        bias = made._bias(shares, state["heard"])  # type: ignore[attr-defined]
+        x = made.projection(sound).flatten(1, 2)  # type: ignore[attr-defined]
+        seen: Tensor = one_layer(x, state["past_0"], bias)[0].unflatten(1, (-1, 2))
+        return seen
+
+    other = sound.clone()
+    other[:, 0] = 0
+    change = (looked(sound) - looked(other)).abs().amax(dim=(0, 2, 3))
+    assert (change[: BACK + 1] > 1e-6).all()
+    assert_same(change[BACK + 1 :], torch.zeros(2))
