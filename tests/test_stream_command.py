@@ -124,6 +124,10 @@ def test_what_follows_the_sound_of_a_wav_is_not_heard(hear: Hear, model: str) ->
     assert_heard(hear(content), model, PCM)
 
 
+def test_what_is_not_sure_is_uncertain(hear: Hear) -> None:
+    assert {each["label"] for each in hear(PCM.tobytes(), "--min-confidence", "1")} == {"uncertain"}
+
+
 def test_a_file_as_standard_input(model: str, tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(PCM.tobytes())
     for path, sound in ((tmp_path / "raw", PCM), (SAMPLES / "lively.flac", SOUND)):
@@ -325,6 +329,9 @@ WRONG_USE = (
     ["-", "--channels", "0"],
     ["-", "--channels", "300"],
     ["-", "--device", "0"],
+    ["-", "--profile", "missing.profile"],
+    ["-", "--min-confidence", "2"],
+    ["-", "--model", "yamnet-lstm", "--adapt"],  # which knows no speakers
     ["-", "--model", "nonesuch"],
     ["-", "--csv"],
     ["-", "-"],

@@ -42,7 +42,7 @@ def show_moments(moments: "Iterable[Moment]", labels: Sequence[str], *, as_json:
 
 def _line(segment: "Segment") -> None:
     shares = [f"{label} {share:4.0%}" for label, share in segment.probabilities.items()]
-    wide = max(map(len, segment.probabilities))
+    wide = max(map(len, [*segment.probabilities, "uncertain"]))
     print(f"{clock(segment.end):>10}  {segment.label:{wide}}  {'  '.join(shares)}", flush=True)
 
 

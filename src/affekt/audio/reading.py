@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from affekt.audio.decoding import CHUNK, SLACK, decode, truncated
 from affekt.audio.headers import checked
 from affekt.audio.pcm import Decoded, scaled, silent
-from affekt.audio.windows import SAMPLE_RATE
+from affekt.audio.resampling import resampled
 from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
@@ -125,7 +124,7 @@ def blocks(
             channel = 0
         part = _part(sound, name, start, end, max_seconds)
         given = 0
-        for block in _resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate):
+        for block in resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate):
             given += len(block)
             yield block
         if not given:
@@ -303,18 +302,6 @@ def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
         mono += piece[:, channel]
     mono /= piece.shape[1]
     return mono
-
-
-def _resampled(mono: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
-    if rate == SAMPLE_RATE:
-        yield from mono
-        return
-    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    for piece in mono:
-        if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
-            yield block
-    if len(block := stream.resample_chunk(np.zeros(0, np.float32), last=True)):
-        yield block
 
 
 def _too_long(name: str, max_seconds: float) -> AudioError:

@@ -6,6 +6,8 @@ second on: there the grids of both rates meet, and a new resampler that hears th
 as the old one would have (to 2e-6 of full scale: its filters reach back less than 0.1 s).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -13,6 +15,29 @@ from numpy.typing import NDArray
 from affekt.audio.windows import SAMPLE_RATE
 
 _NOTHING = np.empty(0, np.float32)
+
+
+def resampled(
+    sound: Iterator[NDArray[np.float32]], sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Resample a whole sound, which never moves elsewhere on its way.
+
+    Args:
+        sound: ``(samples,)`` blocks, in order.
+        sample_rate: Hz of the sound.
+
+    Yields:
+        ``(samples,)`` blocks at 16 kHz, none empty.
+    """
+    if sample_rate == SAMPLE_RATE:
+        yield from sound
+        return
+    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    for piece in sound:
+        if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
+            yield block
+    if len(block := stream.resample_chunk(_NOTHING, last=True)):
+        yield block
 
 
 class Resampler:
