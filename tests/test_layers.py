@@ -38,12 +38,14 @@ class Room(NamedTuple):
 
 
 EVERYTHING = {"audio", "corpora", "model", "experiments", "evaluation", "inference", "service"}
-EVERYTHING |= {"engines"}
+EVERYTHING |= {"engines", "locations"}
 ROOMS = {
     "errors": Room(),
     "engines": Room(),
+    "locations": Room(),
+    "resuming": Room({"locations", "printing"}, lazily={"inference"}),
     "affekt": Room(lazily=EVERYTHING),
-    "audio": Room(packages={"numpy", "soundfile", "av", "soxr"}),
+    "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
     "model": Room({"audio"}, {"numpy", "torch"}, {"rich"}, "train"),
     "experiments": Room(
@@ -57,13 +59,15 @@ ROOMS = {
         lazily={"threadpoolctl"},
         extra="report",
     ),
-    "inference": Room({"audio", "engines"}, {"numpy", "onnxruntime"}),
+    "inference": Room({"audio", "engines", "locations"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
     "options": Room(packages={"typer"}),
     "run_command": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
     "export_command": Room(set(), {"typer"}, EVERYTHING | {"rich"}),
     "predict_command": Room(
-        {"options", "printing", "timeline_printing"}, {"typer"}, EVERYTHING | {"rich"}
+        {"options", "printing", "timeline_printing"},
+        {"typer"},
+        EVERYTHING | {"resuming", "rich"},
     ),
     "stream_command": Room(
         {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
@@ -97,6 +101,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.evaluation.calibration": ({"scipy"}, "report"),
+    "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),
     "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),
@@ -219,7 +224,7 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
-    extras |= {"sounddevice"}
+    extras |= {"sounddevice", "fsspec"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.timeline, affekt.inference.listening\n"

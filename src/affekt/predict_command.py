@@ -1,12 +1,21 @@
 """The command ``predict``: which forms and options go together, then one library call."""
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from affekt.printing import csv_rows, into, json_lines, show, table, with_progress
+from affekt.printing import (
+    csv_rows,
+    into,
+    json_lines,
+    show,
+    stopped_by_term,
+    table,
+    with_progress,
+)
 from affekt.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, show_timelines
 
 
@@ -15,20 +24,31 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Recordings of any format, folders of them, or - for one on standard input.",
+            help="Recordings of any format, folders of them, locations of either such as "
+            "s3://bucket/folder/, or - for one on standard input.",
             show_default=False,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a result.")] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to print into.")
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File or location to print into."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the output, without what it holds.")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Files at a time.  [default: one a core]")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Threads here, or a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster's.  [default: the one on this machine]")
     ] = None,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Name the emotion of every utterance.")
@@ -42,10 +62,12 @@ def predict(
 ) -> int:
     """Name the emotion of recordings.
 
-    Results come in the order of the files; the exit code is 1 if any of them failed.
+    Results come in the order of the files (of a cluster, as they are done); the exit code is 1 if
+    any of them failed. Killed at any instant, it goes on with --resume.
     """
-    from affekt.inference.files import find_files, predict_files
+    from affekt.inference.files import STDIN, find_files, predict_files
     from affekt.inference.predictor import load
+    from affekt.resuming import Done, take_up
 
     if as_json + as_csv + bool(annotation) > 1:
         raise typer.BadParameter("--json, --csv and --format exclude each other.")
@@ -53,15 +75,34 @@ def predict(
         _check_timeline(paths, annotation, plot, jobs)
     elif annotation or plot:
         raise typer.BadParameter("--format and --plot are for a --timeline.")
+    if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
+        raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
+    spread = _spread(paths, engine, address, timeline)
     predictor = load(model)
-    with into(output):
+    go_on = partial(take_up, predictor=predictor, as_csv=as_csv) if resume else None
+    with stopped_by_term(), into(output, go_on) as begun:
         if timeline:
             form = annotation or ("json" if as_json else "csv" if as_csv else "table")
             return show_timelines(predictor, paths, form=form, plot=plot)
-        results = predict_files(predictor, paths, jobs=jobs)
-        results = with_progress(results, lambda: sum(1 for _ in find_files(paths)))
-        rows = json_lines if as_json else csv_rows if as_csv else table
+        done = begun or Done()
+        results = (spread or predict_files)(predictor, paths, jobs=jobs, skip=done)
+        results = with_progress(results, lambda: sum(1 for _ in find_files(paths, skip=done)))
+        csv_form = partial(csv_rows, heading=not done.begun)
+        rows = json_lines if as_json else csv_form if as_csv else table
         return show(results, predictor.labels, rows)
+
+
+def _spread(paths: list[str], engine: str, address: str | None, timeline: bool) -> Any:
+    """What predicts files in place of threads, if that is asked for."""
+    if (engine, address) == ("local", None):
+        return None
+    from affekt.engines import engine_named
+    from affekt.inference.batches import predict_on
+    from affekt.inference.files import STDIN
+
+    if STDIN in paths or timeline:
+        raise typer.BadParameter("--engine is for files, without --timeline.")
+    return partial(predict_on, engine_named(engine, address))
 
 
 def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: int | None) -> None:
@@ -74,7 +115,7 @@ def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: 
         raise typer.BadParameter(f"--plot must end in {' or '.join(PICTURES)}. Got {plot}.")
     if plot and not plot.absolute().parent.is_dir():
         raise typer.BadParameter(f"--plot must lie in a folder that exists. Got {plot}.")
-    many = len(paths) != 1 or os.path.isdir(paths[0])  # noqa: PTH112 -- takes any name
+    many = len(paths) != 1 or os.path.isdir(paths[0]) or paths[0].endswith("/")  # noqa: PTH112
     if many and (plot or annotation in ONE_RECORDING):
         raise typer.BadParameter(
             f"--plot and --format {', '.join(ONE_RECORDING)} are for one recording."

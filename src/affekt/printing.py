@@ -1,6 +1,7 @@
 """Results to text: a table for people; JSON lines and CSV for machines; one line a complaint."""
 
 import csv
+import errno
 import json
 import math
 import signal
@@ -9,9 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from affekt.errors import RunError
 
@@ -26,6 +27,7 @@ Result = Union["Prediction", "Utterance", "Segment", "Failure"]
 Row = Callable[[Result], None]
 Some = TypeVar("Some", bound=Result)
 Item = TypeVar("Item")
+_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
 
 
 def complain(message: str) -> None:
@@ -92,16 +94,34 @@ def show(results: Iterable[Result], labels: Sequence[str], form: Callable[..., R
 
 def json_lines(_: Sequence[str]) -> Row:
     """One object a line: the prediction, or file and error."""
-    return lambda result: print(json.dumps(asdict(result)), flush=True)
+    return lambda result: print(json.dumps(result, default=_fields), flush=True)
 
 
-def csv_rows(labels: Sequence[str], about: Sequence[str] = ("file", "duration", "label")) -> Row:
-    """One row a result: what is asked ``about`` it, probabilities, and an error or nothing."""
+def _fields(result: Any) -> dict[str, Any]:
+    """As :func:`dataclasses.asdict`, but without a copy of all that is inside."""
+    return {each.name: getattr(result, each.name) for each in fields(result)}
+
+
+def csv_columns(
+    labels: Iterable[str], about: Sequence[str] = ("file", "duration", "label")
+) -> list[str]:
+    """What is asked ``about`` a result, probabilities, and an error or nothing."""
+    return [*about, *(f"p_{label}" for label in labels), "error"]
+
+
+def csv_rows(
+    labels: Sequence[str],
+    about: Sequence[str] = ("file", "duration", "label"),
+    *,
+    heading: bool = True,
+) -> Row:
+    """One row a result, with the :func:`csv_columns`."""
     # names of files may hold bytes of no encoding
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    columns = [*about, *(f"p_{label}" for label in labels), "error"]
+    columns = csv_columns(labels, about)
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    if heading:
+        writer.writeheader()
 
     def row(result: Result) -> None:
         cells = asdict(result)
@@ -159,30 +179,49 @@ def table(labels: Sequence[str]) -> Row:
 
 
 @contextmanager
-def into(output: Path | None) -> Iterator[None]:
+def into(output: str | None, go_on: Callable[[Path], Item] | None = None) -> Iterator[Item | None]:
     """Let all that is printed go into a file, if one is named.
 
     Args:
-        output: the file, which must not be named like a recording: it might be one.
+        output: the file or location, which must not be named like a recording: it might be one.
+        go_on: what to do with a file that is there before more is added to it; by default it
+            begins anew.
+
+    Yields:
+        What ``go_on`` returned.
 
     Raises:
         RunError: it cannot be written, or must not.
     """
     if output is None:
-        yield
+        yield None
         return
     from affekt.audio.reading import SUFFIXES
+    from affekt.locations import is_location, local_copy
 
-    if output.suffix.lower() in SUFFIXES:
+    if Path(output).suffix.lower() in SUFFIXES:
         raise RunError(f"{output} is named like a recording. Name another file to print into.")
-    try:
-        file = output.open("w", encoding="utf-8", errors="surrogateescape", newline="\n")
-    except OSError as error:
-        raise RunError(
-            f"{output} cannot be written: {error.strerror}. Name a file in a folder that exists."
-        ) from error
-    with file, redirect_stdout(file):
-        yield
+    with ExitStack() as opened:
+        path = Path(output)
+        if is_location(output):
+            path = opened.enter_context(local_copy(output, fetch=go_on is not None))
+        begun = go_on(path) if go_on else None
+        try:
+            file = path.open("a" if go_on else "w", **_TEXT)
+        except OSError as error:
+            raise RunError(
+                f"{output} cannot be written: {error.strerror}. "
+                f"Name a file in a folder that exists."
+            ) from error
+        try:
+            with file, redirect_stdout(file):
+                yield begun
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+                raise
+            raise RunError(
+                f"{output} cannot be written any further: {error.strerror}. Make room for it."
+            ) from error
 
 
 def with_progress(results: Iterator[Some], total: Callable[[], int]) -> Iterator[Some]:

@@ -6,7 +6,6 @@ recording is one AudioError that names it and says what to do.
 """
 
 import math
-import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.decoding import CHUNK, SLACK, decode, truncated
 from affekt.audio.headers import checked
+from affekt.audio.opening import open_file
 from affekt.audio.pcm import Decoded, scaled, silent
 from affekt.audio.resampling import resampled
 from affekt.errors import AudioError
@@ -56,10 +56,11 @@ def read(
     """Read a recording, or a part of it, as mono sound at 16 kHz.
 
     Args:
-        source: path; bytes of a file; binary file object (read from its first byte if it can
-            seek, and left open); array ``(samples,)`` or ``(samples, channels)``, of integers
-            (scaled to [-1, 1] by their width) or of floats (kept as they are); or what is open
-            already, such as :func:`~affekt.audio.microphone.microphone`.
+        source: path, or location such as ``s3://bucket/a.wav``; bytes of a file; binary file
+            object (read from its first byte if it can seek, and left open); array ``(samples,)``
+            or ``(samples, channels)``, of integers (scaled to [-1, 1] by their width) or of
+            floats (kept as they are); or what is open already, such as
+            :func:`~affekt.audio.microphone.microphone`.
         sample_rate: Hz of an array; a file knows its own.
         channel: the one to take, from 0; None for the mean of all.
         start: seconds; the part begins here.
@@ -169,7 +170,7 @@ def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[D
         return
     with ExitStack() as stack:
         if isinstance(source, str | Path):
-            file = stack.enter_context(_file(source, name))
+            file = stack.enter_context(open_file(source, name))
         elif isinstance(source, bytes | bytearray | memoryview):
             file = BytesIO(source)
         elif hasattr(source, "read"):
@@ -196,23 +197,6 @@ def _name(source: Any) -> str:
     if name in ("<stdin>", 0):
         return "standard input"
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
-
-
-def _file(path: str | Path, name: str) -> BinaryIO:
-    try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            return Path(path).open("rb")
-    except FileNotFoundError as error:
-        raise AudioError(f"{name} does not exist. Check the path.") from error
-    except PermissionError as error:
-        raise AudioError(f"{name} may not be read. Give yourself permission to read it.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name} cannot be opened: {reason}. Check the path.") from error
-    if stat.S_ISDIR(mode):
-        raise AudioError(f"{name} is a folder, not a sound. Name the files in it.")
-    raise AudioError(f"{name} is a pipe or device, not a file. Use standard input.")
 
 
 def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:

@@ -1,0 +1,38 @@
+"""A path or location to an open binary file, or to one line that says why there is none."""
+
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from affekt.errors import AudioError, RunError
+from affekt.locations import is_location, open_location
+
+
+def open_file(path: str | Path, name: str) -> BinaryIO:
+    """Open a recording's file.
+
+    Args:
+        path: of a file, or its location, such as ``s3://bucket/a.wav``.
+        name: what messages call it.
+
+    Raises:
+        AudioError: missing, forbidden, out of reach, or not a file.
+    """
+    try:
+        if isinstance(path, str) and is_location(path):
+            return open_location(path)
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode):
+            return Path(path).open("rb")
+    except RunError as error:
+        raise AudioError(str(error)) from error
+    except FileNotFoundError as error:
+        raise AudioError(f"{name} does not exist. Check the path.") from error
+    except PermissionError as error:
+        raise AudioError(f"{name} may not be read. Give yourself permission to read it.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name} cannot be opened: {reason}. Check the path.") from error
+    if stat.S_ISDIR(mode):
+        raise AudioError(f"{name} is a folder, not a sound. Name the files in it.")
+    raise AudioError(f"{name} is a pipe or device, not a file. Use standard input.")

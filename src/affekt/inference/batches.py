@@ -1,0 +1,134 @@
+"""Files to predictions on a cluster: batches of names go out, and their results come back.
+
+Every node needs affekt, the model and the recordings under the names they have here.
+"""
+
+import os
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, fields
+from functools import lru_cache, partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from affekt.engines import Engine, Outcome
+from affekt.errors import ModelError
+from affekt.inference.files import Failure, find_files, predicted
+from affekt.inference.graph import Graph
+from affekt.inference.predictor import MODELS, Prediction, Predictor, load
+
+BATCH = 64  # files at most: a second or two of work
+SHARE = 64  # parts of all files so far, of which a batch is one: few files use many nodes too
+
+Files = tuple[str | Failure, ...]
+Results = list[Prediction | Failure]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker needs to know to predict as its caller would.
+
+    Attributes:
+        model: shipped model's name, or file.
+        digest: of that model here.
+        options: of the predictor, besides its graph.
+        folder: in which names without one are meant.
+    """
+
+    model: str
+    digest: str
+    options: dict[str, Any]
+    folder: str
+
+
+def predict_on(
+    engine: Engine,
+    predictor: Predictor,
+    paths: Sequence[str],
+    *,
+    jobs: int | None = None,
+    skip: Container[str] = (),
+) -> Iterator[Prediction | Failure]:
+    """Name the emotion of many recordings on a cluster.
+
+    Args:
+        engine: that brings back what a function returns, such as :func:`affekt.engines.cluster`.
+        predictor: the loaded model; the nodes load it themselves.
+        paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``.
+        jobs: batches at a time; one for each of the cluster's CPUs by default.
+        skip: files to leave out.
+
+    Yields:
+        One result a file, as batches end. A bad file is a
+        :class:`affekt.inference.files.Failure`; one that ends its worker costs no other its result.
+
+    Raises:
+        RunError: the cluster cannot be reached.
+    """
+    work = partial(predict_batch, setting_of(predictor))
+    lost: list[str | Failure] = []
+    with closing(engine(work, batches(find_files(paths, skip=skip)), jobs=jobs)) as outcomes:
+        for outcome in outcomes:
+            if outcome and outcome.error and len(outcome.item) > 1:
+                lost += outcome.item
+            elif outcome:
+                yield from _results(outcome)
+    if lost:
+        alone: Iterator[Files] = ((file,) for file in lost)
+        with closing(engine(work, alone, jobs=jobs)) as outcomes:
+            yield from chain.from_iterable(map(_results, filter(None, outcomes)))
+
+
+def batches(files: Iterable[str | Failure]) -> Iterator[Files]:
+    """Cut files into batches that grow with the number of files so far, up to ``BATCH``.
+
+    >>> [len(batch) for batch in batches(map(str, range(70)))][-4:]
+    [1, 2, 2, 2]
+    """
+    files, taken = iter(files), 0
+    while batch := tuple(islice(files, min(BATCH, 1 + taken // SHARE))):
+        taken += len(batch)
+        yield batch
+
+
+def setting_of(predictor: Predictor) -> Setting:
+    """All of a predictor that can travel."""
+    graph = predictor.graph
+    shipped = graph.file.absolute().parent == MODELS
+    model = graph.file.stem if shipped else str(graph.file.absolute())
+    names = [each.name for each in fields(predictor) if each.name != "graph"]
+    options = {name: getattr(predictor, name) for name in names}
+    return Setting(model, graph.digest, options, str(Path.cwd()))
+
+
+def predict_batch(setting: Setting, files: Files) -> Results:
+    """What a worker does with one batch.
+
+    Raises:
+        ModelError: its model is missing, or is another one.
+    """
+    with suppress(OSError):  # not on this node: names without a folder will be missed one by one
+        os.chdir(setting.folder)
+    predictor = Predictor(_graph(setting.model, setting.digest), **setting.options)
+    return [predicted(predictor, file) for file in files]
+
+
+@lru_cache(maxsize=1)
+def _graph(model: str, digest: str) -> Graph:
+    graph = load(model).graph
+    if graph.digest != digest:
+        raise ModelError(
+            f"Model {model} must be the same on all nodes: SHA-256 {digest}. Got {graph.digest} "
+            f"on {os.uname().nodename}. Copy it there."
+        )
+    return graph
+
+
+def _results(outcome: Outcome[Files]) -> Iterator[Prediction | Failure]:
+    if not outcome.error:
+        yield from outcome.made
+        return
+    for file in outcome.item:
+        name = file.file if isinstance(file, Failure) else file
+        yield Failure(name, f"{name} has no result: {outcome.error}.")

@@ -1,0 +1,231 @@
+"""Names with a scheme, such as ``s3://bucket/a.wav``, to files and folders, through fsspec.
+
+Every store has faults of its own; all of them leave here as an OSError of one line.
+"""
+
+import io
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from affekt.errors import RunError
+
+BUFFER = 1 << 16  # bytes
+STORE_SECONDS = 60.0  # at least, between two times that a growing file is stored
+STORE_SHARE = 20  # of the time, one part at most goes into storing
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
+
+
+def is_location(name: object) -> bool:
+    """Whether this names something by a scheme, not by a path.
+
+    >>> is_location("s3://bucket/a.wav"), is_location("a.wav"), is_location("C:\\\\a.wav")
+    (True, False, False)
+    """
+    return isinstance(name, str) and _SCHEME.match(name) is not None
+
+
+def open_location(name: str) -> BinaryIO:
+    """Open a file for reading.
+
+    Returns:
+        A binary file; it can seek where its store can.
+
+    Raises:
+        RunError: the package for this scheme is not installed.
+        OSError: missing, forbidden, or out of reach; also while it is read.
+    """
+    store, path = _store_of(name)
+    with _faults(name):
+        file = store.open(path, "rb")
+    return io.BufferedReader(_Told(file, name), BUFFER)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a location is a folder; a web address is one if it ends in a slash.
+
+    Raises:
+        OSError: as :func:`open_location`.
+    """
+    if name.endswith("/") or name.lower().startswith(("http:", "https:")):
+        return name.endswith("/")
+    store, path = _store_of(name)
+    with _faults(name):
+        return bool(store.isdir(path))
+
+
+def matches(pattern: str) -> list[str]:
+    """Every file that a location with ``*`` in it means, by name.
+
+    Raises:
+        OSError: as :func:`open_location`.
+    """
+    store, path = _store_of(pattern)
+    with _faults(pattern):
+        found = store.glob(path, detail=True)
+    files = (name for name, about in found.items() if about["type"] == "file")
+    return sorted(store.unstrip_protocol(name) for name in files)
+
+
+def walk(
+    folder: str, onerror: Callable[[OSError], object]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """A folder and all below it, as :func:`os.walk`: place, folders, files, both by name."""
+    place = folder.rstrip("/")
+    try:
+        store, path = _store_of(folder)
+        with _faults(folder):
+            entries = store.ls(path, detail=True)
+    except OSError as error:
+        error.filename = folder
+        onerror(error)
+        return
+    names: dict[str, list[str]] = {"directory": [], "file": []}
+    for entry in entries:
+        parent, _, name = entry["name"].rstrip("/").rpartition("/")
+        if name and parent == path.rstrip("/"):  # pages link elsewhere too
+            names[entry["type"]].append(name)
+    folders, files = sorted(names["directory"]), sorted(names["file"])
+    yield place, folders, files
+    for name in folders:
+        yield from walk(f"{place}/{name}", onerror)
+
+
+@contextmanager
+def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
+    """A file here that stands for one at a location, which is stored anew as this one grows.
+
+    Args:
+        name: the location.
+        fetch: begin with what is there; else with nothing.
+
+    Yields:
+        The file. It is stored before anything is written, about once a minute, and at the end.
+
+    Raises:
+        RunError: the location cannot be read or written; at the end, the file here is kept.
+    """
+    import shutil  # slow to load, and most runs need neither
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="affekt-"))
+    copy = folder / (name.rpartition("/")[2] or "results")
+    try:
+        copy.touch()
+        if fetch:
+            _fetch(name, copy)
+        _store(copy, name)
+    except OSError as error:
+        shutil.rmtree(folder)
+        raise _unwritten(name, error, "Name one that can be written.") from error
+    ended = threading.Event()
+    storing = threading.Thread(target=_store_often, args=(copy, name, ended), daemon=True)
+    storing.start()
+    try:
+        yield copy
+    finally:
+        ended.set()
+        storing.join()
+        try:
+            _store(copy, name)
+        except OSError as error:
+            raise _unwritten(name, error, f"The results are in {copy}.") from error
+        shutil.rmtree(folder)
+
+
+class _Told(io.RawIOBase):
+    """A store's file whose faults are OSErrors, and which knows whether it can seek."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self.name = file, name
+        try:
+            file.seek(0, io.SEEK_END)
+            file.seek(0)
+            self._seeks = True
+        except (ValueError, OSError):  # a web server that gives no parts
+            self._seeks = False
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._seeks
+
+    def readinto(self, buffer: Any) -> int:
+        with _faults(self.name):
+            part = self._file.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _store_of(name: str) -> tuple[Any, str]:
+    """The file system of a location, and its path there."""
+    with _faults(name):
+        from fsspec.core import url_to_fs
+
+        store, path = url_to_fs(name)
+    return store, str(path)
+
+
+@contextmanager
+def _faults(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise
+    except ImportError as error:
+        raise RunError(
+            f"{name} cannot be reached ({_line(error)}). Install what s3://, http:// and https:// "
+            f"need with: pip install 'affekt[remote]'"
+        ) from error
+    except Exception as error:  # those of the stores share no base
+        raise OSError(_line(error)) from error
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+
+
+def _fetch(name: str, copy: Path) -> None:
+    store, path = _store_of(name)
+    with _faults(name):
+        if store.exists(path):
+            store.get_file(path, str(copy))
+
+
+def _store(copy: Path, name: str) -> None:
+    store, path = _store_of(name)
+    with _faults(name):
+        store.put_file(str(copy), path)
+
+
+def _store_often(copy: Path, name: str, ended: threading.Event) -> None:
+    pause = STORE_SECONDS
+    while not ended.wait(pause):
+        began = time.monotonic()
+        with suppress(OSError):  # if it lasts, the end will say so
+            _store(copy, name)
+        pause = max(STORE_SECONDS, STORE_SHARE * (time.monotonic() - began))
+
+
+def _unwritten(name: str, error: OSError, remedy: str) -> RunError:
+    if isinstance(error, RunError):
+        return error
+    reason = error.strerror or _line(error)
+    return RunError(f"{name} cannot be written: {reason}. {remedy}")

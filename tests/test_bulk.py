@@ -1,0 +1,287 @@
+"""Many files: what a run left behind is gone on with, whatever ended it, in constant memory."""
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import affekt
+from affekt.cli import main
+from conftest import hears_ctrl_c
+from small_model import small_model
+
+COMMAND = [sys.executable, "-m", "affekt.cli", "predict"]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+def make_folder(place: Path, files: int) -> Path:
+    """Recordings in two folders, one name of two lines among them, and two that are none."""
+    (place / "deep").mkdir(parents=True)
+    rng = np.random.default_rng(files)
+    for number in range(files):
+        name = place / ("deep" if number % 2 else ".") / f"{number:03}.wav"
+        soundfile.write(name, rng.normal(size=8_000 + 500 * (number % 9)) * 0.1, 16_000)
+    (place / 'of\n"two", lines.wav').write_bytes((place / "000.wav").read_bytes())
+    (place / "cut.wav").write_bytes((place / "000.wav").read_bytes()[:400])
+    (place / "deep" / "text.flac").write_text("no sound")
+    return place
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("few") / "sounds", 9)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("many") / "sounds", 400)
+
+
+def records(text: str, form: str) -> list[str]:
+    """What was printed, one text a result, in any order."""
+    if form == "--json":
+        return sorted(text.splitlines())
+    return sorted(map(repr, csv.reader(io.StringIO(text, newline=""))))
+
+
+def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
+    late = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < late, "it never came"
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_killed_at_random_instants_and_gone_on_with(
+    model: str, many: Path, tmp_path: Path, form: str
+) -> None:
+    whole, output = tmp_path / "whole", tmp_path / "output"
+    words = [str(many), form, "--model", model]
+    assert main(["predict", *words, "-o", str(whole)]) == 1
+    rng = random.Random(form)
+    landed = 0
+    for size in sorted(rng.randrange(whole.stat().st_size) for _ in range(5)):
+        with subprocess.Popen(
+            [*COMMAND, *words, "-o", str(output), "--resume"], stderr=subprocess.DEVNULL
+        ) as process:
+            wait_for(
+                lambda size=size, process=process: (
+                    process.poll() is not None  # type: ignore[misc]
+                    or (output.exists() and output.stat().st_size >= size)
+                )
+            )
+            process.kill()
+        landed += process.returncode == -signal.SIGKILL
+    assert landed >= 2
+    assert main(["predict", *words, "-o", str(output), "--resume"]) == 1
+    expected = records(whole.read_text(), form)
+    assert len(expected) == 403 + (form == "--csv")
+    assert records(output.read_text(), form) == expected
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_cut_off_anywhere_it_comes_out_the_same(
+    model: str, folder: Path, tmp_path: Path, form: str
+) -> None:
+    output = tmp_path / "output"
+    words = ["predict", str(folder), form, "--model", model, "-o", str(output)]
+    assert main(words) == 1
+    whole = output.read_bytes()
+    expected = records(whole.decode(), form)
+    rng = random.Random(form)
+    ends = {i + 1 for i, byte in enumerate(whole) if byte == ord("\n")}
+    for size in {0, 1, 9, *ends, *(rng.randrange(len(whole)) for _ in range(25))}:
+        output.write_bytes(whole[:size])
+        assert main([*words, "--resume"]) == 1
+        assert records(output.read_text(), form) == expected
+
+
+def test_what_is_there_is_not_predicted_again(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    output = tmp_path / "results.jsonl"
+    monkeypatch.chdir(folder)
+    assert main(["predict", "000.wav", "cut.wav", "--json", "--model", model, "-o", str(output)])
+    heard: list[str] = []
+    predict = affekt.Predictor.predict
+
+    def listening(self: affekt.Predictor, source: str) -> affekt.Prediction:
+        heard.append(source)
+        return predict(self, source)
+
+    monkeypatch.setattr(affekt.Predictor, "predict", listening)
+    words = ["predict", str(folder / "000.wav"), "cut.wav", "002.wav", "--json"]
+    assert main([*words, "--model", model, "-o", str(output), "--resume"]) == 1
+    assert sorted(heard) == ["000.wav", "002.wav", "cut.wav"]  # the first one to check the model
+    files = [json.loads(line)["file"] for line in output.read_text().splitlines()]
+    assert files == ["000.wav", "cut.wav", "002.wav"]
+    assert capsys.readouterr().err.count("cut.wav") == 2
+
+
+def test_a_repaired_failure_makes_it_a_success(model: str, tmp_path: Path) -> None:
+    folder, output = tmp_path / "sounds", tmp_path / "results.csv"
+    folder.mkdir()
+    (folder / "a.wav").write_text("not yet copied")
+    words = ["predict", str(folder), "--csv", "--model", model, "-o", str(output), "--resume"]
+    assert main(words) == 1
+    soundfile.write(folder / "a.wav", np.zeros(9_000), 16_000)
+    assert main(words) == 0
+    (row,) = csv.DictReader(output.read_text().splitlines())
+    assert (row["file"], row["error"]) == (str(folder / "a.wav"), "")
+    before = output.read_bytes()
+    assert main(words) == 0
+    assert output.read_bytes() == before
+
+
+FOREIGN = {
+    "notes": b"buy milk\n",
+    "notes without an end": b"buy milk",
+    "other JSON": b'{"file": "a.wav", "label": "angry"}\n',
+    "a timeline": b'{"file": "a.wav", "start": 0.0, "end": 1.0, "label": "angry", '
+    b'"probabilities": {"angry": 1.0}, "speech": 1.0}\n',
+    "a list": b"[]\n",
+    "bytes": bytes(range(256)) * 9,
+    "CSV": b"file,duration,label,p_a,p_b,error\n",
+    "quotes": b'"' * 999,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_what_is_not_ours_is_refused_and_left(
+    model: str, folder: Path, tmp_path: Path, form: str, content: bytes, capsys: Captured
+) -> None:
+    output = tmp_path / "mine"
+    output.write_bytes(content)
+    words = ["predict", str(folder), form, "--model", model, "-o", str(output), "--resume"]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "must hold what this command prints" in line
+    assert line.endswith("Name another file with -o.")
+    assert [*tmp_path.iterdir()] == [output]
+    assert output.read_bytes() == content
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_another_model_is_refused(
+    model: str, folder: Path, tmp_path: Path, form: str, capsys: Captured
+) -> None:
+    output = tmp_path / "results"
+    words = ["predict", str(folder), form, "-o", str(output), "--resume"]
+    assert main([*words, "--model", model]) == 1
+    before = output.read_bytes()
+    capsys.readouterr()
+    assert main([*words, "--model", "yamnet-lstm"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "must be of model yamnet-lstm. Got another answer to " in line
+    assert output.read_bytes() == before
+
+
+def test_a_model_that_cannot_be_checked_is_told(
+    model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    folder, output = tmp_path / "sounds", tmp_path / "results.jsonl"
+    make_folder(folder, 4)
+    words = ["predict", str(folder), "--json", "--model", model, "-o", str(output), "--resume"]
+    assert main(words) == 1
+    (folder / "000.wav").unlink()
+    capsys.readouterr()
+    assert main(words) == 1
+    (line, *_) = capsys.readouterr().err.splitlines()
+    assert "may be of another model, which cannot be told" in line
+    assert "000.wav does not exist" in line
+    assert len(output.read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_keeps_what_was_done(
+    model: str, many: Path, tmp_path: Path, sign: signal.Signals
+) -> None:
+    output = tmp_path / "results.jsonl"
+    words = [str(many), "--json", "--model", model, "-o", str(output), "--resume", "--jobs", "1"]
+    process = subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c)
+    wait_for(lambda: output.exists() and output.stat().st_size)
+    process.send_signal(sign)
+    _, complained = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in complained
+    text = output.read_text()
+    assert text.endswith("\n")
+    assert 0 < len([json.loads(line) for line in text.splitlines()]) < 403
+    assert main(["predict", *words]) == 1
+    names = [json.loads(line)["file"] for line in output.read_text().splitlines()]
+    assert len(names) == len(set(names)) == 403
+
+
+def test_a_full_disk_is_one_line(model: str, folder: Path, capsys: Captured) -> None:
+    if not os.access("/dev/full", os.W_OK):
+        pytest.skip("no device that is always full")
+    assert main(["predict", str(folder), "--json", "--model", model, "-o", "/dev/full"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/dev/full cannot be written any further: No space left on device" in line
+
+
+def test_memory_does_not_grow_with_the_files(model: str, tmp_path: Path) -> None:
+    sound = tmp_path / "one.wav"
+    soundfile.write(sound, np.zeros(4_000), 16_000)
+    code = (
+        "import resource, sys; from affekt.cli import main; code = main(sys.argv[1:]);"
+        "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+
+    def peak(files: int, *more: str) -> int:
+        place = tmp_path / f"{files}"
+        if not place.exists():
+            place.mkdir()
+            for number in range(files):
+                (place / f"{number}.wav").hardlink_to(sound)
+        output = str(tmp_path / f"{files}.csv")
+        words = ["predict", str(place), "--csv", "--model", model, "-o", output, *more]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+        )
+        code_, kilobytes = map(int, done.stdout.split())
+        assert code_ == 0, done.stderr
+        assert len(Path(output).read_text().splitlines()) == files + 1
+        return kilobytes
+
+    few = peak(300)
+    assert peak(6_000) < 1.06 * few
+    assert peak(6_000, "--resume") < 1.06 * few
+
+
+WRONG_USE = {
+    "no output": ["--json", "--resume"],
+    "a table": ["-o", "x.txt", "--resume"],
+    "a timeline": ["-o", "x.jsonl", "--json", "--timeline", "--resume"],
+    "standard input": ["-", "-o", "x.jsonl", "--json", "--resume"],
+    "no such engine": ["--engine", "slurm"],
+    "an address of threads": ["--address", "head:1"],
+    "standard input on a cluster": ["-", "--engine", "ray"],
+    "a timeline on a cluster": ["--timeline", "--engine", "ray"],
+}
+
+
+@pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
+def test_wrong_use_is_one_line(words: list[str], capsys: Captured) -> None:
+    assert main(["predict", "a.wav", *words]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
