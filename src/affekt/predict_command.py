@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from affekt.options import Adapt, MinConfidence, Model, Profile
 from affekt.printing import (
     csv_rows,
     into,
@@ -38,9 +39,10 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the output, without what it holds.")
     ] = False,
-    model: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Model file, or name of a shipped one.")
-    ] = None,
+    model: Model = None,
+    profile: Profile = None,
+    adapt: Adapt = False,
+    min_confidence: MinConfidence = 0.0,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Files at a time.  [default: one a core]")
     ] = None,
@@ -78,7 +80,7 @@ def predict(
     if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
         raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
     spread = _spread(paths, engine, address, timeline)
-    predictor = load(model)
+    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     go_on = partial(take_up, predictor=predictor, as_csv=as_csv) if resume else None
     with stopped_by_term(), into(output, go_on) as begun:
         if timeline:
