@@ -46,7 +46,7 @@ def from_ffmpeg(
 
     Raises:
         AudioError: no sound in it, or a damaged one; also while the chunks are read.
-        FFmpegError: FFmpeg cannot read it.
+        av.FFmpegError: FFmpeg cannot read it.
     """
     options = {"protocol_whitelist": "none"}
     if pcm:
