@@ -15,6 +15,8 @@ from affekt.corpora import Manifest, load
 from affekt.errors import CorpusError, RunError
 from affekt.experiments import batches
 from affekt.experiments.batches import load_patches, read_samples, shuffled
+from affekt.experiments.voices import simulated
+from affekt.model.classifier import Architecture, loudness_of
 from affekt.model.logmel import LogMel
 from made_corpus import make_corpus
 
@@ -25,9 +27,15 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def patches_of(
-    manifest: Manifest, *, front_end: str = "magnitude", hop: int = WINDOW_HOP
+    manifest: Manifest,
+    *,
+    front_end: str = "magnitude",
+    hop: int = WINDOW_HOP,
+    voice: int = 0,
+    **others: str,
 ) -> batches.Patches:
-    return load_patches(manifest, manifest.root.parent / "cache", front_end=front_end, hop=hop)
+    heard = Architecture(manifest.labels, front_end=front_end, hop=hop, **others)
+    return load_patches(manifest, manifest.root.parent / "cache", heard, voice=voice)
 
 
 @pytest.mark.parametrize("front_end", ["magnitude", "power"])
@@ -48,8 +56,30 @@ def test_sound_is_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPat
     again = patches_of(manifest)
     assert first.digest == again.digest
     np.testing.assert_array_equal(first.values, again.values)
-    with pytest.raises(TypeError):  # another hop is another file
-        patches_of(manifest, hop=5_000)
+    for other in ({"hop": 5_000}, {"tail": "pad"}, {"level": "running"}, {"voice": 1}):
+        with pytest.raises(TypeError):  # is another file
+            patches_of(manifest, **other)  # type: ignore[arg-type]
+
+
+def test_patches_are_padded_and_leveled_as_the_network_says(manifest: Manifest) -> None:
+    patches = patches_of(manifest, hop=15_360, tail="pad", level="running")
+    loudness = loudness_of(Architecture(manifest.labels, hop=15_360, level="running"))
+    assert loudness is not None
+    start = {name: torch.zeros(1, *shape) for name, shape in loudness.state.items()}
+    for row, clip in enumerate(manifest.clips):
+        windows = sliding_windows(read_samples(manifest, clip), hop=15_360, tail="pad")
+        plain = LogMel()(torch.tensor(windows))
+        leveled, _ = loudness(plain[None], start)
+        torch.testing.assert_close(patches.gather([row])[0], leveled[0], rtol=0, atol=1e-3)
+    assert np.diff(patches.starts).tolist() == [1 + (c.seconds > 1) for c in manifest.clips]
+
+
+def test_patches_of_a_voice_are_those_of_its_sound(manifest: Manifest) -> None:
+    patches, clip = patches_of(manifest, voice=2), manifest.clips[1]
+    sound = simulated(read_samples(manifest, clip), clip.speaker, 2, clip=clip.file)
+    windows = np.ascontiguousarray(sliding_windows(sound))
+    expected = LogMel()(torch.from_numpy(windows))
+    torch.testing.assert_close(patches.gather([1])[0], expected, rtol=0, atol=1e-3)
 
 
 def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) -> None:

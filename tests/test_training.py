@@ -13,11 +13,12 @@ from affekt.errors import RunError
 from affekt.experiments import training
 from affekt.experiments.batches import Patches, load_patches
 from affekt.experiments.fold import part_of
+from affekt.experiments.material import Material
 from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places, make_folds
 from affekt.experiments.training import CURVE, kept_epoch, predict, train, validation_uar
-from affekt.model.classifier import Classifier
+from affekt.model.classifier import Architecture, Classifier
 from made_corpus import make_corpus, tiny_recipe
 
 NOWHERE = Places(Path("none"), Path("none"), Path("none"))
@@ -31,7 +32,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="module")
 def patches(manifest: Manifest) -> Patches:
-    return load_patches(manifest, manifest.root.parent / "cache", front_end="magnitude", hop=7_800)
+    return load_patches(manifest, manifest.root.parent / "cache", Architecture(manifest.labels))
 
 
 def trained(
@@ -40,11 +41,15 @@ def trained(
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
     fold = make_folds(recipe, manifest)[0]
-    parts = [part_of(manifest, speakers) for speakers in (fold.train, fold.validation)]
+    training = part_of(manifest, fold.train, balance=recipe.balance)
+    validation = part_of(manifest, fold.validation)
     classifier = start_network(
-        recipe, manifest.labels, fold.number, patches, parts[0].clips, NOWHERE
+        recipe, manifest.labels, fold.number, patches, training.clips, NOWHERE
     )
-    epoch = train(classifier, patches, *parts, folder, recipe=recipe, fold=fold.number)
+    material = Material((patches,))
+    epoch = train(
+        classifier, material, training, validation, folder, recipe=recipe, fold=fold.number
+    )
     return classifier, epoch
 
 
@@ -130,12 +135,24 @@ def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_
     assert not torch.equal(start.head.classes.weight, end.head.classes.weight)
 
 
-@pytest.mark.parametrize("knobs", [{"head": "mean"}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"head": "mean"},
+        {"head": "statistics", "memory": 20.0},
+        {"head": "transformer"},
+        {"precision": "bfloat16"},
+        {"blocks": 3, "level": "running"},
+        {"balance": True, "label_smoothing": 0.1},
+        {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "one-cycle"},
+    ],
+    ids=str,
+)
 def test_variants_train(
     manifest: Manifest, patches: Patches, tmp_path: Path, knobs: dict[str, object]
 ) -> None:
     classifier, _ = trained(tiny_recipe(epochs=1, **knobs), manifest, patches, tmp_path)
-    logits = predict(classifier, patches, np.arange(3))
+    logits = predict(classifier, Material((patches,)), np.arange(3))
     assert logits.shape == (3, 4)
     assert logits.isfinite().all()
     assert all(tensor.dtype != torch.bfloat16 for tensor in classifier.state_dict().values())
@@ -145,7 +162,9 @@ def test_a_loss_that_explodes_is_no_result(
     manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        training.nn.functional, "cross_entropy", lambda *_: torch.tensor(math.nan).requires_grad_()
+        training.nn.functional,
+        "cross_entropy",
+        lambda logits, *_, **__: math.nan * logits.sum(dim=1),
     )
     with pytest.raises(RunError, match=r"loss of tiny must stay finite\. Got nan in epoch 1"):
         trained(tiny_recipe(), manifest, patches, tmp_path)

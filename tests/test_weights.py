@@ -280,15 +280,20 @@ def write_h5(file: Path, values: dict[str, NDArray[np.float32]]) -> Path:
     return file
 
 
+@pytest.mark.parametrize("blocks", [13, 5, 1])
 def test_h5_values_land_where_they_belong(
-    values: dict[str, NDArray[np.float32]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blocks: int,
+    values: dict[str, NDArray[np.float32]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert max(value.max() for value in values.values()) < 2**24  # float32 tells all apart
     file = write_h5(tmp_path / "yamnet.h5", values)
     publish(monkeypatch, "yamnet.h5", file.read_bytes())
-    network = YAMNet(ceiling=float("inf"))
+    network = YAMNet(ceiling=float("inf"), blocks=blocks)
     load_yamnet(network, PATCHES, "yamnet.h5", tmp_path)
-    for row, (name, depthwise) in zip(network.rows, keras_layers(), strict=True):
+    layers = keras_layers()[: 1 + 2 * blocks]
+    for row, (name, depthwise) in zip(network.rows, layers, strict=True):
         kernel = row.convolution.weight.detach().numpy()
         norm = f"{name}/bn/{name}/bn"
         if depthwise:
@@ -408,6 +413,17 @@ def test_tflite_holds_27_convolutions(weights: Path) -> None:
         channels = kernel.reshape(len(kernel), -1)
         steps = channels / (np.abs(channels).max(axis=1, keepdims=True) / 127)
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("blocks", [5, 1])
+def test_a_cut_network_starts_as_the_whole_one(blocks: int, weights: Path) -> None:
+    patches = torch.randn(20, 96, 64, generator=torch.Generator().manual_seed(0)) - 3
+    whole, cut = YAMNet(), YAMNet(blocks=blocks)
+    for network in (whole, cut):
+        load_yamnet(network, patches, path=weights)
+    for name, value in cut.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name])
 
 
 TFLITE_FAULTS = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from affekt.model.logmel import LogMel
 from affekt.model.weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
-from affekt.model.yamnet import BATCH_NORM_EPSILON, EMBEDDING, LAYERS, YAMNet
+from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, LAYERS, YAMNet
 
 PATCHES = 12
 
@@ -54,13 +54,13 @@ def convolved(kernels: Kernels, patches: Tensor) -> Iterator[tuple[Tensor, Tenso
 
 
 def folded(kernels: Kernels, patches: Tensor) -> Tensor:
-    """Embeddings by the plain folded network."""
+    """Embeddings by the plain folded network, ``(patches, 1, 1024)``."""
     *_, (_, last) = convolved(kernels, patches)
-    return last.clamp(0, 6).mean(dim=(2, 3))
+    return last.clamp(0, 6).mean(dim=(2, 3))[:, None]
 
 
-def unfolded(kernels: Kernels, patches: Tensor) -> YAMNet:
-    network = YAMNet().eval()
+def unfolded(kernels: Kernels, patches: Tensor, blocks: int = BLOCKS) -> YAMNet:
+    network = YAMNet(blocks=blocks).eval()
     unfold_batch_norms(network, kernels, patches)
     return network
 
@@ -81,7 +81,7 @@ def test_sizes_halve_as_published() -> None:
     network = YAMNet().eval()
     for row in network.rows:
         row.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
-    assert network(torch.zeros(2, 96, 64)).shape == (2, EMBEDDING)
+    assert network(torch.zeros(2, 96, 64)).shape == (2, 1, EMBEDDING)
     assert [sizes[layer] for layer in (0, 2, 4, 8, 12, 24, 26)] == [
         (32, 48, 32),
         (64, 48, 32),
@@ -91,6 +91,32 @@ def test_sizes_halve_as_published() -> None:
         (1024, 3, 2),
         (1024, 3, 2),
     ]
+
+
+#: Blocks, and steps and numbers of a step that are left: frames, and channels times bands.
+CUTS = {1: (48, 64 * 32), 2: (24, 128 * 16), 5: (12, 256 * 8), 11: (6, 512 * 4), 12: (3, 1024 * 2)}
+
+
+@pytest.mark.parametrize(("blocks", "sizes"), CUTS.items())
+def test_a_cut_network_keeps_time(blocks: int, sizes: tuple[int, int]) -> None:
+    network = YAMNet(blocks=blocks).eval()
+    assert (network.steps, network.features) == sizes
+    assert len(network.rows) == 1 + 2 * blocks
+    with torch.inference_mode():
+        assert network(made_patches(2)).shape == (2, *sizes)
+
+
+def test_a_cut_network_is_the_whole_ones_beginning(kernels: Kernels) -> None:
+    """A step is a column of the map: all channels in all bands, one after the other."""
+    network = unfolded(kernels, made_patches(), blocks=5)
+    _, maps = list(convolved(kernels, made_patches()))[10]
+    expected = maps.clamp(0, 6)
+    with torch.inference_mode():
+        found = network(made_patches())
+    assert expected.std() > 0.1
+    for step in range(12):
+        column = expected[:, :, step].reshape(PATCHES, 256 * 8)
+        torch.testing.assert_close(found[:, step], column, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("ceiling", [6.0, float("inf")])
@@ -162,7 +188,7 @@ def golden(weights: Path, data: Path) -> Golden:
     with torch.inference_mode():
         patches = LogMel()(torch.from_numpy(windows))
         load_yamnet(network, patches[::4], path=weights)
-        ours = network(patches).numpy()
+        ours = network(patches)[:, 0].numpy()
     lines = weights.with_name("yamnet_class_map.csv").read_text().splitlines()[1:]
     names = [line.split(",", 2)[2].strip('"') for line in lines]
     return theirs, ours, scores.argmax(axis=1), graph.classify(ours), names

@@ -94,7 +94,7 @@ def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
     patches = _patches(recipe, manifest, places)
     if recipe.method != "network":
         load_features(recipe, manifest, patches[0], places)
-    elif recipe.frozen:
+    elif recipe.frozen and recipe.weights != "random":
         # the whole corpus may be looked at: an unfolded batch norm changes no activation
         everything = np.arange(len(manifest.clips))
         classifier = start_network(recipe, manifest.labels, 0, patches[0], everything, places)

@@ -13,7 +13,7 @@ from affekt.experiments.activations import Activations, gather, load_activations
 from affekt.experiments.batches import Patches, load_patches
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.classifier import Architecture, Classifier, trunk_digest
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ def load_material(
 ) -> Material:
     """What a recipe's network is given, from the cache, or computed and then kept there.
 
+    Official weights are the same in all folds, and so are their activations. A CNN of random
+    weights is another one in each fold, which keeps its own.
+
     Args:
         recipe: the knobs.
         manifest: whose clips.
@@ -93,10 +96,11 @@ def load_material(
     Raises:
         RunError: the cache cannot be written.
     """
-    if not recipe.frozen or recipe.weights == "random":
+    if not recipe.frozen:
         return Material(tuple(patches))
     a = classifier.architecture
-    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, a.blocks, recipe.weights]
+    cnn = trunk_digest(classifier) if recipe.weights == "random" else recipe.weights
+    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, a.blocks, cnn]
     return Material(
         tuple(patches),
         tuple(

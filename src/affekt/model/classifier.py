@@ -4,6 +4,7 @@ The paper's network is front end, CNN and head. Loudness and speaker are stages 
 a recipe may put between them.
 """
 
+import hashlib
 import io
 import math
 from dataclasses import asdict, dataclass
@@ -181,7 +182,8 @@ class Classifier(nn.Module):
         windows = lengths.tolist()
         padded = nn.utils.rnn.pad_sequence(list(torch.split(steps, windows)), batch_first=True)
         heard = nn.utils.rnn.pad_sequence(list(torch.split(shares, windows)), batch_first=True)
-        state = self.start(len(lengths)) | (profiles or {})
+        known = {name: sums.to(self.device) for name, sums in (profiles or {}).items()}
+        state = self.start(len(lengths)) | known
         return self._hear(padded, heard, state, steps.new_zeros(1) if adapt is None else adapt)
 
     def step(
@@ -224,6 +226,15 @@ class Classifier(nn.Module):
             name: torch.zeros(clips, *shape, device=self.device)
             for name, shape in self.state.items()
         }
+
+
+def trunk_digest(classifier: Classifier) -> str:
+    """16 hex digits over all that profiles are measured with."""
+    a = classifier.architecture
+    digest = hashlib.sha256(repr((a.front_end, a.level, a.hop, a.blocks)).encode())
+    for row in classifier.trunk.rows:
+        digest.update(row.convolution.weight.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def save_classifier(classifier: Classifier, path: Path, **facts: Any) -> None:

@@ -4,7 +4,6 @@ The file carries all that its reader needs: labels, the front end's numbers, the
 and shapes, what it was trained on, its licence. It is data; loading it runs no code.
 """
 
-import hashlib
 import io
 import json
 import math
@@ -24,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 import affekt
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
-from affekt.model.classifier import Classifier, load_classifier
+from affekt.model.classifier import Classifier, load_classifier, trunk_digest
 from affekt.model.folding import fold_pads
 from affekt.model.quantizing import listen, quantize
 
@@ -248,16 +247,6 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "recipe": facts["digest"],
         "version": affekt.__version__,
     }
-
-
-def trunk_digest(classifier: Classifier) -> str:
-    """16 hex digits over all that profiles are measured with."""
-    architecture = classifier.architecture
-    facts = (architecture.front_end, architecture.level, architecture.hop, architecture.blocks)
-    digest = hashlib.sha256(repr(facts).encode())
-    for row in classifier.trunk.rows:
-        digest.update(row.convolution.weight.detach().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def largest_difference(classifier: Classifier, content: bytes) -> float:
