@@ -16,7 +16,6 @@ import onnx
 import pytest
 import soundfile
 import torch
-from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import nn
 
@@ -26,7 +25,13 @@ from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, load_graph
 from affekt.model import export as exporting
-from affekt.model.classifier import Architecture, Classifier, load_classifier, save_classifier
+from affekt.model.classifier import (
+    Architecture,
+    Classifier,
+    load_classifier,
+    save_classifier,
+    trunk_digest,
+)
 from affekt.model.export import (
     TOLERANCE,
     export,
@@ -38,59 +43,7 @@ from affekt.model.export import (
 from affekt.model.heads import HEADS
 from affekt.model.weights import load_yamnet
 from affekt.model.yamnet import LAYERS
-
-Floats = NDArray[np.float32]
-LABELS = ("angry", "happy", "sad", "neutral")
-FACTS = {
-    "hop": 3_900,
-    "digest": "0123456789ab",
-    "corpora": [
-        {
-            "name": name,
-            "licence": licence,
-            "digest": "f" * 64,
-            "clips": 8,
-            "speakers": [f"{name}:1"],
-        }
-        for name, licence in (("made", "CC BY 4.0"), ("also", "CC0"), ("third", "CC0"))
-    ],
-}
-
-
-def made_sound(seconds: float = 6.0) -> Floats:
-    """A voice-like sound that changes all the time, so that every window answers otherwise."""
-    time = np.arange(int(seconds * 16_000)) / 16_000
-    pitch = 150 + 60 * np.sin(2 * np.pi * 0.4 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / 16_000
-    voice = sum(np.sin(k * phase) / k for k in range(1, 20)) * np.abs(np.sin(2 * np.pi * time))
-    noise = np.random.default_rng(2).normal(size=time.size) * np.linspace(0, 0.3, time.size)
-    return (0.2 * (voice + noise)).astype(np.float32)
-
-
-@torch.no_grad()
-def made_network(head: str = "lstm") -> Classifier:
-    """A seeded network that tells windows apart: norms fit to a sound, all numbers drawn."""
-    torch.manual_seed(8)
-    network = Classifier(Architecture(LABELS, head=head))
-    for row in network.trunk.rows:
-        row.norm.momentum = None  # the statistics of all that is heard
-        nn.init.uniform_(row.norm.weight, 0.8, 1.2)
-        nn.init.normal_(row.norm.bias, 0.2, 0.3)
-    patches = network.front_end(torch.from_numpy(sliding_windows(made_sound()).copy()))
-    network.train().trunk(patches)
-    spread(network, patches)
-    return network.eval()
-
-
-@torch.no_grad()
-def spread(network: Classifier, patches: torch.Tensor) -> None:
-    """Scale the last layer so that the answers to these patches differ much."""
-    network.eval()
-    lengths = torch.tensor([len(patches)])
-    (logits,), _ = network.answers(network.trunk(patches), network.shares(patches), lengths)
-    mean, size = logits.mean(dim=0), 2 * logits.std(dim=0)
-    network.head.classes.weight /= size[:, None]
-    network.head.classes.bias.copy_((network.head.classes.bias - mean) / size)
+from made_network import FACTS, LABELS, OWN, Floats, made_network, made_sound, own_model, spread
 
 
 @dataclass(frozen=True)
@@ -106,16 +59,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     run = tmp_path_factory.mktemp("made-0123456789ab")
     source, file = run / "fold-3" / "model.pt", run / "made-model.onnx"
     source.parent.mkdir()
-    save_classifier(made_network(), source, **FACTS)
+    save_classifier(made_network(hop=3_900), source, **FACTS)
     with redirect_stdout(io.StringIO()) as printed:
         assert main(["export", str(run), "-o", str(file)]) == 0
     return Exported(source, file, printed.getvalue())
 
 
 @torch.inference_mode()
-def by_torch(network: Classifier, windows: Floats) -> Floats:
+def by_torch(network: Classifier, windows: Floats, *, adapt: bool = False) -> Floats:
     state = {name: value[0] for name, value in network.start(1).items()}
-    answers: Floats = network.step(torch.from_numpy(windows.copy()), state)[0].numpy()
+    given = torch.from_numpy(windows.copy()), state, torch.full((1,), float(adapt))
+    answers: Floats = network.step(*given)[0].numpy()
     return answers
 
 
@@ -126,10 +80,10 @@ def rounded(source: Path) -> Classifier:
     return network
 
 
-def in_steps(graph: Graph, windows: Floats, size: int) -> Floats:
+def in_steps(graph: Graph, windows: Floats, size: int, *, adapt: bool = False) -> Floats:
     state, answers = graph.start, []
     for start in range(0, len(windows), size):
-        answer, state = graph.run(windows[start : start + size], state)
+        answer, state = graph.run(windows[start : start + size], state, adapt=adapt)
         answers.append(answer)
     return np.concatenate(answers)
 
@@ -174,12 +128,92 @@ def test_folding_keeps_the_function(exported: Exported) -> None:
 @pytest.mark.parametrize("head", set(HEADS) - {"lstm"})
 def test_every_head_exports(head: str, tmp_path: Path) -> None:
     source = tmp_path / "model.pt"
-    save_classifier(made_network(head), source, **FACTS)
+    save_classifier(made_network(head=head), source, **FACTS)
     assert export(source, tmp_path / "model.onnx", name=head) <= TOLERANCE
     graph, windows = load_graph(tmp_path / "model.onnx"), sliding_windows(made_sound())
     expected = by_torch(rounded(source), windows)
     assert expected.std(axis=0).max() > 0.01
     np.testing.assert_allclose(in_steps(graph, windows, 2), expected, atol=TOLERANCE, rtol=0)
+
+
+# ------------------------------------------------------------- the network that knows speakers
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """affekt's own network, cut short."""
+    folder = tmp_path_factory.mktemp("own")
+    file = own_model(folder)
+    return Exported(folder / "model.pt", file, "")
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_answers_of_the_own_network_are_pytorchs(own: Exported, adapt: bool) -> None:
+    graph, windows = load_graph(own.file), sliding_windows(made_sound(), hop=15_360, tail="pad")
+    expected = by_torch(rounded(own.source), windows, adapt=adapt)
+    assert expected.std(axis=0).max() > 0.05
+    for size in (1, 2, 7):
+        found = in_steps(graph, windows, size, adapt=adapt)
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+    others = by_torch(rounded(own.source), windows, adapt=not adapt)
+    assert np.abs(others - expected).max() > 0.01  # the input matters
+
+
+def test_a_graph_learns_a_profile_only_when_told(own: Exported) -> None:
+    graph, windows = load_graph(own.file), sliding_windows(made_sound(), hop=15_360)
+    known = {n: np.float32(0.1) + each for n, each in graph.start.items() if n in graph.profile}
+    before = {**graph.start, **known}
+    _, after = graph.run(windows, before)
+    for name in graph.profile:
+        assert after[name].tobytes() == before[name].tobytes()
+    _, learned = graph.run(windows, before, adapt=True)
+    network = rounded(own.source)
+    state = {name: torch.from_numpy(np.array(each)) for name, each in before.items()}
+    with torch.inference_mode():
+        _, expected = network.step(torch.tensor(windows), state, torch.ones(1))
+    for name in graph.profile:
+        np.testing.assert_allclose(learned[name], expected[name], rtol=1e-3, atol=1e-3)
+        assert np.abs(learned[name] - before[name]).max() > 1
+
+
+def test_metadata_of_the_own_network(own: Exported) -> None:
+    graph, network = load_graph(own.file), load_classifier(own.source)[0]
+    assert (graph.hop, graph.tail) == (15_360, "pad")
+    assert graph.profile == ("speaker_weight", "speaker_sum", "speaker_square")
+    assert graph.metadata["profile"] == {
+        "of": trunk_digest(network),
+        "steps": 24,
+        "state": ["speaker_weight", "speaker_sum", "speaker_square"],
+    }
+    assert graph.measure == trunk_digest(network)
+    assert list(graph.start) == list(network.state)
+
+
+def test_profiles_are_of_a_cnn_and_of_how_it_hears() -> None:
+    """Another CNN, cut, level or hop measures voices otherwise; head and labels do not matter."""
+    network = Classifier(Architecture(LABELS, **OWN))
+
+    def twin(labels: tuple[str, ...] = LABELS, **changes: object) -> str:
+        other = Classifier(Architecture(labels, **{**OWN, **changes}))
+        ours, theirs = network.trunk.rows, other.trunk.rows
+        for one, another in zip(ours, theirs, strict=False):
+            another.load_state_dict(one.state_dict())
+        return trunk_digest(other)
+
+    same = trunk_digest(network)
+    assert twin() == twin(head="mean") == twin(("a", "b")) == twin(memory=3.0) == same
+    changed = {twin(hop=7_800), twin(blocks=3), twin(level="given"), same}
+    changed.add(trunk_digest(Classifier(Architecture(LABELS, **OWN))))
+    assert len(changed) == 5
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_every_head_reads_several_steps(head: str, tmp_path: Path) -> None:
+    graph = load_graph(own_model(tmp_path, head=head))
+    windows = sliding_windows(made_sound(), hop=15_360)
+    expected = by_torch(rounded(tmp_path / "model.pt"), windows, adapt=True)
+    found = in_steps(graph, windows, 2, adapt=True)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
 
 
 # ------------------------------------------------------------------------------ the file
@@ -195,7 +229,10 @@ def test_metadata_is_complete(exported: Exported) -> None:
         "sample_rate": 16_000,
         "window": 15_600,
         "hop": 3_900,
+        "tail": "drop",
         "state": [{"name": "hidden", "shape": [2, 150]}, {"name": "cell", "shape": [2, 150]}],
+        "profile": None,
+        "temperature": 1.0,
         "corpora": FACTS["corpora"],
         "licence": "CC BY 4.0; CC0",
         "recipe": "0123456789ab",
@@ -281,6 +318,16 @@ def test_int8_is_smaller_and_answers_alike(
     found = in_steps(graph, windows, 3)
     # a network of drawn numbers is moved much; the official CNN's answers see below
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.6
+
+
+def test_int8_of_the_own_network_answers_alike(own: Exported, voices: Path, tmp_path: Path) -> None:
+    file = tmp_path / "bytes.onnx"
+    export(own.source, file, name="own", precision="int8", recordings=voices)
+    windows = sliding_windows(made_sound(), hop=15_360, tail="pad")
+    expected = in_steps(load_graph(own.file), windows, 3, adapt=True)
+    found = in_steps(load_graph(file), windows, 3, adapt=True)
+    assert 1e-4 < np.abs(found - expected).mean() < 0.1
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -463,12 +510,13 @@ def test_model_file_runs_no_code(tmp_path: Path) -> None:
 
 def test_model_file_rebuilds_itself(tmp_path: Path) -> None:
     torch.manual_seed(9)
-    architecture = Architecture(("no", "yes"), "power", ceiling=math.inf, head="mean")
+    architecture = Architecture(("no", "yes"), ceiling=math.inf, **OWN)
     network = Classifier(architecture)
-    save_classifier(network, tmp_path / "model.pt", hop=7_800, corpora=[{"name": "made"}])
+    network.speaker.mean.fill_(0.5)  # type: ignore[union-attr]
+    save_classifier(network, tmp_path / "model.pt", corpora=[{"name": "made"}])
     found, facts = load_classifier(tmp_path / "model.pt")
     assert found.architecture == architecture
-    assert facts == {"hop": 7_800, "corpora": [{"name": "made"}]}
+    assert facts == {"corpora": [{"name": "made"}]}
     assert not found.training
     for name, value in network.state_dict().items():
         assert torch.equal(found.state_dict()[name], value)
@@ -523,7 +571,7 @@ def real(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with torch.inference_mode():
         patches = network.front_end(torch.from_numpy(real_windows(data)[::4]))
     load_yamnet(network.trunk, patches, path=weights)
-    spread(network, patches)
+    spread(network, network.eval().trunk(patches), network.shares(patches))
     folder = tmp_path_factory.mktemp("real")
     save_classifier(network, folder / "model.pt", **FACTS)
     export(folder / "model.pt", folder / "model.onnx", name="real")

@@ -44,7 +44,7 @@ def sliding_windows(
         ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
 
     Raises:
-        AudioError: no samples, more than one axis, or a hop out of range.
+        AudioError: no samples, more than one axis, a hop out of range, or an unknown tail.
 
     Source: paper, section II-A.
 
@@ -55,6 +55,11 @@ def sliding_windows(
         raise AudioError(
             f"hop of sliding_windows must be in [1, {WINDOW}] samples. Got {hop}. "
             f"Use WINDOW_HOP for the paper's half overlap."
+        )
+    if tail not in TAILS:
+        raise AudioError(
+            f"tail of sliding_windows must be one of {', '.join(TAILS)}. Got {tail!r}. "
+            f"Use drop, as the paper does."
         )
     if samples.ndim != 1 or samples.size == 0:
         raise AudioError(

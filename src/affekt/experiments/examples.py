@@ -12,7 +12,7 @@ from affekt.audio.windows import (
     FRAME,
     FRAME_HOP,
     MEL_BANDS,
-    PATCH,
+    PATCH_HOP,
     SAMPLE_RATE,
     WINDOW,
     sliding_windows,
@@ -50,7 +50,7 @@ def _log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(frames, 64)`` of a whole sound: patches that join without overlap, less the padding."""
     frames = max(1, 1 + (samples.size - FRAME) // FRAME_HOP)
     padded = np.pad(samples, (0, WINDOW))  # so that the last frames fill a window
-    windows = sliding_windows(padded, hop=PATCH * FRAME_HOP)
+    windows = sliding_windows(padded, hop=PATCH_HOP)
     patches = LogMel()(torch.tensor(windows))
     return np.asarray(patches.reshape(-1, MEL_BANDS)[:frames])
 

@@ -32,6 +32,7 @@ METHODS = (
     "chance-majority",
     "chance-stratified",
 )
+SUMMING = ("mean", "statistics")  # heads whose sums fade by the knob memory
 #: Knobs that only a network has.
 TRAINING = (
     "tail",
@@ -168,24 +169,9 @@ class Recipe:
         for each in fields(self):
             if each.metadata.get("source") is not None:
                 check(self, each.name, each.metadata, each.default)
-        if (self.protocol == "held-out") != bool(self.held_out):
-            raise RecipeError(
-                f"held_out of recipe {self.name} must name the test speakers of protocol held-out, "
-                f"and of no other. Got {list(self.held_out)} with protocol {self.protocol}."
-            )
         _refuse_unused(self)
-        if self.protocol == "train-on-everybody" and (
-            self.method != "network" or self.keep != "last"
-        ):
-            raise RecipeError(
-                f"keep of recipe {self.name} must be last where everybody trains: nobody is left "
-                f'to choose by. Got {self.keep} and method {self.method}. Use keep = "last".'
-            )
-        if self.profile and not self.frozen:
-            raise RecipeError(
-                f"profile of recipe {self.name} must go with frozen = true: a profile is of "
-                f"activations that stay what they are. Got frozen = false. Freeze the CNN."
-            )
+        _refuse_unnamed(self)
+        _refuse_clashes(self)
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -222,10 +208,7 @@ def _refuse_unused(recipe: Recipe) -> None:
     for unused, but in (
         (TRAINING if recipe.method != "network" else (), "method network"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
-        (
-            ("source",) if recipe.protocol != "train-on-one-corpus" else (),
-            "protocol train-on-one-corpus",
-        ),
+        (("memory",) if recipe.head not in SUMMING else (), f"head {' or '.join(SUMMING)}"),
     ):
         for name in unused:
             if name in recipe.changed:
@@ -233,6 +216,41 @@ def _refuse_unused(recipe: Recipe) -> None:
                     f"{name} of recipe {recipe.name} must be left out but for {but}. "
                     f"Got {getattr(recipe, name)!r}. Leave it out."
                 )
+
+
+def _refuse_unnamed(recipe: Recipe) -> None:
+    """A protocol that needs names has them, and no other has."""
+    for name, what, protocol in (
+        ("held_out", "the test speakers", "held-out"),
+        ("source", "the corpus to learn from", "train-on-one-corpus"),
+    ):
+        value = getattr(recipe, name)
+        if (recipe.protocol == protocol) != bool(value):
+            raise RecipeError(
+                f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
+                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
+            )
+
+
+def _refuse_clashes(recipe: Recipe) -> None:
+    """Knobs that exclude each other."""
+    if recipe.protocol == "train-on-everybody" and (
+        recipe.method != "network" or recipe.keep != "last"
+    ):
+        raise RecipeError(
+            f"keep of recipe {recipe.name} must be last where everybody trains: nobody is left "
+            f'to choose by. Got {recipe.keep} and method {recipe.method}. Use keep = "last".'
+        )
+    if recipe.profile and not recipe.frozen:
+        raise RecipeError(
+            f"profile of recipe {recipe.name} must go with frozen = true: a profile is of "
+            f"activations that stay what they are. Got frozen = false. Freeze the CNN."
+        )
+    if recipe.level != "given" and recipe.front_end != "magnitude":
+        raise RecipeError(
+            f"level of recipe {recipe.name} must be given with front_end {recipe.front_end}: "
+            f"loudness is measured on magnitudes. Got {recipe.level}. Leave one of them out."
+        )
 
 
 def _refuse_unknown(knobs: Any, where: object) -> None:

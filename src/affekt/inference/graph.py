@@ -184,22 +184,14 @@ def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
         raise _disagreement(file, f"its hop must be in [1, {WINDOW}] samples", hop)
     if note.get("tail", "drop") not in TAILS:
         raise _disagreement(file, f"its tail must be one of {TAILS}", note["tail"])
-    profile = note.get("profile")
-    if profile and not (
-        isinstance(profile, dict)
-        and isinstance(profile.get("of"), str)
-        and type(profile.get("steps")) is int
-        and profile["steps"] > 0
-        and _are_names(profile.get("state"))
-        and len(profile["state"]) == len(PROFILE)
-        and set(profile["state"]) <= {name for name, _ in states}
-    ):
-        raise _disagreement(file, "its profile must be three tensors of its state", profile)
     if not _are_names([name for name, _ in states]) or not all(
         isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
         for _, shape in states
     ):
         raise _disagreement(file, "its state must be different names with fixed shapes", states)
+    profile = note.get("profile")
+    if profile and not _is_profile(profile, dict(states)):
+        raise _disagreement(file, "its profile must be three tensors of its state", profile)
     return dict(note)
 
 
@@ -209,6 +201,21 @@ def _are_names(values: object) -> bool:
         and all(isinstance(value, str) and value for value in values)
         and len(set(values)) == len(values)
     )
+
+
+def _is_profile(value: object, shapes: Mapping[str, list[int]]) -> bool:
+    """Whether weight, sums and squares are named, as many of the one as of the other."""
+    if not (
+        isinstance(value, dict)
+        and isinstance(value.get("of"), str)
+        and type(value.get("steps")) is int
+        and value["steps"] > 0
+        and _are_names(value.get("state"))
+        and len(value["state"]) == len(PROFILE)
+    ):
+        return False
+    weight, total, square = (shapes.get(name) for name in value["state"])
+    return weight == [1] and total is not None and len(total) == 1 and total == square
 
 
 def _check_tensors(

@@ -26,7 +26,7 @@ class Prediction:
     Args:
         file: name of the file as it was given; empty for bytes and arrays.
         duration: seconds of sound that were heard.
-        label: the most probable label.
+        label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
         segments: every window's answer, each given all windows before it.
     """

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE
+from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, State
 
@@ -137,6 +137,11 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
         )
     weight, total, square = graph.profile
     mean = profile.mean
+    if mean.shape != graph.start[total].shape:
+        raise ModelError(
+            f"the profile must hold {graph.start[total].size} numbers for {graph.file.stem}. "
+            f"Got {mean.size}. Enroll again with this model."
+        )
     return {
         weight: np.full(graph.start[weight].shape, profile.weight, np.float32),
         total: profile.weight * mean,
@@ -164,7 +169,7 @@ def profile_from(state: State, graph: Graph) -> Profile:
         )
     mean = total / amount
     deviation = np.sqrt(np.maximum(square / amount - mean**2, 0.0))
-    seconds = amount / graph.metadata["profile"]["steps"] * PATCH_HOP / SAMPLE_RATE
+    seconds = amount / graph.metadata["profile"]["steps"] * graph.hop / SAMPLE_RATE
     return Profile(
         graph.measure, amount, mean.astype(np.float32), deviation.astype(np.float32), seconds
     )

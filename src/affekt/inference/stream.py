@@ -36,7 +36,7 @@ class Segment:
     Args:
         start: where the window starts, seconds from the start of the sound.
         end: where it ends, seconds; never beyond the sound.
-        label: the most probable label.
+        label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
     """
 

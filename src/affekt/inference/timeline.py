@@ -43,7 +43,7 @@ class Utterance:
         file: name of the file as it was given; empty for bytes and arrays.
         start: seconds from the start of the recording.
         end: seconds; at most ten after ``start``.
-        label: the most probable label.
+        label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
         speech: share of the time that holds speech, in [0, 1].
     """

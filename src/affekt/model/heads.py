@@ -18,6 +18,10 @@ from affekt.model.transformer import TransformerHead
 
 State = Mapping[str, Tensor]
 
+SILENT = 1e-6  # shares of speech that stand for none: no division by zero
+HIGHEST = 5.0  # score of a step
+SMALLEST = 1e-5  # variance, where the gradient of its root is still finite
+
 
 class Head(Protocol):
     """What the classifier asks of a head (an ``nn.Module``)."""
@@ -94,7 +98,10 @@ class LSTMHead(nn.Module):
 
 
 class MeanHead(nn.Module):
-    """The mean of all steps so far, then the classes: the LSTM's yardstick."""
+    """The mean of all steps so far, then the classes: the LSTM's yardstick.
+
+    Each step weighs as much as it is speech; older windows fade from the mean.
+    """
 
     def __init__(self, features: int, labels: int, *, steps: int = 1, keep: float = 1.0) -> None:
         super().__init__()
@@ -148,7 +155,7 @@ class StatisticsHead(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         units = nn.functional.relu(self.projection(steps))
-        scores = LOUDEST * torch.tanh(self.attention(units) / LOUDEST)  # their exp stays small
+        scores = HIGHEST * torch.tanh(self.attention(units) / HIGHEST)  # their exp stays small
         weights = scores.exp() * shares[..., None]
         sums = {
             "weight": weights.sum(2),
@@ -163,9 +170,6 @@ class StatisticsHead(nn.Module):
         return self.classes(pooled), {name: each[:, -1] for name, each in after.items()}
 
 
-SILENT = 1e-6  # shares of speech that stand for none: no division by zero
-LOUDEST = 5.0  # score of a step
-SMALLEST = 1e-5  # variance, where the gradient of its root is still finite
 HEADS = {
     "lstm": LSTMHead,
     "mean": MeanHead,

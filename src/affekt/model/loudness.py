@@ -51,8 +51,8 @@ class RunningLoudness(nn.Module):
         square = fading_sums(square, state["loudness_square"], self.keep)
         loudness = (square / linear.clamp_min(1e-9)).clamp_min(FLOOR)
         gain = (REFERENCE / loudness).sqrt()
-        quieted = torch.log(magnitudes * gain[..., None] + LOG_OFFSET)
-        return quieted, {"loudness_power": linear[:, -1], "loudness_square": square[:, -1]}
+        leveled = torch.log(magnitudes * gain[..., None] + LOG_OFFSET)
+        return leveled, {"loudness_power": linear[:, -1], "loudness_square": square[:, -1]}
 
 
 def speech_shares(patches: Tensor, steps: int) -> Tensor:
