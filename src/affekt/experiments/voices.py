@@ -20,6 +20,7 @@ from affekt.audio.windows import SAMPLE_RATE
 SEMITONES = 4.0  # at most, up or down
 DECIBELS = 6.0  # at most, louder or softer
 NOISE = (-60.0, -30.0)  # dB of white noise against the recording
+FRAME = 2_048  # samples: what the phase vocoder needs at least
 
 
 def simulated(
@@ -45,7 +46,9 @@ def simulated(
     noise = 10.0 ** (body.uniform(*NOISE) / 20.0)
     sound = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE)
     if keeps_tempo:
-        sound = librosa.effects.time_stretch(sound, rate=1.0 / ratio)
+        lacking = max(0, FRAME - sound.size)
+        stretched = librosa.effects.time_stretch(np.pad(sound, (0, lacking)), rate=1.0 / ratio)
+        sound = stretched[: samples.size] if lacking else stretched
     hiss = np.random.default_rng(_seed(clip, voice)).standard_normal(sound.size)
     loudness = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
     made: NDArray[np.float32] = (gain * (sound + noise * loudness * hiss)).astype(np.float32)
