@@ -26,6 +26,19 @@ def make_corpus(root: Path, *, speakers: int = 6) -> Path:
     return root
 
 
+def make_emovo(root: Path, *, speakers: int = 4) -> Path:
+    """The same tones as another corpus: a folder a speaker, the second channel another sound."""
+    for number, speaker in enumerate(("f1", "m1", "f2", "m2", "f3", "m3")[:speakers]):
+        folder = root / speaker
+        folder.mkdir(parents=True)
+        for code, pitch in {"rab": 520.0, "gio": 390.0, "tri": 150.0, "neu": 230.0}.items():
+            time = np.arange(20_000) / 16_000
+            tone = 0.2 * np.sin(2 * np.pi * pitch * (1 - number / 50) * time)
+            both = np.stack([tone, 0.1 * np.cos(2_000 * time)], axis=1)
+            soundfile.write(folder / f"{code}-{speaker}-b1.wav", both, 16_000)
+    return root
+
+
 def tiny_recipe(name: str = "tiny", **knobs: object) -> Recipe:
     """A recipe for the made-up corpus, for which nothing is downloaded."""
     network = {"weights": "random", "epochs": 2, "batch": 6}

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from affekt.corpora import CORPORA, splits
 from affekt.corpora.folds import PARTS, Fold, read_folds, write_folds
 from affekt.corpora.form import recognize
 from affekt.corpora.manifest import Clip, Manifest
-from affekt.corpora.splits import hold_out, leave_one_speaker_out, speaker_folds
+from affekt.corpora.splits import (
+    hold_out,
+    leave_one_corpus_out,
+    leave_one_speaker_out,
+    speaker_folds,
+    train_on_everybody,
+    train_on_one_corpus,
+)
 from affekt.errors import CorpusError
 
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -42,7 +50,7 @@ def demos_shape() -> Manifest:
     return corpus({who: counts for who, counts in rows.items() if any(counts)})
 
 
-def prove(folds: tuple[Fold, ...], manifest: Manifest) -> None:
+def prove(folds: tuple[Fold, ...], manifest: Manifest, *, all_tested: bool = True) -> None:
     """Written apart from the code under test: it must hold whatever ``Fold`` itself checks."""
     everybody = {clip.speaker for clip in manifest.clips}
     for fold in folds:
@@ -56,7 +64,8 @@ def prove(folds: tuple[Fold, ...], manifest: Manifest) -> None:
         assert train | validation | test == everybody
         assert len(fold.train) + len(fold.validation) + len(fold.test) == len(everybody)
     tested = [speaker for fold in folds for speaker in fold.test]
-    assert sorted(tested) == sorted(everybody)
+    assert len(set(tested)) == len(tested)
+    assert not all_tested or set(tested) == everybody
     assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
 
 
@@ -97,6 +106,73 @@ def test_no_speaker_leaks_between_folds(
         rest = speakers - len(fold.test)
         wanted = rest * Fraction(str(share))
         assert abs(len(fold.validation) - min(max(wanted, 1), rest - 1)) <= 1
+
+
+def joined_of(parts: list[bytes]) -> Manifest:
+    """Several corpora in one table, named a, b, ...; the same people's numbers in each."""
+    clips = tuple(
+        replace(clip, file=f"{name}/{clip.file}", speaker=clip.speaker.replace("toy", name))
+        for name, speakers in zip("abcd", parts, strict=False)
+        for clip in spelled(speakers).clips
+    )
+    names = "+".join("abcd"[: len(parts)])
+    return Manifest(names, "four", LABELS, Path("/r"), clips)
+
+
+joined = st.lists(st.binary(min_size=2, max_size=5), min_size=2, max_size=4).map(joined_of)
+
+
+def of_corpora(speakers: tuple[str, ...]) -> set[str]:
+    return {speaker.split(":")[0] for speaker in speakers}
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(joined, st.integers(-3, 3), st.floats(0.01, 0.99))
+def test_no_speaker_leaks_when_a_corpus_is_left_out(
+    manifest: Manifest, seed: int, share: float
+) -> None:
+    folds = leave_one_corpus_out(manifest, seed=seed, validation=share)
+    prove(folds, manifest)
+    names = manifest.corpus.split("+")
+    assert [of_corpora(fold.test) for fold in folds] == [{name} for name in names]
+    for fold, name in zip(folds, names, strict=True):
+        assert not of_corpora((*fold.train, *fold.validation)) & {name}
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(joined, st.integers(-3, 3), st.floats(0.01, 0.99), st.integers(0, 3))
+def test_no_speaker_leaks_when_one_corpus_trains(
+    manifest: Manifest, seed: int, share: float, choice: int
+) -> None:
+    names = manifest.corpus.split("+")
+    source = names[choice % len(names)]
+    folds = train_on_one_corpus(manifest, source, seed=seed, validation=share)
+    assert len(folds) == 1
+    prove(folds, manifest, all_tested=False)
+    assert of_corpora((*folds[0].train, *folds[0].validation)) == {source}
+    assert of_corpora(folds[0].test) == {*names} - {source}
+
+
+def test_folds_of_corpora_need_several() -> None:
+    manifest = joined_of([b"123", b"456"])
+    for act in (
+        lambda: leave_one_corpus_out(demos_shape(), seed=0),
+        lambda: train_on_one_corpus(demos_shape(), "toy", seed=0),
+    ):
+        with pytest.raises(CorpusError, match=r"several corpora joined by \+\. Got one"):
+            act()
+    with pytest.raises(CorpusError, match=r"must be one of a, b\. Got 'c'"):
+        train_on_one_corpus(manifest, "c", seed=0)
+    with pytest.raises(CorpusError, match="a speaker each to train, validate and test"):
+        train_on_one_corpus(joined_of([b"1", b"234"]), "a", seed=0)
+
+
+def test_everybody_trains_and_nobody_else(tmp_path: Path) -> None:
+    manifest = demos_shape()
+    folds = train_on_everybody(manifest)
+    assert folds == (Fold(1, manifest.speakers, (), ()),)
+    write_folds(folds, tmp_path / "folds.csv")
+    assert read_folds(tmp_path / "folds.csv") == folds
 
 
 @settings(deadline=None, max_examples=10, derandomize=True)
@@ -163,7 +239,14 @@ def test_the_order_of_clips_decides_nothing_but_the_seed_does() -> None:
     assert one != two
 
 
-MAKERS = (leave_one_speaker_out, speaker_folds, hold_out)
+MAKERS = (
+    leave_one_speaker_out,
+    speaker_folds,
+    hold_out,
+    leave_one_corpus_out,
+    train_on_one_corpus,
+    train_on_everybody,
+)
 
 
 def test_named_speakers_are_held_out() -> None:
@@ -180,8 +263,8 @@ def test_named_speakers_are_held_out() -> None:
 
 def test_nothing_splits_by_clip() -> None:
     public = {name for name in vars(splits) if re.match("[a-z]", name)}
-    makers = {name for name in public if re.search("fold|hold|split|leave|deal", name)}
-    assert makers == {f.__name__ for f in MAKERS} | {"read_folds", "write_folds"}
+    makers = {name for name in public if re.search("fold|hold|split|leave|deal|train", name)}
+    assert makers == {f.__name__ for f in MAKERS}
 
 
 @pytest.mark.parametrize("folds", [-1, 0, 1, 4])

@@ -1,0 +1,180 @@
+"""Several corpora in one table: side by side, nobody renamed, every recording where it was."""
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affekt.audio.reading import read
+from affekt.corpora import Manifest, load, read_manifest, write_manifest
+from affekt.corpora.folds import read_folds
+from affekt.corpora.joined import corpus_of
+from affekt.errors import CorpusError, RunError
+from affekt.evaluation.runs import read_run
+from affekt.experiments.batches import read_samples
+from affekt.experiments.fold import part_of
+from affekt.experiments.run_folder import Places, usual_places
+from affekt.experiments.runner import run
+from affekt.model.classifier import load_classifier
+from made_corpus import make_corpus, make_emovo, places_in, tiny_recipe
+from work import inline
+
+BOTH = "ravdess+emovo"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a folder of each corpus."""
+    folder = tmp_path_factory.mktemp("corpora")
+    make_corpus(folder / "ravdess", speakers=3)
+    make_emovo(folder / "emovo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(root: Path) -> Manifest:
+    return load(BOTH, root, partial=True)
+
+
+def test_clips_stand_side_by_side(manifest: Manifest, root: Path) -> None:
+    first, second = (load(name, root / name, partial=True) for name in ("ravdess", "emovo"))
+    assert (manifest.corpus, manifest.task) == (BOTH, "four")
+    assert manifest.labels == first.labels == second.labels
+    assert manifest.root == root
+    alone = [*first.clips, *second.clips]
+    assert [clip.speaker for clip in manifest.clips] == [clip.speaker for clip in alone]
+    assert [clip.label for clip in manifest.clips] == [clip.label for clip in alone]
+    names = [f"ravdess/{clip.file}" for clip in first.clips]
+    names += [f"emovo/{clip.file}" for clip in second.clips]
+    assert [clip.file for clip in manifest.clips] == names
+    assert {corpus_of(speaker) for speaker in manifest.speakers} == {"ravdess", "emovo"}
+
+
+def test_every_recording_is_read_as_its_own_corpus_says(manifest: Manifest) -> None:
+    for clip in manifest.clips:
+        channel = 0 if clip.speaker.startswith("emovo:") else None
+        expected = read(manifest.root / clip.file, channel=channel)
+        np.testing.assert_array_equal(read_samples(manifest, clip), expected)
+
+
+def test_what_is_written_comes_back(manifest: Manifest, tmp_path: Path) -> None:
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    found = read_manifest(tmp_path / "manifest.csv", manifest.root)
+    assert found == manifest
+    assert found.digest == manifest.digest
+
+
+def test_from_wherever_one_stands(
+    manifest: Manifest, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    near = load(BOTH, root.name, partial=True)
+    (tmp_path / "link").symlink_to(root)
+    linked = load(BOTH, tmp_path / "link", partial=True)
+    assert near.clips == linked.clips == manifest.clips
+
+
+def test_the_order_of_the_name_is_that_of_the_table(root: Path) -> None:
+    assert load("emovo+ravdess", root, partial=True).clips[0].speaker.startswith("emovo:")
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "message"),
+    [
+        ("ravdess+ravdess", "four", r"joined must differ\. Got ravdess\+ravdess"),
+        (BOTH, "all", r"must have the same labels\. Got .* in ravdess and .*Use task four"),
+        ("ravdess+mine", "four", "corpus must be one of"),
+        ("ravdess+", "four", "corpus must be one of"),
+        ("ravdess+tess", "four", "must be a folder"),
+    ],
+)
+def test_what_cannot_be_joined(root: Path, name: str, task: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message) as error:
+        load(name, root, task=task, partial=True)
+    assert "\n" not in str(error.value)
+
+
+def test_every_class_of_every_corpus_weighs_the_same(manifest: Manifest) -> None:
+    speakers = manifest.speakers[:-1]
+    plain, balanced = (part_of(manifest, speakers, balance=each) for each in (False, True))
+    np.testing.assert_array_equal(plain.weights, 1)
+    assert balanced.weights.dtype == np.float32
+    np.testing.assert_array_equal(plain.clips, balanced.clips)
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for row, weight in zip(balanced.clips, balanced.weights, strict=True):
+        clip = manifest.clips[row]
+        sums[corpus_of(clip.speaker), clip.label] += weight
+    assert len(sums) == 8
+    assert len({corpus for corpus, _ in sums}) == 2
+    np.testing.assert_allclose(list(sums.values()), len(plain.clips) / 8, rtol=1e-6)
+
+
+def test_a_part_knows_who_else_speaks_like_each_clip(manifest: Manifest) -> None:
+    part = part_of(manifest, manifest.speakers[:3])
+    for row, others in part.others.items():
+        speaker = manifest.clips[row].speaker
+        same = {r for r in part.clips if manifest.clips[r].speaker == speaker}
+        assert {*others} == same - {row}
+
+
+# ----------------------------------------------------------------------------------- runs
+
+
+def test_each_corpus_is_tested_by_a_network_that_never_heard_it(root: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(corpus=BOTH, protocol="leave-one-corpus-out", epochs=1, balance=True)
+    places = places_in(tmp_path, root)
+    assert run(recipe, places, engine=inline) == ()
+    folder = places.runs / recipe.run
+    for fold in read_folds(folder / "folds.csv"):
+        own = folder / f"fold-{fold.number}"
+        (learned,) = load_classifier(own / "model.pt")[1]["corpora"]
+        (tested,) = {corpus_of(speaker) for speaker in fold.test}
+        assert {learned["name"], tested} == {"ravdess", "emovo"}
+        assert learned["speakers"] == list(fold.train)
+        assert learned["validation_speakers"] == list(fold.validation)
+        assert learned["clips"] == 4 * len(fold.train)
+        rows = [*csv.DictReader((own / "predictions.csv").read_text().splitlines())]
+        assert {corpus_of(row["speaker"]) for row in rows} == {tested}
+    whole = read_run(folder)
+    assert whole.complete
+    assert len(whole.predictions) == 7 * 4
+
+
+def test_one_corpus_trains_and_the_other_is_tested(root: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        corpus=BOTH, protocol="train-on-one-corpus", source="emovo", method="chance-majority"
+    )
+    places = places_in(tmp_path, root)
+    assert run(recipe, places, engine=inline) == ()
+    (fold,) = read_folds(places.runs / recipe.run / "folds.csv")
+    assert {corpus_of(speaker) for speaker in fold.test} == {"ravdess"}
+    assert json.loads((places.runs / recipe.run / "fold-1" / "result.json").read_text())
+
+
+def test_everybody_trains_a_network_that_is_to_be_used(root: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(corpus=BOTH, protocol="train-on-everybody", keep="last", epochs=1)
+    places = places_in(tmp_path, root)
+    assert run(recipe, places, engine=inline) == ()
+    own = places.runs / recipe.run / "fold-1"
+    learned = load_classifier(own / "model.pt")[1]["corpora"]
+    assert [(each["name"], each["clips"]) for each in learned] == [("ravdess", 12), ("emovo", 16)]
+    assert (own / "predictions.csv").read_text().count("\n") == 1
+    assert not (own / "validation.csv").exists()
+    assert json.loads((own / "result.json").read_text())["best_epoch"] == 1
+
+
+def test_several_corpora_are_looked_for_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path}")
+    recipe = tiny_recipe(corpus=BOTH, protocol="leave-one-corpus-out")
+    assert usual_places(recipe, data=None, runs=Path("runs"), weights=None).data == tmp_path
+    monkeypatch.delenv("AFFEKT_DATA")
+    with pytest.raises(RunError, match=r"recordings of ravdess\+emovo must be named"):
+        usual_places(recipe, data=None, runs=Path("runs"), weights=None)
+    named = usual_places(recipe, data=Path("here"), runs=Path("runs"), weights=None)
+    assert isinstance(named, Places)
+    assert named.data.name == "here"
