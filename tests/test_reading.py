@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -674,3 +675,12 @@ def test_speech_survives_a_codec_in_its_place(data, form, codec):
     sound = read(ffmpeg_bytes(form, codec, rate=rate, values=values))
     whole = soxr.resample(values, rate, 16_000)
     assert np.corrcoef(sound[: len(whole)], whole[: len(sound)])[0, 1] > 0.98
+
+
+def test_a_fault_while_another_thread_loads_ffmpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", ModuleType("av"))  # as it is until it is loaded
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(AudioError, match="is empty"):
+        read(tmp_path / "empty.wav")

@@ -74,8 +74,10 @@ def truncated(name: str, seconds: float, promised: float) -> AudioError:
 
 def _faults() -> tuple[type[Exception], ...]:
     """What the decoders raise; FFmpeg, slow to load as NumPy is, only if it was needed."""
-    ffmpeg = (sys.modules["av"].FFmpegError,) if "av" in sys.modules else ()
-    return soundfile.SoundFileError, OSError, *ffmpeg
+    fault = getattr(
+        sys.modules.get("av"), "FFmpegError", None
+    )  # None while another thread loads it
+    return (soundfile.SoundFileError, OSError, *filter(None, [fault]))
 
 
 def _reason(error: Exception) -> str:
