@@ -88,20 +88,6 @@ def test_engines_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         list(engine_named("ray")(end, ["well"], jobs=1))
 
 
-@pytest.fixture
-def two_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A Ray cluster of two nodes on this machine, one CPU each."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    small = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args=small)
-    nodes.add_node(num_cpus=1, object_store_memory=80_000_000)
-    yield nodes
-    nodes.shutdown()
-
-
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
 def test_a_cluster_that_loses_a_node(two_nodes: Any, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "ravdess", speakers=3)

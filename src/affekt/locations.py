@@ -59,7 +59,7 @@ def is_folder(name: str) -> bool:
 
 
 def matches(pattern: str) -> list[str]:
-    """Every file that a location with ``*`` in it means, by name.
+    """Every file that a location with ``*`` in it means, by name; hidden ones are left out.
 
     Raises:
         OSError: as :func:`open_location`.
@@ -68,7 +68,8 @@ def matches(pattern: str) -> list[str]:
     with _faults(pattern):
         found = store.glob(path, detail=True)
     files = (name for name, about in found.items() if about["type"] == "file")
-    return sorted(store.unstrip_protocol(name) for name in files)
+    shown = (name for name in files if not name.rpartition("/")[2].startswith("."))
+    return sorted(map(store.unstrip_protocol, shown))
 
 
 def walk(

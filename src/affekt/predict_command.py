@@ -81,8 +81,8 @@ def predict(
         raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
     spread = _spread(paths, engine, address, timeline)
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
-    go_on = partial(take_up, predictor=predictor, as_csv=as_csv) if resume else None
-    with stopped_by_term(), into(output, go_on) as begun:
+    go_on = partial(take_up, name=f"{output}", predictor=predictor, as_csv=as_csv)
+    with stopped_by_term(), into(output, go_on if resume else None) as begun:
         if timeline:
             form = annotation or ("json" if as_json else "csv" if as_csv else "table")
             return show_timelines(predictor, paths, form=form, plot=plot)

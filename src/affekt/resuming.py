@@ -45,7 +45,7 @@ class _Line:
     probabilities: dict[str, float]
 
 
-def take_up(output: Path, *, predictor: "Predictor", as_csv: bool) -> Done:
+def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Done:
     """Make an output ready to be gone on with.
 
     A last line that was cut off is taken out, and so are files that failed, which are to be tried
@@ -53,6 +53,7 @@ def take_up(output: Path, *, predictor: "Predictor", as_csv: bool) -> Done:
 
     Args:
         output: JSON lines or CSV of :func:`affekt.inference.files.predict_files`; may be missing.
+        name: what messages call it.
         predictor: the loaded model.
         as_csv: whether it is CSV.
 
@@ -71,10 +72,10 @@ def take_up(output: Path, *, predictor: "Predictor", as_csv: bool) -> Done:
         try:
             with output.open("rb") as old, part.open("wb") as new:
                 heading = _heading(predictor.labels) if as_csv else b""
-                lines = _kept(old, new, output, heading)
+                lines = _kept(old, new, name, heading)
                 first = next(lines, None)
                 if first:
-                    _check(first, predictor, output)
+                    _check(first, predictor, name)
                     keys = {_key(line.file) for line in (first, *lines)}
                 begun = bool(new.tell())
             shutil.copymode(output, part)
@@ -85,12 +86,12 @@ def take_up(output: Path, *, predictor: "Predictor", as_csv: bool) -> Done:
         raise
     except OSError as error:
         raise RunError(
-            f"{output} cannot be gone on with: {error.strerror}. Name another file with -o."
+            f"{name} cannot be gone on with: {error.strerror}. Name another file with -o."
         ) from error
     return Done(keys, begun)
 
 
-def _kept(old: BinaryIO, new: BinaryIO, output: Path, heading: bytes) -> Iterator[_Line]:
+def _kept(old: BinaryIO, new: BinaryIO, name: str, heading: bytes) -> Iterator[_Line]:
     """Copy what stays, and tell each prediction of it."""
     columns = next(csv.reader([heading.decode()]), [])
     expected = heading or b'{"file": "'
@@ -100,14 +101,14 @@ def _kept(old: BinaryIO, new: BinaryIO, output: Path, heading: bytes) -> Iterato
             return
         if number == 1 and heading:
             if record != heading:
-                raise _foreign(output, number, record)
+                raise _foreign(name, number, record)
             new.write(record)
             continue
         text = record.decode("utf-8", "surrogateescape")
         try:
             line = _csv_line(text, columns) if heading else _json_line(text)
         except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
-            raise _foreign(output, number, record) from error
+            raise _foreign(name, number, record) from error
         if line.probabilities:
             new.write(record)
             yield line
@@ -150,29 +151,29 @@ def _csv_line(text: str, columns: list[str]) -> _Line:
     return _Line(cells["file"], cells["label"], probabilities)
 
 
-def _check(line: _Line, predictor: "Predictor", output: Path) -> None:
+def _check(line: _Line, predictor: "Predictor", name: str) -> None:
     """Refuse to go on where another model has begun."""
     same = tuple(line.probabilities) == predictor.labels
     if same:
         try:
             again = predictor.predict(line.file)
         except AffektError as error:
-            complain(f"{output} may be of another model, which cannot be told: {error}")
+            complain(f"{name} may be of another model, which cannot be told: {error}")
             return
         same = again.label == line.label and all(
             abs(again.probabilities[label] - p) <= SAME for label, p in line.probabilities.items()
         )
     if not same:
         raise RunError(
-            f"{output} must be of model {predictor.graph.file.stem}. Got another answer to "
+            f"{name} must be of model {predictor.graph.file.stem}. Got another answer to "
             f"{line.file}: another model's or setting's, or the recording has changed. "
             f"Name another file with -o."
         )
 
 
-def _foreign(output: Path, number: int, record: bytes) -> RunError:
+def _foreign(name: str, number: int, record: bytes) -> RunError:
     return RunError(
-        f"{output} must hold what this command prints, with this model's labels. Got line "
+        f"{name} must hold what this command prints, with this model's labels. Got line "
         f"{number}: {record[:60].decode('utf-8', 'replace')!r}. Name another file with -o."
     )
 
