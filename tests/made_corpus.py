@@ -46,6 +46,29 @@ def tiny_recipe(name: str = "tiny", **knobs: object) -> Recipe:
     return Recipe(name).with_(**{"partial": True, **given, **knobs})
 
 
+def own_recipe(name: str = "own", **knobs: object) -> Recipe:
+    """affekt's own network for the made-up corpus, cut after its second block to be quick."""
+    ours = {
+        "hop": 15_360,
+        "tail": "pad",
+        "level": "running",
+        "blocks": 2,
+        "frozen": True,
+        "profile": True,
+        "head": "statistics",
+        "memory": 20.0,
+        "voices": 1,
+        "balance": True,
+        "optimizer": "adamw",
+        "schedule": "one-cycle",
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-2,
+        "label_smoothing": 0.1,
+        "keep": "last",
+    }
+    return tiny_recipe(name, **{**ours, **knobs})
+
+
 def places_in(root: Path, data: Path) -> Places:
     """Runs below ``root``, the cache beside the corpus, so that tests share it."""
     return Places(data, root / "runs", data.parent / "cache")

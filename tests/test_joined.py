@@ -74,7 +74,13 @@ def test_from_wherever_one_stands(
     near = load(BOTH, root.name, partial=True)
     (tmp_path / "link").symlink_to(root)
     linked = load(BOTH, tmp_path / "link", partial=True)
-    assert near.clips == linked.clips == manifest.clips
+    (tmp_path / "links").mkdir()
+    for name in BOTH.split("+"):
+        (tmp_path / "links" / name).symlink_to(root / name)
+    links = load(BOTH, tmp_path / "links", partial=True)
+    for found in (near, linked, links):
+        assert found.clips == manifest.clips
+        assert all((found.root / clip.file).is_file() for clip in found.clips)
 
 
 def test_the_order_of_the_name_is_that_of_the_table(root: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -25,11 +26,12 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import DONE, Places, usual_places
 from affekt.experiments.runner import free_first, run
 from affekt.model.classifier import load_classifier
-from made_corpus import make_corpus, places_in, tiny_recipe
+from made_corpus import make_corpus, own_recipe, places_in, tiny_recipe
 from work import die_at_two, forked, inline, run_and_die, run_inline
 
 SPEAKERS = 3
 NETWORK = tiny_recipe()
+OWN = own_recipe()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,16 @@ def undisturbed(corpus: Path) -> Path:
     return places.runs / NETWORK.run
 
 
+@pytest.fixture(scope="module")
+def undisturbed_own(corpus: Path) -> Path:
+    """The run folder of affekt's own network that nothing happened to."""
+    places = places_in(corpus.parent, corpus)
+    assert run(OWN, places, folds=[1], engine=inline) == ()
+    return places.runs / OWN.run
+
+
 def result_of(folder: Path, folds: int = SPEAKERS) -> list[object]:
-    """All that a run must give again: predictions, curves without seconds, weights, activations."""
+    """All that a run must give again: answers, curves without seconds, weights, activations."""
     found: list[object] = []
     for number in range(1, folds + 1):
         own = folder / f"fold-{number}"
@@ -55,7 +65,7 @@ def result_of(folder: Path, folds: int = SPEAKERS) -> list[object]:
         arrays = [tensor.numpy() for tensor in classifier.state_dict().values()]
         arrays.append(np.load(own / "activations.npz")["activations"])
         found += [
-            (own / "predictions.csv").read_text(),
+            {path.name: path.read_text() for path in own.glob("*[!v][!e].csv")},
             [line.rpartition(",")[0] for line in curve],
             [sha256(array.tobytes()).hexdigest() for array in arrays],
             (facts["best_epoch"], json.loads((own / DONE).read_text())["best_epoch"]),
@@ -92,7 +102,11 @@ def test_a_run_tests_every_clip_once_and_tells_all(undisturbed: Path, corpus: Pa
             "model.pt",
             "predictions.csv",
             DONE,
+            "validation.csv",
         ]
+        answered = [*csv.DictReader((own / "validation.csv").read_text().splitlines())]
+        assert list(answered[0]) == list(rows[0])
+        assert Counter(row["speaker"] for row in answered) == dict.fromkeys(fold.validation, 4)
     whole = read_run(undisturbed)
     assert whole.complete
     assert whole.knobs == json.loads(json.dumps(NETWORK.values()))
@@ -155,6 +169,22 @@ def test_killed_before_every_file(
     assert not (folder / "fold-1" / DONE).exists()
     run_inline(NETWORK, places, [1])
     assert result_of(folder, folds=1) == result_of(undisturbed, folds=1)
+
+
+@pytest.mark.parametrize("event", [1, 3, 4, 6, 7, 8])  # best, curve, ..., curve, model, result
+def test_the_own_network_killed_goes_on_to_the_same(
+    undisturbed_own: Path, corpus: Path, tmp_path: Path, event: int
+) -> None:
+    """One-cycle schedule, simulated voices and profiles drawn anew: as if nothing had happened."""
+    places = places_in(tmp_path, corpus)
+    killed = forked(run_and_die, OWN, places, event)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -9
+    folder = places.runs / OWN.run
+    assert not (folder / "fold-1" / DONE).exists()
+    run_inline(OWN, places, [1])
+    assert result_of(folder, folds=1) == result_of(undisturbed_own, folds=1)
 
 
 def test_killed_twenty_times(undisturbed: Path, corpus: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def load(
             load(part, Path(root) / part, task=task, partial=partial, watch=watch)
             for part in name.split(JOINT)
         ]
-        return join(parts, Path(root))
+        return join(parts, Path(root).resolve())
     if name not in CORPORA:
         raise CorpusError(
             f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. For your own recordings "

@@ -15,7 +15,7 @@ def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
 
     Args:
         manifests: two or more, of different corpora with the same labels.
-        root: a folder that holds the roots of all.
+        root: the folder that holds a folder, or a link to one, of each corpus's name.
 
     Returns:
         One table, the corpora in their order; its name is theirs, joined by ``+``.
@@ -37,7 +37,7 @@ def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
             f"corpora joined must differ. Got {JOINT.join(names)}. Name each of them once."
         )
     clips = tuple(
-        replace(clip, file=(manifest.root.relative_to(root) / clip.file).as_posix())
+        replace(clip, file=f"{manifest.corpus}/{clip.file}")
         for manifest in manifests
         for clip in manifest.clips
     )
