@@ -41,8 +41,11 @@ napoleon_use_rtype = False
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer)\..*"),
-    (r"py:.*", r"(pathlib|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*"),
-    (r"py:.*", r"(affekt\..*\.)?(Item|Watch)"),  # type variables and aliases have no entry
+    (
+        r"py:.*",
+        r"(pathlib|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",
+    ),
+    (r"py:.*", r"(affekt\..*\.)?(Item|Value|Watch)"),  # type variables and aliases have no entry
     (r"py:data", r".*"),  # nor have constants
     (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]

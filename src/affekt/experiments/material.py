@@ -13,6 +13,7 @@ from affekt.experiments.activations import Activations, gather, load_activations
 from affekt.experiments.batches import Patches, load_patches
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
+from affekt.model.backbone import Backbone
 from affekt.model.classifier import Architecture, Classifier
 
 
@@ -95,8 +96,11 @@ def load_material(
     """
     if not recipe.frozen or recipe.weights == "random":
         return Material(tuple(patches))
-    a = classifier.architecture
-    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, a.blocks, recipe.weights]
+    a, trunk = classifier.architecture, classifier.trunk
+    of = [a.blocks, recipe.weights]
+    if isinstance(trunk, Backbone):
+        of = [a.backbone, trunk.digest]
+    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, *of]
     return Material(
         tuple(patches),
         tuple(

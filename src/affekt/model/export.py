@@ -24,9 +24,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 import affekt
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
+from affekt.model.backbone import Backbone
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.folding import fold_pads
 from affekt.model.quantizing import listen, quantize
+from affekt.model.yamnet import YAMNet
 
 FORMAT = 1  # of the metadata
 OPSET = 17
@@ -34,6 +36,7 @@ PRECISIONS = ("float16", "float32", "int8")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
 FLOOR = 1e-2  # noise under a tone: in bands that hold nothing, the logarithm shows rounding alone
 NETWORK = "model.pt"  # in a fold's folder
+LARGEST = (1 << 31) - (1 << 24)  # bytes: what one ONNX file holds, less some for the graph
 HALVED = 1024  # numbers from which on an array is worth storing in halves
 
 
@@ -121,6 +124,7 @@ def export(
             f"recordings {recordings}. Name a folder with some of the training speakers'."
         )
     classifier, facts = load_classifier(source)
+    _refuse_backbone(classifier, source, precision)
     classifier.temperature.fill_(temperature)
     try:
         metadata = json.dumps(describe(classifier, facts, name))
@@ -150,6 +154,18 @@ def export(
     return difference
 
 
+def _refuse_backbone(classifier: Classifier, source: Path, precision: str) -> None:
+    """What a large encoder cannot have: bytes, which are for YAMNet, and more than ONNX holds."""
+    if not classifier.architecture.backbone:
+        return
+    size = sum(weight.nbytes for weight in classifier.parameters())
+    if precision == "int8" or size > LARGEST:
+        raise ModelError(
+            f"{source} holds a backbone: precision must be float16 or float32, and its weights at "
+            f"most {LARGEST:,} bytes. Got {precision} and {size:,}. Let it teach a small network."
+        )
+
+
 def _write(content: bytes, target: Path) -> None:
     """Write all of it or nothing."""
     part = target.with_name(f"{target.name}.part")
@@ -167,7 +183,7 @@ def _write(content: bytes, target: Path) -> None:
 def fold_batch_norms(classifier: Classifier) -> Classifier:
     """A copy in evaluation mode whose batch norms are part of the convolutions."""
     folded = deepcopy(classifier).eval()
-    for row in folded.trunk.rows:
+    for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
         row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
         row.norm = nn.Identity()  # type: ignore[assignment]
     return folded
@@ -255,6 +271,8 @@ def trunk_digest(classifier: Classifier) -> str:
     architecture = classifier.architecture
     facts = (architecture.front_end, architecture.level, architecture.hop, architecture.blocks)
     digest = hashlib.sha256(repr(facts).encode())
+    if isinstance(classifier.trunk, Backbone):
+        return hashlib.sha256(f"{facts} {classifier.trunk.digest}".encode()).hexdigest()[:16]
     for row in classifier.trunk.rows:
         digest.update(row.convolution.weight.detach().numpy().tobytes())
     return digest.hexdigest()[:16]
