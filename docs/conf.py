@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(pathlib|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",
     ),
-    (r"py:.*", r"(affekt\..*\.)?(Item|Watch)"),  # type variables and aliases have no entry
+    (r"py:.*", r"(affekt\..*\.)?(Item|Value|Watch)"),  # type variables and aliases have no entry
     (r"py:data", r".*"),  # nor have constants
     (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]

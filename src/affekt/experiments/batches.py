@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -24,10 +24,10 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora.manifest import Clip, Manifest
 from affekt.errors import CorpusError, RunError
 from affekt.experiments.voices import simulated
-from affekt.model.classifier import Architecture, loudness_of
-from affekt.model.logmel import LogMel
+from affekt.model.classifier import Architecture, front_end_of, loudness_of
 
 FORMAT = 2  # of the file; part of its digest
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Patches:
     """The patches of all clips of a manifest.
 
     Attributes:
-        values: ``(windows, 96, 64)`` float32, clip after clip, read from disk as needed.
+        values: ``(windows, 96, 64)`` float32, clip after clip, read from disk as needed; for a
+            backbone the windows themselves, ``(windows, 15600)``.
         starts: ``(clips + 1,)`` first window of each clip, and the end.
         digest: SHA-256 over the recordings' contents, as 64 hex digits.
     """
@@ -51,7 +52,7 @@ class Patches:
             clips: rows of the manifest.
 
         Returns:
-            Patches ``(windows, 96, 64)``, one clip after the other, and lengths ``(clips,)``.
+            Their values, one clip after the other, and lengths ``(clips,)``.
         """
         parts = [self.values[self.starts[clip] : self.starts[clip + 1]] for clip in clips]
         lengths = torch.tensor([len(part) for part in parts])
@@ -106,14 +107,14 @@ def load_patches(
         RunError: the cache cannot be written.
     """
     sound = sound_digest(manifest)
-    log_mel, loudness = LogMel(architecture.front_end), loudness_of(architecture)
+    front_end, loudness = front_end_of(architecture), loudness_of(architecture)
 
     def of(row: int) -> NDArray[np.float32]:
         clip = manifest.clips[row]
         samples = simulated(read_samples(manifest, clip), clip.speaker, voice, clip=clip.file)
         windows = sliding_windows(samples, hop=architecture.hop, tail=architecture.tail)
         with torch.inference_mode():
-            patches = log_mel(torch.tensor(windows))
+            patches = front_end(torch.tensor(windows))
             if loudness:
                 start = {name: torch.zeros(1, *shape) for name, shape in loudness.state.items()}
                 patches = loudness(patches[None], start)[0][0]
@@ -131,9 +132,7 @@ def load_patches(
     return Patches(np.load(values, mmap_mode="r"), np.load(starts), sound)
 
 
-def each_clip(
-    function: Callable[[int], NDArray[np.float32]], clips: int, what: str
-) -> list[NDArray[np.float32]]:
+def each_clip(function: Callable[[int], Value], clips: int, what: str) -> list[Value]:
     """A function's values for clip 0, 1, ..., computed on all cores under a progress bar."""
     from rich.console import Console
     from rich.progress import track

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.errors import AffektError, RunError
+from affekt.evaluation.runs import TRAINING
 from affekt.experiments.baselines import KINDS, Baseline
 from affekt.experiments.batches import Patches
 from affekt.experiments.enrolled import answer_enrolled
@@ -24,7 +26,7 @@ from affekt.experiments.features import load_features
 from affekt.experiments.material import Material, load_all_patches, load_material
 from affekt.experiments.network import architecture_of, evaluate, set_population, start_network
 from affekt.experiments.profiles import same_speaker
-from affekt.experiments.recipe import Recipe
+from affekt.experiments.recipe import YAMNET, Recipe
 from affekt.experiments.records import (
     corpora_facts,
     fold_facts,
@@ -33,6 +35,7 @@ from affekt.experiments.records import (
     write_predictions,
 )
 from affekt.experiments.run_folder import DONE, EPOCHS, Places, fold_folder, is_done
+from affekt.experiments.teacher import read_answers
 from affekt.experiments.training import Part, predict, train
 from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.official import find
@@ -89,7 +92,7 @@ def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
     """
     if recipe.method.startswith("chance"):
         return
-    if recipe.weights != "random":
+    if recipe.weights != "random" and recipe.backbone == YAMNET:
         find(recipe.weights, places.weights)
     patches = _patches(recipe, manifest, places)
     if recipe.method != "network":
@@ -135,6 +138,9 @@ def _network(
     torch.set_num_threads(1)
     patches = _patches(recipe, manifest, places)
     training = part_of(manifest, fold.train, balance=recipe.balance)
+    if recipe.teacher:
+        answers = read_answers(places.runs / recipe.teacher, fold, manifest, training.clips)
+        training = replace(training, answers=answers)
     validation = part_of(manifest, fold.validation)
     classifier = start_network(
         recipe, manifest.labels, fold.number, patches[0], training.clips, places
@@ -144,6 +150,9 @@ def _network(
     best_epoch = train(
         classifier, material, training, validation, own, recipe=recipe, fold=fold.number
     )
+    if recipe.teach:
+        answers = predict(classifier, material, training.clips).softmax(dim=1).numpy()
+        write_predictions(own / TRAINING, recipe, fold, manifest, training.clips, answers)
     probabilities = np.zeros((0, len(manifest.labels)), np.float32)
     if fold.test:
         probabilities = _test(recipe, fold, manifest, classifier, material, own)

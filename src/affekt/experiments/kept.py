@@ -16,7 +16,7 @@ from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
 from affekt.errors import RunError
 from affekt.evaluation.keeping import kept_folder
-from affekt.evaluation.runs import ACTIVATIONS, KEPT, POINTS, Run, read_run
+from affekt.evaluation.runs import ACTIVATIONS, KEPT, POINTS, TRAINING, Run, read_run
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import write_json
 from affekt.experiments.run_folder import DONE, EPOCHS, fold_folder, is_done
@@ -74,9 +74,9 @@ def _take_over_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]
             if len(rows):
                 path = own / f"{name}.csv"
                 rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-        activations = run.folder / own.name / ACTIVATIONS
-        if activations.is_file():
-            shutil.copyfile(activations, own / ACTIVATIONS)
+        for file in (run.folder / own.name / ACTIVATIONS, run.folder / own.name / TRAINING):
+            if file.is_file():
+                shutil.copyfile(file, own / file.name)
         write_json(own / DONE, facts)
         for epoch in EPOCHS:
             (own / epoch).unlink(missing_ok=True)

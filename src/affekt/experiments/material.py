@@ -13,6 +13,7 @@ from affekt.experiments.activations import Activations, gather, load_activations
 from affekt.experiments.batches import Patches, load_patches
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
+from affekt.model.backbone import Backbone
 from affekt.model.classifier import Architecture, Classifier, trunk_digest
 
 
@@ -98,9 +99,15 @@ def load_material(
     """
     if not recipe.frozen:
         return Material(tuple(patches))
-    a = classifier.architecture
-    cnn = trunk_digest(classifier) if recipe.weights == "random" else recipe.weights
-    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, a.blocks, cnn]
+    a, trunk = classifier.architecture, classifier.trunk
+    of: list[object]
+    if isinstance(trunk, Backbone):
+        of = [a.backbone, trunk.digest]
+    elif recipe.weights == "random":
+        of = [a.blocks, trunk_digest(classifier)]
+    else:
+        of = [a.blocks, recipe.weights]
+    facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, *of]
     return Material(
         tuple(patches),
         tuple(

@@ -13,10 +13,11 @@ from affekt.experiments.activations import Activations
 from affekt.experiments.batches import Patches
 from affekt.experiments.material import Material
 from affekt.experiments.profiles import profile_of
-from affekt.experiments.recipe import Recipe
+from affekt.experiments.recipe import YAMNET, Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.training import predict, seed_torch
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.backbone import Backbone, load_backbone, read_form
+from affekt.model.classifier import WAVEFORM, Architecture, Classifier
 from affekt.model.weights import load_yamnet
 from affekt.model.yamnet import YAMNet
 
@@ -42,19 +43,27 @@ def start_network(
         places: where the weights are.
 
     Raises:
-        ModelError: no weights, or others than the official ones.
+        ModelError: no weights, others than the official ones, or no such backbone.
     """
     seed_torch(recipe.seed, fold)
     classifier = Classifier(architecture_of(recipe, labels))
-    load_trunk(classifier.trunk, recipe, patches, training, places)
+    if isinstance(classifier.trunk, Backbone):
+        load_backbone(classifier.trunk, recipe.backbone)
+    else:
+        load_trunk(classifier.trunk, recipe, patches, training, places)
     return classifier.to(usual_device())
 
 
 def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
-    """The network that a recipe describes."""
+    """The network that a recipe describes.
+
+    Raises:
+        ModelError: its backbone is not there, or not one of speech.
+    """
+    backbone = read_form(recipe.backbone) if recipe.backbone != YAMNET else ""
     return Architecture(
         labels,
-        front_end=recipe.front_end,
+        front_end=WAVEFORM if backbone else recipe.front_end,
         ceiling=ceiling_of(recipe),
         head=recipe.head,
         hop=recipe.hop,
@@ -63,6 +72,7 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
         level=recipe.level,
         profile=recipe.profile,
         memory=recipe.memory,
+        backbone=backbone,
     )
 
 

@@ -33,8 +33,12 @@ METHODS = (
     "chance-stratified",
 )
 SUMMING = ("mean", "statistics")  # heads whose sums fade by the knob memory
+YAMNET = "yamnet"
+#: Knobs of YAMNet and its log-mels, which a backbone of the hub does without.
+YAMNETS = ("front_end", "level", "weights", "blocks")
 #: Knobs that only a network has.
 TRAINING = (
+    "backbone",
     "tail",
     "level",
     "blocks",
@@ -53,7 +57,10 @@ TRAINING = (
     "epochs",
     "keep",
     "precision",
+    "teach",
+    "teacher",
 )
+DISTILLING = ("teacher_share", "temperature")  # of a student's loss
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ class Recipe:
         high=WINDOW,
     )
     tail: str = knob("drop", "a last window that does not fill: left out, or padded", allowed=TAILS)
+    backbone: str = knob(
+        YAMNET,
+        "what hears the windows: yamnet, or hf: and a speech encoder's folder or name on the hub",
+        source="paper, II-B",
+    )
     front_end: str = knob(
         "magnitude",
         "log-mel of YAMNet, or of the paper's equations (1) and (2)",
@@ -164,11 +176,27 @@ class Recipe:
         "arithmetic of the CNN; bfloat16 is faster on some processors and slower on others",
         allowed=("float32", "bfloat16"),
     )
+    # teacher and student
+    teach: bool = knob(False, "write the answers to training clips, for a student to learn from")
+    teacher: str = knob(
+        "", "run folder in that of the runs, or kept results, of the same folds, to learn from"
+    )
+    teacher_share: float = knob(
+        0.5, "of the teacher's answers in the loss; the rest is the labels'", low=0.0, high=1.0
+    )
+    temperature: float = knob(
+        2.0, "what both sides' logits are divided by to compare them", low=1.0, high=100.0
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):
             if each.metadata.get("source") is not None:
                 check(self, each.name, each.metadata, each.default)
+        if self.backbone != YAMNET and not self.backbone.startswith("hf:"):
+            raise RecipeError(
+                f"backbone of recipe {self.name} must be yamnet, or hf: and a folder or a name on "
+                f"the hub. Got {self.backbone!r}. Leave it out for YAMNet."
+            )
         _refuse_unused(self)
         _refuse_unnamed(self)
         _refuse_clashes(self)
@@ -209,6 +237,8 @@ def _refuse_unused(recipe: Recipe) -> None:
         (TRAINING if recipe.method != "network" else (), "method network"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (("memory",) if recipe.head not in SUMMING else (), f"head {' or '.join(SUMMING)}"),
+        (YAMNETS if recipe.backbone != YAMNET else (), "backbone yamnet"),
+        (DISTILLING if not recipe.teacher else (), "a teacher"),
     ):
         for name in unused:
             if name in recipe.changed:

@@ -21,6 +21,7 @@ from affekt.experiments.batches import shuffled
 from affekt.experiments.material import Material
 from affekt.experiments.profiles import draw_profiles
 from affekt.experiments.recipe import Recipe
+from affekt.experiments.teacher import student_loss
 from affekt.model.classifier import Classifier, save
 from affekt.model.loudness import State
 
@@ -37,12 +38,14 @@ class Part:
         truth: ``(clips,)`` index of each clip's label.
         weights: ``(clips,)`` what each weighs in the loss.
         others: of each clip, the other clips of its speaker in this part.
+        answers: ``(clips, labels)`` a teacher's probabilities; None where nobody teaches.
     """
 
     clips: NDArray[np.int64]
     truth: NDArray[np.int64]
     weights: NDArray[np.float32]
     others: Mapping[int, NDArray[np.int64]]
+    answers: NDArray[np.float32] | None = None
 
 
 def train(
@@ -110,6 +113,14 @@ def train(
                 label_smoothing=recipe.label_smoothing,
                 reduction="none",
             )
+            if training.answers is not None:
+                each = student_loss(
+                    logits,
+                    each,
+                    torch.from_numpy(training.answers[rows]).to(device),
+                    share=recipe.teacher_share,
+                    temperature=recipe.temperature,
+                )
             weights = torch.from_numpy(training.weights[rows]).to(device)
             loss = (each * weights).sum() / weights.sum()
             optimizer.zero_grad()

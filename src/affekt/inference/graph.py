@@ -19,7 +19,7 @@ from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW
 from affekt.errors import ModelError
 
 FORMAT = 1  # of the metadata
-MODEL_BYTES = 1 << 29  # 512 MiB: no model of ours comes near, and a wrong file cannot fill memory
+MODEL_BYTES = (1 << 31) - 1  # what one ONNX file can have; a wrong file cannot fill memory
 PROFILE = ("weight", "sum", "square")  # what the tensors of a profile are, in their order
 State = Mapping[str, NDArray[np.float32]]
 

@@ -1,7 +1,8 @@
 """The whole network: front end, loudness, CNN, speaker, head; windows in, an answer after each out.
 
 The paper's network is front end, CNN and head. Loudness and speaker are stages of their own that
-a recipe may put between them.
+a recipe may put between them. A large speech encoder may stand in place of front end and CNN; the
+sum of its layers then stands before the head.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW, WINDOW_HOP
 from affekt.errors import ModelError
+from affekt.model.backbone import Backbone, LayerMix
 from affekt.model.heads import HEADS, Head
 from affekt.model.logmel import FRONT_ENDS, LogMel
 from affekt.model.loudness import RunningLoudness, State, speech_shares
@@ -23,6 +25,7 @@ from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
 from affekt.model.yamnet import BLOCKS, YAMNet
 
 LEVELS = ("given", "running")
+WAVEFORM = "waveform"  # the front end before a backbone: none
 LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in the loudness of a voice
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
 
@@ -33,7 +36,7 @@ class Architecture:
 
     Attributes:
         labels: what the network answers, in the order of its outputs.
-        front_end: as in :class:`~affekt.model.logmel.LogMel`.
+        front_end: as in :class:`~affekt.model.logmel.LogMel`; ``waveform`` before a backbone.
         ceiling: of the CNN's rectifiers.
         head: one of ``HEADS``.
         hop: samples from one window's start to the next.
@@ -42,6 +45,8 @@ class Architecture:
         level: ``given``: as recorded; ``running``: brought to one loudness as it is heard.
         profile: whether activations are normalized by who speaks.
         memory: seconds after which what was heard weighs 1/e in a head's sums; 0: for ever.
+        backbone: form of the speech encoder in place of front end and CNN, as in
+            :class:`~affekt.model.backbone.Backbone`; empty for YAMNet.
     """
 
     labels: tuple[str, ...]
@@ -54,10 +59,11 @@ class Architecture:
     level: str = "given"
     profile: bool = False
     memory: float = 0.0
+    backbone: str = ""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("front_end", self.front_end, FRONT_ENDS),
+            ("front_end", self.front_end, (WAVEFORM,) if self.backbone else FRONT_ENDS),
             ("head", self.head, tuple(HEADS)),
             ("level", self.level, LEVELS),
             ("tail", self.tail, TAILS),
@@ -84,6 +90,11 @@ def loudness_of(architecture: Architecture) -> RunningLoudness | None:
     return RunningLoudness(architecture.keep(LOUDNESS_MEMORY))
 
 
+def front_end_of(architecture: Architecture) -> nn.Module:
+    """Windows to what the CNN or the backbone hears: patches, or the windows as they are."""
+    return nn.Identity() if architecture.backbone else LogMel(architecture.front_end)
+
+
 class Classifier(nn.Module):
     """The network.
 
@@ -96,14 +107,20 @@ class Classifier(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
-        self.front_end = LogMel(a.front_end)
+        self.front_end = front_end_of(a)
         self.loudness = loudness_of(a)
-        self.trunk = YAMNet(ceiling=a.ceiling, blocks=a.blocks)
+        self.trunk: YAMNet | Backbone = YAMNet(ceiling=a.ceiling, blocks=a.blocks)
+        self.layers = None
+        if a.backbone:
+            self.trunk = Backbone(a.backbone)
+            self.layers = LayerMix(self.trunk.layers)
         features, labels = self.trunk.features, len(a.labels)
         self.speaker = None
         if a.profile:
             prior = PRIOR_SECONDS * SAMPLE_RATE / WINDOW * self.trunk.steps
             self.speaker = SpeakerNorm(features, prior, a.keep(SPEAKER_MEMORY))
+        if self.layers:
+            features //= self.layers.layers
         self.head: Head = HEADS[a.head](
             features, labels, steps=self.trunk.steps, keep=a.keep(a.memory)
         )
@@ -123,14 +140,15 @@ class Classifier(nn.Module):
     def shares(self, patches: Tensor) -> Tensor:
         """How much of each step is speech: ``(windows, steps)``, all ones at a level as given."""
         if self.loudness is None:
-            return torch.ones_like(patches[:, : self.trunk.steps, 0])
+            return torch.ones_like(patches.flatten(1)[:, : self.trunk.steps])
         return speech_shares(patches, self.trunk.steps)
 
     def forward(self, patches: Tensor, lengths: Tensor, profiles: State | None = None) -> Tensor:
         """Logits of whole clips.
 
         Args:
-            patches: ``(windows, 96, 64)`` at the CNN's level, one clip after the other.
+            patches: ``(windows, 96, 64)`` at the CNN's level, one clip after the other; of a
+                backbone the windows themselves, ``(windows, 15600)``.
             lengths: ``(clips,)`` windows of each clip; their sum is ``windows``.
             profiles: of who speaks in each clip; nobody's by default.
 
@@ -217,6 +235,8 @@ class Classifier(nn.Module):
         if self.speaker:
             profile = {name: state[name] for name in self.speaker.state}
             steps, after = self.speaker(steps, shares, profile, adapt)
+        if self.layers:
+            steps = self.layers(steps)
         logits, own = self.head(steps, shares, {name: state[name] for name in self.head.state})
         return logits, after | own
 
@@ -232,6 +252,9 @@ def trunk_digest(classifier: Classifier) -> str:
     """16 hex digits over all that profiles are measured with."""
     a = classifier.architecture
     digest = hashlib.sha256(repr((a.front_end, a.level, a.hop, a.blocks)).encode())
+    if isinstance(classifier.trunk, Backbone):
+        digest.update(classifier.trunk.digest.encode())
+        return digest.hexdigest()[:16]
     for row in classifier.trunk.rows:
         digest.update(row.convolution.weight.detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

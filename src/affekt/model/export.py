@@ -26,6 +26,7 @@ from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, load_classifier, trunk_digest
 from affekt.model.folding import fold_pads
 from affekt.model.quantizing import listen, quantize
+from affekt.model.yamnet import YAMNet
 
 FORMAT = 1  # of the metadata
 OPSET = 17
@@ -33,6 +34,7 @@ PRECISIONS = ("float16", "float32", "int8")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
 FLOOR = 1e-2  # noise under a tone: in bands that hold nothing, the logarithm shows rounding alone
 NETWORK = "model.pt"  # in a fold's folder
+LARGEST = (1 << 31) - (1 << 24)  # bytes: what one ONNX file holds, less some for the graph
 HALVED = 1024  # numbers from which on an array is worth storing in halves
 
 
@@ -120,6 +122,7 @@ def export(
             f"recordings {recordings}. Name a folder with some of the training speakers'."
         )
     classifier, facts = load_classifier(source)
+    _refuse_backbone(classifier, source, precision)
     classifier.temperature.fill_(temperature)
     try:
         metadata = json.dumps(describe(classifier, facts, name))
@@ -149,6 +152,18 @@ def export(
     return difference
 
 
+def _refuse_backbone(classifier: Classifier, source: Path, precision: str) -> None:
+    """What a large encoder cannot have: bytes, which are for YAMNet, and more than ONNX holds."""
+    if not classifier.architecture.backbone:
+        return
+    size = sum(weight.nbytes for weight in classifier.parameters())
+    if precision == "int8" or size > LARGEST:
+        raise ModelError(
+            f"{source} holds a backbone: precision must be float16 or float32, and its weights at "
+            f"most {LARGEST:,} bytes. Got {precision} and {size:,}. Let it teach a small network."
+        )
+
+
 def _write(content: bytes, target: Path) -> None:
     """Write all of it or nothing."""
     part = target.with_name(f"{target.name}.part")
@@ -166,7 +181,7 @@ def _write(content: bytes, target: Path) -> None:
 def fold_batch_norms(classifier: Classifier) -> Classifier:
     """A copy in evaluation mode whose batch norms are part of the convolutions."""
     folded = deepcopy(classifier).eval()
-    for row in folded.trunk.rows:
+    for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
         row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
         row.norm = nn.Identity()  # type: ignore[assignment]
     return folded
