@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance
 
 MODELS = Path(__file__).parents[1] / "models"  # shipped with the package
-DEFAULT_MODEL = "yamnet-lstm"
+DEFAULT_MODEL = "affekt"
 
 
 @dataclass(frozen=True, slots=True)
