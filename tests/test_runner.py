@@ -65,7 +65,7 @@ def result_of(folder: Path, folds: int = SPEAKERS) -> list[object]:
         arrays = [tensor.numpy() for tensor in classifier.state_dict().values()]
         arrays.append(np.load(own / "activations.npz")["activations"])
         found += [
-            {path.name: path.read_text() for path in own.glob("*[!v][!e].csv")},
+            {path.name: path.read_text() for path in own.glob("*.csv") if path.stem != "curve"},
             [line.rpartition(",")[0] for line in curve],
             [sha256(array.tobytes()).hexdigest() for array in arrays],
             (facts["best_epoch"], json.loads((own / DONE).read_text())["best_epoch"]),

@@ -162,12 +162,13 @@ class Predictor:
             min_confidence=self.min_confidence,
         )
 
-    def enroll(self, sources: Iterable[Source]) -> Profile:
+    def enroll(self, sources: Iterable[Source], *, sample_rate: int | None = None) -> Profile:
         """Learn what a person's voice is like, from any speech of theirs, whatever its emotion.
 
         Args:
             sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
                 do much of what any number does.
+            sample_rate: Hz, for arrays only.
 
         Returns:
             Their profile, to be saved, and given to :func:`affekt.load`. It goes on from this
@@ -179,7 +180,7 @@ class Predictor:
         """
         stream = Stream(self.graph, profile=self.profile, adapt=bool(self.graph.profile))
         for source in sources:
-            for block in blocks(source):
+            for block in blocks(source, sample_rate=sample_rate):
                 stream.push(block)
             stream.flush()
         return stream.profile
