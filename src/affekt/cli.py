@@ -79,7 +79,7 @@ def _affekt(
     """Recognize the emotion in a voice."""
 
 
-app.command(epilog="Example: affekt predict samples/ --json > results.jsonl")(predict)
+app.command(epilog="Example: affekt predict samples/ --json -o results.jsonl --resume")(predict)
 app.command(epilog="Example: ffmpeg -i radio.m3u8 -f wav - | affekt stream -")(stream)
 
 
