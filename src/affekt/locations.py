@@ -75,7 +75,7 @@ def matches(pattern: str) -> list[str]:
 def walk(
     folder: str, onerror: Callable[[OSError], object]
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """A folder and all below it, as :func:`os.walk`: place, folders, files, both by name."""
+    """A folder and all below it, as ``os.walk`` does: place, folders, files, both by name."""
     place = folder.rstrip("/")
     try:
         store, path = _store_of(folder)
