@@ -28,6 +28,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "format of tomorrow": {"format": 2},
     "another rate": {"sample_rate": 8_000},
     "another window": {"window": 16_000},
+    "a tail of another kind": {"tail": "cut"},
+    "names of state that are no names": {
+        "state": [{"name": ["a"], "shape": [1]}, *STATE],
+        "profile": {"of": "", "steps": 1, "state": ["a", "b", "c"]},
+    },
     "hop of zero": {"hop": 0},
     "hop beyond the window": {"hop": 15_601},
     "hop that is no number": {"hop": "7800"},
@@ -53,6 +58,57 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_a_file_at_odds_with_itself_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="contradicts itself"):
         affekt.load(small_model(tmp_path / "odd.onnx", note=metadata(**changes)))
+
+
+PROFILE = {"of": "ab", "steps": 12, "state": ["weight", "sum", "square"]}
+PROFILED = [
+    {"name": "weight", "shape": [1]},
+    {"name": "sum", "shape": [9]},
+    {"name": "square", "shape": [9]},
+]
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {**PROFILE, "state": ["weight", "sum"]},
+        {**PROFILE, "state": ["weight", "sum", "sum"]},
+        {**PROFILE, "state": ["weight", "sum", "count"]},
+        {**PROFILE, "state": ["sum", "weight", "square"]},
+        {**PROFILE, "state": "weight"},
+        {**PROFILE, "steps": 0},
+        {**PROFILE, "steps": "12"},
+        {**PROFILE, "of": 3},
+        {"of": "ab", "steps": 12},
+        ["weight", "sum", "square"],
+        "yes",
+    ],
+    ids=str,
+)
+def test_a_profile_that_is_none_is_refused(tmp_path: Path, profile: object) -> None:
+    note = metadata(state=[*STATE, *PROFILED], profile=profile)
+    with pytest.raises(ModelError, match="its profile must be three tensors of its state"):
+        affekt.load(small_model(tmp_path / "odd.onnx", note=note))
+
+
+@pytest.mark.parametrize("shapes", [([2], [9], [9]), ([1], [9], [8]), ([1], [3, 3], [3, 3])])
+def test_a_profile_of_odd_shapes_is_refused(tmp_path: Path, shapes: tuple[list[int], ...]) -> None:
+    odd = [{**each, "shape": shape} for each, shape in zip(PROFILED, shapes, strict=True)]
+    note = metadata(state=[*STATE, *odd], profile=PROFILE)
+    with pytest.raises(ModelError, match="its profile must be three tensors of its state"):
+        affekt.load(small_model(tmp_path / "odd.onnx", note=note))
+
+
+def test_a_profile_that_the_graph_lacks_is_refused(tmp_path: Path) -> None:
+    note = metadata(state=[*STATE, *PROFILED], profile=PROFILE)
+    with pytest.raises(ModelError, match=r"its inputs must be float .*adapt"):
+        affekt.load(small_model(tmp_path / "odd.onnx", note=note))
+
+
+def test_a_model_from_before_tails_and_profiles_drops_and_knows_nobody(tmp_path: Path) -> None:
+    loaded = affekt.load(small_model(tmp_path / "small.onnx")).graph
+    assert "tail" not in loaded.metadata
+    assert (loaded.tail, loaded.profile, loaded.measure) == ("drop", (), "")
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "null", "{}", "[" * 100_000, '{"format": NaN}'])

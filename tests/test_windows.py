@@ -7,6 +7,7 @@ from affekt.audio.windows import (
     FRAME,
     FRAME_HOP,
     PATCH,
+    PATCH_HOP,
     SAMPLE_RATE,
     WINDOW,
     WINDOW_HOP,
@@ -29,6 +30,7 @@ def test_a_window_is_one_patch_of_yamnet():
     assert (WINDOW, WINDOW_HOP) == (15_600, 7_800)
     assert WINDOW / SAMPLE_RATE == 0.975
     assert 1 + (WINDOW - FRAME) // FRAME_HOP == PATCH
+    assert PATCH_HOP == 15_360  # so that no frame stands in two windows, and none in no window
 
 
 @quick
@@ -50,6 +52,27 @@ def test_nothing_but_an_unfilled_tail_is_dropped(samples, hop):
     end = (count - 1) * hop + WINDOW
     assert samples < end + hop  # one more would not fill
     assert end <= max(samples, WINDOW)  # the last one is full, or the only one
+
+
+@quick
+@given(lengths, hops)
+def test_a_padded_tail_leaves_nothing_out(samples, hop):
+    sound = ramp(samples)
+    windows = sliding_windows(sound, hop=hop, tail="pad")
+    count = window_count(samples, hop=hop, tail="pad")
+    assert windows.shape == (count, WINDOW)
+    assert (count - 1) * hop + WINDOW >= samples  # all of it is heard,
+    assert count == 1 or (count - 2) * hop + WINDOW < samples  # and no window is of padding alone
+    full = sliding_windows(sound, hop=hop)
+    np.testing.assert_array_equal(windows[: len(full)], full)
+    last = sound[(count - 1) * hop :][:WINDOW]
+    np.testing.assert_array_equal(windows[-1, : last.size], last)
+    assert not windows[-1, last.size :].any()
+
+
+def test_a_tail_of_another_kind_is_refused():
+    with pytest.raises(AudioError, match=r"tail .* must be one of drop, pad\. Got 'cut'"):
+        sliding_windows(ramp(WINDOW), tail="cut")
 
 
 @quick

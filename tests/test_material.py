@@ -1,0 +1,254 @@
+"""What a frozen CNN makes of recordings, kept; and the whole run of affekt's own network."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import affekt
+from affekt.audio.reading import read
+from affekt.audio.windows import sliding_windows
+from affekt.corpora import Manifest, load, read_manifest
+from affekt.corpora.folds import Fold, read_folds
+from affekt.errors import RunError
+from affekt.evaluation.runs import read_run
+from affekt.experiments import activations, material
+from affekt.experiments.fold import part_of
+from affekt.experiments.material import Material, load_all_patches, load_material
+from affekt.experiments.network import architecture_of, set_population, start_network
+from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
+from affekt.experiments.recipe import read_recipe
+from affekt.experiments.run_folder import Places
+from affekt.experiments.runner import run
+from affekt.model.classifier import Classifier, load_classifier
+from affekt.model.export import export
+from affekt.model.speaker import window_sums
+from made_corpus import make_corpus, own_recipe, places_in
+from work import inline
+
+SPEAKERS = 3
+RECIPE = own_recipe()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "ravdess", speakers=SPEAKERS)
+
+
+@pytest.fixture(scope="module")
+def manifest(corpus: Path) -> Manifest:
+    return load("ravdess", corpus, partial=True)
+
+
+@pytest.fixture(scope="module")
+def places(corpus: Path) -> Places:
+    return places_in(corpus.parent, corpus)
+
+
+def made(manifest: Manifest, places: Places, fold: int = 1) -> tuple[Classifier, Material]:
+    patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
+    everything = np.arange(len(manifest.clips))
+    classifier = start_network(RECIPE, manifest.labels, fold, patches[0], everything, places)
+    return classifier, load_material(RECIPE, manifest, patches, classifier, places)
+
+
+# ----------------------------------------------------------------------------- activations
+
+
+def test_activations_are_what_the_cnn_makes_of_patches(manifest: Manifest, places: Places) -> None:
+    classifier, found = made(manifest, places)
+    assert len(found.patches) == len(found.activations) == 2  # as recorded, and another voice
+    clips, spoken = np.array([5, 0, 7]), np.array([1, 0, 1])
+    steps, shares, lengths = found.embed(classifier, clips, spoken)
+    plain = Material(found.patches).embed(classifier.eval(), clips, spoken)
+    assert steps.shape[1:] == (24, 2_048)
+    torch.testing.assert_close(steps, plain[0], rtol=1e-3, atol=1e-4)  # kept in halves
+    torch.testing.assert_close(shares, plain[1])
+    assert torch.equal(lengths, plain[2])
+    for voice, kept in zip(found.patches, found.activations, strict=True):
+        for clip in (0, 7):
+            patches, _ = voice.gather([clip])
+            with torch.inference_mode():
+                sums = window_sums(classifier.trunk(patches), classifier.shares(patches))
+            for name, each in sums.items():
+                torch.testing.assert_close(kept.sums[name][clip], each.sum(0), rtol=1e-3, atol=1e-3)
+
+
+def test_activations_are_computed_once(
+    manifest: Manifest, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, before = made(manifest, places)
+    monkeypatch.setattr(activations, "each_clip", None)
+    _, again = made(manifest, places)
+    for one, other in zip(before.activations, again.activations, strict=True):
+        np.testing.assert_array_equal(one.steps, other.steps)
+        np.testing.assert_array_equal(one.shares, other.shares)
+    with pytest.raises(TypeError):  # a CNN of random weights is another one in each fold
+        made(manifest, places, fold=2)
+
+
+def test_a_cache_that_cannot_be_written(manifest: Manifest, places: Places, tmp_path: Path) -> None:
+    patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
+    classifier = start_network(RECIPE, manifest.labels, 1, patches[0], np.arange(3), places)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(RunError, match="must take what is computed"):
+        load_material(RECIPE, manifest, patches, classifier, Places(places.data, file, file))
+
+
+def test_a_cnn_that_is_trained_has_no_activations(
+    manifest: Manifest, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(material, "load_activations", None)
+    trained = own_recipe(frozen=False, profile=False)
+    patches = load_all_patches(trained, manifest, architecture_of(trained, manifest.labels), places)
+    classifier = start_network(trained, manifest.labels, 1, patches[0], np.arange(3), places)
+    assert load_material(trained, manifest, patches, classifier, places).activations == ()
+
+
+def test_the_population_is_the_training_speakers_in_all_voices(
+    manifest: Manifest, places: Places
+) -> None:
+    classifier, found = made(manifest, places)
+    clips = part_of(manifest, manifest.speakers[:2]).clips
+    set_population(classifier, found.activations, clips)
+    parts = [voice.gather(clips)[0] for voice in found.patches]
+    with torch.inference_mode():
+        steps = torch.cat([classifier.trunk(part) for part in parts]).double()
+        shares = torch.cat([classifier.shares(part) for part in parts]).double()[..., None]
+    mean = (steps * shares).sum((0, 1)) / shares.sum()
+    variance = ((steps - mean) ** 2 * shares).sum((0, 1)) / shares.sum()
+    assert classifier.speaker is not None
+    torch.testing.assert_close(classifier.speaker.mean.double(), mean, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(classifier.speaker.variance.double(), variance, rtol=1e-2, atol=1e-4)
+
+
+# -------------------------------------------------------------------------------- the run
+
+
+@pytest.fixture(scope="module")
+def folder(places: Places) -> Path:
+    assert run(RECIPE, places, engine=inline) == ()
+    return places.runs / RECIPE.run
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return [*csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
+
+
+def folds_of(folder: Path) -> list[tuple[Fold, Path]]:
+    folds = read_folds(folder / "folds.csv")
+    return [(fold, folder / f"fold-{fold.number}") for fold in folds]
+
+
+def test_a_run_tells_what_profiles_do(folder: Path) -> None:
+    labels = read_manifest(folder / "manifest.csv", folder).labels
+    conditions = [*(f"random-{n}" for n in AMOUNTS), "all", *(f"{label}-4" for label in labels)]
+    for fold, own in folds_of(folder):
+        assert sorted(path.name for path in own.iterdir()) == [
+            "activations.npz",
+            "curve.csv",
+            "enrolment.csv",
+            "lock",
+            "model.pt",
+            "predictions.csv",
+            "result.json",
+            "validation.csv",
+        ]
+        plain, enrolled = table(own / "predictions.csv"), table(own / "enrolment.csv")
+        assert list(enrolled[0]) == ["profile", *plain[0]]
+        assert list(dict.fromkeys(row["profile"] for row in enrolled)) == [*conditions, ADAPTIVE]
+        who = [
+            {key: row[key] for key in ("recipe", "seed", "fold", "file", "speaker", "truth")}
+            for row in plain
+        ]
+        for start in range(0, len(enrolled), len(plain)):
+            rows = enrolled[start : start + len(plain)]
+            assert len({row["profile"] for row in rows}) == 1
+            assert [{key: row[key] for key in who[0]} for row in rows] == who
+        for row in enrolled:
+            shares = {label: float(row[f"p_{label}"]) for label in labels}
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+            assert shares[row["predicted"]] == max(shares.values())
+        answered = Counter(row["speaker"] for row in table(own / "validation.csv"))
+        assert answered == dict.fromkeys(fold.validation, 4)
+    assert read_run(folder).complete
+
+
+def test_answers_are_those_of_the_saved_network_to_nobody(folder: Path, corpus: Path) -> None:
+    """From the sound itself, as a user of the model would ask it."""
+    for _, own in folds_of(folder)[:2]:
+        network, _ = load_classifier(own / "model.pt")
+        for row in table(own / "predictions.csv"):
+            sound = read(corpus / row["file"])
+            windows = torch.tensor(sliding_windows(sound, hop=15_360, tail="pad"))
+            state = {name: each[0] for name, each in network.start(1).items()}
+            with torch.inference_mode():
+                answers, _ = network.step(windows, state)
+            given = [float(row[f"p_{label}"]) for label in network.architecture.labels]
+            np.testing.assert_allclose(answers[-1].numpy(), given, atol=2e-3)
+
+
+def test_an_exported_network_answers_as_it_was_tested(
+    folder: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """To nobody as in predictions.csv, and to an enrolled person as in enrolment.csv."""
+    _, own = folds_of(folder)[0]
+    export(own / "model.pt", tmp_path / "own.onnx", name="own", precision="float32")
+    predictor = affekt.load(tmp_path / "own.onnx")
+    plain = table(own / "predictions.csv")
+    everybody = [row for row in table(own / "enrolment.csv") if row["profile"] == "all"]
+    files = [corpus / row["file"] for row in plain]
+    moved = 0.0
+    for file, row, known in zip(files, plain, everybody, strict=True):
+        others = [other for other in files if other != file]
+        person = affekt.load(tmp_path / "own.onnx", profile=predictor.enroll(others))
+        for who, given in ((predictor, row), (person, known)):
+            answers = who.predict(file).probabilities
+            expected = [float(given[f"p_{label}"]) for label in predictor.labels]
+            np.testing.assert_allclose([*answers.values()], expected, atol=5e-3)
+        moved = max(moved, *(abs(float(row[c]) - float(known[c])) for c in row if c[:2] == "p_"))
+    assert moved > 0.01
+
+
+def test_the_network_says_who_it_learned_from(folder: Path) -> None:
+    facts = json.loads((folder / "fold-1" / "result.json").read_text())
+    assert facts["best_epoch"] == RECIPE.epochs
+    learned = load_classifier(folder / "fold-1" / "model.pt")[1]["corpora"][0]
+    fold, _ = folds_of(folder)[0]
+    assert learned["speakers"] == list(fold.train)
+    assert learned["clips"] == 4 * len(fold.train)
+
+
+@pytest.mark.corpus
+def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path: Path) -> None:
+    """Two epochs of the recipe as it is on four speakers: better than chance, as exported."""
+    root = tmp_path / "ravdess"
+    for actor in ("Actor_01", "Actor_02", "Actor_03", "Actor_04"):
+        (root / actor).mkdir(parents=True)
+        for file in sorted((data / "ravdess" / actor).glob("03-01-0[1345]-*")):
+            (root / actor / file.name).symlink_to(file)
+    published = read_recipe(Path(__file__).parents[1] / "recipes" / "ravdess-profile.toml")
+    recipe = published.with_(partial=True, epochs=4, voices=1, batch=8)
+    where = Places(root, tmp_path / "runs", tmp_path / "cache", weights)
+    assert run(recipe, where, folds=[1], engine=inline) == ()
+    own = where.runs / recipe.run / "fold-1"
+    right = {
+        name: np.mean([row["truth"] == row["predicted"] for row in rows])
+        for name, rows in {
+            "nobody": table(own / "predictions.csv"),
+            "all": [r for r in table(own / "enrolment.csv") if r["profile"] == "all"],
+        }.items()
+    }
+    assert min(right.values()) > 0.35
+    assert export(own / "model.pt", tmp_path / "own.onnx", name="own") <= 1e-4
+    model = affekt.load(tmp_path / "own.onnx")
+    files = [root / row["file"] for row in table(own / "predictions.csv")]
+    person = model.enroll(files[:8])
+    person.save(tmp_path / "me.profile")
+    assert (tmp_path / "me.profile").stat().st_size < 16 * 1024
+    assert person.seconds > 8
