@@ -108,6 +108,14 @@ def test_the_table_tells_file_and_emotion(
     assert ("%" in lines[1]) == (columns != "40")
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_what_is_not_sure_is_uncertain(
+    form: list[str], model: str, folder: Path, capsys: Captured
+) -> None:
+    assert main(["predict", str(folder), *form, "--min-confidence", "1", "--model", model]) == 0
+    assert "uncertain" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_jobs_change_nothing(model: str, folder: Path, capsys: Captured, jobs: str) -> None:
     main(["predict", str(folder), "--json", "--model", model])

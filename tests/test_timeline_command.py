@@ -138,6 +138,16 @@ def test_the_picture(model: str, folder: Path, tmp_path: Path, capsys: Captured)
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("form", ["audacity", "textgrid", "webvtt", "rttm", "json", "csv", "table"])
+def test_what_is_not_sure_is_uncertain_in_every_form(
+    form: str, model: str, folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = {"json": ["--json"], "csv": ["--csv"], "table": []}.get(form, ["--format", form])
+    unsure = ["--min-confidence", "1", "--plot", tmp_path / "a.svg", "--model", model]
+    assert run(folder / "calm.wav", *words, *unsure) == 0
+    assert "uncertain" in capsys.readouterr().out
+
+
 def test_a_picture_without_matplotlib_is_one_line(model: str, folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

@@ -144,9 +144,10 @@ def table(labels: Sequence[str]) -> Row:
     from rich.text import Text
 
     from affekt.inference.predictor import Prediction
+    from affekt.inference.stream import UNCERTAIN
 
     console = Console()
-    emotion = max(map(len, [*labels, "emotion"]))
+    emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))
     wide = {label: max(4, len(label)) for label in labels}
     room = console.width - (30 + 9 + emotion)
     per_cents = room >= sum(wide.values()) + 2 * len(wide)
@@ -170,7 +171,7 @@ def table(labels: Sequence[str]) -> Row:
         if isinstance(result, Prediction):
             name, emotion = Text(printable(result.file)), Text(result.label, "bold")
             numbers = [f"{p:.0%}" for p in result.probabilities.values()] if per_cents else []
-            likely = result.probabilities[result.label]
+            likely = max(result.probabilities.values())
             bar = [Bar(1, 0, likely, width=10, color="cyan")] if bars else []
             line(name, f"{result.duration:.1f}", emotion, *numbers, *bar)
 

@@ -125,10 +125,11 @@ def timeline_table(labels: Sequence[str]) -> Row:
     from rich.table import Table
     from rich.text import Text
 
+    from affekt.inference.stream import UNCERTAIN
     from affekt.inference.timeline import Utterance
 
     console = Console(highlight=False)
-    widths = [10, 10, max(map(len, [*labels, "emotion"]))]
+    widths = [10, 10, max(map(len, [*labels, "emotion", UNCERTAIN]))]
     names = ["start", "end", "emotion"]
     per_cents = console.width >= sum(widths) + 14 + sum(2 + max(4, len(label)) for label in labels)
     if per_cents:

@@ -104,7 +104,7 @@ def _draw_wave(
     shades = np.full(len(swings), LINE, dtype=object)
     for answer in answers:
         first, end = np.searchsorted(times, (answer.start, answer.end))
-        shades[first:end] = palette[answer.label]
+        shades[first:end] = palette.get(answer.label, LINE)  # pale where it is uncertain, too
     loudest = float(np.abs(swings).max(initial=1e-4))
     axes.axhline(0, color=LINE, lw=0.6, zorder=0)
     axes.vlines(times, swings[:, 0], swings[:, 1], colors=shades.tolist(), lw=0.5, rasterized=True)

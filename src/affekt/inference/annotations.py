@@ -32,7 +32,7 @@ def webvtt(utterance: Utterance) -> str:
     label = " ".join(utterance.label.split())
     for character, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         label = label.replace(character, escape)
-    sure = utterance.probabilities[utterance.label]
+    sure = max(utterance.probabilities.values())
     return f"{_clock(utterance.start)} --> {_clock(utterance.end)}\n{label} {sure:.0%}\n"
 
 
@@ -46,7 +46,7 @@ def rttm(utterance: Utterance) -> str:
     """
     file, label = _word(Path(utterance.file).stem), _word(utterance.label)
     times = f"{utterance.start:.3f} {utterance.end - utterance.start:.3f}"
-    sure = utterance.probabilities[utterance.label]
+    sure = max(utterance.probabilities.values())
     return f"SPEAKER {file} 1 {times} <NA> <NA> {label} {sure:.3f} <NA>"
 
 
