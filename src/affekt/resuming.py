@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -76,7 +77,7 @@ def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) ->
                 first = next(lines, None)
                 if first:
                     _check(first, predictor, name)
-                    keys = {_key(line.file) for line in (first, *lines)}
+                    keys = {_key(line.file) for line in chain([first], lines)}
                 begun = bool(new.tell())
             shutil.copymode(output, part)
             part.replace(output)
