@@ -88,7 +88,7 @@ def test_a_run_goes_on_elsewhere_to_the_same_end(
     for name in ("predictions.csv", "folds.csv", "points.csv"):
         assert (kept / name).read_bytes() == (once / name).read_bytes()
     assert sorted(path.name for path in kept.iterdir()) == sorted(
-        ["predictions.csv", "folds.csv", "curve.csv", "points.csv", "run.json"]
+        ["predictions.csv", "validation.csv", "folds.csv", "curve.csv", "points.csv", "run.json"]
     )
 
 
