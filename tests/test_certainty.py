@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss
 
+from affekt.errors import RunError
 from affekt.evaluation.calibration import (
     FLOOR,
     bin_of,
@@ -18,6 +19,7 @@ from affekt.evaluation.certainty import (
     abstention,
     answers_of,
     calibrations,
+    pooled_temperature,
     reliability,
     scalable,
     scaled,
@@ -111,6 +113,21 @@ def test_a_network_that_is_too_sure_is_calmed(result):
     table = calibrations(result, resamples=100).set_index("scaling")
     assert table.loc["temperature", "ece"] < table.loc["none", "ece"]
     assert table.loc["temperature", "nll"] < table.loc["none", "nll"]
+
+
+def test_a_model_is_calmed_by_the_cross_validation_of_its_like(tmp_path):
+    make_run(tmp_path, speakers=6, sure=12, validation=True, epochs=0)
+    found = only(tmp_path)
+    rows = found.predictions
+    truth = rows["truth"].map({label: place for place, label in enumerate(LABELS)}).to_numpy()
+    scale = fit_temperature(rows[SHARES].to_numpy(), truth).scale[0]
+    assert pooled_temperature([tmp_path]) == pytest.approx(1 / scale)
+    assert pooled_temperature([tmp_path]) > 1
+
+
+def test_a_temperature_needs_whole_runs(tmp_path):
+    with pytest.raises(RunError, match="Got no run"):
+        pooled_temperature([tmp_path])
 
 
 def test_without_validation_nothing_is_scaled(tmp_path):

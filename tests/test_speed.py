@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from affekt.inference.predictor import DEFAULT_MODEL
+
 KEYS = {
     "windows_per_second_ratio",
     "audio_hours_per_core_hour",
@@ -32,7 +34,7 @@ def test_all_figures_are_measured_in_one_run(
     speed.main(["--quick", "--weights", str(weights), "-o", str(tmp_path / "bench.json")])
     bench = json.loads((tmp_path / "bench.json").read_text())
     assert bench.keys() - {"date", "machine", "versions"} == KEYS
-    assert bench["versions"]["model"] == "yamnet-lstm"
+    assert bench["versions"]["model"] == DEFAULT_MODEL
     assert all(bench[key] > 0 for key in KEYS)
     assert bench["latency_p50_share"] <= bench["latency_p99_share"]
     assert bench["memory_ratio"] > 0.9

@@ -149,7 +149,7 @@ def test_less_than_a_window_is_answered_at_its_end(hear: Hear, model: str) -> No
 
 @pytest.mark.parametrize("head", [b"", wav_bytes(b"", promised=2**32 - 1)], ids=["raw", "wav"])
 def test_every_window_is_answered_while_the_voice_speaks(model: str, head: bytes) -> None:
-    with running("--json") as process:
+    with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(head)
@@ -265,7 +265,7 @@ def test_a_terminal_that_cannot_draw_gets_lines(model: str, change: dict[str, st
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_and_what_was_answered_is_out(model: str, sign: signal.Signals) -> None:
-    with running("--json") as process:
+    with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -280,7 +280,7 @@ def test_signals_end_it_and_what_was_answered_is_out(model: str, sign: signal.Si
 
 
 def test_a_closed_pipe_ends_it_quietly(model: str) -> None:
-    with running("--json") as process:
+    with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

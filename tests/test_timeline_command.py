@@ -45,11 +45,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten minutes of talk."""
+    """Forty minutes of talk."""
     path = tmp_path_factory.mktemp("long") / "long.flac"
     sayings = np.concatenate([np.zeros(16_000, np.float32), read(SAMPLES / "loud.flac")])
     with soundfile.SoundFile(path, "w", 16_000, 1) as file:
-        for _ in range(150):
+        for _ in range(600):
             file.write(sayings)
     return path
 

@@ -106,8 +106,8 @@ def pooled_temperature(runs: Iterable[Path]) -> float:
     unfinished = [run.recipe for run in found if not run.complete]
     if unfinished or not found:
         raise RunError(
-            f"runs to calibrate by must have every fold. Got "
-            f"{', '.join(unfinished) or 'no run'} unfinished. Run them to their end."
+            f"runs to calibrate by must have every fold. Got no run that has. Unfinished: "
+            f"{', '.join(unfinished) or 'none'}. Run them to their end."
         )
     arrays = [_arrays(run.predictions) for run in found]
     probabilities, truth = (np.concatenate(each) for each in zip(*arrays, strict=True))

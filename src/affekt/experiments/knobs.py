@@ -27,7 +27,7 @@ def knobs() -> list[tuple[str, str, str, str, str]]:
 def knobs_markdown() -> str:
     """The same as a table in Markdown, for the documentation.
 
-    >>> print(knobs_markdown().splitlines()[9])
+    >>> print(knobs_markdown().splitlines()[10])
     | `seed` | `0` |  | of folds, weights and batches; 0 to 2147483647 |  |
     """
     lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
