@@ -13,7 +13,7 @@ from affekt.corpora import Manifest, load, read_manifest, write_manifest
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.errors import CorpusError, RunError
-from affekt.evaluation.runs import read_run
+from affekt.evaluation.runs import find_runs, read_run
 from affekt.experiments.batches import read_samples
 from affekt.experiments.fold import part_of
 from affekt.experiments.run_folder import Places, usual_places
@@ -167,8 +167,9 @@ def test_everybody_trains_a_network_that_is_to_be_used(root: Path, tmp_path: Pat
     own = places.runs / recipe.run / "fold-1"
     learned = load_classifier(own / "model.pt")[1]["corpora"]
     assert [(each["name"], each["clips"]) for each in learned] == [("ravdess", 12), ("emovo", 16)]
-    assert (own / "predictions.csv").read_text().count("\n") == 1
-    assert not (own / "validation.csv").exists()
+    for name in ("predictions", "validation", "enrolment"):
+        assert not (own / f"{name}.csv").exists()
+    assert find_runs([places.runs]) == ()  # there is nothing to report
     assert json.loads((own / "result.json").read_text())["best_epoch"] == 1
 
 

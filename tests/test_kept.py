@@ -85,7 +85,7 @@ def test_a_run_goes_on_elsewhere_to_the_same_end(
     results = shutil.copytree(begun, tmp_path / "results")
     (kept,) = keep_runs([folder], results)
     (once,) = keep_runs([undisturbed], tmp_path / "once")
-    for name in ("predictions.csv", "folds.csv", "points.csv"):
+    for name in ("predictions.csv", "validation.csv", "folds.csv", "points.csv"):
         assert (kept / name).read_bytes() == (once / name).read_bytes()
     assert sorted(path.name for path in kept.iterdir()) == sorted(
         ["predictions.csv", "validation.csv", "folds.csv", "curve.csv", "points.csv", "run.json"]

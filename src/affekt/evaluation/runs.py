@@ -94,6 +94,8 @@ def fold_name(number: int) -> str:
 def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Folders that hold a finished fold or more, in either form, among ``paths`` and below them.
 
+    Runs in which everybody trained are left out: they tested nobody.
+
     Args:
         paths: run folders, or folders that hold some at any depth.
 
@@ -108,9 +110,14 @@ def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
         if not path.is_dir():
             raise RunError(f"{path}: must be a folder of runs. Got none. Run a recipe first.")
         kept = [file.parent for file in path.rglob(KEPT)]
-        made = [file.parents[1] for file in path.rglob(f"fold-*/{DONE}")]
+        made = [file.parents[1] for file in path.rglob(f"fold-*/{DONE}") if _tested(file)]
         found.update(dict.fromkeys(sorted([*kept, *made])))
     return tuple(found)
+
+
+def _tested(result: Path) -> bool:
+    """Whether a finished fold tested anybody; a broken file is for :func:`read_run` to refuse."""
+    return '"test_speakers": []' not in result.read_text(encoding="utf-8", errors="replace")
 
 
 def read_run(folder: Path) -> Run:

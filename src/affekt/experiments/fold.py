@@ -73,13 +73,14 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
 def _run(recipe: Recipe, fold: Fold, own: Path, places: Places) -> None:
     started = time.monotonic()
     manifest = read_manifest(own.parent / "manifest.csv", places.data)
-    tested = part_of(manifest, fold.test)
     probabilities: NDArray[Any]
     if recipe.method == "network":
         probabilities, facts = _network(recipe, fold, manifest, own, places)
     else:
         probabilities, facts = _baseline(recipe, fold, manifest, places)
-    write_predictions(own / "predictions.csv", recipe, fold, manifest, tested.clips, probabilities)
+    if fold.test:
+        clips = part_of(manifest, fold.test).clips
+        write_predictions(own / "predictions.csv", recipe, fold, manifest, clips, probabilities)
     seconds = round(time.monotonic() - started, 1)
     write_json(own / DONE, {**fold_facts(recipe, fold), **facts, "seconds": seconds})
 

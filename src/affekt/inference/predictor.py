@@ -9,7 +9,12 @@ from affekt.audio.reading import Source, blocks
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph
-from affekt.inference.profile import Profile, profile_state, read_profile
+from affekt.inference.profile import (
+    Profile,
+    profile_state,
+    read_profile,
+    refuse_without_speakers,
+)
 from affekt.inference.stream import Segment, Stream
 
 if TYPE_CHECKING:
@@ -178,7 +183,8 @@ class Predictor:
             AudioError: a recording that cannot be read.
             ModelError: a model that knows no speakers, or no speech in the recordings.
         """
-        stream = Stream(self.graph, profile=self.profile, adapt=bool(self.graph.profile))
+        refuse_without_speakers(self.graph)
+        stream = Stream(self.graph, profile=self.profile, adapt=True)
         for source in sources:
             for block in blocks(source, sample_rate=sample_rate):
                 stream.push(block)

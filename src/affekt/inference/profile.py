@@ -149,17 +149,26 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
     }
 
 
-def profile_from(state: State, graph: Graph) -> Profile:
-    """The profile that stands in a graph's state.
+def refuse_without_speakers(graph: Graph) -> None:
+    """Refuse a model that nobody can be enrolled with.
 
     Raises:
-        ModelError: a model that knows no speakers, or no speech was heard.
+        ModelError: a model that knows no speakers.
     """
     if not graph.profile:
         raise ModelError(
             f"the model must know speakers to enroll one. Got {graph.file.stem}, which does not. "
             f"Choose another one with --model."
         )
+
+
+def profile_from(state: State, graph: Graph) -> Profile:
+    """The profile that stands in a graph's state.
+
+    Raises:
+        ModelError: a model that knows no speakers, or no speech was heard.
+    """
+    refuse_without_speakers(graph)
     weight, total, square = (np.asarray(state[name], np.float64) for name in graph.profile)
     amount = float(weight.sum())
     if amount < 1.0:
