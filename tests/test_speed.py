@@ -43,6 +43,12 @@ def test_all_figures_are_measured_in_one_run(
     assert names == [target.what for target in speed.TARGETS.values()]
 
 
+def test_the_figures_kept_are_of_the_shipped_model() -> None:
+    kept = json.loads(RESULTS.read_text())
+    assert kept.keys() - {"date", "machine", "versions"} == KEYS
+    assert kept["versions"]["model"] == DEFAULT_MODEL
+
+
 def test_the_median_counts_only_warm_rounds(speed: ModuleType) -> None:
     instants = iter([0, 100, 0, 100, 0, 3, 0, 5, 0, 1, 0, 4, 0, 2, 0, 9])
     works = {"ours": lambda: None, "theirs": lambda: None}
