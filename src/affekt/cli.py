@@ -154,7 +154,7 @@ def corpus(
         "manifest.csv"
     ),
     task: Annotated[
-        str | None, typer.Option(help="Labels: four or all.  [default: four; all for your own]")
+        str | None, typer.Option(help="Labels: four or all. (Default: four; all for your own.)")
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Take what is there, complete or not.")

@@ -11,9 +11,9 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path(
         "model.onnx"
     ),
-    fold: Annotated[int | None, typer.Option(help="Which fold.  [default: the only one]")] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold. (Default: the only one.)")] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the model is called.  [default: its file's name]")
+        str | None, typer.Option(help="What the model is called. (Default: its file's name.)")
     ] = None,
     precision: Annotated[
         str,

@@ -44,13 +44,13 @@ def predict(
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Files at a time.  [default: one a core]")
+        int | None, typer.Option(min=1, help="Files at a time. (Default: one a core.)")
     ] = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="Threads here, or a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's.  [default: the one on this machine]")
+        str | None, typer.Option(help="The Ray cluster's. (Default: the one on this machine.)")
     ] = None,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Name the emotion of every utterance.")

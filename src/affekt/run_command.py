@@ -21,22 +21,22 @@ class WithKnobs(TyperCommand):
 
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to run.")],
-    folds: Annotated[str, typer.Option(metavar="1,5", help="Folds to run.  [default: all]")] = "",
+    folds: Annotated[str, typer.Option(metavar="1,5", help="Folds to run. (Default: all.)")] = "",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Folds at a time.  [default: one a core]")
+        int | None, typer.Option(min=1, help="Folds at a time. (Default: one a core.)")
     ] = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="Processes here, or a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's.  [default: the one on this machine]")
+        str | None, typer.Option(help="The Ray cluster's. (Default: the one on this machine.)")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The corpus.  [default: its folder in $AFFEKT_DATA]")
+        Path | None, typer.Option(help="The corpus. (Default: its folder in $AFFEKT_DATA.)")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that takes run folders.")] = Path("runs"),
     weights: Annotated[
-        Path | None, typer.Option(help="YAMNet's weights.  [default: see affekt weights]")
+        Path | None, typer.Option(help="YAMNet's weights. (Default: see affekt weights.)")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
     kept: Annotated[
