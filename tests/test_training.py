@@ -171,6 +171,26 @@ def test_a_loss_that_explodes_is_no_result(
     assert not (tmp_path / "last.pt").exists()
 
 
+@pytest.mark.parametrize("damage", ["cut short", "of another network", "without a curve"])
+def test_an_epoch_of_another_version_is_refused_with_the_remedy(
+    manifest: Manifest, patches: Patches, tmp_path: Path, damage: str
+) -> None:
+    recipe = tiny_recipe(epochs=2)
+    trained(recipe.with_(epochs=1), manifest, patches, tmp_path)
+    last = tmp_path / "last.pt"
+    state = torch.load(last, weights_only=True)
+    if damage == "cut short":
+        last.write_bytes(last.read_bytes()[:999])
+    elif damage == "of another network":
+        torch.save({**state, "classifier": {}}, last)
+    else:
+        torch.save({name: part for name, part in state.items() if name != "curve"}, last)
+    with pytest.raises(RunError, match=r"last\.pt must be an epoch .* Remove it: the fold starts"):
+        trained(recipe, manifest, patches, tmp_path)
+    last.unlink()
+    trained(recipe, manifest, patches, tmp_path)
+
+
 def test_the_epoch_kept() -> None:
     rows = [[1, 0, 0.9, 0.5, 0], [2, 0, 0.8, 0.7, 0], [3, 0, 0.7, 0.7, 0], [4, 0, 0.7, 0.7, 0]]
     assert kept_epoch(rows, "best") == 3  # UAR, then loss, then the earlier

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,16 +79,10 @@ def train(
         classifier.trunk.requires_grad_(False)
     learned = [p for p in classifier.parameters() if p.requires_grad]
     optimizer, schedule = _descent(learned, recipe, len(training.clips))
-    device, halved = classifier.device, recipe.precision == "bfloat16"
-    curve: list[list[float]] = []
+    parts: dict[str, Any] = {"classifier": classifier, "optimizer": optimizer, "schedule": schedule}
     last, best = folder / "last.pt", folder / "best.pt"
-    if last.is_file():
-        state = torch.load(last, map_location="cpu", weights_only=True)
-        classifier.load_state_dict(state["classifier"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        curve = state["curve"]
-        write_curve(curve, folder / "curve.csv")  # the kill may have come before it
+    curve = _done_before(last, parts)
+    write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
         started = time.monotonic()
@@ -98,31 +93,7 @@ def train(
         losses = []
         drawing = np.random.default_rng((recipe.seed, fold, epoch, 1))  # of voices and profiles
         for clips in shuffled(training.clips, recipe.batch, seed=(recipe.seed, fold, epoch)):
-            rows = np.searchsorted(training.clips, clips)
-            spoken = drawing.integers(recipe.voices + 1, size=len(clips))
-            steps, shares, lengths = material.embed(classifier, clips, spoken, halved=halved)
-            profiles = None
-            if recipe.profile:
-                profiles = draw_profiles(
-                    material.activations, clips, spoken, training.others, drawing
-                )
-            logits = classifier.read(steps, shares, lengths, profiles)
-            each = nn.functional.cross_entropy(
-                logits,
-                torch.from_numpy(training.truth[rows]).to(device),
-                label_smoothing=recipe.label_smoothing,
-                reduction="none",
-            )
-            if training.answers is not None:
-                each = student_loss(
-                    logits,
-                    each,
-                    torch.from_numpy(training.answers[rows]).to(device),
-                    share=recipe.teacher_share,
-                    temperature=recipe.temperature,
-                )
-            weights = torch.from_numpy(training.weights[rows]).to(device)
-            loss = (each * weights).sum() / weights.sum()
+            loss = _loss(classifier, material, training, clips, recipe, drawing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -135,18 +106,65 @@ def train(
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
         if kept_epoch(curve, recipe.keep) == epoch:
             save({"classifier": classifier.state_dict()}, best)
-        states = {
-            "classifier": classifier.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-        }
-        save({**states, "curve": curve}, last)
+        save({name: part.state_dict() for name, part in parts.items()} | {"curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
     classifier.load_state_dict(
         torch.load(best, map_location="cpu", weights_only=True)["classifier"]
     )
     return kept_epoch(curve, recipe.keep)
+
+
+def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
+    """The curve of the epochs that a killed run had done; its state is put into ``parts``."""
+    if not last.is_file():
+        return []
+    try:
+        state = torch.load(last, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        curve: list[list[float]] = state["curve"]
+    except Exception as error:  # torch.load raises what its file makes it raise
+        raise RunError(
+            f"{last} must be an epoch that this version of affekt wrote. Got another, or a damaged "
+            f"one ({type(error).__name__}). Remove it: the fold starts anew."
+        ) from error
+    return curve
+
+
+def _loss(
+    classifier: Classifier,
+    material: Material,
+    training: Part,
+    clips: NDArray[np.int64],
+    recipe: Recipe,
+    drawing: np.random.Generator,
+) -> Tensor:
+    """Loss of one batch, each clip in a voice and with a profile that ``drawing`` decides."""
+    rows = np.searchsorted(training.clips, clips)
+    spoken = drawing.integers(recipe.voices + 1, size=len(clips))
+    halved = recipe.precision == "bfloat16"
+    steps, shares, lengths = material.embed(classifier, clips, spoken, halved=halved)
+    profiles = None
+    if recipe.profile:
+        profiles = draw_profiles(material.activations, clips, spoken, training.others, drawing)
+    logits = classifier.read(steps, shares, lengths, profiles)
+    each = nn.functional.cross_entropy(
+        logits,
+        torch.from_numpy(training.truth[rows]).to(classifier.device),
+        label_smoothing=recipe.label_smoothing,
+        reduction="none",
+    )
+    if training.answers is not None:
+        each = student_loss(
+            logits,
+            each,
+            torch.from_numpy(training.answers[rows]).to(classifier.device),
+            share=recipe.teacher_share,
+            temperature=recipe.temperature,
+        )
+    weights = torch.from_numpy(training.weights[rows]).to(classifier.device)
+    return (each * weights).sum() / weights.sum()
 
 
 def _validate(classifier: Classifier, material: Material, validation: Part) -> tuple[float, float]:

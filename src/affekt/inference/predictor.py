@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from affekt.audio.reading import Source, blocks
-from affekt.audio.windows import SAMPLE_RATE
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph
 from affekt.inference.profile import (
@@ -15,7 +18,7 @@ from affekt.inference.profile import (
     read_profile,
     refuse_without_speakers,
 )
-from affekt.inference.stream import Segment, Stream
+from affekt.inference.stream import BATCH, Segment, Stream
 
 if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance
@@ -114,10 +117,15 @@ class Predictor:
         stream = self.stream()
         segments: list[Segment] = []
         heard = 0
+        held: list[NDArray[np.float32]] = []  # a short sound is answered in one run, a long in few
+        enough = BATCH * self.graph.hop + WINDOW
         for block in blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end):
             heard += block.size
-            segments += stream.push(block)
-        segments += stream.flush()
+            held.append(block)
+            if sum(map(len, held)) >= enough:
+                segments += stream.push(np.concatenate(held))
+                held = []
+        segments += stream.flush(np.concatenate(held) if held else None)
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = str(source) if isinstance(source, str | Path) else ""

@@ -18,7 +18,7 @@ from affekt.audio.headers import checked
 from affekt.audio.pcm import scaled
 from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
-from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows, window_count
+from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, State
 from affekt.inference.profile import Profile, profile_from, profile_state
@@ -110,22 +110,40 @@ class Stream:
             AudioError: more than one channel, no numbers, or NaN or infinity among them.
             ModelError: the model cannot run.
         """
-        chunk = _mono(samples)
-        return self._answer(self._resampler.push(chunk) if self._resampler else chunk)
+        sound = np.concatenate([self._waiting, self._resampled(samples)])
+        if sound.size < WINDOW:
+            self._waiting = sound
+            return []
+        segments = list(self._run(sound, "drop"))
+        self._waiting = sound[len(segments) * self._graph.hop :].copy()
+        return segments
 
-    def flush(self) -> list[Segment]:
+    def flush(self, samples: NDArray[Any] | None = None) -> list[Segment]:
         """End the sound and start a new one.
 
+        Args:
+            samples: its last chunk, as :meth:`push` takes it; none by default. What it completes
+                and what ends with it are answered together, which is quicker.
+
         Returns:
-            What was held back: the windows that end in the resampler's delay; for a sound shorter
-            than one window its single, padded answer; and that of what is left after the last
-            window, if the model pads it. Empty where no sample came.
+            The segments of that chunk, and what was held back: the windows that end in the
+            resampler's delay; for a sound shorter than one window its single, padded answer; and
+            that of what is left after the last window, if the model pads it. Empty where no
+            sample came.
+
+        Raises:
+            AudioError, ModelError: as :meth:`push`.
         """
-        segments = self._answer(self._resampler.end()) if self._resampler else []
-        rest = self._waiting
-        heard = WINDOW - self._graph.hop if self._windows else 0  # of it, by the last window
-        if rest.size > heard and (self._windows == 0 or self._graph.tail == "pad"):
-            segments += self._run(sliding_windows(rest), rest.size)
+        parts = [self._waiting]
+        if samples is not None:
+            parts.append(self._resampled(samples))
+        if self._resampler:
+            parts.append(self._resampler.end())
+        sound = np.concatenate(parts)
+        tail, hop = self._graph.tail, self._graph.hop
+        heard = WINDOW - hop if self._windows else 0  # of it, by the window before
+        whole = sound.size >= WINDOW or tail == "pad" or not self._windows
+        segments = list(self._run(sound, tail)) if whole and sound.size > heard else []
         self.reset()
         return segments
 
@@ -180,22 +198,21 @@ class Stream:
             stream._waiting = np.concatenate([waiting, late])
         return stream
 
-    def _answer(self, samples: NDArray[np.float32]) -> list[Segment]:
-        sound = np.concatenate([self._waiting, samples])
-        hop = self._graph.hop
-        ready = window_count(sound.size, hop=hop) if sound.size >= WINDOW else 0
-        segments = list(self._run(sliding_windows(sound, hop=hop), WINDOW)) if ready else []
-        self._waiting = sound[ready * hop :].copy()
-        return segments
+    def _resampled(self, samples: NDArray[Any]) -> NDArray[np.float32]:
+        chunk = _mono(samples)
+        return self._resampler.push(chunk) if self._resampler else chunk
 
-    def _run(self, windows: NDArray[np.float32], seen: int) -> Iterator[Segment]:
-        """Answer windows of which the first ``seen`` samples are sound."""
+    def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
+        """Answer the windows of a sound that starts where the next window does."""
+        hop = self._graph.hop
+        windows = sliding_windows(sound, hop=hop, tail=tail)
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
             probabilities, self._state = self._graph.run(batch, self._state, adapt=self._adapt)
-            for row in probabilities.tolist():
-                start = self._windows * self._graph.hop
+            for number, row in enumerate(probabilities.tolist(), first):
+                start = self._windows * hop
                 self._windows += 1
+                seen = min(WINDOW, sound.size - number * hop)
                 times = start / SAMPLE_RATE, (start + seen) / SAMPLE_RATE
                 shares = dict(zip(self._graph.labels, row, strict=True))
                 yield Segment(*times, label_of(shares, self.min_confidence), shares)

@@ -177,6 +177,6 @@ def _heard(kept: Iterable[NDArray[np.float32]], oldest: int, speech: Speech) -> 
 
 def _answers(stream: Stream, stretches: Iterable[_Spoken]) -> Iterator[Utterance]:
     for spoken in stretches:
-        last = [*stream.push(spoken.samples), *stream.flush()][-1]
+        last = stream.flush(spoken.samples)[-1]
         start, end = spoken.start / SAMPLE_RATE, spoken.end / SAMPLE_RATE
         yield Utterance("", start, end, last.label, last.probabilities, spoken.share)
