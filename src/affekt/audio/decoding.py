@@ -110,11 +110,23 @@ class _Piped:
 
 
 class _Watched:
-    """A file whose faults are kept: on their way through libsndfile they would be printed."""
+    """A file whose faults are kept: on their way through libsndfile they would be printed.
+
+    One on disk libsndfile reads by itself: two dozen calls back into Python for a few seconds of
+    sound would wait for each other's turn where several recordings are read at a time.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.fault: OSError | None = None
         self.tell, self._file = file.tell, file
+        raw = getattr(file, "raw", None)
+        self.on_disk = raw.fileno() if isinstance(raw, io.FileIO) else None
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go to the first byte, whatever was read behind the file's back."""
+        self._file.seek(0, io.SEEK_END)
+        self._file.seek(0)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
         with suppress(ValueError):  # a damaged header may point before the first byte
@@ -186,20 +198,21 @@ def _opened(
         watched = _Watched(file)
         if sound := _sndfile(watched):
             return _from_sndfile(sound, watched, name, riff, start)
-        file.seek(0)
     from affekt.audio.ffmpeg import from_ffmpeg
 
     return from_ffmpeg(file, name, riff)
 
 
 def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
-    """Open with libsndfile; None where FFmpeg should try."""
+    """Open with libsndfile; None where FFmpeg should try, and the file is at its start again."""
     try:
-        sound = soundfile.SoundFile(file)
+        sound = soundfile.SoundFile(file if file.on_disk is None else file.on_disk, closefd=False)
     except soundfile.SoundFileError:
+        file.rewind()
         return None
     if sound.subtype.startswith("MPEG") or sound.frames >= 1 << 62:  # FLAC from a pipe
         sound.close()
+        file.rewind()
         return None
     return sound
 
