@@ -105,6 +105,7 @@ BEYOND = {
     "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),
+    "affekt.experiments.places": ({"soxr"}, "train"),
     "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),
 }
 

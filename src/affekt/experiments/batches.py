@@ -88,7 +88,12 @@ def sound_digest(manifest: Manifest) -> str:
 
 
 def load_patches(
-    manifest: Manifest, cache: Path, architecture: Architecture, *, voice: int = 0
+    manifest: Manifest,
+    cache: Path,
+    architecture: Architecture,
+    *,
+    voice: int = 0,
+    places: bool = False,
 ) -> Patches:
     """Patches of a manifest, from the cache, or computed and then kept there.
 
@@ -97,6 +102,7 @@ def load_patches(
         cache: folder that keeps them.
         architecture: how a sound is cut, heard and leveled before it reaches the CNN.
         voice: as in :func:`~affekt.experiments.voices.simulated`.
+        places: likewise.
 
     Returns:
         The patches of all clips, in the manifest's order.
@@ -111,7 +117,8 @@ def load_patches(
 
     def of(row: int) -> NDArray[np.float32]:
         clip = manifest.clips[row]
-        samples = simulated(read_samples(manifest, clip), clip.speaker, voice, clip=clip.file)
+        recorded = read_samples(manifest, clip)
+        samples = simulated(recorded, clip.speaker, voice, clip=clip.file, places=places)
         windows = sliding_windows(samples, hop=architecture.hop, tail=architecture.tail)
         with torch.inference_mode():
             patches = front_end(torch.tensor(windows))
@@ -127,9 +134,14 @@ def load_patches(
         return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
     facts = [FORMAT, sound, architecture.front_end, architecture.hop]
-    facts += [architecture.tail, architecture.level, voice]
+    facts += [architecture.tail, architecture.level, *spoken_as(voice, places=places)]
     values, starts = cached(cache, ("patches", "starts"), facts, compute)
     return Patches(np.load(values, mmap_mode="r"), np.load(starts), sound)
+
+
+def spoken_as(voice: int, *, places: bool) -> list[object]:
+    """What tells one voice's files in the cache from another's."""
+    return [voice, "elsewhere"] if voice and places else [voice]
 
 
 def each_clip(function: Callable[[int], Value], clips: int, what: str) -> list[Value]:

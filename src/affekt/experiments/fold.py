@@ -21,12 +21,13 @@ from affekt.errors import AffektError, RunError
 from affekt.evaluation.runs import TRAINING
 from affekt.experiments.baselines import KINDS, Baseline
 from affekt.experiments.batches import Patches
+from affekt.experiments.clashes import YAMNET
 from affekt.experiments.enrolled import answer_enrolled
 from affekt.experiments.features import load_features
 from affekt.experiments.material import Material, load_all_patches, load_material
 from affekt.experiments.network import architecture_of, evaluate, set_population, start_network
 from affekt.experiments.profiles import same_speaker
-from affekt.experiments.recipe import YAMNET, Recipe
+from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import (
     corpora_facts,
     fold_facts,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from affekt.corpora.manifest import Manifest
 from affekt.experiments.activations import Activations, gather, load_activations
-from affekt.experiments.batches import Patches, load_patches
+from affekt.experiments.batches import Patches, load_patches, spoken_as
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.model.backbone import Backbone
@@ -70,7 +70,7 @@ def load_all_patches(
         AffektError: as :func:`~affekt.experiments.batches.load_patches`.
     """
     return tuple(
-        load_patches(manifest, places.cache, architecture, voice=voice)
+        load_patches(manifest, places.cache, architecture, voice=voice, places=recipe.places)
         for voice in range(recipe.voices + 1)
     )
 
@@ -115,7 +115,7 @@ def load_material(
                 classifier,
                 spoken,
                 places.cache,
-                facts=[*facts, voice],
+                facts=[*facts, *spoken_as(voice, places=recipe.places)],
                 what=f"activations of {manifest.corpus}, voice {voice}",
             )
             for voice, spoken in enumerate(patches)

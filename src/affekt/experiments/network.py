@@ -11,9 +11,10 @@ from torch import Tensor
 
 from affekt.experiments.activations import Activations
 from affekt.experiments.batches import Patches
+from affekt.experiments.clashes import YAMNET
 from affekt.experiments.material import Material
 from affekt.experiments.profiles import profile_of
-from affekt.experiments.recipe import YAMNET, Recipe
+from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.training import predict, seed_torch
 from affekt.model.backbone import Backbone, load_backbone, read_form

@@ -16,6 +16,7 @@ from typing import Any
 
 from affekt.audio.windows import TAILS, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
+from affekt.experiments.clashes import YAMNET, refuse_clashes
 from affekt.experiments.knob import check, knob
 
 PROTOCOLS = (
@@ -32,35 +33,6 @@ METHODS = (
     "chance-majority",
     "chance-stratified",
 )
-SUMMING = ("mean", "statistics")  # heads whose sums fade by the knob memory
-YAMNET = "yamnet"
-#: Knobs of YAMNet and its log-mels, which a backbone of the hub does without.
-YAMNETS = ("front_end", "level", "weights", "blocks")
-#: Knobs that only a network has.
-TRAINING = (
-    "backbone",
-    "tail",
-    "level",
-    "blocks",
-    "frozen",
-    "profile",
-    "head",
-    "memory",
-    "voices",
-    "balance",
-    "optimizer",
-    "schedule",
-    "learning_rate",
-    "weight_decay",
-    "label_smoothing",
-    "batch",
-    "epochs",
-    "keep",
-    "precision",
-    "teach",
-    "teacher",
-)
-DISTILLING = ("teacher_share", "temperature")  # of a student's loss
 
 
 @dataclass(frozen=True)
@@ -144,6 +116,9 @@ class Recipe:
     )
     # training
     voices: int = knob(0, "simulated speakers made of each training speaker", low=0, high=64)
+    places: bool = knob(
+        False, "put each simulated speaker elsewhere: another microphone, room, telephone"
+    )
     balance: bool = knob(False, "let every class of every corpus weigh the same in the loss")
     optimizer: str = knob(
         "adam",
@@ -197,9 +172,7 @@ class Recipe:
                 f"backbone of recipe {self.name} must be yamnet, or hf: and a folder or a name on "
                 f"the hub. Got {self.backbone!r}. Leave it out for YAMNet."
             )
-        _refuse_unused(self)
-        _refuse_unnamed(self)
-        _refuse_clashes(self)
+        refuse_clashes(self)
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -229,58 +202,6 @@ class Recipe:
         """The same recipe with some knobs changed, checked as a file's are."""
         _refuse_unknown(changes, self.name)
         return replace(self, **changes)
-
-
-def _refuse_unused(recipe: Recipe) -> None:
-    """A knob that would change nothing is a mistake, not a wish granted."""
-    for unused, but in (
-        (TRAINING if recipe.method != "network" else (), "method network"),
-        (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
-        (("memory",) if recipe.head not in SUMMING else (), f"head {' or '.join(SUMMING)}"),
-        (YAMNETS if recipe.backbone != YAMNET else (), "backbone yamnet"),
-        (DISTILLING if not recipe.teacher else (), "a teacher"),
-    ):
-        for name in unused:
-            if name in recipe.changed:
-                raise RecipeError(
-                    f"{name} of recipe {recipe.name} must be left out but for {but}. "
-                    f"Got {getattr(recipe, name)!r}. Leave it out."
-                )
-
-
-def _refuse_unnamed(recipe: Recipe) -> None:
-    """A protocol that needs names has them, and no other has."""
-    for name, what, protocol in (
-        ("held_out", "the test speakers", "held-out"),
-        ("source", "the corpus to learn from", "train-on-one-corpus"),
-    ):
-        value = getattr(recipe, name)
-        if (recipe.protocol == protocol) != bool(value):
-            raise RecipeError(
-                f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
-                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
-            )
-
-
-def _refuse_clashes(recipe: Recipe) -> None:
-    """Knobs that exclude each other."""
-    if recipe.protocol == "train-on-everybody" and (
-        recipe.method != "network" or recipe.keep != "last"
-    ):
-        raise RecipeError(
-            f"keep of recipe {recipe.name} must be last where everybody trains: nobody is left "
-            f'to choose by. Got {recipe.keep} and method {recipe.method}. Use keep = "last".'
-        )
-    if recipe.profile and not recipe.frozen:
-        raise RecipeError(
-            f"profile of recipe {recipe.name} must go with frozen = true: a profile is of "
-            f"activations that stay what they are. Got frozen = false. Freeze the CNN."
-        )
-    if recipe.level != "given" and recipe.front_end != "magnitude":
-        raise RecipeError(
-            f"level of recipe {recipe.name} must be given with front_end {recipe.front_end}: "
-            f"loudness is measured on magnitudes. Got {recipe.level}. Leave one of them out."
-        )
 
 
 def _refuse_unknown(knobs: Any, where: object) -> None:

@@ -2,7 +2,8 @@
 
 Pitch and formants move together, as they do from one body to another; half of the voices keep
 their tempo, the others speak faster as they speak higher. A simulated speaker has one size in all
-recordings, so that it has a profile as everybody has. Only training speakers are simulated.
+recordings, so that it has a profile as everybody has; and one place, if places are simulated
+too. Only training speakers are simulated.
 
 Source: Jaitly & Hinton, "Vocal tract length perturbation improves speech recognition" (2013);
 Ko et al., "Audio augmentation for speech recognition" (2015).
@@ -16,6 +17,7 @@ import soxr
 from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.experiments.places import elsewhere
 
 SEMITONES = 4.0  # at most, up or down
 DECIBELS = 6.0  # at most, louder or softer
@@ -24,7 +26,7 @@ FRAME = 2_048  # samples: what the phase vocoder needs at least
 
 
 def simulated(
-    samples: NDArray[np.float32], speaker: str, voice: int, *, clip: str
+    samples: NDArray[np.float32], speaker: str, voice: int, *, clip: str, places: bool = False
 ) -> NDArray[np.float32]:
     """A recording as a simulated speaker would have made it.
 
@@ -33,6 +35,7 @@ def simulated(
         speaker: who speaks.
         voice: which of the speakers simulated from them; 0 is the speaker as recorded.
         clip: name of the recording; the noise in it follows from it.
+        places: whether the voice was recorded elsewhere, at one place in all of its recordings.
 
     Returns:
         ``(samples,)`` float32, of another length unless the voice keeps its tempo.
@@ -52,6 +55,8 @@ def simulated(
     hiss = np.random.default_rng(_seed(clip, voice)).standard_normal(sound.size)
     loudness = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
     made: NDArray[np.float32] = (gain * (sound + noise * loudness * hiss)).astype(np.float32)
+    if places:
+        return elsewhere(made, np.random.default_rng(_seed(f"place {speaker}", voice)))
     return made
 
 

@@ -1,0 +1,98 @@
+"""Places that are not: a microphone, a room, a telephone; the same in all that a voice says."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affekt.experiments import places
+from affekt.experiments.places import DIRECT, STEP, elsewhere
+from affekt.experiments.voices import simulated
+
+RATE = 16_000
+NOISE = (0.05 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
+
+
+def at(number: int) -> np.random.Generator:
+    return np.random.default_rng(number)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *, rooms: float = 0.0, telephones: float = 0.0) -> None:
+    monkeypatch.setattr(places, "ROOMS", rooms)
+    monkeypatch.setattr(places, "TELEPHONES", telephones)
+
+
+def response(sound: NDArray[np.float32], recorded: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Decibels that each octave from 125 Hz gained."""
+    hertz = np.fft.rfftfreq(recorded.size, 1 / RATE)
+    power = [np.abs(np.fft.rfft(each)) ** 2 for each in (sound, recorded)]
+    octaves = [(hertz >= low) & (hertz < 2 * low) for low in (125, 250, 500, 1000, 2000, 4000)]
+    found = [10 * np.log10(power[0][o].sum() / power[1][o].sum()) for o in octaves]
+    return np.array(found)
+
+
+def test_a_place_is_the_same_for_ever_and_no_other() -> None:
+    for number in range(12):
+        made = elsewhere(NOISE, at(number))
+        assert (made.dtype, made.size) == (np.float32, NOISE.size)
+        assert np.isfinite(made).all()
+        np.testing.assert_array_equal(made, elsewhere(NOISE, at(number)))
+        assert not np.array_equal(made, elsewhere(NOISE, at(number + 1)))
+
+
+def test_a_microphone_colours_and_keeps_time_and_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch)
+    gains = []
+    for number in range(40):
+        made = elsewhere(NOISE, at(number))
+        assert np.sqrt(np.mean(made**2)) == pytest.approx(np.sqrt(np.mean(NOISE**2)), rel=1e-3)
+        lag = np.correlate(made[4000:8000], NOISE[3900:8100]).argmax()
+        assert abs(lag - 100) <= 1
+        gains.append(response(made, NOISE))
+    steps = np.diff(gains, axis=1)
+    assert 0.5 * STEP < np.std(steps) < 1.5 * STEP
+    assert np.abs(np.mean(gains, axis=0)).max() < 3.0  # none is favoured
+
+
+def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    click = np.zeros(RATE, np.float32)
+    click[1000] = 0.5
+    for number in range(20):
+        only(monkeypatch)
+        dry = elsewhere(click, at(number))
+        only(monkeypatch, rooms=1.0)
+        wet = elsewhere(click, at(number))
+        late = slice(1000 + 160, None)
+        ratio = np.sum(np.square(dry)) / np.sum(np.square(wet[late]))
+        assert np.sum(np.square(wet[late])) > 10 * np.sum(np.square(dry[late]))
+        assert 10 * np.log10(ratio) > DIRECT[0] - 1.0
+        assert np.abs(wet[:900]).max() < 1e-3  # nothing before the click
+
+
+def test_a_telephone_has_no_treble_and_coarse_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, telephones=1.0)
+    made = elsewhere(NOISE, at(3))
+    spectrum = np.abs(np.fft.rfft(made)) ** 2
+    hertz = np.fft.rfftfreq(made.size, 1 / RATE)
+    assert spectrum[hertz > 4_200].sum() < 1e-4 * spectrum.sum()
+    assert np.abs(made).max() <= 1.1
+
+
+@pytest.mark.parametrize("samples", [1, 40, 254, 16_000])
+def test_silence_and_a_moment_stay_what_they_are(samples: int) -> None:
+    for number in range(8):
+        assert not elsewhere(np.zeros(samples, np.float32), at(number)).any()
+        assert elsewhere(NOISE[:samples], at(number)).size == samples
+
+
+def test_a_simulated_speaker_stays_at_one_place_and_a_real_one_where_they_were() -> None:
+    sound = NOISE[:RATE]
+    assert simulated(sound, "any", 0, clip="a", places=True) is sound
+    moved = [response(elsewhere(sound, at(7)), sound) for _ in range(2)]
+    np.testing.assert_array_equal(*moved)
+    coloured = []
+    for clip in ("a", "b"):
+        here = simulated(sound, "ravdess:01", 2, clip=clip)
+        there = simulated(sound, "ravdess:01", 2, clip=clip, places=True)
+        assert here.size == there.size
+        coloured.append(response(there, here))
+    np.testing.assert_allclose(*coloured, atol=0.3)
