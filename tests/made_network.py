@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.audio.windows import PATCH_HOP, sliding_windows
-from affekt.model.classifier import Architecture, Classifier, save_classifier
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.export import export
 from affekt.model.speaker import window_sums
 
@@ -77,8 +78,9 @@ def spread(network: Classifier, steps: Tensor, shares: Tensor) -> None:
     """Scale the last layer so that the answers to these windows differ much."""
     (logits,), _ = network.answers(steps, shares, torch.tensor([len(steps)]))
     mean, size = logits.mean(dim=0), 2 * logits.std(dim=0)
-    network.head.classes.weight /= size[:, None]
-    network.head.classes.bias.copy_((network.head.classes.bias - mean) / size)
+    last = network.head.classes
+    last.weight /= size[:, None] if isinstance(last, nn.Linear) else size
+    last.bias.copy_((last.bias - mean) / size)
 
 
 def own_model(folder: Path, **changes: Any) -> Path:

@@ -21,8 +21,9 @@ from affekt.experiments.fold import fill_cache, run_fold
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places, prepare
 from affekt.model import export as exporting
+from affekt.model.architecture import Architecture
 from affekt.model.backbone import Backbone, LayerMix, load_backbone, read_form
-from affekt.model.classifier import Architecture, Classifier, load_classifier, save_classifier
+from affekt.model.classifier import Classifier, load_classifier, save_classifier
 from affekt.model.export import TOLERANCE, export
 from made_corpus import make_corpus, places_in, tiny_recipe
 from made_encoders import CONFIGS, LAYERS, WIDTH, make_encoder

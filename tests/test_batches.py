@@ -16,7 +16,8 @@ from affekt.errors import CorpusError, RunError
 from affekt.experiments import batches
 from affekt.experiments.batches import load_patches, read_samples, shuffled
 from affekt.experiments.voices import simulated
-from affekt.model.classifier import Architecture, loudness_of
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import loudness_of
 from affekt.model.logmel import LogMel
 from made_corpus import make_corpus
 

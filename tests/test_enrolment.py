@@ -27,7 +27,8 @@ from affekt.experiments.profiles import (
     profile_of,
     same_speaker,
 )
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier
 from affekt.model.speaker import window_sums
 from made_network import LABELS, OWN
 

@@ -25,13 +25,8 @@ from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, load_graph
 from affekt.model import export as exporting
-from affekt.model.classifier import (
-    Architecture,
-    Classifier,
-    load_classifier,
-    save_classifier,
-    trunk_digest,
-)
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier, load_classifier, save_classifier, trunk_digest
 from affekt.model.export import (
     TOLERANCE,
     export,
@@ -145,6 +140,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("own")
     file = own_model(folder)
     return Exported(folder / "model.pt", file, "")
+
+
+def test_answers_of_several_members_are_pytorchs(tmp_path: Path) -> None:
+    file = own_model(tmp_path, columns=3, members=3)
+    graph, windows = load_graph(file), sliding_windows(made_sound(), hop=15_360, tail="pad")
+    expected = by_torch(rounded(tmp_path / "model.pt"), windows)
+    assert expected.std(axis=0).max() > 0.05
+    np.testing.assert_allclose(in_steps(graph, windows, 2), expected, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("adapt", [False, True])

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier
 from affekt.model.logmel import LogMel
 from affekt.model.loudness import (
     FLOOR,

@@ -109,6 +109,7 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("blocks = 14", "blocks of recipe mine must be int in [1, 13]. Got 14"),
         ("tail = 'cut'", "tail of recipe mine must be one of drop, pad. Got 'cut'"),
         ("voices = 2\nmethod = 'gtcc-svm'", "voices of recipe mine must be left out but for"),
+        ("members = 3", "members of recipe mine must be left out but for head statistics"),
         ("places = true", "places of recipe mine must be left out but for simulated voices"),
         ("protocol = 'train-on-everybody'", "keep of recipe mine must be last where everybody"),
         ("protocol = 'train-on-everybody'\nmethod = 'mfcc-rf'", "nobody is left to choose by"),

@@ -18,7 +18,8 @@ from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places, make_folds
 from affekt.experiments.training import CURVE, kept_epoch, predict, train, validation_uar
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier
 from made_corpus import make_corpus, tiny_recipe
 
 NOWHERE = Places(Path("none"), Path("none"), Path("none"))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from affekt.errors import ModelError
-from affekt.model.classifier import Architecture, Classifier
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier
 from affekt.model.heads import HEADS, Head, LSTMHead, MeanHead, StatisticsHead
 from affekt.model.yamnet import EMBEDDING
 
@@ -279,7 +280,7 @@ def test_statistics_are_weighted_mean_and_deviation() -> None:
     sound, shares = heard(1, 6, 3)
     answers, _ = made(sound, shares, start(made, 1))
     units = torch.relu(made.projection(sound))[0]
-    scores = 5 * torch.tanh(made.attention(units) / 5)
+    scores = 5 * torch.tanh(units @ made.attention[0] / 5)
     for window in range(6):
         ages = torch.arange(window, -1, -1)[:, None, None]
         weights = KEEP**ages * scores[: window + 1].exp() * shares[0, : window + 1, :, None]
@@ -288,6 +289,42 @@ def test_statistics_are_weighted_mean_and_deviation() -> None:
         variance = (share * (units[: window + 1] - mean) ** 2).sum((0, 1))
         pooled = torch.cat([mean, variance.clamp_min(1e-5).sqrt()])
         torch.testing.assert_close(answers[0, window], made.classes(pooled), atol=1e-3, rtol=1e-3)
+
+
+def test_members_learn_apart_and_answer_together() -> None:
+    torch.manual_seed(0)
+    made = StatisticsHead(FEATURES, LABELS, members=3, keep=KEEP, drop=0.0)
+    sound, shares = heard(2, 4, 3)
+    each, _ = made(sound, shares, start(made, 2))
+    assert each.shape == (2, 4, 3, LABELS)
+    together, _ = made.eval()(sound, shares, start(made, 2))
+    assert_same(together, each.mean(dim=2))
+    assert (each[:, :, 0] - each[:, :, 1]).abs().max() > 0.01
+
+    each[:, :, 1].sum().backward()  # what the second one answers teaches the second one only
+    for parameter in made.parameters():
+        assert parameter.grad is not None
+        of_members = parameter.grad.reshape(3, -1).abs().amax(dim=1)
+        assert of_members[1] > 0
+        assert of_members[[0, 2]].max() == 0
+
+
+@torch.inference_mode()
+def test_one_of_the_members_alone_is_a_head_of_one() -> None:
+    torch.manual_seed(0)
+    all_three = StatisticsHead(FEATURES, LABELS, members=3, keep=KEEP)
+    alone = StatisticsHead(FEATURES, LABELS, keep=KEEP).eval()
+    alone.load_state_dict(
+        {
+            name: value.reshape(3, -1)[2].reshape(alone.state_dict()[name].shape)
+            for name, value in all_three.state_dict().items()
+        }
+    )
+    all_three.dropout.p = 0.0
+    sound, shares = heard(2, 4, 3)
+    each, _ = all_three(sound, shares, start(all_three, 2))
+    answers, _ = alone(sound, shares, start(alone, 2))
+    assert_same(each[:, :, 2], answers)
 
 
 @pytest.mark.parametrize("name", ["mean", "statistics"])

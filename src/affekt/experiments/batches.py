@@ -24,7 +24,8 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora.manifest import Clip, Manifest
 from affekt.errors import CorpusError, RunError
 from affekt.experiments.voices import simulated
-from affekt.model.classifier import Architecture, front_end_of, loudness_of
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import front_end_of, loudness_of
 
 FORMAT = 2  # of the file; part of its digest
 Value = TypeVar("Value")

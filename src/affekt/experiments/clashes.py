@@ -11,17 +11,19 @@ if TYPE_CHECKING:
 YAMNET = "yamnet"
 SUMMING = ("mean", "statistics")  # heads whose sums fade by the knob memory
 #: Knobs of YAMNet and its log-mels, which a backbone of the hub does without.
-YAMNETS = ("front_end", "level", "weights", "blocks")
+YAMNETS = ("front_end", "level", "weights", "blocks", "columns")
 #: Knobs that only a network has.
 TRAINING = (
     "backbone",
     "tail",
     "level",
     "blocks",
+    "columns",
     "frozen",
     "profile",
     "head",
     "memory",
+    "members",
     "voices",
     "places",
     "balance",
@@ -57,6 +59,7 @@ def _refuse_unused(recipe: "Recipe") -> None:
         (TRAINING if recipe.method != "network" else (), "method network"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (("memory",) if recipe.head not in SUMMING else (), f"head {' or '.join(SUMMING)}"),
+        (("members",) if recipe.head != "statistics" else (), "head statistics"),
         (("places",) if not recipe.voices else (), "simulated voices"),
         (YAMNETS if recipe.backbone != YAMNET else (), "backbone yamnet"),
         (DISTILLING if not recipe.teacher else (), "a teacher"),

@@ -13,8 +13,9 @@ from affekt.experiments.activations import Activations, gather, load_activations
 from affekt.experiments.batches import Patches, load_patches, spoken_as
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
+from affekt.model.architecture import Architecture
 from affekt.model.backbone import Backbone
-from affekt.model.classifier import Architecture, Classifier, trunk_digest
+from affekt.model.classifier import Classifier, trunk_digest
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def load_material(
         of = [a.blocks, trunk_digest(classifier)]
     else:
         of = [a.blocks, recipe.weights]
+    if a.columns > 1:
+        of.append(a.columns)
     facts = [patches[0].digest, a.front_end, a.hop, a.tail, a.level, *of]
     return Material(
         tuple(patches),

@@ -17,8 +17,9 @@ from affekt.experiments.profiles import profile_of
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.training import predict, seed_torch
+from affekt.model.architecture import WAVEFORM, Architecture
 from affekt.model.backbone import Backbone, load_backbone, read_form
-from affekt.model.classifier import WAVEFORM, Architecture, Classifier
+from affekt.model.classifier import Classifier
 from affekt.model.weights import load_yamnet
 from affekt.model.yamnet import YAMNet
 
@@ -70,9 +71,11 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
         hop=recipe.hop,
         tail=recipe.tail,
         blocks=recipe.blocks,
+        columns=recipe.columns,
         level=recipe.level,
         profile=recipe.profile,
         memory=recipe.memory,
+        members=recipe.members,
         backbone=backbone,
     )
 

@@ -97,6 +97,9 @@ class Recipe:
     blocks: int = knob(
         13, "separable blocks of the CNN that are kept", source="paper, II-B", low=1, high=13
     )
+    columns: int = knob(
+        1, "columns of a cut CNN's last layer that are averaged into one step", low=1, high=12
+    )
     frozen: bool = knob(False, "keep the CNN as it starts", source="paper, II-B")
     profile: bool = knob(
         False, "normalize the CNN's activations by who speaks (only if it is frozen)"
@@ -113,6 +116,9 @@ class Recipe:
         unit="seconds",
         low=0.0,
         high=3_600.0,
+    )
+    members: int = knob(
+        1, "statistics heads that learn side by side and answer together", low=1, high=64
     )
     # training
     voices: int = knob(0, "simulated speakers made of each training speaker", low=0, high=64)

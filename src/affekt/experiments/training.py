@@ -148,10 +148,18 @@ def _loss(
     profiles = None
     if recipe.profile:
         profiles = draw_profiles(material.activations, clips, spoken, training.others, drawing)
-    logits = classifier.read(steps, shares, lengths, profiles)
+    logits = classifier.read(steps, shares, lengths, profiles)  # (clips, [members,] labels)
+    members = 1 if logits.dim() == 2 else logits.shape[1]
+
+    def to_each(of_clips: NDArray[Any]) -> Tensor:
+        """What a member is to answer, or weighs: the same for all members of a clip."""
+        rows_of = torch.from_numpy(of_clips[rows]).to(classifier.device)
+        return rows_of.repeat_interleave(members, dim=0)
+
+    logits = logits.reshape(len(clips) * members, -1)
     each = nn.functional.cross_entropy(
         logits,
-        torch.from_numpy(training.truth[rows]).to(classifier.device),
+        to_each(training.truth),
         label_smoothing=recipe.label_smoothing,
         reduction="none",
     )
@@ -159,11 +167,11 @@ def _loss(
         each = student_loss(
             logits,
             each,
-            torch.from_numpy(training.answers[rows]).to(classifier.device),
+            to_each(training.answers),
             share=recipe.teacher_share,
             temperature=recipe.temperature,
         )
-    weights = torch.from_numpy(training.weights[rows]).to(classifier.device)
+    weights = to_each(training.weights)
     return (each * weights).sum() / weights.sum()
 
 

@@ -7,80 +7,25 @@ sum of its layers then stands before the head.
 
 import hashlib
 import io
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW, WINDOW_HOP
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
+from affekt.model.architecture import Architecture
 from affekt.model.backbone import Backbone, LayerMix
 from affekt.model.heads import HEADS, Head
-from affekt.model.logmel import FRONT_ENDS, LogMel
+from affekt.model.logmel import LogMel
 from affekt.model.loudness import RunningLoudness, State, speech_shares
 from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
-from affekt.model.yamnet import BLOCKS, YAMNet
+from affekt.model.yamnet import YAMNet
 
-LEVELS = ("given", "running")
-WAVEFORM = "waveform"  # the front end before a backbone: none
 LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in the loudness of a voice
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What it takes to rebuild the network before its weights are put in.
-
-    Attributes:
-        labels: what the network answers, in the order of its outputs.
-        front_end: as in :class:`~affekt.model.logmel.LogMel`; ``waveform`` before a backbone.
-        ceiling: of the CNN's rectifiers.
-        head: one of ``HEADS``.
-        hop: samples from one window's start to the next.
-        tail: what becomes of a last window that does not fill, one of ``TAILS``.
-        blocks: separable blocks of the CNN that are kept.
-        level: ``given``: as recorded; ``running``: brought to one loudness as it is heard.
-        profile: whether activations are normalized by who speaks.
-        memory: seconds after which what was heard weighs 1/e in a head's sums; 0: for ever.
-        backbone: form of the speech encoder in place of front end and CNN, as in
-            :class:`~affekt.model.backbone.Backbone`; empty for YAMNet.
-    """
-
-    labels: tuple[str, ...]
-    front_end: str = "magnitude"
-    ceiling: float = 6.0
-    head: str = "lstm"
-    hop: int = WINDOW_HOP
-    tail: str = "drop"
-    blocks: int = BLOCKS
-    level: str = "given"
-    profile: bool = False
-    memory: float = 0.0
-    backbone: str = ""
-
-    def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("front_end", self.front_end, (WAVEFORM,) if self.backbone else FRONT_ENDS),
-            ("head", self.head, tuple(HEADS)),
-            ("level", self.level, LEVELS),
-            ("tail", self.tail, TAILS),
-        ):
-            if value not in allowed:
-                raise ModelError(
-                    f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}."
-                )
-        if self.level == "running" and self.front_end != "magnitude":
-            raise ModelError(
-                f"level of Architecture must be given with front_end {self.front_end}: loudness "
-                f"is measured on magnitudes. Got {self.level!r}."
-            )
-
-    def keep(self, seconds: float) -> float:
-        """What is left of a sum one window later; it is 1/e after so many seconds."""
-        return math.exp(-self.hop / SAMPLE_RATE / seconds) if seconds else 1.0
 
 
 def loudness_of(architecture: Architecture) -> RunningLoudness | None:
@@ -109,7 +54,9 @@ class Classifier(nn.Module):
         a = self.architecture = architecture
         self.front_end = front_end_of(a)
         self.loudness = loudness_of(a)
-        self.trunk: YAMNet | Backbone = YAMNet(ceiling=a.ceiling, blocks=a.blocks)
+        self.trunk: YAMNet | Backbone = YAMNet(
+            ceiling=a.ceiling, blocks=a.blocks, columns=a.columns
+        )
         self.layers = None
         if a.backbone:
             self.trunk = Backbone(a.backbone)
@@ -121,8 +68,9 @@ class Classifier(nn.Module):
             self.speaker = SpeakerNorm(features, prior, a.keep(SPEAKER_MEMORY))
         if self.layers:
             features //= self.layers.layers
+        options = {"members": a.members} if a.members > 1 else {}
         self.head: Head = HEADS[a.head](
-            features, labels, steps=self.trunk.steps, keep=a.keep(a.memory)
+            features, labels, steps=self.trunk.steps, keep=a.keep(a.memory), **options
         )
         self.register_buffer("temperature", torch.ones(()))  # logits are divided by it in use
 
@@ -170,7 +118,8 @@ class Classifier(nn.Module):
             profiles: of who speaks in each clip; nobody's by default.
 
         Returns:
-            ``(clips, labels)``: the answer after each clip's last window.
+            ``(clips, labels)``: the answer after each clip's last window. In training those of
+            each member, ``(clips, members, labels)``, if the head has several.
         """
         answers, _ = self.answers(steps, shares, lengths, profiles)
         return answers[torch.arange(len(lengths)), lengths - 1]
@@ -252,6 +201,8 @@ def trunk_digest(classifier: Classifier) -> str:
     """16 hex digits over all that profiles are measured with."""
     a = classifier.architecture
     digest = hashlib.sha256(repr((a.front_end, a.level, a.hop, a.blocks)).encode())
+    if a.columns > 1:
+        digest.update(bytes([a.columns]))
     if isinstance(classifier.trunk, Backbone):
         digest.update(classifier.trunk.digest.encode())
         return digest.hexdigest()[:16]

@@ -29,7 +29,7 @@ class Head(Protocol):
     #: Name and shape of each state tensor, without the axis of clips; zeros at the start.
     state: dict[str, tuple[int, ...]]
     #: The last layer; what it is given is the network's activation of a clip.
-    classes: nn.Linear
+    classes: nn.Module
 
     def __call__(
         self, steps: Tensor, shares: Tensor, state: State
@@ -42,7 +42,8 @@ class Head(Protocol):
             state: what the head returned for the windows before; each ``(clips, *shape)``.
 
         Returns:
-            Logits ``(clips, windows, labels)``, and the state after the last window.
+            Logits ``(clips, windows, labels)``, and the state after the last window; in training
+            ``(clips, windows, members, labels)`` of a head of several members.
         """
 
 
@@ -120,12 +121,38 @@ class MeanHead(nn.Module):
         return self.classes(means), {"sum": sums[:, -1], "count": counts[:, -1]}
 
 
+class Classes(nn.Module):
+    """The last layer of several members: the mean of their logits, or in training each member's.
+
+    A mean of members that learned apart, each by its own loss, is right more often than one of
+    them, or than one that is as large as all of them.
+
+    Source: Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty
+    estimation using deep ensembles" (2017).
+    """
+
+    def __init__(self, features: int, labels: int, members: int) -> None:
+        super().__init__()
+        self.in_features = members * features
+        self.weight = nn.Parameter(torch.empty(members, features, labels))
+        self.bias = nn.Parameter(torch.zeros(members, labels))
+        nn.init.uniform_(self.weight, -(features**-0.5), features**-0.5)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """``(..., members * features)`` to ``(..., labels)``, or ``(..., members, labels)``."""
+        members, features, _ = self.weight.shape
+        of_members = pooled.reshape(*pooled.shape[:-1], members, 1, features)
+        logits = (of_members @ self.weight).squeeze(-2) + self.bias
+        return logits if self.training and members > 1 else logits.mean(dim=-2)
+
+
 class StatisticsHead(nn.Module):
     """Attentive statistics: weighted mean and deviation of a projection, then the classes.
 
     Each unit of the projection has weights of its own over the steps, learned, times how much
     of a step is speech. The sums that mean and deviation are made of are the state; older
-    windows fade from them, so that a voice is heard as it is now.
+    windows fade from them, so that a voice is heard as it is now. Several members share nothing
+    but what they hear.
 
     Source: Okabe, Koshinaka & Shinoda, "Attentive statistics pooling for deep speaker
     embedding" (2018).
@@ -138,35 +165,38 @@ class StatisticsHead(nn.Module):
         *,
         steps: int = 1,
         keep: float = 1.0,
+        members: int = 1,
         units: int = 128,
         drop: float = 0.5,
     ) -> None:
         super().__init__()
         del steps
-        self.keep = keep
-        self.state = {"weight": (units,), "sum": (units,), "square": (units,)}
-        self.projection = nn.Linear(features, units)
-        self.attention = nn.Linear(units, units)
+        self.keep, self.members = keep, members
+        self.state = dict.fromkeys(("weight", "sum", "square"), (members, units))
+        self.projection = nn.Linear(features, members * units)
+        self.attention = nn.Parameter(torch.empty(members, units, units))
+        nn.init.uniform_(self.attention, -(units**-0.5), units**-0.5)
         self.dropout = nn.Dropout(drop)
-        self.classes = nn.Linear(2 * units, labels)
+        self.classes = Classes(2 * units, labels, members)
 
     def forward(
         self, steps: Tensor, shares: Tensor, state: State
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         units = nn.functional.relu(self.projection(steps))
-        scores = HIGHEST * torch.tanh(self.attention(units) / HIGHEST)  # their exp stays small
-        weights = scores.exp() * shares[..., None]
+        units = units.reshape(*units.shape[:3], self.members, -1).transpose(2, 3)
+        scores = HIGHEST * torch.tanh(units @ self.attention / HIGHEST)  # their exp stays small
+        weights = scores.exp() * shares[:, :, None, :, None]
         sums = {
-            "weight": weights.sum(2),
-            "sum": (weights * units).sum(2),
-            "square": (weights * units.square()).sum(2),
+            "weight": weights.sum(3),
+            "sum": (weights * units).sum(3),
+            "square": (weights * units.square()).sum(3),
         }
         after = {name: fading_sums(each, state[name], self.keep) for name, each in sums.items()}
         weight = after["weight"].clamp_min(SILENT)
         mean = after["sum"] / weight
         deviation = (after["square"] / weight - mean.square()).clamp_min(SMALLEST).sqrt()
-        pooled = self.dropout(torch.cat([mean, deviation], dim=-1))
+        pooled = self.dropout(torch.cat([mean, deviation], dim=-1)).flatten(2)
         return self.classes(pooled), {name: each[:, -1] for name, each in after.items()}
 
 

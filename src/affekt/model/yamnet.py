@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.audio.windows import MEL_BANDS, PATCH
+from affekt.errors import ModelError
 
 EMBEDDING = 1_024
 BLOCKS = 13  # separable ones, of two convolutions each
@@ -92,16 +93,20 @@ class YAMNet(nn.Module):
     """The CNN without AudioSet's classifier, whole or cut after one of its blocks.
 
     The whole network gives one embedding a patch: the mean of its last layer over time and
-    frequency. A cut one keeps time: each step is a column of the last layer left, all of its
-    channels in all of its bands.
+    frequency. A cut one keeps time: each step is a column of the last layer left, or the mean of
+    some neighbours, all channels in all bands.
 
     Args:
         ceiling: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
             infinity for those of ``yamnet.h5`` (ReLU).
         blocks: separable blocks to keep, 1 to 13.
+        columns: that make a step of a cut network; divides their number.
+
+    Raises:
+        ModelError: columns that do not fit.
     """
 
-    def __init__(self, *, ceiling: float = 6.0, blocks: int = BLOCKS) -> None:
+    def __init__(self, *, ceiling: float = 6.0, blocks: int = BLOCKS, columns: int = 1) -> None:
         super().__init__()
         rows: list[Convolution] = []
         channels = 1
@@ -111,9 +116,15 @@ class YAMNet(nn.Module):
             channels = layer.channels
         self.layers = nn.Sequential(*rows)
         shrunk = math.prod(row.convolution.stride[0] for row in rows)
-        whole = blocks == BLOCKS
+        self.whole = whole = blocks == BLOCKS
         #: Steps of a patch, and numbers of a step.
-        self.steps = 1 if whole else PATCH // shrunk
+        self.steps = 1 if whole else PATCH // shrunk // columns
+        self.columns = columns
+        if columns > 1 and (whole or PATCH // shrunk % columns):
+            raise ModelError(
+                f"columns of YAMNet must divide the {PATCH // shrunk} that {blocks} blocks leave, "
+                f"and be 1 for the whole network. Got {columns}."
+            )
         self.features = channels if whole else channels * (MEL_BANDS // shrunk)
 
     @property
@@ -134,6 +145,7 @@ class YAMNet(nn.Module):
         if x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
         maps: Tensor = self.layers(x)
-        if self.steps == 1:
+        if self.whole:
             return maps.mean(dim=(2, 3))[:, None]
-        return maps.transpose(1, 2).flatten(2)
+        steps = maps.transpose(1, 2).flatten(2)
+        return steps.reshape(-1, self.steps, self.columns, self.features).mean(2)
