@@ -19,12 +19,14 @@ import pandas as pd
 from rich.progress import track
 
 import affekt
+from affekt.audio.windows import SAMPLE_RATE
 from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.evaluation.predictions import labels_of, read_predictions
 from affekt.evaluation.runs import fold_name
+from affekt.experiments.batches import read_samples
 from affekt.experiments.recipe import Recipe, read_recipe
 from affekt.experiments.run_folder import usual_places
 from affekt.model.export import export
@@ -47,18 +49,19 @@ def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
     manifest = read_manifest(run / "manifest.csv", places.data)
     for fold in track(read_folds(run / "folds.csv"), "folds"):
         folder = run / fold_name(fold.number)
-        if not (folder / "predictions.csv").is_file():
+        if not all((folder / name).is_file() for name in ("predictions.csv", "model.pt")):
             continue
         table = read_predictions(folder / "predictions.csv").set_index("file")
         labels = labels_of(table.reset_index())
         with tempfile.TemporaryDirectory() as scratch:
             models = exported(folder / "model.pt", Path(scratch), manifest, fold)
-            for file, row in table.iterrows():
+            for clip in (clip for clip in manifest.clips if clip.file in table.index):
+                row, sound = table.loc[clip.file], read_samples(manifest, clip)
                 scores = row[[f"p_{label}" for label in labels]].to_numpy(float)
                 said = {"float32": labels[scores.argmax()]}
                 for kind, predictor in models.items():
-                    said[kind] = predictor.predict(manifest.root / str(file)).label
-                yield Answer(corpus_of(row["speaker"]), row["truth"], said)
+                    said[kind] = predictor.predict(sound, sample_rate=SAMPLE_RATE).label
+                yield Answer(corpus_of(clip.speaker), clip.label, said)
 
 
 def exported(
@@ -68,7 +71,7 @@ def exported(
     heard = scratch / "training"
     heard.mkdir()
     training = [clip for clip in manifest.clips if clip.speaker in fold.train]
-    for number in np.linspace(0, len(training) - 1, CALIBRATING).astype(int):
+    for number in np.unique(np.linspace(0, len(training) - 1, CALIBRATING).astype(int)):
         file = manifest.root / training[number].file
         (heard / f"{number}{file.suffix}").symlink_to(file)
     made = {}

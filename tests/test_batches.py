@@ -83,6 +83,18 @@ def test_patches_of_a_voice_are_those_of_its_sound(manifest: Manifest) -> None:
     torch.testing.assert_close(patches.gather([1])[0], expected, rtol=0, atol=1e-3)
 
 
+def test_a_voice_elsewhere_has_files_of_its_own(manifest: Manifest) -> None:
+    cache, heard = manifest.root.parent / "cache", Architecture(manifest.labels)
+    here = load_patches(manifest, cache, heard, voice=1)
+    there = load_patches(manifest, cache, heard, voice=1, places=True)
+    assert there.values.shape == here.values.shape
+    assert np.abs(there.values - here.values).mean() > 0.05
+    files = set(cache.iterdir())
+    recorded = load_patches(manifest, cache, heard, places=True)  # nobody recorded moves
+    np.testing.assert_array_equal(recorded.values, load_patches(manifest, cache, heard).values)
+    assert len(set(cache.iterdir()) - files) == 2
+
+
 def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) -> None:
     before = patches_of(manifest)
     one, other = (manifest.root / manifest.clips[row].file for row in (0, 2))

@@ -504,7 +504,7 @@ def test_model_file_runs_no_code(tmp_path: Path) -> None:
         lambda: file.write_bytes(pickle.dumps(content)),
     ):
         write()
-        with pytest.raises(ModelError, match="written by affekt"):
+        with pytest.raises(ModelError, match="affekt wrote"):
             load_classifier(file)
         assert not trace.exists()
     os.close(pickle.loads(file.read_bytes())["architecture"])  # noqa: S301  # it would have

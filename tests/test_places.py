@@ -68,13 +68,22 @@ def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.abs(wet[:900]).max() < 1e-3  # nothing before the click
 
 
-def test_a_telephone_has_no_treble_and_coarse_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_has_256_levels_of_which_small_ones_lie_closer() -> None:
+    """Slow enough a ramp that resampling leaves it alone: what is heard are the levels."""
+    ramp = np.linspace(-1, 1, 10 * RATE)
+    heard = places._telephoned(ramp)
+    error = np.abs(heard - ramp)[RATE // 10 : -RATE // 10]
+    inner = np.abs(ramp[RATE // 10 : -RATE // 10]) < 0.02
+    assert 1e-5 < error[inner].max() < 1e-3
+    assert 5e-3 < error[~inner].max() < 5e-2
+
+
+def test_a_telephone_has_no_treble(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, telephones=1.0)
     made = elsewhere(NOISE, at(3))
     spectrum = np.abs(np.fft.rfft(made)) ** 2
     hertz = np.fft.rfftfreq(made.size, 1 / RATE)
     assert spectrum[hertz > 4_200].sum() < 1e-4 * spectrum.sum()
-    assert np.abs(made).max() <= 1.1
 
 
 @pytest.mark.parametrize("samples", [1, 40, 254, 16_000])
@@ -87,12 +96,11 @@ def test_silence_and_a_moment_stay_what_they_are(samples: int) -> None:
 def test_a_simulated_speaker_stays_at_one_place_and_a_real_one_where_they_were() -> None:
     sound = NOISE[:RATE]
     assert simulated(sound, "any", 0, clip="a", places=True) is sound
-    moved = [response(elsewhere(sound, at(7)), sound) for _ in range(2)]
-    np.testing.assert_array_equal(*moved)
     coloured = []
     for clip in ("a", "b"):
         here = simulated(sound, "ravdess:01", 2, clip=clip)
         there = simulated(sound, "ravdess:01", 2, clip=clip, places=True)
         assert here.size == there.size
+        assert np.abs(response(there, here)).max() > 0.5
         coloured.append(response(there, here))
     np.testing.assert_allclose(*coloured, atol=0.3)

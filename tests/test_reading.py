@@ -684,3 +684,30 @@ def test_a_fault_while_another_thread_loads_ffmpeg(
     (tmp_path / "empty.wav").touch()
     with pytest.raises(AudioError, match="is empty"):
         read(tmp_path / "empty.wav")
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG"])
+def test_a_file_knows_where_it_is_afterwards(tmp_path: Path, form: str) -> None:
+    """libsndfile reads a file on disk by its descriptor, FFmpeg by Python's methods."""
+    path = tmp_path / "a"
+    soundfile.write(path, chirp(), 16_000, format=form)
+    with path.open("rb") as file:
+        expected = read(file)
+        file.read(4)
+        file.seek(0)
+        assert file.read(16) == path.read_bytes()[:16]
+        np.testing.assert_array_equal(read(file), expected)
+
+
+def test_a_file_that_is_closed_meanwhile_is_not_another(tmp_path: Path) -> None:
+    """The number of its descriptor is soon that of the next file."""
+    sounds = [np.full(40 * 16_000, level, np.float32) for level in (0.1, 0.2)]
+    paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for path, sound in zip(paths, sounds, strict=True):
+        soundfile.write(path, sound, 16_000)
+    file = paths[0].open("rb")
+    heard = blocks(file)
+    next(heard)
+    file.close()
+    with paths[1].open("rb"):
+        assert all(np.abs(block - 0.1).max() < 1e-3 for block in heard)

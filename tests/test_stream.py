@@ -106,6 +106,21 @@ def test_nothing_heard_is_nothing_said(predictor: affekt.Predictor) -> None:
         assert stream.flush() == []
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("samples", [0, 1, 9_000, 15_600, 15_601, 40_000])
+def test_a_last_chunk_is_answered_as_if_it_had_been_pushed(
+    predictor: affekt.Predictor, rate: int, samples: int
+) -> None:
+    sound = np.random.default_rng(8).normal(0, 0.1, 60_000).astype(np.float32)
+    for before in (0, 20_000):
+        pushed, flushed = predictor.stream(rate), predictor.stream(rate)
+        first, last = sound[:before], sound[before : before + samples]
+        expected = pushed.push(first) + pushed.push(last) + pushed.flush()
+        found = flushed.push(first) + flushed.flush(last)
+        assert_same(found, expected, atol=1e-5)
+        assert flushed.flush() == []  # a new sound
+
+
 @pytest.mark.parametrize("rate", [RATE, 48_000])
 @pytest.mark.parametrize("end", ["flush", "reset"])
 def test_a_stream_can_start_anew(predictor: affekt.Predictor, rate: int, end: str) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.errors import ModelError
+from affekt.model.architecture import Architecture
 from affekt.model.logmel import LogMel
 from affekt.model.weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
 from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, LAYERS, YAMNet
@@ -120,10 +121,10 @@ def test_a_step_may_be_the_mean_of_columns() -> None:
         torch.testing.assert_close(coarse(patches), expected)
 
 
-@pytest.mark.parametrize(("blocks", "columns"), [(5, 5), (11, 4), (13, 2)])
+@pytest.mark.parametrize(("blocks", "columns"), [(5, 5), (5, 0), (5, -2), (11, 4), (13, 2)])
 def test_columns_that_do_not_fit_are_refused(blocks: int, columns: int) -> None:
-    with pytest.raises(ModelError, match=rf"columns of YAMNet must divide .* Got {columns}"):
-        YAMNet(blocks=blocks, columns=columns)
+    with pytest.raises(ModelError, match=rf"columns of a step must divide .* Got {columns}"):
+        Architecture(("a", "b"), blocks=blocks, columns=columns)
 
 
 def test_a_cut_network_is_the_whole_ones_beginning(kernels: Kernels) -> None:

@@ -8,6 +8,7 @@ libsndfile gives the first only.
 
 import io
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -117,16 +118,46 @@ class _Watched:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self.fault: OSError | None = None
+        self._fault: OSError | None = None
         self.tell, self._file = file.tell, file
         raw = getattr(file, "raw", None)
-        self.on_disk = raw.fileno() if isinstance(raw, io.FileIO) else None
+        self._on_disk = isinstance(raw, io.FileIO)
         self.rewind()
 
+    def open(self) -> soundfile.SoundFile:
+        """Open with libsndfile.
+
+        It is given a descriptor of its own: some versions close what they cannot read, and the
+        number of one that the caller closes may soon be another file's.
+        """
+        if self._on_disk:
+            return soundfile.SoundFile(os.dup(self._file.fileno()), closefd=True)
+        return soundfile.SoundFile(self)
+
     def rewind(self) -> None:
-        """Go to the first byte, whatever was read behind the file's back."""
-        self._file.seek(0, io.SEEK_END)
+        """Go to the first byte, also if libsndfile moved a file on disk without its knowing."""
+        if self._on_disk:
+            self._file.seek(0, io.SEEK_END)
         self._file.seek(0)
+
+    @contextmanager
+    def left_at_start(self) -> Iterator[None]:
+        """In the end the file knows where it is, unless it was closed meanwhile."""
+        try:
+            yield
+        finally:
+            with suppress(ValueError):
+                self.rewind()
+
+    @property
+    def fault(self) -> OSError | None:
+        """What kept the file from being read, if anything did."""
+        if self._on_disk and not self._file.closed:
+            try:
+                self._file.read(1)
+            except OSError as error:
+                return error
+        return self._fault
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
         with suppress(ValueError):  # a damaged header may point before the first byte
@@ -136,7 +167,7 @@ class _Watched:
         try:
             part = self._file.read(len(buffer))
         except OSError as error:
-            self.fault = error
+            self._fault = error
             return 0
         buffer[: len(part)] = part
         return len(part)
@@ -206,7 +237,7 @@ def _opened(
 def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
     """Open with libsndfile; None where FFmpeg should try, and the file is at its start again."""
     try:
-        sound = soundfile.SoundFile(file if file.on_disk is None else file.on_disk, closefd=False)
+        sound = file.open()
     except soundfile.SoundFileError:
         file.rewind()
         return None
@@ -221,7 +252,7 @@ def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
 def _from_sndfile(
     sound: soundfile.SoundFile, file: _Watched, name: str, riff: Riff | None, start: float
 ) -> Iterator[Decoded]:
-    with sound:
+    with file.left_at_start(), sound:
         rate, channels = checked(sound.samplerate, sound.channels, name)
         seconds = sound.frames / rate
         if riff and riff.promised and riff.there:

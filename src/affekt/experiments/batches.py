@@ -141,7 +141,10 @@ def load_patches(
 
 
 def spoken_as(voice: int, *, places: bool) -> list[object]:
-    """What tells one voice's files in the cache from another's."""
+    """What tells one voice's files in the cache from another's.
+
+    Change the word when :mod:`~affekt.experiments.places` makes other places than before.
+    """
     return [voice, "elsewhere"] if voice and places else [voice]
 
 

@@ -35,7 +35,8 @@ def elsewhere(samples: NDArray[np.float32], place: np.random.Generator) -> NDArr
         place: what decides; the same state is the same place.
 
     Returns:
-        ``(samples,)`` float32 of the same length and root mean square.
+        ``(samples,)`` float32 of the same length, and of the same root mean square but for what
+        a telephone leaves out.
     """
     sound = fftconvolve(samples, _microphone(place))[TAPS // 2 :][: samples.size]
     room = _room(place)

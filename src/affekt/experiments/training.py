@@ -124,6 +124,8 @@ def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         curve: list[list[float]] = state["curve"]
+    except OSError:
+        raise
     except Exception as error:  # torch.load raises what its file makes it raise
         raise RunError(
             f"{last} must be an epoch that this version of affekt wrote. Got another, or a damaged "

@@ -114,18 +114,10 @@ class Predictor:
             AudioError: no sound, or not one that can be read.
             ModelError: the model cannot run.
         """
-        stream = self.stream()
-        segments: list[Segment] = []
-        heard = 0
-        held: list[NDArray[np.float32]] = []  # a short sound is answered in one run, a long in few
-        enough = BATCH * self.graph.hop + WINDOW
-        for block in blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end):
-            heard += block.size
-            held.append(block)
-            if sum(map(len, held)) >= enough:
-                segments += stream.push(np.concatenate(held))
-                held = []
-        segments += stream.flush(np.concatenate(held) if held else None)
+        segments, heard = _heard(
+            self.stream(),
+            blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end),
+        )
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = str(source) if isinstance(source, str | Path) else ""
@@ -194,9 +186,7 @@ class Predictor:
         refuse_without_speakers(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
         for source in sources:
-            for block in blocks(source, sample_rate=sample_rate):
-                stream.push(block)
-            stream.flush()
+            _heard(stream, blocks(source, sample_rate=sample_rate))
         return stream.profile
 
     def restore(self, saved: bytes) -> Stream:
@@ -209,6 +199,24 @@ class Predictor:
             ModelError: damaged bytes, or those of another model's stream.
         """
         return Stream.restore(self.graph, saved)
+
+
+def _heard(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
+    """Answer a whole sound, in as few runs of the model as may be.
+
+    Returns:
+        Its segments, and how many samples it had.
+    """
+    segments: list[Segment] = []
+    samples, held = 0, np.empty(0, np.float32)
+    enough = WINDOW + (BATCH - 1) * stream.hop  # samples that fill the first run
+    for block in sound:
+        samples += block.size
+        held = np.concatenate([held, block])
+        while held.size > enough:  # something is left, to be answered with the end
+            segments += stream.push(held[:enough])
+            held, enough = held[enough:], BATCH * stream.hop
+    return segments + stream.flush(held), samples
 
 
 def load(

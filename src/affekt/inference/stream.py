@@ -88,6 +88,11 @@ class Stream:
         """
         return profile_from(self._state, self._graph)
 
+    @property
+    def hop(self) -> int:
+        """Samples at 16 kHz from one window's start to the next."""
+        return self._graph.hop
+
     def reset(self) -> None:
         """Forget the sound so far, but not who speaks; the next push starts a new one."""
         known = {name: self._state[name] for name in self._graph.profile}

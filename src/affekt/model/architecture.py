@@ -7,7 +7,7 @@ from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW_HOP
 from affekt.errors import ModelError
 from affekt.model.heads import HEADS
 from affekt.model.logmel import FRONT_ENDS
-from affekt.model.yamnet import BLOCKS
+from affekt.model.yamnet import BLOCKS, check_columns
 
 LEVELS = ("given", "running")
 WAVEFORM = "waveform"  # the front end before a backbone: none
@@ -59,6 +59,7 @@ class Architecture:
                 raise ModelError(
                     f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}."
                 )
+        check_columns(self.blocks, self.columns)
         if self.members > 1 and self.head != "statistics":
             raise ModelError(
                 f"members of Architecture must be 1 with head {self.head}. Got {self.members}."

@@ -101,7 +101,7 @@ class Classifier(nn.Module):
             profiles: of who speaks in each clip; nobody's by default.
 
         Returns:
-            ``(clips, labels)``: the answer after each clip's last window.
+            As :meth:`read`.
         """
         patches = patches.to(self.device)
         return self.read(self.trunk(patches), self.shares(patches), lengths, profiles)
@@ -256,6 +256,7 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         raise
     except Exception as error:  # torch.load raises what its file makes it raise
         raise ModelError(
-            f"{path} must be a model file written by affekt. Got {type(error).__name__}."
+            f"{path} must be a model file that this version of affekt wrote. "
+            f"Got {type(error).__name__}."
         ) from error
     return classifier.eval(), facts

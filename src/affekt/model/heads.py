@@ -124,11 +124,10 @@ class MeanHead(nn.Module):
 class Classes(nn.Module):
     """The last layer of several members: the mean of their logits, or in training each member's.
 
-    A mean of members that learned apart, each by its own loss, is right more often than one of
-    them, or than one that is as large as all of them.
+    Members learn apart, each by its own loss; their mean is right more often than one of them.
 
     Source: Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty
-    estimation using deep ensembles" (2017).
+    estimation using deep ensembles" (2017), who take the mean of the probabilities.
     """
 
     def __init__(self, features: int, labels: int, members: int) -> None:

@@ -89,6 +89,21 @@ class Convolution(nn.Module):
         return self.rectify(self.norm(self.convolve(x)))
 
 
+def check_columns(blocks: int, columns: int) -> None:
+    """Refuse columns that do not add up to steps.
+
+    Raises:
+        ModelError: they do not divide those that so many blocks leave.
+    """
+    shrunk = math.prod(layer.stride for layer in LAYERS[: 1 + 2 * blocks])
+    left = 1 if blocks == BLOCKS else PATCH // shrunk
+    if columns < 1 or left % columns:
+        raise ModelError(
+            f"columns of a step must divide the {left} that {blocks} blocks of YAMNet leave. "
+            f"Got {columns}."
+        )
+
+
 class YAMNet(nn.Module):
     """The CNN without AudioSet's classifier, whole or cut after one of its blocks.
 
@@ -100,10 +115,7 @@ class YAMNet(nn.Module):
         ceiling: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
             infinity for those of ``yamnet.h5`` (ReLU).
         blocks: separable blocks to keep, 1 to 13.
-        columns: that make a step of a cut network; divides their number.
-
-    Raises:
-        ModelError: columns that do not fit.
+        columns: that make a step of a cut network; :func:`check_columns` says which fit.
     """
 
     def __init__(self, *, ceiling: float = 6.0, blocks: int = BLOCKS, columns: int = 1) -> None:
@@ -120,11 +132,6 @@ class YAMNet(nn.Module):
         #: Steps of a patch, and numbers of a step.
         self.steps = 1 if whole else PATCH // shrunk // columns
         self.columns = columns
-        if columns > 1 and (whole or PATCH // shrunk % columns):
-            raise ModelError(
-                f"columns of YAMNet must divide the {PATCH // shrunk} that {blocks} blocks leave, "
-                f"and be 1 for the whole network. Got {columns}."
-            )
         self.features = channels if whole else channels * (MEL_BANDS // shrunk)
 
     @property
