@@ -185,3 +185,8 @@ def test_the_page_on_training_says_what_was_measured() -> None:
     times = {name: loop["times_plain"] for name, loop in measured["loops"].items()}
     assert f"{times['float32']:.2f} times the plain loop for one process" in page
     assert f"{times['two at once']:.2f} times for two" in page
+
+
+def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
