@@ -190,3 +190,14 @@ def test_the_page_on_training_says_what_was_measured() -> None:
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
+
+
+def test_the_page_on_speed_says_what_smaller_files_cost() -> None:
+    rows = {row["weights"]: row for row in rows_of("precision.csv") if "mean" in row["corpus"]}
+    page = text_of("docs/speed.md")
+    assert f"| float32 | {float(rows['float32']['uar']):.3f} | |" in page
+    for weights, name in (("float16", "float16, as shipped"), ("int8", "int8")):
+        uar, changed = float(rows[weights]["uar"]), float(rows[weights]["changed"])
+        assert f"| {name} | {uar:.3f} | {changed:.1%} |".replace("%", " %") in page
+    assert f"of the {int(rows['int8']['clips']):,} answers" in page
+    assert float(rows["float16"]["uar"]) > float(rows["float32"]["uar"]) - 0.005
