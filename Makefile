@@ -30,7 +30,8 @@ docs: setup
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
 
 bench: setup
-	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed_figure.py
 
 format: setup
 	$(BIN)/ruff check --fix
