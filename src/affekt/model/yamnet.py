@@ -155,4 +155,6 @@ class YAMNet(nn.Module):
         if self.whole:
             return maps.mean(dim=(2, 3))[:, None]
         steps = maps.transpose(1, 2).flatten(2)
+        if self.columns == 1:
+            return steps
         return steps.reshape(-1, self.steps, self.columns, self.features).mean(2)
