@@ -1,3 +1,4 @@
+import errno
 import io
 import struct
 import subprocess
@@ -711,3 +712,25 @@ def test_a_file_that_is_closed_meanwhile_is_not_another(tmp_path: Path) -> None:
     file.close()
     with paths[1].open("rb"):
         assert all(np.abs(block - 0.1).max() < 1e-3 for block in heard)
+
+
+def test_a_disk_that_fails_is_named_as_it_is(tmp_path: Path) -> None:
+    """libsndfile says no more than that something failed; Python is asked what."""
+
+    class Failing(io.FileIO):
+        fails = False
+
+        def readinto(self, buffer):
+            if self.fails:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(buffer)
+
+    path = tmp_path / "a.wav"
+    soundfile.write(path, chirp(), 16_000)
+    with io.BufferedReader(Failing(path)) as file:
+        heard = blocks(file)
+        next(heard)
+        file.raw.fails = True
+        with pytest.raises(AudioError, match=r"cannot be decoded \(Input/output error\)"):
+            list(heard)
+        file.raw.fails = False
