@@ -1,6 +1,8 @@
 """Kept results to the table of what each ingredient of affekt's own network is worth.
 
-python benchmarks/ingredients.py
+    python benchmarks/ingredients.py
+
+Prints the table that stands in ``docs/ingredients.md``.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What a smaller model file costs: the networks of a run's folds as files, on their own test clips.
 
-    python benchmarks/precision.py /work/runs/corpora-1234
+    python benchmarks/precision.py runs/corpora-1234
 
 Each fold's network is written with weights of 16 bits, as it ships, and in int8 with ranges from
 recordings of its training speakers; both files hear the recordings of the fold's test speakers,
