@@ -201,3 +201,14 @@ def test_the_page_on_speed_says_what_smaller_files_cost() -> None:
         assert f"| {name} | {uar:.3f} | {changed:.1%} |".replace("%", " %") in page
     assert f"of the {int(rows['int8']['clips']):,} answers" in page
     assert float(rows["float16"]["uar"]) > float(rows["float32"]["uar"]) - 0.005
+
+
+def test_the_readme_shows_what_the_shipped_model_answers() -> None:
+    shown = re.findall(r"^(samples/\S+) +[\d.]+ +(\w+) +(.*%)$", text_of("README.md"), re.MULTILINE)
+    assert len(shown) == 4
+    predictor = affekt.load()
+    for file, label, shares in shown:
+        prediction = predictor.predict(ROOT / file)
+        assert prediction.label == label
+        percents = [100 * share for share in prediction.probabilities.values()]
+        assert [int(each) for each in re.findall(r"\d+", shares)] == pytest.approx(percents, abs=1)
