@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss
 
 from affekt.errors import RunError
+from affekt.evaluation.abstention import abstention, thresholds
 from affekt.evaluation.calibration import (
     FLOOR,
     bin_of,
@@ -16,14 +17,12 @@ from affekt.evaluation.calibration import (
 from affekt.evaluation.certainty import (
     Answers,
     _scores,
-    abstention,
     answers_of,
     calibrations,
     pooled_temperature,
     reliability,
     scalable,
     scaled,
-    thresholds,
 )
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run

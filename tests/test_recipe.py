@@ -113,6 +113,7 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("voices = 2\nmethod = 'gtcc-svm'", "voices of recipe mine must be left out but for"),
         ("members = 3", "members of recipe mine must be left out but for head statistics"),
         ("places = true", "places of recipe mine must be left out but for simulated voices"),
+        ("frozen = true\nprecision = 'bfloat16'", "must be left out but for a CNN that is trained"),
         ("protocol = 'train-on-everybody'", "keep of recipe mine must be last where everybody"),
         ("protocol = 'train-on-everybody'\nmethod = 'mfcc-rf'", "nobody is left to choose by"),
         ("folds = 5", "folds of recipe mine must be left out but for protocol speaker-folds"),

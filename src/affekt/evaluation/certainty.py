@@ -1,14 +1,12 @@
-"""Results to how sure they are: calibration before and after, and what abstaining gives.
+"""Results to how far their probabilities can be trusted: calibration before and after scaling.
 
 A score is the mean over seeds of the score over all folds pooled, with an interval over
 speakers, as everywhere. Scalings are fitted fold by fold on that fold's ``validation.csv``.
 
-Source: Guo et al., "On Calibration of Modern Neural Networks" (2017); El-Yaniv & Wiener, "On
-the foundations of noise-free selective classification" (2010): coverage and what is risked at
-it, here with UAR in place of accuracy.
+Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,8 +29,6 @@ from affekt.evaluation.runs import Run, find_runs, read_run
 
 SCALINGS = {"temperature": calibration.fit_temperature, "vector": calibration.fit_vector}
 UNSCALED = "none"
-MIN_CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-COVERAGES = tuple(np.arange(20, 0, -1) / 20)  # points of the coverage curve
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,11 @@ def answers_of(result: Result) -> Answers:
         speaker=np.asarray(rows["speaker"].map(speakers), np.int64),
         shape=(len(seeds), len(speakers)),
     )
+
+
+def drawn_sums(draws: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(draws, seeds, columns)`` sums over the speakers drawn."""
+    return np.asarray(np.einsum("rs,ksc->rkc", draws, sums))
 
 
 def scalable(result: Result) -> bool:
@@ -177,67 +178,6 @@ def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[float]:
-    """The confidences at which a result answers given shares of all clips, ties aside.
-
-    Args:
-        result: any recipe; one threshold holds for all seeds.
-        coverages: shares in (0, 1].
-
-    Returns:
-        For each share a confidence in [0, 1]; at least as many clips lie at or above it.
-    """
-    confidence = answers_of(result).confidence
-    found = np.quantile(confidence, 1 - np.asarray(coverages), method="lower")
-    return [float(threshold) for threshold in found]
-
-
-def abstention(
-    result: Result,
-    least: Sequence[float],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> pd.DataFrame:
-    """How right the answers are if those of too little confidence are held back.
-
-    UAR is the mean over **all** labels of the recall among the clips answered. Where a label has
-    no clip left to answer in some seed, UAR is not known (NaN), and ``vanished`` names the
-    label: a mean over fewer labels would be another score and look better than it is.
-    Resamples of speakers that lose a label are left out of the interval.
-
-    Args:
-        result: any recipe.
-        least: least confidences to answer at, in [0, 1].
-        resamples: how many times to draw the speakers anew.
-        seed: of the drawing.
-
-    Returns:
-        A row for each: ``threshold``, ``coverage`` (share of clips answered), ``uar``, ``low``,
-        ``high``, ``accuracy``, all of the answered clips, and ``vanished``.
-    """
-    answers, labels = answers_of(result), np.array(result.tally.labels)
-    draws = speaker_draws(result.tally, resamples, seed)
-    true = np.eye(len(labels))[answers.truth]
-    rows = []
-    for threshold in least:
-        answered = (answers.confidence >= threshold)[:, np.newaxis]
-        support = answers.sums(true * answered)
-        hits = answers.sums(true * (answered[:, 0] & answers.right)[:, np.newaxis])
-        lost = labels[(support.sum(axis=1) == 0).any(axis=0)]
-        drawn = _uar(_drawn(draws, hits), _drawn(draws, support))
-        value = float(_uar(hits.sum(axis=1), support.sum(axis=1)))
-        found = percentiles(value, drawn[np.isfinite(drawn)] if not len(lost) else drawn[:0])
-        given = support.sum(axis=(1, 2))
-        asked = np.bincount(answers.seed)
-        with np.errstate(invalid="ignore"):  # none answered
-            accuracy = float((hits.sum(axis=(1, 2)) / given).mean())
-        row = {"threshold": threshold, "coverage": float((given / asked).mean())}
-        row |= {"uar": found.value, "low": found.low, "high": found.high, "accuracy": accuracy}
-        rows.append({**row, "vanished": " ".join(lost)})
-    return pd.DataFrame(rows)
-
-
 def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     labels = labels_of(rows)
     columns = {label: place for place, label in enumerate(labels)}
@@ -285,20 +225,8 @@ def _means(
 ) -> tuple[float, NDArray[np.float64]]:
     """Absolute sums of the columns over the clips, as they are and for each draw of speakers."""
     whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))
-    drawn = np.abs(_drawn(draws, sums)).sum(axis=-1) / _drawn(draws, clips)[..., 0]
+    drawn = np.abs(drawn_sums(draws, sums)).sum(axis=-1) / drawn_sums(draws, clips)[..., 0]
     return float(whole.mean()), np.asarray(drawn.mean(axis=1))
-
-
-def _drawn(draws: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(draws, seeds, columns)`` sums over the speakers drawn."""
-    return np.asarray(np.einsum("rs,ksc->rkc", draws, sums))
-
-
-def _uar(hits: NDArray[np.float64], support: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over seeds and labels, the last two axes; NaN if one has no clip."""
-    recalls = np.full(hits.shape, np.nan)
-    np.divide(hits, support, out=recalls, where=support > 0)
-    return np.asarray(recalls.mean(axis=(-2, -1)))
 
 
 def _centred(value: float, drawn: NDArray[np.float64]) -> Interval:

@@ -57,7 +57,7 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
 
     Args:
         curve: ``coverage``, ``uar``, ``low``, ``high``, as
-            :func:`affekt.evaluation.certainty.abstention` gives them.
+            :func:`affekt.evaluation.abstention.abstention` gives them.
         marks: the same and ``threshold``, for the least confidences to name.
         chance: what guessing is expected to score.
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affekt.evaluation import certainty, charts, figures, tables
+from affekt.evaluation import abstention, certainty, charts, figures, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration import equal_width
 from affekt.evaluation.certainty_charts import coverage, reliability
@@ -159,8 +159,8 @@ def _certainty(desk: Desk, results: Sequence[Result], chosen: Result) -> dict[st
         bins[titles[name]] = desk.table(part, rows)
     errors = {titles[name]: float(found.loc[name, "ece"]) for name in found.index}
     desk.picture("reliability", reliability(bins, errors))
-    curve = desk.table("coverage", certainty.abstention(after, certainty.thresholds(after)))
-    marks = certainty.abstention(after, certainty.MIN_CONFIDENCES)
+    curve = desk.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
+    marks = abstention.abstention(after, abstention.MIN_CONFIDENCES)
     desk.table("abstention", marks)
     desk.picture("coverage", coverage(curve, marks, 1 / len(best.tally.labels)))
     return {"recipe": best.recipe, "scaling": scaling, "titles": titles}

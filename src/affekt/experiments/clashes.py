@@ -62,6 +62,7 @@ def _refuse_unused(recipe: "Recipe") -> None:
         (("members",) if recipe.head != "statistics" else (), "head statistics"),
         (("places",) if not recipe.voices else (), "simulated voices"),
         (YAMNETS if recipe.backbone != YAMNET else (), "backbone yamnet"),
+        (("precision",) if recipe.frozen else (), "a CNN that is trained"),
         (DISTILLING if not recipe.teacher else (), "a teacher"),
     ):
         for name in unused:
