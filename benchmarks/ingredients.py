@@ -19,7 +19,11 @@ PROFILES = {"none": "nobody known", "all": "all other clips known"}
 
 
 def markdown(results: Path) -> str:
-    """The full recipe and each variant's difference to it, under both profiles."""
+    """The full recipe and each variant's difference to it, under both profiles, and a last line.
+
+    The line says what is left of the smallest p value once it is multiplied by how many there are
+    (Bonferroni's correction, which for the smallest is Holm's too).
+    """
     found = collect(read_run(folder) for folder in find_runs(results.glob(f"{FULL}*")))
     full = next(result for result in found if result.recipe == FULL)
     table = ablation([full, *(result for result in found if result is not full)])
@@ -31,6 +35,9 @@ def markdown(results: Path) -> str:
     for changes in dict.fromkeys(table[table["changes"] != ""]["changes"]):
         cells = " | ".join(_difference(table, changes, profile) for profile in PROFILES)
         lines.append(f"| `{changes}` | {cells} |")
+    chances = table[table["profile"].isin(PROFILES)]["p"].dropna()
+    lines += ["", f"Of {len(chances)} comparisons, the smallest p is {chances.min():.3f}; "]
+    lines[-1] += f"corrected for their number it is {min(1.0, len(chances) * chances.min()):.2f}."
     return "\n".join(lines)
 
 
@@ -45,7 +52,7 @@ def _difference(table: pd.DataFrame, changes: str, profile: str) -> str:
         return ""
     row = rows.iloc[0]
     between = f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}"
-    return f"{row['difference']:+.3f} ({between})"
+    return f"{row['difference']:+.3f} ({between}; p {row['p']:.3f})"
 
 
 def main() -> None:

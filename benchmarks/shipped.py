@@ -33,10 +33,9 @@ def card(results: Path) -> Iterator[tuple[str, str, Result]]:
             name = TITLES[part.tally.speakers[0].partition(":")[0]]
             for profile, words in PROFILES.items():
                 yield f"{name}, {heard}", words, part.under(profile)
-        if recipe == "corpora":
-            for gender, word in (("f", "women"), ("m", "men")):
-                of_them = tuple(_of_gender(run, gender) for run in whole.runs)
-                yield f"all three, {word}", PROFILES["none"], Result(recipe, of_them)
+            for gender, word in (("f", "women"), ("m", "men")) if recipe == "corpora" else ():
+                of_them = tuple(_of_gender(run, gender) for run in part.runs)
+                yield f"{name}, {word}", PROFILES["none"], Result(recipe, of_them)
 
 
 def _of_gender(run: Run, gender: str) -> Run:

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm, t
 
 from affekt.errors import LabelError
-from affekt.evaluation.intervals import compare, recall_intervals, uar_interval
+from affekt.evaluation.intervals import (
+    compare,
+    mean_uar_interval,
+    recall_intervals,
+    uar_interval,
+)
 from affekt.evaluation.metrics import recalls_of
 from affekt.evaluation.predictions import Tally
 
@@ -33,6 +38,8 @@ def uar(counts):
 
 
 def test_the_interval_is_that_of_scipy():
+    """Its percentiles, taken further out by Student's t."""
+    tail = norm.cdf(t.ppf(0.025, 11) * np.sqrt(12 / 11))
     tally = made(12, seeds=2)
     found = uar_interval(tally)
 
@@ -42,7 +49,8 @@ def test_the_interval_is_that_of_scipy():
     theirs = bootstrap(
         (np.arange(12),),
         score,
-        n_resamples=2_000,
+        n_resamples=4_000,
+        confidence_level=1 - 2 * tail,
         method="percentile",
         vectorized=False,
         rng=np.random.default_rng(1),
@@ -150,4 +158,18 @@ def test_equal_recipes_are_called_different_as_often_as_promised():
     found = [compare(made(16, seed=i), made(16, seed=1000 + i), resamples=300) for i in range(200)]
     assert np.mean([each.p <= 0.05 for each in found]) < 0.1
     missed = [not each.difference.low <= 0 <= each.difference.high for each in found]
-    assert np.mean(missed) < 0.15
+    assert np.mean(missed) < 0.1
+
+
+@pytest.mark.parametrize(("speakers", "least"), [(4, 0.85), (6, 0.9), (24, 0.92)])
+def test_intervals_hold_the_truth_nearly_as_often_as_promised(speakers, least):
+    """Plain percentiles of four speakers hold it four times in five; no resampling does it all."""
+    tallies = [made(speakers, spread=0.1, clips=200, seed=i) for i in range(300)]
+    found = [uar_interval(tally, resamples=400) for tally in tallies]
+    assert np.mean([each.low <= 0.7 <= each.high for each in found]) > least
+
+
+def test_the_interval_of_a_mean_over_corpora_holds_the_truth_too():
+    corpora = [[made(n, spread=0.1, clips=200, seed=i + n) for n in (24, 4)] for i in range(300)]
+    found = [mean_uar_interval(tallies, resamples=400) for tallies in corpora]
+    assert 0.9 < np.mean([each.low <= 0.7 <= each.high for each in found]) < 0.99

@@ -81,6 +81,11 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
     assert len({read_recipe(path).digest for path in RECIPES}) == len(RECIPES)
 
 
+def test_the_teacher_of_a_recipe_is_a_run_of_another_one() -> None:
+    teacher = read_recipe(RECIPES[0].with_name("ravdess-wavlm.toml"))
+    assert read_recipe(RECIPES[0].with_name("ravdess-distilled.toml")).teacher == teacher.run
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

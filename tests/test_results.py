@@ -14,10 +14,12 @@ import pytest
 
 import affekt
 from affekt.evaluation.certainty import pooled_temperature
+from affekt.evaluation.crossing import crossings
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, summarize
+from affekt.experiments.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -67,6 +69,19 @@ def test_the_summary_follows_from_the_predictions() -> None:
     assert tuple(found.columns) == COLUMNS
 
 
+@pytest.mark.parametrize("run", KEPT, ids=lambda run: f"{run.recipe}-{run.seed}")
+def test_every_run_is_of_a_recipe_as_it_stands(run: Run) -> None:
+    recipe = read_recipe(ROOT / "recipes" / f"{run.recipe}.toml").with_(seed=run.seed)
+    assert run.digest == recipe.digest
+    assert run.knobs == json.loads(json.dumps(recipe.values()))
+
+
+def test_the_cross_corpus_matrix_has_its_diagonal() -> None:
+    table = crossings([r for r in collect(KEPT) if r.complete and len(r.tally.labels) == 4])
+    cells = set(zip(table["train"], table["test"], strict=True))
+    assert {("ravdess", "ravdess"), ("emovo", "emovo"), ("ravdess", "emovo")} <= cells
+
+
 def readme_rows() -> Iterator[tuple[str, str, str]]:
     """Of each row with a command its recipe, the paper's value and ours, as they are printed."""
     for line in text_of("README.md").splitlines():
@@ -82,13 +97,14 @@ def test_the_readme_says_what_a_profile_is_worth() -> None:
     for line in text_of("README.md").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         command = re.fullmatch(COMMAND, cells[-1])
-        if command and len(cells) == 6:
-            for profile, ours in zip(("none", "random-8", "all"), cells[2:5], strict=True):
+        if command and len(cells) == 7:
+            profiles = ("none", "neutral-4", "random-8", "all")
+            for profile, ours in zip(profiles, cells[2:6], strict=True):
                 row = measured[command[1], cells[0].lower(), profile]
                 uar, low, high = (float(row[name]) for name in ("uar", "low", "high"))
                 assert ours == f"{uar:.3f} ({low:.3f} to {high:.3f})"
                 seen += 1
-    assert seen == 24
+    assert seen == 32
 
 
 def test_the_readme_holds_every_row_of_the_papers_table() -> None:
@@ -184,7 +200,10 @@ def test_the_page_on_training_says_what_was_measured() -> None:
     page = " ".join(text_of("docs/method.md").split())
     times = {name: loop["times_plain"] for name, loop in measured["loops"].items()}
     assert f"{times['float32']:.2f} times the plain loop for one process" in page
+    assert f"bfloat16 at {times['bfloat16']:.2f}" in page
     assert f"{times['two at once']:.2f} times for two" in page
+    takes = {name: round(loop["seconds_an_epoch"]) for name, loop in measured["loops"].items()}
+    assert f"{takes['float32']} s in float32 and {takes['bfloat16']} s in bfloat16" in page
 
 
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,6 +371,31 @@ def test_a_run_goes_on_with_the_recordings_it_began_with(tmp_path: Path) -> None
     assert "must go on with the recordings that it began with" in refused(recipe, places)
 
 
+def test_a_run_goes_on_with_the_sound_it_began_with(tmp_path: Path) -> None:
+    places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
+    recipe = tiny_recipe(method="mfcc-svm")
+    assert run(recipe, places, folds=[1], engine=inline) == ()
+    file = next(places.data.rglob("*-05-*.wav"))
+    content = bytearray(file.read_bytes())
+    content[-4000:-3000] = bytes(1000)
+    file.write_bytes(content)
+    assert "the recordings that fold-1 heard" in refused(recipe, places, folds=[2])
+
+
+def test_a_run_goes_on_with_the_knobs_it_began_with(tmp_path: Path) -> None:
+    places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
+    recipe = tiny_recipe(method="chance-majority")
+    run_inline(recipe, places)
+    file = places.runs / recipe.run / "recipe.json"
+    whole = file.read_text()
+    knobs = json.loads(whole)
+    file.write_text(json.dumps({name: knobs[name] for name in knobs if name != "places"}))
+    assert run(recipe, places) == ()
+    assert file.read_text() == whole  # of a version that had no places yet
+    file.write_text(json.dumps({**knobs, "hop": 7_801}))
+    assert "must go on with the knobs that it began with. Got other hop" in refused(recipe, places)
+
+
 def test_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AFFEKT_DATA", raising=False)
     monkeypatch.setenv("AFFEKT_CACHE", f"{tmp_path}")

@@ -68,7 +68,8 @@ def abstention(
         lost = labels[(support.sum(axis=1) == 0).any(axis=0)]
         drawn = _uar(drawn_sums(draws, hits), drawn_sums(draws, support))
         value = float(_uar(hits.sum(axis=1), support.sum(axis=1)))
-        found = percentiles(value, drawn[np.isfinite(drawn)] if not len(lost) else drawn[:0])
+        sound = drawn[np.isfinite(drawn)] if not len(lost) else drawn[:0]
+        found = percentiles(value, sound, speakers=draws.shape[1])
         given = support.sum(axis=(1, 2))
         asked = np.bincount(answers.seed)
         with np.errstate(invalid="ignore"):  # none answered

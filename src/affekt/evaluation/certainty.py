@@ -211,12 +211,13 @@ def _scores(answers: Answers, draws: NDArray[np.int64]) -> dict[str, Interval]:
     for score, of_bins in edges.items():
         bins = np.eye(len(of_bins) - 1)[calibration.bin_of(answers.confidence, of_bins)]
         value, drawn = _means(answers.sums(bins * gap[:, np.newaxis]), clips, draws)
-        found[score] = _centred(value, drawn)
+        found[score] = _centred(value, drawn, draws.shape[1])
     for score, losses in (
         ("brier", calibration.brier_scores(answers.probabilities, answers.truth)),
         ("nll", calibration.log_losses(answers.probabilities, answers.truth)),
     ):
-        found[score] = percentiles(*_means(answers.sums(losses[:, np.newaxis]), clips, draws))
+        value, drawn = _means(answers.sums(losses[:, np.newaxis]), clips, draws)
+        found[score] = percentiles(value, drawn, speakers=draws.shape[1])
     return found
 
 
@@ -229,12 +230,11 @@ def _means(
     return float(whole.mean()), np.asarray(drawn.mean(axis=1))
 
 
-def _centred(value: float, drawn: NDArray[np.float64]) -> Interval:
+def _centred(value: float, drawn: NDArray[np.float64], speakers: int) -> Interval:
     """Percentiles of resamples that are moved until their median is the value.
 
     Noise in a bin can only add to an ECE, and a resample adds noise: plain percentiles would
     lie too high, at times above the value itself.
     """
-    if not len(drawn):
-        return percentiles(value, drawn)
-    return percentiles(value, np.maximum(drawn - np.median(drawn) + value, 0))
+    moved = np.maximum(drawn - np.median(drawn) + value, 0) if len(drawn) else drawn
+    return percentiles(value, moved, speakers=speakers)

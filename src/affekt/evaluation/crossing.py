@@ -18,7 +18,7 @@ RECORDINGS = (
     "name",
     "seed",
     "corpus",
-    "corpora",
+    "source",
     "partial",
     "protocol",
     "folds",

@@ -59,6 +59,8 @@ def keep_run(run: Run, results: Path) -> Path:
         RunError: it is unfinished and lacks a fold that is kept, or the folder cannot be written.
     """
     folder = kept_folder(results, run.recipe, run.seed)
+    if run.folder.resolve() == folder.resolve():
+        return folder
     _refuse_loss(run, folder)
     about = {name: getattr(run, name) for name in ABOUT}
     tables = {
@@ -71,6 +73,7 @@ def keep_run(run: Run, results: Path) -> Path:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / KEPT).unlink(missing_ok=True)  # comes last: half a folder is no run
         for name, table in tables.items():
             path = folder / f"{name}.csv"
             if len(table):
@@ -87,8 +90,6 @@ def keep_run(run: Run, results: Path) -> Path:
 
 def _keep_folds(run: Run, folder: Path) -> None:
     """Files of folds as they were made, so that a fold kept before stays what it is."""
-    if run.folder.resolve() == folder.resolve():
-        return
     for old in folder.glob("fold-*"):
         shutil.rmtree(old)
     for fold in run.folds:

@@ -207,8 +207,8 @@ def _check_alike(recipe: str, runs: Sequence[Run]) -> None:
                 f"recipe {recipe}: must be given once for each seed. Got seed {run.seed} twice, "
                 f"of digest {before.digest} and {run.digest}. Leave one out."
             )
-        names = sorted({*first.knobs, *run.knobs} - {"seed"})
-        odd = [name for name in names if first.knobs.get(name) != run.knobs.get(name)]
+        names = sorted((first.knobs.keys() & run.knobs.keys()) - {"seed"})  # of newer runs more
+        odd = [name for name in names if first.knobs[name] != run.knobs[name]]
         if odd:
             raise RunError(
                 f"recipe {recipe}: its seeds must differ in nothing else. Got seeds {first.seed} "

@@ -39,7 +39,7 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
         results: complete ones.
 
     Returns:
-        ``COLUMNS`` as text: scores with four digits, ``paper`` empty where it reports nothing.
+        ``COLUMNS`` as text: scores with six digits, ``paper`` empty where it reports nothing.
 
     Raises:
         RunError: a result with a fold missing.
@@ -100,31 +100,32 @@ def protocol(result: Result) -> str:
 
 
 def _rows(result: Result) -> list[dict[str, object]]:
+    how = protocol(result)  # of the whole: a part alone seems to have fewer folds
     rows = [
-        _row(part, profile, part.under(profile).uar)
+        _row(part, how, profile, part.under(profile).uar)
         for part in result.by_corpus
         for profile in result.profiles
     ]
     if len(result.by_corpus) > 1:
         for profile in result.profiles:
             parts = [part.under(profile).tally for part in result.by_corpus]
-            rows.append(_row(result, profile, mean_uar_interval(parts)))
+            rows.append(_row(result, how, profile, mean_uar_interval(parts)))
     return rows
 
 
-def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:
+def _row(result: Result, how: str, profile: str, uar: Interval) -> dict[str, object]:
     published = result.published if profile == NO_PROFILE else None
     return {
         "recipe": result.recipe,
         "train": trained_corpora(result),
         "test": tested_corpora(result),
-        "protocol": protocol(result),
+        "protocol": how,
         "profile": profile,
         "classes": len(result.tally.labels),
         "seeds": " ".join(str(run.seed) for run in result.runs),
-        "uar": f"{uar.value:.4f}",
-        "low": f"{uar.low:.4f}",
-        "high": f"{uar.high:.4f}",
+        "uar": f"{uar.value:.6f}",
+        "low": f"{uar.low:.6f}",
+        "high": f"{uar.high:.6f}",
         "paper": f"{published.uar:.3f}" if published else "",
         "command": result.command,
     }

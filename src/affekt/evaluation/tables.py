@@ -192,9 +192,15 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
             row = {"recipe": run.recipe, "seed": run.seed, "folds": len(run.folds)}
             row |= {"planned": run.planned, "uar": uar}
             row |= {"best_epoch": float(np.median(epochs)) if epochs else np.nan}
-            row |= {"minutes": sum(f["seconds"] for f in run.folds) / 60, "digest": run.digest}
+            row |= {"minutes": _seconds(run) / 60, "digest": run.digest}
             rows.append({**row, "command": run.command})
     return pd.DataFrame(rows)
+
+
+def _seconds(run: Run) -> float:
+    """What all folds took: of one that was killed and gone on with, all of its epochs."""
+    epochs = run.curves.groupby("fold")["seconds"].sum()
+    return float(sum(max(fold["seconds"], epochs.get(fold["fold"], 0.0)) for fold in run.folds))
 
 
 def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:

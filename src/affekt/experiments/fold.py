@@ -1,5 +1,6 @@
 """One fold to its folder: trained, tested, recorded; or gone on with where it was killed."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -73,17 +74,32 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
 
 def _run(recipe: Recipe, fold: Fold, own: Path, places: Places) -> None:
     started = time.monotonic()
+    facts = fold_facts(recipe, fold)  # now, as the checkout may have moved on by the end
     manifest = read_manifest(own.parent / "manifest.csv", places.data)
+    patches = () if recipe.method in KINDS else _patches(recipe, manifest, places)
+    if patches:
+        facts["sound"] = patches[0].digest
+        _refuse_other_sound(own.parent, patches[0].digest)
     probabilities: NDArray[Any]
     if recipe.method == "network":
-        probabilities, facts = _network(recipe, fold, manifest, own, places)
+        probabilities, found = _network(recipe, fold, manifest, patches, own, places, facts)
     else:
-        probabilities, facts = _baseline(recipe, fold, manifest, places)
+        probabilities, found = _baseline(recipe, fold, manifest, patches, places)
     if fold.test:
         clips = part_of(manifest, fold.test).clips
         write_predictions(own / "predictions.csv", recipe, fold, manifest, clips, probabilities)
     seconds = round(time.monotonic() - started, 1)
-    write_json(own / DONE, {**fold_facts(recipe, fold), **facts, "seconds": seconds})
+    write_json(own / DONE, {**facts, **found, "seconds": seconds})
+
+
+def _refuse_other_sound(folder: Path, sound: str) -> None:
+    """Folds of one run hear the same recordings, whatever a manifest cannot see of them."""
+    for done in folder.glob(f"fold-*/{DONE}"):
+        if json.loads(done.read_text(encoding="utf-8")).get("sound", sound) != sound:
+            raise RunError(
+                f"{folder} must go on with the recordings that {done.parent.name} heard. Got the "
+                f"same names with other sound. Put them back, or use --runs with another folder."
+            )
 
 
 def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
@@ -134,11 +150,16 @@ def _patches(recipe: Recipe, manifest: Manifest, places: Places) -> tuple[Patche
 
 
 def _network(
-    recipe: Recipe, fold: Fold, manifest: Manifest, own: Path, places: Places
+    recipe: Recipe,
+    fold: Fold,
+    manifest: Manifest,
+    patches: tuple[Patches, ...],
+    own: Path,
+    places: Places,
+    facts: dict[str, Any],
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Train the network; probabilities of the test clips, and what the fold's facts add."""
     torch.set_num_threads(1)
-    patches = _patches(recipe, manifest, places)
     training = part_of(manifest, fold.train, balance=recipe.balance)
     if recipe.teacher:
         answers = read_answers(places.runs / recipe.teacher, fold, manifest, training.clips)
@@ -159,8 +180,7 @@ def _network(
     if fold.test:
         probabilities = _test(recipe, fold, manifest, classifier, material, own)
     corpora = corpora_facts(manifest, fold, patches[0].digest)
-    facts = {"best_epoch": best_epoch, **fold_facts(recipe, fold)}
-    save_classifier(classifier, own / "model.pt", corpora=corpora, **facts)
+    save_classifier(classifier, own / "model.pt", corpora=corpora, best_epoch=best_epoch, **facts)
     return probabilities, {"best_epoch": best_epoch}
 
 
@@ -188,7 +208,11 @@ def _test(
 
 
 def _baseline(
-    recipe: Recipe, fold: Fold, manifest: Manifest, places: Places
+    recipe: Recipe,
+    fold: Fold,
+    manifest: Manifest,
+    patches: tuple[Patches, ...],
+    places: Places,
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Fit a baseline; probabilities of the test clips, and what the fold's facts add."""
     truth = np.array([clip.label for clip in manifest.clips])
@@ -196,7 +220,7 @@ def _baseline(
         kind, features = recipe.method, np.zeros((len(truth), 1), np.float32)
     else:
         kind = recipe.method.partition("-")[2]
-        features = load_features(recipe, manifest, _patches(recipe, manifest, places)[0], places)
+        features = load_features(recipe, manifest, patches[0], places)
     with threadpool_limits(1):
         baseline = Baseline(kind, manifest.labels, recipe.seed).fit(
             features,

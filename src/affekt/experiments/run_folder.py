@@ -26,6 +26,7 @@ from affekt.corpora.splits import (
 )
 from affekt.errors import AffektError, RunError
 from affekt.experiments.recipe import Recipe
+from affekt.experiments.records import write_json
 
 DONE = "result.json"
 EPOCHS = ("last.pt", "best.pt")  # of a fold under way
@@ -110,6 +111,7 @@ def prepare(recipe: Recipe, places: Places) -> Path:
         with FileLock(folder / "lock"):
             if (folder / "folds.csv").is_file():
                 _refuse_others(folder, manifest)
+                _complete_knobs(folder, recipe)
             else:
                 _fill(folder, recipe, manifest)
     except AffektError:
@@ -125,7 +127,7 @@ def prepare(recipe: Recipe, places: Places) -> Path:
 def _fill(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     lines = [f"{knob} = {json.dumps(value)}\n" for knob, value in recipe.changed.items()]
     (folder / "recipe.toml").write_text("".join(lines), encoding="utf-8")
-    (folder / "recipe.json").write_text(json.dumps(recipe.values(), indent=1) + "\n")
+    write_json(folder / "recipe.json", recipe.values())
     write_manifest(manifest, folder / "manifest.csv")
     folds = folder / "folds.csv"  # the last one: a run folder that has it has all
     write_folds(make_folds(recipe, manifest), folds.with_suffix(".part"))
@@ -138,6 +140,20 @@ def _refuse_others(folder: Path, manifest: Manifest) -> None:
             f"{folder} must go on with the recordings that it began with. Got others under "
             f"{manifest.root}. Use --runs with another folder."
         )
+
+
+def _complete_knobs(folder: Path, recipe: Recipe) -> None:
+    """Add the knobs that have come since the run began, if those of then are what they were."""
+    knobs = json.loads(json.dumps(recipe.values()))  # lists in place of tuples
+    before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    odd = [name for name in before if name in knobs and before[name] != knobs[name]]
+    if odd:
+        raise RunError(
+            f"{folder} must go on with the knobs that it began with. Got other "
+            f"{', '.join(odd)}. Use --runs with another folder."
+        )
+    if before.keys() != knobs.keys():
+        write_json(folder / "recipe.json", knobs)
 
 
 def make_folds(recipe: Recipe, manifest: Manifest) -> tuple[Fold, ...]:
