@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from affekt.evaluation.calibration import equal_width, expected_calibration_error
+from affekt.evaluation.certainty import answers_of, pooled_temperatures
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 
@@ -43,19 +45,32 @@ def _of_gender(run: Run, gender: str) -> Run:
     return replace(run, predictions=rows.reset_index(drop=True))
 
 
-def markdown(rows: Iterator[tuple[str, str, Result]]) -> str:
-    """The same as a table."""
-    lines = [
-        "| tested on | profile | clips | speakers | angry | happy | sad | neutral | average |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+def calibration_error(result: Result, temperature: float) -> float:
+    """ECE, the mean of the seeds', of answers at one of the shipped model's temperatures."""
+    answers = answers_of(result)
+    shares = answers.probabilities ** (1.0 / temperature)
+    confidence = shares.max(axis=1) / shares.sum(axis=1)
+    of_seeds = [
+        expected_calibration_error(confidence[of], answers.right[of], edges=equal_width())
+        for of in (answers.seed == seed for seed in range(answers.shape[0]))
     ]
+    return sum(of_seeds) / len(of_seeds)
+
+
+def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float, float]) -> str:
+    """The same as a table; ECE where it is certain how well the speaker was known."""
+    at = dict(zip((PROFILES["none"], PROFILES["all"]), temperatures, strict=True))
+    heading = "tested on,profile,clips,speakers,angry,happy,sad,neutral,average,ECE".split(",")
+    lines = [f"| {' | '.join(heading)} |", "| --- " * len(heading) + "|"]
     for tested, profile, result in rows:
         recalls = " | ".join(f"{recall.value:.3f}" for recall in result.recalls.values())
         uar = result.uar
         clips = len(result.predictions) // len(result.runs)
+        error = f"{calibration_error(result, at[profile]):.2f}" if profile in at else ""
         lines.append(
             f"| {tested} | {profile} | {clips:,} | {len(result.tally.speakers)} | {recalls} "
-            f"| **{uar.value:.3f}** ({uar.low:.3f} to {uar.high:.3f}) |"
+            f"| **{uar.value:.3f}** ({uar.low:.3f} to {uar.high:.3f}) "
+            f"| {error} |"
         )
     return "\n".join(lines)
 
@@ -66,7 +81,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=Path("results"))
-    print(markdown(card(parser.parse_args().results)))
+    results = parser.parse_args().results
+    print(markdown(card(results), pooled_temperatures([results / "corpora"])))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from affekt.evaluation.certainty import (
     _scores,
     answers_of,
     calibrations,
-    pooled_temperature,
+    pooled_temperatures,
     reliability,
     scalable,
     scaled,
@@ -120,13 +120,24 @@ def test_a_model_is_calmed_by_the_cross_validation_of_its_like(tmp_path):
     rows = found.predictions
     truth = rows["truth"].map({label: place for place, label in enumerate(LABELS)}).to_numpy()
     scale = fit_temperature(rows[SHARES].to_numpy(), truth).scale[0]
-    assert pooled_temperature([tmp_path]) == pytest.approx(1 / scale)
-    assert pooled_temperature([tmp_path]) > 1
+    stranger, known = pooled_temperatures([tmp_path])
+    assert stranger == known == pytest.approx(1 / scale)
+    assert stranger > 1
+
+
+def test_a_model_may_be_surer_of_whom_it_knows(tmp_path):
+    make_run(tmp_path, speakers=6, sure=4, profiles={"all": 0.25, "random-8": 0.2}, epochs=0)
+    stranger, known = pooled_temperatures([tmp_path])
+    assert known < stranger
+    (run,) = only(tmp_path).runs
+    rows = run.enrolment[run.enrolment["profile"] == "all"]
+    scale = fit_temperature(rows[SHARES].to_numpy(), places(rows)).scale[0]
+    assert known == pytest.approx(1 / scale)
 
 
 def test_a_temperature_needs_whole_runs(tmp_path):
     with pytest.raises(RunError, match="Got no run"):
-        pooled_temperature([tmp_path])
+        pooled_temperatures([tmp_path])
 
 
 def test_without_validation_nothing_is_scaled(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import scipy.special
 import soundfile
 import torch
 from onnx import numpy_helper
@@ -179,6 +180,24 @@ def test_a_graph_learns_a_profile_only_when_told(own: Exported) -> None:
         assert np.abs(learned[name] - before[name]).max() > 1
 
 
+def test_it_is_surer_the_better_it_knows_who_speaks(own: Exported, tmp_path: Path) -> None:
+    file = tmp_path / "sure.onnx"
+    export(own.source, file, name="sure", temperature=2.0, temperature_known=0.5)
+    plain, sure = load_graph(own.file), load_graph(file)
+    windows = sliding_windows(made_sound(), hop=15_360)
+    speaker = load_classifier(own.source)[0].speaker
+    assert speaker is not None
+    mean, square = speaker.mean, speaker.variance + speaker.mean.square()
+    before = np.log(plain.run(windows, dict(plain.start))[0])
+    for heard in (0.0, speaker.prior, 1e4):  # steps of somebody like the population
+        sums = (np.full(1, heard), heard * mean.numpy(), heard * square.numpy())
+        person = {n: each.astype(np.float32) for n, each in zip(plain.profile, sums, strict=True)}
+        share = speaker.prior / (speaker.prior + heard)
+        expected = scipy.special.softmax(before / (0.5 + 1.5 * share), axis=1)
+        found, _ = sure.run(windows, {**sure.start, **person})
+        np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
+
+
 def test_metadata_of_the_own_network(own: Exported) -> None:
     graph, network = load_graph(own.file), load_classifier(own.source)[0]
     assert (graph.hop, graph.tail) == (15_360, "pad")
@@ -236,6 +255,7 @@ def test_metadata_is_complete(exported: Exported) -> None:
         "state": [{"name": "hidden", "shape": [2, 150]}, {"name": "cell", "shape": [2, 150]}],
         "profile": None,
         "temperature": 1.0,
+        "temperature_known": 1.0,
         "corpora": FACTS["corpora"],
         "licence": "CC BY 4.0; CC0",
         "recipe": "0123456789ab",

@@ -1,5 +1,6 @@
 """A recording's prediction: its numbers, its times, and that it needs no more than it should."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 import affekt
 from affekt.audio.windows import sliding_windows, window_count, window_times
-from affekt.errors import AudioError
+from affekt.cli import main
+from affekt.errors import AudioError, ModelError
+from affekt.inference import predictor as predicting
 from affekt.inference.stream import BATCH
 from small_model import HOP, WINDOW, small_model
 
@@ -20,8 +23,13 @@ RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
-    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_model(tmp_path_factory.mktemp("model") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def predictor(model: Path) -> affekt.Predictor:
+    return affekt.load(model)
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -93,6 +101,35 @@ def test_a_channel_and_a_part_can_be_asked_for(predictor: affekt.Predictor, tmp_
     assert part.probabilities == alone.probabilities
     assert [s.start for s in part.segments] == [s.start + 1.5 for s in alone.segments]
     assert [s.end for s in part.segments] == [s.end + 1.5 for s in alone.segments]
+
+
+def test_a_predictor_may_hear_one_channel_of_everything(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left, right = noise(80_000, 1), noise(80_000, 2)
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+    alone = affekt.load(model).predict(right, sample_rate=RATE)
+    assert affekt.load(model, channel=1).predict(path).probabilities == alone.probabilities
+    assert main(["predict", f"{path}", "--json", "--channel", "1", "--model", f"{model}"]) == 0
+    assert json.loads(capsys.readouterr().out)["probabilities"] == alone.probabilities
+    assert main(["predict", f"{path}", "--channel", "2", "--model", f"{model}"]) == 1
+    assert "channel of" in capsys.readouterr().err
+
+
+def test_a_shipped_model_that_broke_on_its_way_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bit of a weight: it loads, it answers, and it answers wrongly."""
+    for file in predicting.MODELS.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(predicting, "MODELS", tmp_path)
+    assert affekt.load().predict(noise(20_000, 0), sample_rate=RATE)
+    content = bytearray((tmp_path / "affekt.onnx").read_bytes())
+    content[len(content) // 2] ^= 64
+    (tmp_path / "affekt.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="must be the file that affekt ships"):
+        affekt.load()
 
 
 def test_no_sound_is_no_prediction(predictor: affekt.Predictor) -> None:

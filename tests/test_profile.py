@@ -449,13 +449,46 @@ def test_enroll_on_the_command_line(
     assert main([*words, f"{voice}"]) == 0
     found = read_profile(file)
     assert capsys.readouterr().out == f"{file}: {found.seconds:.1f} seconds of speech heard\n"
+    assert main([*words, f"{voice}"]) == 2
+    assert "is there already. Use --add, or --replace" in capsys.readouterr().err
+    assert main([*words, "--replace", f"{voice}"]) == 0
+    assert read_profile(file).weight == found.weight
     assert main([*words, "--add", f"{voice / '0.wav'}"]) == 0
     assert read_profile(file).weight > 1.3 * found.weight
     (voice / "2.wav").write_text("no sound")
     before = file.read_bytes()
     capsys.readouterr()
-    assert main([*words, f"{voice}"]) == 2
+    assert main([*words, "--replace", f"{voice}"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert file.read_bytes() == before
     assert main(["enroll", f"{tmp_path / 'new.profile'}", "--add", f"{voice}"]) == 2
     assert "affekt:" in capsys.readouterr().err
+
+
+def test_nothing_else_is_written_over(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who forgets to name the profile, or lets the shell list recordings, loses none of them."""
+    files = [tmp_path / f"{number}.wav" for number in range(2)]
+    for file in files:
+        soundfile.write(file, made_sound(4.0, 200.0), RATE, subtype="FLOAT")
+    before = [file.read_bytes() for file in files]
+    assert main(["enroll", *map(str, files), "--replace", "--model", f"{model}"]) == 2
+    assert "named like a recording" in capsys.readouterr().err
+    notes = tmp_path / "notes.txt"
+    notes.write_text("of a session")
+    assert main(["enroll", f"{notes}", *map(str, files), "--replace", "--model", f"{model}"]) == 2
+    assert notes.read_text() == "of a session"
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_who_enrolls_little_or_no_speech_is_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rain = tmp_path / "rain.wav"
+    noise = 0.05 * np.random.default_rng(0).standard_normal(4 * RATE)
+    soundfile.write(rain, noise, RATE, subtype="FLOAT")
+    assert main(["enroll", f"{tmp_path / 'me.profile'}", f"{rain}", "--model", f"{model}"]) == 0
+    said = capsys.readouterr().err
+    assert "rain.wav: nobody seems to speak in it" in said
+    assert "little is known" in said

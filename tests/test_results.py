@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 import affekt
-from affekt.evaluation.certainty import pooled_temperature
+from affekt.evaluation.calibration import fit_temperature
+from affekt.evaluation.certainty import answers_of, pooled_temperatures
 from affekt.evaluation.crossing import crossings
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
@@ -142,12 +143,25 @@ def test_the_shipped_models_card_follows_from_its_cross_validation(
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     shipped = import_module("shipped")
     page = text_of("src/affekt/models/affekt.md")
-    assert shipped.markdown(shipped.card(RESULTS)) in page
+    stranger, known = pooled_temperatures([RESULTS / "corpora"])
+    assert shipped.markdown(shipped.card(RESULTS), (stranger, known)) in page
     graph = affekt.load("affekt").graph
     assert graph.digest in page
-    temperature = pooled_temperature([RESULTS / "corpora"])
-    assert graph.metadata["temperature"] == pytest.approx(temperature, rel=1e-4)
-    assert f"one temperature, {temperature:.2f}," in page
+    assert graph.metadata["temperature"] == pytest.approx(stranger, rel=1e-4)
+    assert graph.metadata["temperature_known"] == pytest.approx(known, rel=1e-4)
+    assert f"temperatures, {stranger:.2f} where nobody is known and {known:.2f} where" in page
+
+
+def test_the_page_on_the_method_says_how_sure_it_may_be_of_whom_it_knows() -> None:
+    page = " ".join(text_of("docs/method.md").split())
+    found = pooled_temperatures([RESULTS / "corpora"])
+    assert "has {:.2f} and {:.2f}; the best ones".format(*found) in page
+    whole = of_recipe("corpora")
+    best = []
+    for profile in ("random-1", "random-4", "random-8"):
+        answers = answers_of(whole.under(profile))
+        best.append(1 / fit_temperature(answers.probabilities, answers.truth).scale[0])
+    assert "for 1, 4 and 8 clips, {:.2f}, {:.2f} and {:.2f},".format(*best) in page
 
 
 def test_no_other_number_is_claimed_in_the_readme() -> None:

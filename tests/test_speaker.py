@@ -55,8 +55,9 @@ def assert_states(found: State, expected: State) -> None:
 
 def test_nobody_is_the_population() -> None:
     made, (steps, shares) = norm(), voice(2, 5)
-    found, after = made(steps, shares, nobody(2), NO)
+    found, unknown, after = made(steps, shares, nobody(2), NO)
     assert_same(found, (steps - made.mean) / made.variance.sqrt())
+    assert (unknown == 1).all()
     assert_states(after, nobody(2))
 
 
@@ -105,7 +106,7 @@ def test_a_profile_is_shrunk_towards_the_population() -> None:
         mean = (profile["speaker_sum"][0] + PRIOR * made.mean) / (weight + PRIOR)
         square = profile["speaker_square"][0] + PRIOR * (made.variance + made.mean**2)
         deviation = (square / (weight + PRIOR) - mean**2).sqrt()
-        found, _ = made(steps, shares, profile, NO)
+        found, *_ = made(steps, shares, profile, NO)
         assert_same(found, (steps - mean) / deviation)
 
 
@@ -114,7 +115,7 @@ def test_with_many_clips_everybody_is_alike() -> None:
     made, spreads = norm(), []
     for windows in (2, 2_000):
         steps, shares = voice(3, windows, seed=1)
-        found, _ = made(steps, shares, profile_of(steps, shares), NO)
+        found, *_ = made(steps, shares, profile_of(steps, shares), NO)
         share = shares[..., None] / shares.sum((1, 2))[:, None, None, None]
         mean = (share * found).sum((1, 2))
         deviation = (share * found**2).sum((1, 2)).sqrt()
@@ -126,23 +127,23 @@ def test_with_many_clips_everybody_is_alike() -> None:
 def test_told_not_to_it_learns_nothing_bit_for_bit() -> None:
     made, (steps, shares) = norm(), voice(2, 7)
     profile = profile_of(*voice(2, 3, seed=9))
-    _, after = made(steps, shares, profile, NO)
+    *_, after = made(steps, shares, profile, NO)
     for name, value in after.items():
         assert torch.equal(value, profile[name])
-    _, learned = made(steps, shares, profile, YES)
+    *_, learned = made(steps, shares, profile, YES)
     assert (learned["speaker_weight"] > profile["speaker_weight"]).all()
 
 
 def test_told_to_each_window_joins_before_it_is_normalized() -> None:
     """As feeding them one by one: to the profile first, then through it as it stands."""
     made, (steps, shares) = norm(), voice(2, 9)
-    whole, last = made(steps, shares, nobody(2), YES)
+    whole, _, last = made(steps, shares, nobody(2), YES)
     profile = nobody(2)
     for window in range(9):
         here = slice(window, window + 1)
         own = profile_of(steps[:, here], shares[:, here])
         profile = {name: KEEP * profile[name] + own[name] for name in own}
-        alone, _ = made(steps[:, here], shares[:, here], profile, NO)
+        alone, *_ = made(steps[:, here], shares[:, here], profile, NO)
         assert_same(whole[:, here], alone)
     assert_states(last, profile)
 
@@ -152,10 +153,10 @@ def test_told_to_each_window_joins_before_it_is_normalized() -> None:
 def test_in_steps_is_whole(windows: int, cuts: set[int], adapt: bool) -> None:
     made, (steps, shares) = norm(), voice(2, windows)
     told = YES if adapt else NO
-    whole, last = made(steps, shares, nobody(2), told)
+    whole, _, last = made(steps, shares, nobody(2), told)
     state, parts = nobody(2), []
     for begin, end in pairwise([0, *sorted(cut for cut in cuts if cut < windows), windows]):
-        part, state = made(steps[:, begin:end], shares[:, begin:end], state, told)
+        part, _, state = made(steps[:, begin:end], shares[:, begin:end], state, told)
         parts.append(part)
     assert_same(torch.cat(parts, 1), whole)
     assert_states(state, last)
@@ -164,20 +165,20 @@ def test_in_steps_is_whole(windows: int, cuts: set[int], adapt: bool) -> None:
 def test_old_speech_fades_from_a_profile_that_adapts() -> None:
     made = norm(keep=0.5)
     one, other = voice(1, 30, seed=1), voice(1, 30, seed=2)
-    _, first = made(*one, nobody(1), YES)
-    _, both = made(*other, first, YES)
-    _, alone = made(*other, nobody(1), YES)
+    *_, first = made(*one, nobody(1), YES)
+    *_, both = made(*other, first, YES)
+    *_, alone = made(*other, nobody(1), YES)
     assert_states(both, alone)
     assert (first["speaker_sum"] - alone["speaker_sum"]).abs().max() > 1
 
 
 def test_silence_teaches_nothing_and_is_a_number() -> None:
     made, (steps, shares) = norm(prior=1.0), voice(1, 4)
-    found, after = made(0 * steps, 0 * shares, nobody(1), YES)
+    found, _, after = made(0 * steps, 0 * shares, nobody(1), YES)
     assert found.isfinite().all()
     assert_states(after, nobody(1))
     constant = torch.ones_like(steps)  # no deviation at all
-    found, _ = norm(prior=0.0)(constant, torch.ones_like(shares), nobody(1), YES)
+    found, *_ = norm(prior=0.0)(constant, torch.ones_like(shares), nobody(1), YES)
     assert found.isfinite().all()
 
 

@@ -143,6 +143,7 @@ BAD_CHUNKS = {
     "no axis": np.float32(0.1),
     "complex": np.zeros(100, np.complex64),
     "text": np.array(["a", "b"]),
+    "bytes": b"\x00\x01",
     "truth": np.array([True, False]),
     "not a number": np.array([0.1, np.nan], np.float32),
     "infinite": np.array([0.1, np.inf], np.float32),
@@ -157,12 +158,12 @@ def test_a_bad_chunk_is_refused_and_the_stream_goes_on(
     stream, whole = predictor.stream(), sound(40_000)
     segments = stream.push(whole[:20_000])
     with pytest.raises(AudioError, match="samples of a stream"):
-        stream.push(np.asarray(chunk))
+        stream.push(chunk)
     segments += stream.push(whole[20_000:])
     assert_same(segments, predictor.predict(whole, sample_rate=RATE).segments)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 999, 1_000_000])
+@pytest.mark.parametrize("rate", [0, -1, 999, 1_000_000, 44_100.5, np.nan])
 def test_a_rate_of_no_recorder_is_refused(predictor: affekt.Predictor, rate: int) -> None:
     with pytest.raises(AudioError, match="rate"):
         predictor.stream(rate)

@@ -111,6 +111,11 @@ def test_raw_samples_of_any_kind_rate_and_channels(hear: Hear, model: str, encod
     assert_heard(found, model, both, 22_050, abs=1e-4)
 
 
+def test_one_of_two_channels(hear: Hear, model: str) -> None:
+    content = stereo_of("<i2").tobytes()
+    assert_heard(hear(content, "--channels", "2", "--channel", "0"), model, PCM)
+
+
 @pytest.mark.parametrize("promised", [None, 0, 2**32 - 1, 0x7FFF_F000 - 36])
 def test_a_wav_says_itself_what_it_is(hear: Hear, model: str, promised: int | None) -> None:
     content = wav_bytes(PCM.tobytes(), rate=22_050, promised=promised)

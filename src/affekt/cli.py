@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 import affekt
+from affekt.enroll_command import enroll
 from affekt.errors import AffektError
 from affekt.export_command import export
-from affekt.options import Model
 from affekt.predict_command import predict
 from affekt.printing import comparison, complain, watched
 from affekt.run_command import WithKnobs, run
@@ -81,30 +81,7 @@ def _affekt(
 
 app.command(epilog="Example: affekt predict samples/ --json -o results.jsonl --resume")(predict)
 app.command(epilog="Example: ffmpeg -i radio.m3u8 -f wav - | affekt stream -")(stream)
-
-
-@app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")
-def enroll(
-    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="File to write.")],
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Speech of one person: recordings, or folders."),
-    ],
-    model: Model = None,
-    add: Annotated[bool, typer.Option("--add", help="Add to the profile that is there.")] = False,
-) -> None:
-    """Learn what a person's voice is like, so that their moods are told from it.
-
-    Any speech of theirs will do, in any mood, better in several. A profile holds no sound.
-    """
-    from affekt.inference.files import sound_files
-    from affekt.inference.predictor import load
-
-    predictor = load(model, profile=profile if add else None)
-    files = list(sound_files(paths))
-    learned = predictor.enroll(watched(files, len(files)))
-    learned.save(profile)
-    print(f"{profile}: {learned.seconds:.1f} seconds of speech heard")
+app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")(enroll)
 
 
 @app.command(epilog="Example: affekt report results/ -o report/")
@@ -182,6 +159,8 @@ def corpus(
     else:
         known = ", ".join(CORPORA)
         raise typer.BadParameter(f"NAME is none of {known}; your own data need --speaker or a CSV.")
+    if output.exists() and root.is_file() and output.samefile(root):
+        raise typer.BadParameter(f"{output} is the table that is read. Name another --output.")
     comparison(found)
     write_manifest(found.manifest(partial=partial), output)
     if found.faults():

@@ -34,11 +34,11 @@ def export(
     from affekt.model.export import find_network
 
     source = find_network(run, fold)
-    temperature = 1.0
+    stranger = known = 1.0
     if calibrate:
-        from affekt.evaluation.certainty import pooled_temperature
+        from affekt.evaluation.certainty import pooled_temperatures
 
-        temperature = pooled_temperature(calibrate)
+        stranger, known = pooled_temperatures(calibrate)
     with Console(stderr=True).status(f"exporting {source}"):
         difference = write(
             source,
@@ -46,7 +46,8 @@ def export(
             name=name or output.stem,
             precision=precision,
             recordings=recordings,
-            temperature=temperature,
+            temperature=stranger,
+            temperature_known=known,
         )
     size = output.stat().st_size
     print(f"{output}: {size:,} bytes, {difference:.1g} at most from {source}")

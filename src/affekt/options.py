@@ -14,6 +14,10 @@ Profile = Annotated[
 Adapt = Annotated[
     bool, typer.Option("--adapt", help="Learn who speaks from each sound, as it is heard.")
 ]
+Channel = Annotated[
+    int | None,
+    typer.Option(min=0, help="The one to hear, from 0. (Default: the mean of all.)"),
+]
 MinConfidence = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Probability below which it is uncertain.")
 ]

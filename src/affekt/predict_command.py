@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from affekt.options import Adapt, MinConfidence, Model, Profile
+from affekt.options import Adapt, Channel, MinConfidence, Model, Profile
 from affekt.printing import (
     csv_rows,
     into,
@@ -43,6 +43,7 @@ def predict(
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
+    channel: Channel = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Files at a time. (Default: one a core.)")
     ] = None,
@@ -64,6 +65,8 @@ def predict(
 ) -> int:
     """Name the emotion of recordings.
 
+    The answer to a long recording is that of its end: a --timeline tells which emotion comes when.
+
     Results come in the order of the files (of a cluster, as they are done); the exit code is 1 if
     any of them failed. Killed at any instant, it goes on with --resume.
     """
@@ -80,7 +83,9 @@ def predict(
     if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
         raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
     spread = _spread(paths, engine, address, timeline)
-    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
+    predictor = load(
+        model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
+    )
     go_on = partial(take_up, name=f"{output}", predictor=predictor, as_csv=as_csv)
     with stopped_by_term(), into(output, go_on if resume else None) as begun:
         if timeline:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.errors import AudioError
-from affekt.options import Adapt, MinConfidence, Model, Profile
+from affekt.options import Adapt, Channel, MinConfidence, Model, Profile
 from affekt.printing import complain, stopped_by_term
 from affekt.stream_printing import show_moments
 
@@ -31,6 +31,7 @@ def stream(
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
+    channel: Channel = None,
     rate: Annotated[
         int | None, typer.Option(help="Hz of raw samples (else 16000), or of the microphone.")
     ] = None,
@@ -55,7 +56,8 @@ def stream(
     sound = _voice(source, rate=rate, channels=channels, encoding=encoding, device=device)
     try:
         with stopped_by_term():
-            show_moments(listen(predictor.stream(), sound), predictor.labels, as_json=as_json)
+            moments = listen(predictor.stream(), sound, channel=channel)
+            show_moments(moments, predictor.labels, as_json=as_json)
     except AudioError as error:
         complain(str(error))
         return 1

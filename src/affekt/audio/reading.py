@@ -290,6 +290,6 @@ def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _too_long(name: str, max_seconds: float) -> AudioError:
     return AudioError(
-        f"{name} is longer than {max_seconds:g} s. Cut it, read it in parts with start and end, "
-        f"or raise max_seconds."
+        f"{name} is longer than {max_seconds:g} s. Use --timeline, or in Python start and "
+        f"end, or a larger max_seconds."
     )

@@ -23,12 +23,13 @@ from affekt.evaluation.intervals import (
     percentiles,
     speaker_draws,
 )
-from affekt.evaluation.predictions import PROBABILITY, labels_of
+from affekt.evaluation.predictions import PROBABILITY, PROFILE, labels_of
 from affekt.evaluation.results import Result
 from affekt.evaluation.runs import Run, find_runs, read_run
 
 SCALINGS = {"temperature": calibration.fit_temperature, "vector": calibration.fit_vector}
 UNSCALED = "none"
+WHOLE_PROFILE = "all"
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,18 @@ def scalable(result: Result) -> bool:
     return all(len(run.validation) for run in result.runs)
 
 
-def pooled_temperature(runs: Iterable[Path]) -> float:
-    """The temperature of a model that nobody is left to calibrate: that of its cross-validation.
+def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
+    """The temperatures of a model that nobody is left to calibrate: of its cross-validation.
+
+    A network is right more often about a voice that it knows, so it may be surer of it.
 
     Args:
         runs: cross-validated runs of networks like the model, whose tested speakers none of
             those networks had heard.
 
     Returns:
-        The one temperature that makes all of their test clips' labels most likely.
+        The two that make all of their test clips' labels most likely: where nobody is known, and
+        where all other clips of the speaker are (the same, if that was not tested).
 
     Raises:
         RunError: no run, or one with a fold missing.
@@ -110,7 +114,13 @@ def pooled_temperature(runs: Iterable[Path]) -> float:
             f"runs to calibrate by must have every fold. Got no run that has. Unfinished: "
             f"{', '.join(unfinished) or 'none'}. Run them to their end."
         )
-    arrays = [_arrays(run.predictions) for run in found]
+    known = [run.enrolment[run.enrolment[PROFILE] == WHOLE_PROFILE] for run in found]
+    strangers = _temperature([run.predictions for run in found])
+    return strangers, _temperature(known) if all(map(len, known)) else strangers
+
+
+def _temperature(tables: Iterable[pd.DataFrame]) -> float:
+    arrays = [_arrays(rows) for rows in tables]
     probabilities, truth = (np.concatenate(each) for each in zip(*arrays, strict=True))
     return 1.0 / float(calibration.fit_temperature(probabilities, truth).scale[0])
 

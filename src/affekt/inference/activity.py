@@ -97,6 +97,15 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
         yield from running.end()
 
 
+def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
+    """Whether anybody speaks in a sound; it is heard no further than that takes.
+
+    Args:
+        sound: as for :func:`speech_probabilities`.
+    """
+    return any(True for _ in find_speech(chance for _, chance in speech_probabilities(sound)))
+
+
 class _Running:
     """Speech that began with chunk ``onset`` and has not ended; ``quiet`` chunks are its last."""
 

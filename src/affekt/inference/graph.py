@@ -100,6 +100,8 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     Raises:
         ModelError: missing, not a model, not one of ours, or at odds with itself.
     """
+    if threads < 1:
+        raise ModelError(f"threads of load must be at least 1. Got {threads}.")
     content = _content(file)
     try:
         session = onnxruntime.InferenceSession(
@@ -149,8 +151,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
-    if threads < 1:
-        raise ModelError(f"threads of load must be at least 1. Got {threads}.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

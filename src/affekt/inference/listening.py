@@ -33,13 +33,16 @@ class Moment:
     segments: tuple[Segment, ...]
 
 
-def listen(stream: Stream, sound: AbstractContextManager[Decoded]) -> Iterator[Moment]:
+def listen(
+    stream: Stream, sound: AbstractContextManager[Decoded], *, channel: int | None = None
+) -> Iterator[Moment]:
     """Listen to a sound as it comes.
 
     Args:
         stream: of the model, at 16 kHz.
         sound: of :func:`~affekt.audio.decoding.decode` or
             :func:`~affekt.audio.microphone.microphone`; open for as long as this goes on.
+        channel: the one to hear, from 0; the mean of all by default.
 
     Yields:
         A moment for each block of sound, and one for what its end completes.
@@ -50,7 +53,7 @@ def listen(stream: Stream, sound: AbstractContextManager[Decoded]) -> Iterator[M
     """
     samples, level = 0, -math.inf
     with sound as opened:
-        for block in blocks(opened, max_seconds=MAX_SECONDS):
+        for block in blocks(opened, channel=channel, max_seconds=MAX_SECONDS):
             samples += block.size
             power = float(np.mean(np.square(block, dtype=np.float64)))
             level = 10 * math.log10(power) if power else -math.inf

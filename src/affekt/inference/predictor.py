@@ -55,6 +55,7 @@ class Predictor:
         profile: of the person who speaks; nobody's by default.
         adapt: whether each sound teaches the model who speaks, from the profile on.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
+        channel: of every recording the one to hear, from 0; the mean of all by default.
 
     Raises:
         ModelError: a profile or ``adapt`` for a model that knows no speakers, a profile made with
@@ -65,6 +66,7 @@ class Predictor:
     profile: Profile | None = None
     adapt: bool = False
     min_confidence: float = 0.0
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_confidence <= 1.0:
@@ -102,22 +104,22 @@ class Predictor:
         Args:
             source: path, bytes or binary file of any format, or samples as an array.
             sample_rate: Hz, for an array only.
-            channel: which channel to hear, from 0; the mean of all by default.
+            channel: which channel to hear, from 0; the predictor's own by default.
             start: seconds into the recording from which to hear.
             end: seconds at which to stop; the end of the recording by default.
 
         Returns:
             The answer after the last window, and one segment for each window, its times counted
-            from the start of the recording. Memory does not grow with the sound.
+            from the start of the recording. A model may forget: the shipped one's answer is that
+            of the last 20 s or so, and :meth:`timeline` tells of all.
 
         Raises:
             AudioError: no sound, or not one that can be read.
             ModelError: the model cannot run.
         """
-        segments, heard = _heard(
-            self.stream(),
-            blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end),
-        )
+        channel = self.channel if channel is None else channel
+        sound = blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end)
+        segments, heard = _heard(self.stream(), sound)
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = str(source) if isinstance(source, str | Path) else ""
@@ -148,6 +150,7 @@ class Predictor:
         """
         from affekt.inference.timeline import timeline  # its detector is slow to load
 
+        options.setdefault("channel", self.channel)
         return timeline(self.stream(), source, **options)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
@@ -185,8 +188,10 @@ class Predictor:
         """
         refuse_without_speakers(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
+        if isinstance(sources, str | bytes):  # which could be gone through, letter by letter
+            sources = [sources]
         for source in sources:
-            _heard(stream, blocks(source, sample_rate=sample_rate))
+            _heard(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
         return stream.profile
 
     def restore(self, saved: bytes) -> Stream:
@@ -226,6 +231,7 @@ def load(
     profile: Profile | str | Path | None = None,
     adapt: bool = False,
     min_confidence: float = 0.0,
+    channel: int | None = None,
 ) -> Predictor:
     """Load a model, the shipped one by default.
 
@@ -235,6 +241,7 @@ def load(
         profile: of the person who speaks, or its file; nobody's by default.
         adapt: let each sound teach the model who speaks, from the profile on.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
+        channel: of every recording the one to hear, from 0; the mean of all by default.
 
     Raises:
         ModelError: no such model, a file that is not one of ours, or what
@@ -243,7 +250,20 @@ def load(
     if isinstance(profile, str | Path):
         profile = read_profile(profile)
     graph = load_graph(_model_file(model or DEFAULT_MODEL), threads=threads)
-    return Predictor(graph, profile, adapt, min_confidence)
+    if graph.file.parent == MODELS:
+        _check_shipped(graph)
+    return Predictor(graph, profile, adapt, min_confidence, channel)
+
+
+def _check_shipped(graph: Graph) -> None:
+    """Refuse a shipped model that is not what was shipped: a copy may break and still load."""
+    sums = (MODELS / "SHA256SUMS").read_text(encoding="ascii").split()
+    wanted = dict(zip(sums[1::2], sums[::2], strict=True)).get(graph.file.name)
+    if wanted != graph.digest:
+        raise ModelError(
+            f"Model {graph.file} must be the file that affekt ships: SHA-256 {wanted}. "
+            f"Got {graph.digest}. Install affekt again."
+        )
 
 
 def _model_file(model: str | Path) -> Path:

@@ -73,7 +73,9 @@ class Stream:
         min_confidence: float = 0.0,
     ) -> None:
         self._graph = graph
-        self._rate, _ = checked(sample_rate, 1, "a stream")
+        if sample_rate % 1:  # NaN too
+            raise AudioError(f"sample rate of a stream must be whole. Got {sample_rate} Hz.")
+        self._rate, _ = checked(int(sample_rate), 1, "a stream")
         self._adapt = adapt
         self.min_confidence = min_confidence
         self._state: State = {**graph.start, **profile_state(profile, graph)}
@@ -234,6 +236,7 @@ def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) ->
 
 
 def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
+    samples = np.asarray(samples)  # lists are samples too
     if samples.ndim != 1 or samples.dtype.kind not in "iuf":
         raise AudioError(
             f"samples of a stream must be (samples,) integers or floats. "

@@ -48,6 +48,7 @@ class Classifier(nn.Module):
     """
 
     temperature: Tensor
+    temperature_known: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -72,7 +73,10 @@ class Classifier(nn.Module):
         self.head: Head = HEADS[a.head](
             features, labels, steps=self.trunk.steps, keep=a.keep(a.memory), **options
         )
-        self.register_buffer("temperature", torch.ones(()))  # logits are divided by it in use
+        # In use, logits are divided by the first where nobody is known, by the second where the
+        # speaker is, and by something between while they are getting known.
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("temperature_known", torch.ones(()), persistent=False)
 
     @property
     def device(self) -> torch.device:
@@ -151,7 +155,9 @@ class Classifier(nn.Module):
         heard = nn.utils.rnn.pad_sequence(list(torch.split(shares, windows)), batch_first=True)
         known = {name: sums.to(self.device) for name, sums in (profiles or {}).items()}
         state = self.start(len(lengths)) | known
-        return self._hear(padded, heard, state, steps.new_zeros(1) if adapt is None else adapt)
+        adapt = steps.new_zeros(1) if adapt is None else adapt
+        logits, _, after = self._hear(padded, heard, state, adapt)
+        return logits, after
 
     def step(
         self, windows: Tensor, state: State, adapt: Tensor | None = None
@@ -173,21 +179,24 @@ class Classifier(nn.Module):
             patches = leveled[0]
         steps, shares = self.trunk(patches)[None], self.shares(patches)[None]
         adapt = steps.new_zeros(1) if adapt is None else adapt
-        logits, others = self._hear(steps, shares, before, adapt)
-        probabilities = (logits[0] / self.temperature).softmax(dim=-1)
+        logits, unknown, others = self._hear(steps, shares, before, adapt)
+        known = self.temperature_known
+        temperature = known + (self.temperature - known) * unknown[0]
+        probabilities = (logits[0] / temperature).softmax(dim=-1)
         return probabilities, {name: each[0] for name, each in (after | others).items()}
 
     def _hear(
         self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, Tensor, State]:
         after: State = {}
+        unknown = steps.new_ones(1, 1)
         if self.speaker:
             profile = {name: state[name] for name in self.speaker.state}
-            steps, after = self.speaker(steps, shares, profile, adapt)
+            steps, unknown, after = self.speaker(steps, shares, profile, adapt)
         if self.layers:
             steps = self.layers(steps)
         logits, own = self.head(steps, shares, {name: state[name] for name in self.head.state})
-        return logits, after | own
+        return logits, unknown, after | own
 
     def start(self, clips: int) -> State:
         """The state before the first window, ``(clips, *shape)`` zeros a name."""

@@ -92,6 +92,7 @@ def export(
     precision: str = "float16",
     recordings: Path | None = None,
     temperature: float = 1.0,
+    temperature_known: float | None = None,
 ) -> float:
     """Write the model file of a trained network, once it is proven to give the same answers.
 
@@ -104,6 +105,7 @@ def export(
             ``int8`` answers in half the time, a little otherwise (measure its accuracy).
         recordings: for ``int8``, a folder with some of the training speakers'.
         temperature: above 0; logits are divided by it, so that probabilities can be trusted.
+        temperature_known: the same where the speaker is known; by default no other one.
 
     Returns:
         The largest difference between probabilities of ONNX Runtime and PyTorch.
@@ -124,6 +126,7 @@ def export(
     classifier, facts = load_classifier(source)
     _refuse_backbone(classifier, source, precision)
     classifier.temperature.fill_(temperature)
+    classifier.temperature_known.fill_(temperature_known or temperature)
     try:
         metadata = json.dumps(describe(classifier, facts, name))
     except KeyError as error:
@@ -249,6 +252,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "window": WINDOW,
         "hop": classifier.architecture.hop,
         "temperature": classifier.temperature.item(),
+        "temperature_known": classifier.temperature_known.item(),
         "tail": classifier.architecture.tail,
         "state": [{"name": n, "shape": list(s)} for n, s in classifier.state.items()],
         "profile": speaker

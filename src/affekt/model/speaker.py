@@ -49,7 +49,7 @@ class SpeakerNorm(nn.Module):
 
     def forward(
         self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, Tensor, State]:
         """Normalized activations.
 
         Args:
@@ -60,7 +60,9 @@ class SpeakerNorm(nn.Module):
                 leaves the profile as it is.
 
         Returns:
-            Activations of the same shape, and the profile after the last window.
+            Activations of the same shape; ``(clips, windows, 1)``, how much of the profile that
+            each window was normalized by is the population's, 1 where nobody is known; and the
+            profile after the last window.
         """
         own = window_sums(steps, shares)
         after = {}
@@ -73,7 +75,7 @@ class SpeakerNorm(nn.Module):
         square = (after["speaker_square"] + square) / weight
         deviation = (square - mean.square()).clamp_min(SMALLEST).sqrt()
         normalized = (steps - mean[:, :, None]) / deviation[:, :, None]
-        return normalized, {name: sums[:, -1] for name, sums in after.items()}
+        return normalized, self.prior / weight, {name: sums[:, -1] for name, sums in after.items()}
 
 
 def window_sums(steps: Tensor, shares: Tensor) -> State:
