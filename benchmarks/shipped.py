@@ -60,7 +60,18 @@ def calibration_error(result: Result, temperature: float) -> float:
 def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float, float]) -> str:
     """The same as a table; ECE where it is certain how well the speaker was known."""
     at = dict(zip((PROFILES["none"], PROFILES["all"]), temperatures, strict=True))
-    heading = "tested on,profile,clips,speakers,angry,happy,sad,neutral,average,ECE".split(",")
+    heading = [
+        "tested on",
+        "profile",
+        "clips",
+        "speakers",
+        "angry",
+        "happy",
+        "sad",
+        "neutral",
+        "average",
+        "ECE",
+    ]
     lines = [f"| {' | '.join(heading)} |", "| --- " * len(heading) + "|"]
     for tested, profile, result in rows:
         recalls = " | ".join(f"{recall.value:.3f}" for recall in result.recalls.values())
