@@ -204,6 +204,25 @@ def test_help_shows_an_example(capsys: Captured) -> None:
     assert "predict" in capsys.readouterr().out
 
 
+def test_models_say_what_they_are(model: str, capsys: Captured) -> None:
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    for words in (
+        "affekt\n  answers    angry, happy, sad, neutral",
+        "learned    ravdess (24 speakers, 672 clips), emovo (6 speakers, 336 clips), nemo (4",
+        "licence    CC BY-NC-SA 4.0",
+        "yamnet-lstm\n",
+    ):
+        assert words in printed
+    assert main(["models", "affekt", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["sha256"] == affekt.load().graph.digest
+    assert main(["models", "nobody"]) == 2
+    assert "must be a file or one of the shipped" in capsys.readouterr().err
+    assert main(["models", model]) == 2  # one made for the tests, whose speakers are a number
+    assert "must say whom it learned from" in capsys.readouterr().err
+
+
 def test_version(capsys: Captured) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"affekt {affekt.__version__}\n"

@@ -24,6 +24,7 @@ from affekt.experiments.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
+VECTORS = "docs/artefacts/vectors.json"
 LABELS = ("angry", "happy", "sad", "neutral")
 COMMAND = r"`affekt run recipes/(.*)\.toml`"
 KEPT = [read_run(folder) for folder in find_runs([RESULTS])]
@@ -162,6 +163,15 @@ def test_the_page_on_the_method_says_how_sure_it_may_be_of_whom_it_knows() -> No
         answers = answers_of(whole.under(profile))
         best.append(1 / fit_temperature(answers.probabilities, answers.truth).scale[0])
     assert "for 1, 4 and 8 clips, {:.2f}, {:.2f} and {:.2f},".format(*best) in page
+
+
+def test_the_vectors_for_ports_are_the_shipped_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    made, kept = import_module("vectors").vectors(), json.loads(text_of(VECTORS))
+    ours, theirs = made.pop("probabilities"), kept.pop("probabilities")
+    assert made == kept
+    for name, rows in ours.items():
+        np.testing.assert_allclose(rows, theirs[name], atol=1e-3)
 
 
 def test_no_other_number_is_claimed_in_the_readme() -> None:

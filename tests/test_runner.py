@@ -335,6 +335,32 @@ def test_other_protocols(corpus: Path, tmp_path: Path) -> None:
         assert [len(fold.test) for fold in folds] == tested
 
 
+def test_own_recordings_are_a_corpus_too(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the folder of who has some to a network that names whom it learned from."""
+    own = tmp_path / "own"
+    for file in corpus.rglob("*.wav"):
+        folder = own / {"05": "wut", "03": "freude"}.get(file.name[6:8], "ruhe")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"p{file.stem[-2:]}-{file.name[6:8]}.wav").write_bytes(file.read_bytes())
+    file = tmp_path / "mine.csv"
+    assert main(["corpus", "mine", f"{own}", "--speaker", r"p(\d+)", "-o", f"{file}"]) == 0
+    recipe = tmp_path / "clinic.toml"
+    recipe.write_text('corpus = "mine"\ntask = "all"\nweights = "random"\nepochs = 1\n')
+    words = ["run", f"{recipe}", "--data", f"{file}", "--runs", f"{tmp_path / 'runs'}"]
+    assert main([*words, "--folds", "1", "--jobs", "1"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert {row["truth"] for row in rows_of(folder)} == {"wut", "freude", "ruhe"}
+    facts = load_classifier(folder / "fold-1" / "model.pt")[1]
+    assert facts["corpora"][0]["licence"] == "own recordings"
+    assert all(speaker.startswith("mine:") for speaker in facts["corpora"][0]["speakers"])
+    recipe.write_text('corpus = "mine"\nmethod = "chance-majority"\n')
+    capsys.readouterr()
+    assert main(words) == 2
+    assert "must be the manifest of mine, task four" in capsys.readouterr().err
+
+
 def refused(recipe: Recipe, places: Places, **options: Any) -> str:
     with pytest.raises(AffektError) as error:
         run(recipe, places, engine=inline, **options)

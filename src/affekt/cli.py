@@ -18,6 +18,7 @@ import affekt
 from affekt.enroll_command import enroll
 from affekt.errors import AffektError
 from affekt.export_command import export
+from affekt.models_command import models
 from affekt.predict_command import predict
 from affekt.printing import comparison, complain, watched
 from affekt.run_command import WithKnobs, run
@@ -82,6 +83,9 @@ def _affekt(
 app.command(epilog="Example: affekt predict samples/ --json -o results.jsonl --resume")(predict)
 app.command(epilog="Example: ffmpeg -i radio.m3u8 -f wav - | affekt stream -")(stream)
 app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")(enroll)
+
+
+app.command(epilog="Example: affekt models yamnet-lstm --json")(models)
 
 
 @app.command(epilog="Example: affekt report results/ -o report/")

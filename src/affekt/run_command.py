@@ -32,7 +32,7 @@ def run(
         str | None, typer.Option(help="The Ray cluster's. (Default: the one on this machine.)")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The corpus. (Default: its folder in $AFFEKT_DATA.)")
+        Path | None, typer.Option(help="The corpus, or your manifest. (Default: in $AFFEKT_DATA.)")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that takes run folders.")] = Path("runs"),
     weights: Annotated[

@@ -46,16 +46,20 @@ def load(
     """Read a corpus from its folder and check it against the published one.
 
     Args:
-        name: one of ``CORPORA``, or several joined by ``+``, such as ``ravdess+emovo``.
+        name: one of ``CORPORA``, or several joined by ``+``, such as ``ravdess+emovo``; or that of
+            one's own recordings.
         root: folder that holds it, at any depth and in any audio format; of several, the folder
-            that holds a folder of each one's name.
+            that holds a folder of each one's name; of one's own recordings their manifest.
         task: ``four`` or ``all``.
         partial: take what is there; without it nothing may be missing, extra or undecodable.
         watch: shows how far it is; gets the items and their number.
 
     Raises:
-        CorpusError: unknown name or task, no such folder, or another corpus than published.
+        CorpusError: unknown name or task, no such folder, another corpus than published, or a
+            manifest of another corpus or task.
     """
+    if Path(root).is_file():
+        return _own(name, Path(root), task)
     if JOINT in name:
         parts = [
             load(part, Path(root) / part, task=task, partial=partial, watch=watch)
@@ -64,7 +68,18 @@ def load(
         return join(parts, Path(root).resolve())
     if name not in CORPORA:
         raise CorpusError(
-            f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. For your own recordings "
-            f"use survey_own."
+            f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. Of your own recordings "
+            f"name the manifest in place of the folder: affekt corpus {name} writes one."
         )
     return survey(CORPORA[name], root, task, watch).manifest(partial=partial)
+
+
+def _own(name: str, file: Path, task: str) -> Manifest:
+    """A manifest that ``affekt corpus`` wrote, if it is the one that is meant."""
+    manifest = read_manifest(file)
+    if (manifest.corpus, manifest.task) != (name, task):
+        raise CorpusError(
+            f"{file} must be the manifest of {name}, task {task}. Got that of {manifest.corpus}, "
+            f"task {manifest.task}. Correct the recipe's corpus and task, or write it anew."
+        )
+    return manifest

@@ -14,7 +14,6 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from affekt.corpora import read_manifest
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
@@ -36,7 +35,14 @@ from affekt.experiments.records import (
     write_json,
     write_predictions,
 )
-from affekt.experiments.run_folder import DONE, EPOCHS, Places, fold_folder, is_done
+from affekt.experiments.run_folder import (
+    DONE,
+    EPOCHS,
+    Places,
+    fold_folder,
+    is_done,
+    manifest_of,
+)
 from affekt.experiments.teacher import read_answers
 from affekt.experiments.training import Part, predict, train
 from affekt.model.classifier import Classifier, save_classifier
@@ -75,7 +81,7 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
 def _run(recipe: Recipe, fold: Fold, own: Path, places: Places) -> None:
     started = time.monotonic()
     facts = fold_facts(recipe, fold)  # now, as the checkout may have moved on by the end
-    manifest = read_manifest(own.parent / "manifest.csv", places.data)
+    manifest = manifest_of(own.parent, places)
     patches = () if recipe.method in KINDS else _patches(recipe, manifest, places)
     if patches:
         facts["sound"] = patches[0].digest

@@ -22,6 +22,7 @@ from affekt.corpora.manifest import Manifest
 from affekt.experiments.recipe import Recipe
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
+OWN = "own recordings"  # whose licence nobody else knows
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
 
 
@@ -139,7 +140,7 @@ def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dic
             facts.append(
                 {
                     "name": name,
-                    "licence": CORPORA[name].licence,
+                    "licence": CORPORA[name].licence if name in CORPORA else OWN,
                     "digest": sound_digest,
                     "clips": sum(clip.speaker in train for clip in manifest.clips),
                     "speakers": train,

@@ -39,7 +39,7 @@ class Places:
     Made absolute, as workers may stand in another folder.
 
     Attributes:
-        data: folder of the corpus.
+        data: folder of the corpus, or the manifest of one's own recordings.
         runs: folder that takes run folders.
         cache: folder that keeps what is computed from recordings.
         weights: YAMNet's file or its folder, ``None`` for the usual places.
@@ -88,6 +88,13 @@ def fold_folder(folder: Path, fold: Fold) -> Path:
 def is_done(folder: Path, fold: Fold) -> bool:
     """Whether nothing is left to do for a fold."""
     return (fold_folder(folder, fold) / DONE).is_file()
+
+
+def manifest_of(folder: Path, places: Places) -> Manifest:
+    """The clips of a run folder that is prepared, their recordings where they are now."""
+    data = places.data
+    root = read_manifest(data).root if data.is_file() else data
+    return read_manifest(folder / "manifest.csv", root)
 
 
 def prepare(recipe: Recipe, places: Places) -> Path:

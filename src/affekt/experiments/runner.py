@@ -11,7 +11,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from affekt.corpora import read_manifest
 from affekt.corpora.folds import Fold, read_folds
 from affekt.engines import Engine, local
 from affekt.errors import RunError
@@ -19,7 +18,13 @@ from affekt.experiments.fold import fill_cache, run_fold
 from affekt.experiments.kept import take_over
 from affekt.experiments.progress import shown
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places, fold_folder, is_done, prepare
+from affekt.experiments.run_folder import (
+    Places,
+    fold_folder,
+    is_done,
+    manifest_of,
+    prepare,
+)
 
 
 def run(
@@ -50,7 +55,7 @@ def run(
     folder = prepare(recipe, places)
     planned = read_folds(folder / "folds.csv")
     chosen = _chosen(planned, folds, recipe)
-    manifest = read_manifest(folder / "manifest.csv", places.data)
+    manifest = manifest_of(folder, places)
     if kept is not None:
         take_over(recipe, folder, kept, manifest=manifest, folds=planned)
     if all(is_done(folder, fold) for fold in chosen):

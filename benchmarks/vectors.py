@@ -1,0 +1,50 @@
+"""The shipped model's answers to a made-up sound, for who writes windows and states anew.
+
+    python benchmarks/vectors.py > docs/artefacts/vectors.json
+
+A port to another language or runtime that gives these numbers, to 1e-3, cuts windows, pads the last
+one, carries the state and learns profiles as affekt does. The sound is a formula, so that nothing
+needs to be copied.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import affekt
+from affekt.audio.windows import SAMPLE_RATE, sliding_windows
+
+SECONDS = 4.5
+FORMULA = (
+    "0.2 * sin(2 * pi * (200 * t + 60 * t * t)) * (0.6 + 0.4 * sin(2 * pi * 3 * t)), t = i / rate"
+)
+
+
+def sound() -> NDArray[np.float32]:
+    """``(samples,)`` of :data:`FORMULA` at 16 kHz: a voice's pitch and syllables, and no voice."""
+    t = np.arange(round(SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)
+    return (0.2 * np.sin(2 * np.pi * (200 * t + 60 * t * t)) * swell).astype(np.float32)
+
+
+def vectors() -> dict[str, Any]:
+    """The sound, how it is cut, and probabilities after each window, in both modes."""
+    graph = affekt.load("affekt").graph
+    windows = np.ascontiguousarray(sliding_windows(sound(), hop=graph.hop, tail=graph.tail))
+    answers = {}
+    for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
+        probabilities, _ = graph.run(windows, graph.start, adapt=adapt)
+        answers[name] = [[round(float(each), 5) for each in row] for row in probabilities]
+    return {
+        "model": {"name": graph.file.stem, "sha256": graph.digest},
+        "sound": {"formula": FORMULA, "rate": SAMPLE_RATE, "samples": sound().size},
+        "windows": {"length": windows.shape[1], "hop": graph.hop, "tail": graph.tail},
+        "labels": list(graph.labels),
+        "probabilities": answers,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(vectors(), indent=1))
