@@ -9,7 +9,7 @@ from sklearn.model_selection import ParameterGrid
 from affekt.audio.cepstra import clip_features as cepstral_features
 from affekt.errors import CorpusError, LabelError, ModelError, RecipeError
 from affekt.experiments import baselines
-from affekt.experiments.baselines import GRIDS, KINDS, Baseline, Recognizer, clip_features
+from affekt.experiments.baselines import GRIDS, KINDS, Baseline, clip_features
 
 LABELS = ("angry", "happy", "sad", "neutral")
 CHANCE = tuple(kind for kind in KINDS if kind.startswith("chance"))
@@ -59,7 +59,7 @@ def fitted(fold):
 
 @each
 def test_answers_what_anything_trained_answers(kind, fold, fitted):
-    recognizer: Recognizer = fitted[kind]
+    recognizer = fitted[kind]
     assert recognizer.labels == LABELS
     probabilities = recognizer.predict_proba(fold.features[fold.test])
     assert probabilities.shape == (32, 4)

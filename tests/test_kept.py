@@ -13,10 +13,10 @@ from filelock import FileLock
 from affekt.cli import main
 from affekt.errors import RunError
 from affekt.evaluation.keeping import keep_runs, kept_folder
-from affekt.evaluation.runs import find_runs, read_run
+from affekt.evaluation.runs import DONE, find_runs, read_run
 from affekt.evaluation.tsne import read_points
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import DONE, Places
+from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run
 from made_corpus import make_corpus, places_in, tiny_recipe
 from work import inline

@@ -64,6 +64,8 @@ ROOMS = {
     "options": Room(packages={"typer"}),
     "run_command": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
     "export_command": Room(set(), {"typer"}, EVERYTHING | {"rich"}),
+    "enroll_command": Room({"options", "printing"}, {"typer"}, EVERYTHING),
+    "models_command": Room({"printing"}, {"typer"}, EVERYTHING),
     "predict_command": Room(
         {"options", "printing", "timeline_printing"},
         {"typer"},
@@ -74,9 +76,10 @@ ROOMS = {
     ),
     "cli": Room(
         {
-            "options",
             "printing",
+            "enroll_command",
             "export_command",
+            "models_command",
             "predict_command",
             "run_command",
             "stream_command",
@@ -102,6 +105,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.evaluation.calibration": ({"scipy"}, "report"),
+    "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
     "affekt.experiments.run_folder": ({"pooch"}, "train"),

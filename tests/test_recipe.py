@@ -116,6 +116,8 @@ def test_the_teacher_of_a_recipe_is_a_run_of_another_one() -> None:
         ("blocks = 14", "blocks of recipe mine must be int in [1, 13]. Got 14"),
         ("tail = 'cut'", "tail of recipe mine must be one of drop, pad. Got 'cut'"),
         ("voices = 2\nmethod = 'gtcc-svm'", "voices of recipe mine must be left out but for"),
+        ("hop = 7801\nmethod = 'chance-majority'", "must be left out but for a method that hears"),
+        ("protocol = 'train-on-everybody'\nkeep = 'last'\nvalidation = 0.3", "other protocols"),
         ("members = 3", "members of recipe mine must be left out but for head statistics"),
         ("places = true", "places of recipe mine must be left out but for simulated voices"),
         ("frozen = true\nprecision = 'bfloat16'", "must be left out but for a CNN that is trained"),

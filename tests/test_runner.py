@@ -20,10 +20,10 @@ from affekt.cli import main
 from affekt.corpora.folds import read_folds
 from affekt.engines import local
 from affekt.errors import AffektError, RunError
-from affekt.evaluation.runs import read_run
+from affekt.evaluation.runs import DONE, read_run
 from affekt.experiments import baselines, features
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import DONE, Places, usual_places
+from affekt.experiments.run_folder import Places, usual_places
 from affekt.experiments.runner import free_first, run
 from affekt.model.classifier import load_classifier
 from made_corpus import make_corpus, own_recipe, places_in, tiny_recipe

@@ -14,7 +14,7 @@ of ten and no finer, since a fold validates on some five speakers.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,20 +51,6 @@ GRIDS: Mapping[str, Mapping[str, Sequence[object]]] = {
     "chance-stratified": {},
 }
 KINDS = tuple(GRIDS)
-
-
-class Recognizer(Protocol):
-    """What an experiment asks of anything that is trained."""
-
-    labels: tuple[str, ...]
-
-    def fit(self, features: Any, truth: Any, *, train: Rows, validation: Rows) -> Self:
-        """Learn from the rows ``train``, choose by the rows ``validation``."""
-        ...
-
-    def predict_proba(self, features: Any) -> NDArray[np.float64]:
-        """``(clips, labels)`` probabilities, a row sums to 1."""
-        ...
 
 
 def clip_features(

@@ -39,6 +39,7 @@ TRAINING = (
     "teach",
     "teacher",
 )
+HEARING = ("hop", "front_end", "weights")  # knobs of whatever hears the recordings
 DISTILLING = ("teacher_share", "temperature")  # of a student's loss
 
 
@@ -57,6 +58,8 @@ def _refuse_unused(recipe: "Recipe") -> None:
     """A knob that would change nothing is a mistake, not a wish granted."""
     for unused, but in (
         (TRAINING if recipe.method != "network" else (), "method network"),
+        (HEARING if recipe.method.startswith("chance") else (), "a method that hears"),
+        (("validation",) if recipe.protocol == "train-on-everybody" else (), "other protocols"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (("memory",) if recipe.head not in SUMMING else (), f"head {' or '.join(SUMMING)}"),
         (("members",) if recipe.head != "statistics" else (), "head statistics"),

@@ -18,7 +18,7 @@ from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.errors import AffektError, RunError
-from affekt.evaluation.runs import TRAINING
+from affekt.evaluation.runs import DONE, TRAINING
 from affekt.experiments.baselines import KINDS, Baseline
 from affekt.experiments.batches import Patches
 from affekt.experiments.clashes import YAMNET
@@ -36,7 +36,6 @@ from affekt.experiments.records import (
     write_predictions,
 )
 from affekt.experiments.run_folder import (
-    DONE,
     EPOCHS,
     Places,
     fold_folder,

@@ -16,10 +16,10 @@ from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
 from affekt.errors import RunError
 from affekt.evaluation.keeping import kept_folder
-from affekt.evaluation.runs import ACTIVATIONS, KEPT, POINTS, TRAINING, Run, read_run
+from affekt.evaluation.runs import ACTIVATIONS, DONE, KEPT, POINTS, TRAINING, Run, read_run
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import write_json
-from affekt.experiments.run_folder import DONE, EPOCHS, fold_folder, is_done
+from affekt.experiments.run_folder import EPOCHS, fold_folder, is_done
 
 
 def take_over(

@@ -19,9 +19,9 @@ from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
+from affekt.evaluation.predictions import COLUMNS, PROFILE
 from affekt.experiments.recipe import Recipe
 
-COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
 OWN = "own recordings"  # whose licence nobody else knows
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
 
@@ -71,7 +71,7 @@ def write_enrolment(
         for name, probabilities in conditions.items()
         for row in _rows(recipe, fold, manifest, clips, probabilities)
     )
-    _write_table(path, ["profile", *_header(manifest)], rows)
+    _write_table(path, [PROFILE, *_header(manifest)], rows)
 
 
 def _header(manifest: Manifest) -> list[str]:

@@ -25,10 +25,10 @@ from affekt.corpora.splits import (
     train_on_one_corpus,
 )
 from affekt.errors import AffektError, RunError
+from affekt.evaluation.runs import DONE, fold_name
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import write_json
 
-DONE = "result.json"
 EPOCHS = ("last.pt", "best.pt")  # of a fold under way
 
 
@@ -82,7 +82,7 @@ def usual_places(recipe: Recipe, *, data: Path | None, runs: Path, weights: Path
 
 def fold_folder(folder: Path, fold: Fold) -> Path:
     """A fold's own folder in a run folder."""
-    return folder / f"fold-{fold.number}"
+    return folder / fold_name(fold.number)
 
 
 def is_done(folder: Path, fold: Fold) -> bool:

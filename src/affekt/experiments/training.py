@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.errors import RunError
+from affekt.evaluation.runs import CURVE
 from affekt.experiments.batches import shuffled
 from affekt.experiments.material import Material
 from affekt.experiments.profiles import draw_profiles
@@ -26,7 +27,6 @@ from affekt.experiments.teacher import student_loss
 from affekt.model.classifier import Classifier, save
 from affekt.model.loudness import State
 
-CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
 
 
