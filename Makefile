@@ -38,4 +38,4 @@ format: setup
 	$(BIN)/ruff format
 
 clean:
-	git clean -dXf --quiet
+	git clean -dXf --quiet -e '!/runs/' -e '!/report/'

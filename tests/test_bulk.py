@@ -160,6 +160,7 @@ FOREIGN = {
     "bytes": bytes(range(256)) * 9,
     "CSV": b"file,duration,label,p_a,p_b,error\n",
     "quotes": b'"' * 999,
+    "a list for a table": b'{"file":"x","duration":1,"label":"sad","probabilities":[1]}\n',
 }
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,6 +240,14 @@ def test_an_empty_folder_is_a_failure(model: str, tmp_path: Path, capsys: Captur
     assert "holds no audio file" in line
 
 
+def test_hidden_folders_are_not_searched(folder: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for place in (".Trashes", "kept"):
+        (tree / place).mkdir(parents=True)
+        (tree / place / "a.wav").write_bytes(next(folder.glob("*.wav")).read_bytes())
+    assert list(files.find_files([f"{tree}"])) == [f"{tree}/kept/a.wav"]
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv", "table"])
 def test_strange_names_are_kept(
     model: str,
@@ -321,6 +330,35 @@ def test_a_closed_pipe_ends_it_quietly(model: str, folder: Path) -> None:
     assert process.stderr.read() == b""
     assert process.wait(20) == 1
     process.stderr.close()
+
+
+@pytest.mark.parametrize("how", ["> /dev/full", "<&- >&-", ">&-"])
+def test_standard_streams_that_are_full_or_closed(model: str, folder: Path, how: str) -> None:
+    words = shlex.join([*COMMAND, "predict", str(next(folder.glob("*.wav"))), "--model", model])
+    done = subprocess.run(f"{words} --json {how}", shell=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, len(done.stderr.splitlines())) == ((1, 1) if "full" in how else (0, 0))
+
+
+def test_a_terminal_of_few_letters_gets_every_name(model: str, folder: Path) -> None:
+    strange = folder / "ünï.wav"
+    strange.write_bytes(next(folder.glob("*.wav")).read_bytes())
+    for form in ("--csv", "--timeline"):
+        words = [*COMMAND, "predict", str(strange), form, "--model", model]
+        env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(words, capture_output=True, check=False, env=env)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert "ünï" in done.stdout.decode() or form == "--timeline"
+    strange.unlink()
+
+
+def test_what_is_to_be_heard_is_not_printed_over(model: str, folder: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "recording"  # any name will do for a file that is named
+    bare.write_bytes(next(folder.glob("*.wav")).read_bytes())
+    before = bare.read_bytes()
+    words = ["predict", f"{bare}", "--json", "-o", f"{tmp_path}/../{tmp_path.name}/recording"]
+    assert main([*words, "--model", model]) == 2
+    assert bare.read_bytes() == before
 
 
 def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_importing_the_package_starts_nothing() -> None:
 
 def test_a_plain_recording_needs_no_ffmpeg() -> None:
     out = run_python(
-        "import io, sys, numpy, soundfile; from affekt.audio import read\n"
+        "import io, sys, numpy, soundfile; from affekt.audio.reading import read\n"
         "for form in ('WAV', 'FLAC'):\n"
         "    file = io.BytesIO(); soundfile.write(file, numpy.zeros(99), 48_000, format=form)\n"
         "    file.name = form; print(len(read(file)), 'av' in sys.modules)\n"

@@ -14,8 +14,9 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affekt.audio import MAX_SECONDS, SUFFIXES, Sound, blocks, decoding, headers, probe, read
+from affekt.audio import decoding, headers
 from affekt.audio.pcm import ENCODINGS, Pcm
+from affekt.audio.reading import MAX_SECONDS, SUFFIXES, Sound, blocks, probe, read
 from affekt.errors import AudioError
 from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
 from kinds import CODED, PLAIN, RATES
@@ -49,6 +50,31 @@ class Pipe(io.RawIOBase):
 
 
 # ------------------------------------------------------------------ what is read
+
+
+WRITTEN = [
+    (form, subtype)
+    for form in soundfile.available_formats()
+    for subtype in soundfile.available_subtypes(form)
+    # what has no header; what libsndfile itself cannot read from memory
+    if form not in ("RAW", "SD2", "XI") and not subtype.startswith("DWVW")
+]
+
+
+@pytest.mark.parametrize(("form", "subtype"), WRITTEN, ids=[" ".join(each) for each in WRITTEN])
+def test_whatever_libsndfile_writes_is_read_whole_and_in_parts(form, subtype):
+    """Telephones' codecs among them, in which libsndfile cannot go back."""
+    file = io.BytesIO()
+    try:
+        soundfile.write(file, TONE, 8_000, format=form, subtype=subtype)
+    except soundfile.SoundFileError:
+        pytest.skip("not at this rate")
+    whole = read(file.getvalue())
+    assert len(whole) >= 2 * 2 * 16_000 - 16_000
+    part = read(file.getvalue(), start=1.0, end=2.0)
+    assert len(part) == 16_000
+    if subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
+        np.testing.assert_allclose(part[500:-500], whole[16_500:31_500], atol=1e-3)
 
 
 @pytest.mark.parametrize(("form", "subtype"), PLAIN)
@@ -104,7 +130,7 @@ def test_only_a_read_method_is_needed():
 
 
 def test_standard_input_is_read(tmp_path):
-    code = "import sys; from affekt.audio import read; print(len(read(sys.stdin.buffer)))"
+    code = "import sys; from affekt.audio.reading import read; print(len(read(sys.stdin.buffer)))"
     good = subprocess.run(
         [sys.executable, "-c", code], input=wav_bytes(PCM), capture_output=True, check=True
     )
@@ -323,7 +349,7 @@ def test_a_fault_in_another_channel_does_no_harm():
         read(both, sample_rate=16_000)
 
 
-@pytest.mark.parametrize("kind", ["u1", "i1", "<u2", ">i2", "<i4", "<u4", "<i8"])
+@pytest.mark.parametrize("kind", ["u1", "i1", "<u2", ">i2", "<i4", "<u4"])
 def test_integers_are_scaled_to_one(kind):
     limits = np.iinfo(kind)
     middle = 0 if limits.min else (limits.max + 1) // 2
@@ -331,6 +357,20 @@ def test_integers_are_scaled_to_one(kind):
     sound = read(ends, sample_rate=16_000)
     assert sound[:2].tolist() == [-1.0, 0.0]
     assert 0.99 <= sound[2] <= 1.0
+
+
+def test_zeros_of_a_power_cut_are_no_chunks():
+    """Each would be eight bytes long, and there may be gigabytes of them."""
+    content = b"RIFF\xff\xff\xff\x7fWAVE" + bytes(4_000)
+    file = io.BytesIO(content)
+    assert headers.riff_of(file, "") is None
+    assert file.tell() < 100
+
+
+def test_integers_of_64_bits_are_no_sound():
+    """NumPy makes them of a list of whole numbers: scaled by that width, a voice is silence."""
+    with pytest.raises(AudioError, match=r"integers of 8 to 32 bits, or floats. Got int64"):
+        read(np.array([0, 20_000, -20_000]), sample_rate=16_000)
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", ">f8"])
@@ -395,7 +435,7 @@ def test_the_limit_is_on_the_part_read(form):
     content = sound_bytes(form)
     assert len(read(content, start=0.75, max_seconds=1.25)) == 20_000
     assert len(read(content, end=1.0, max_seconds=1.0)) == 16_000
-    with pytest.raises(AudioError, match=r"longer than 1.9 s. Cut it"):
+    with pytest.raises(AudioError, match=r"longer than 1.9 s. Use --timeline"):
         read(content, max_seconds=1.9)
 
 

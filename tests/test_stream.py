@@ -144,6 +144,7 @@ BAD_CHUNKS = {
     "complex": np.zeros(100, np.complex64),
     "text": np.array(["a", "b"]),
     "bytes": b"\x00\x01",
+    "whole numbers of no width": [0, 1_000, -1_000],
     "truth": np.array([True, False]),
     "not a number": np.array([0.1, np.nan], np.float32),
     "infinite": np.array([0.1, np.inf], np.float32),
@@ -157,7 +158,7 @@ def test_a_bad_chunk_is_refused_and_the_stream_goes_on(
 ) -> None:
     stream, whole = predictor.stream(), sound(40_000)
     segments = stream.push(whole[:20_000])
-    with pytest.raises(AudioError, match="samples of a stream"):
+    with pytest.raises(AudioError, match="samples of a"):
         stream.push(chunk)
     segments += stream.push(whole[20_000:])
     assert_same(segments, predictor.predict(whole, sample_rate=RATE).segments)

@@ -105,7 +105,7 @@ def test_the_table(
     [
         ("audacity", "1."),
         ("webvtt", "WEBVTT\n\n00:00:01."),
-        ("rttm", "SPEAKER calm 1 1."),
+        ("rttm", "SPEAKER {folder}/calm 1 1."),
         ("textgrid", 'File type = "ooTextFile"\n'),
     ],
 )
@@ -115,7 +115,7 @@ def test_annotations_go_into_a_file(
     into = tmp_path / "labels"
     assert run(folder / "calm.wav", "--format", form, "-o", into, "--model", model) == 0
     assert capsys.readouterr().out == ""
-    assert into.read_text().startswith(head)
+    assert into.read_text().startswith(head.format(folder=folder))
 
 
 @pytest.mark.parametrize("form", ["--json", "audacity", "webvtt", "rttm", "textgrid"])

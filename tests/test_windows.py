@@ -13,7 +13,6 @@ from affekt.audio.windows import (
     WINDOW_HOP,
     sliding_windows,
     window_count,
-    window_times,
 )
 from affekt.errors import AudioError
 
@@ -89,15 +88,6 @@ def test_more_sound_never_changes_earlier_windows(samples, hop, more):
     sound = ramp(samples + more)
     first = sliding_windows(sound[:samples], hop=hop)
     np.testing.assert_array_equal(first, sliding_windows(sound, hop=hop)[: len(first)])
-
-
-@quick
-@given(st.integers(1, 50), hops)
-def test_times_are_those_of_the_windows(count, hop):
-    times = window_times(count, hop=hop)
-    assert times.shape == (count, 2)
-    np.testing.assert_allclose(times[:, 1] - times[:, 0], 0.975, atol=1e-9)
-    np.testing.assert_array_equal(np.round(times[:, 0] * SAMPLE_RATE), np.arange(count) * hop)
 
 
 def test_windows_cost_no_memory_and_cannot_be_written():

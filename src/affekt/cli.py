@@ -5,6 +5,7 @@ done, 1 something of many failed, 2 wrong use. A command returns its exit code (
 raises :class:`~affekt.errors.AffektError` for what it refuses; :func:`main` does the rest.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     code = 2
+    _ready_streams()
     try:
         code = app(args=words, prog_name="affekt", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -60,9 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"this command needs {error.name}. Install it with: pip install 'affekt[{extra}]'")
     except (BrokenPipeError, SystemExit):  # whoever read has read enough; typer exits for it
         os._exit(1)
+    except OSError as error:  # such as a disk that is full behind standard output
+        complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}.")
+        os._exit(1)
     if code == INTERRUPTED:
         os._exit(code)  # at once: a worker may be deep in a long recording
     return code
+
+
+def _ready_streams() -> None:
+    """Let standard streams take whatever a file may be called, and be there at all."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started the program
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        seen = sys.stdout.isatty()
+        errors = "backslashreplace" if seen else "surrogateescape"
+        sys.stdout.reconfigure(encoding=None if seen else "utf-8", errors=errors)
 
 
 def _version(asked: bool) -> None:

@@ -1,7 +1,7 @@
 """The command ``predict``: which forms and options go together, then one library call."""
 
-import os
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +82,8 @@ def predict(
         raise typer.BadParameter("--format and --plot are for a --timeline.")
     if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
         raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
+    if output:
+        _check_output(output, paths)
     spread = _spread(paths, engine, address, timeline)
     predictor = load(
         model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
@@ -112,7 +114,16 @@ def _spread(paths: list[str], engine: str, address: str | None, timeline: bool) 
     return partial(predict_on, engine_named(engine, address))
 
 
+def _check_output(output: str, paths: list[str]) -> None:
+    """Refuse to print over what is to be heard, which may have any name."""
+    for path in map(Path, paths):
+        if path.is_file() and Path(output).exists() and path.samefile(output):
+            raise typer.BadParameter(f"{output} is to be heard. Name another --output.")
+
+
 def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: int | None) -> None:
+    from affekt.inference.files import find_files
+
     if jobs:
         raise typer.BadParameter("--jobs is not for a --timeline: it is made as it is heard.")
     if annotation and annotation not in ANNOTATIONS:
@@ -122,8 +133,9 @@ def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: 
         raise typer.BadParameter(f"--plot must end in {' or '.join(PICTURES)}. Got {plot}.")
     if plot and not plot.absolute().parent.is_dir():
         raise typer.BadParameter(f"--plot must lie in a folder that exists. Got {plot}.")
-    many = len(paths) != 1 or os.path.isdir(paths[0]) or paths[0].endswith("/")  # noqa: PTH112
-    if many and (plot or annotation in ONE_RECORDING):
+    if not plot and annotation not in ONE_RECORDING:
+        return
+    if len([*islice(find_files(paths), 2)]) != 1:
         raise typer.BadParameter(
             f"--plot and --format {', '.join(ONE_RECORDING)} are for one recording."
         )

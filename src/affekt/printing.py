@@ -116,8 +116,6 @@ def csv_rows(
     heading: bool = True,
 ) -> Row:
     """One row a result, with the :func:`csv_columns`."""
-    # names of files may hold bytes of no encoding
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     columns = csv_columns(labels, about)
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     if heading:

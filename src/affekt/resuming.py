@@ -108,7 +108,10 @@ def _kept(old: BinaryIO, new: BinaryIO, name: str, heading: bytes) -> Iterator[_
         text = record.decode("utf-8", "surrogateescape")
         try:
             line = _csv_line(text, columns) if heading else _json_line(text)
-        except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError),
+            *(csv.Error, RecursionError),
+        ) as error:
             raise _foreign(name, number, record) from error
         if line.probabilities:
             new.write(record)

@@ -146,6 +146,8 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
     long, frame, mpeg, pcm = 0, None, False, None
     while len(start := file.read(8)) == 8:
         kind, length = start[:4], struct.unpack(order + "I", start[4:])[0]
+        if not (kind.isascii() and kind.decode().isprintable()):
+            return None  # no name of a chunk: what is left by a power cut may be gigabytes of zeros
         here = file.tell()
         if kind == sound:
             there = size - here

@@ -27,7 +27,8 @@ def open_file(path: str | Path, name: str) -> BinaryIO:
     except RunError as error:
         raise AudioError(str(error)) from error
     except FileNotFoundError as error:
-        raise AudioError(f"{name} does not exist. Check the path.") from error
+        further = ", or cannot be reached" if is_location(str(path)) else ""
+        raise AudioError(f"{name} does not exist{further}. Check the path.") from error
     except PermissionError as error:
         raise AudioError(f"{name} may not be read. Give yourself permission to read it.") from error
     except (OSError, ValueError) as error:

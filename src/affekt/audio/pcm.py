@@ -67,12 +67,21 @@ def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
     """Samples of any width as float32: integers to [-1, 1], floats as they are.
 
+    Raises:
+        AudioError: integers of 64 bits, which no recorder gives: scaled by that width they would
+            be silence. Lists of whole numbers become such.
+
     >>> scaled(np.array([0, 64, 128, 255], np.uint8)).tolist()
     [-1.0, -0.5, 0.0, 0.9921875]
     """
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return values.astype(np.float32, copy=False)
+    if values.dtype.itemsize > 4:
+        raise AudioError(
+            f"samples of a sound must be integers of 8 to 32 bits, or floats. Got {values.dtype}. "
+            f"Say which: int16, int32."
+        )
     half = 2.0 ** (8 * values.dtype.itemsize - 1)
     zero = half if values.dtype.kind == "u" else 0.0
     return ((values.astype(np.float64) - zero) / half).astype(np.float32)

@@ -82,20 +82,3 @@ def window_count(samples: int, *, hop: int = WINDOW_HOP, tail: str = "drop") -> 
     """
     beyond = max(0, samples - WINDOW)  # the first window
     return (beyond // hop if tail == "drop" else -(-beyond // hop)) + 1
-
-
-def window_times(windows: int, *, hop: int = WINDOW_HOP) -> NDArray[np.float64]:
-    """Start and end of each window.
-
-    Args:
-        windows: how many windows.
-        hop: samples from one window's start to the next.
-
-    Returns:
-        ``(windows, 2)`` seconds from the start of the sound.
-
-    >>> window_times(2).tolist()
-    [[0.0, 0.975], [0.4875, 1.4625]]
-    """
-    starts = np.arange(windows, dtype=np.float64) * hop
-    return np.stack([starts, starts + WINDOW], axis=1) / SAMPLE_RATE

@@ -42,9 +42,10 @@ def rttm(utterance: Utterance) -> str:
     The fields are file, start, duration, label and, as confidence, the label's probability.
 
     >>> rttm(Utterance("calls/a b.wav", 1.0, 2.5, "happy", {"happy": 0.8}, 1.0))
-    'SPEAKER a_b 1 1.000 1.500 <NA> <NA> happy 0.800 <NA>'
+    'SPEAKER calls/a_b 1 1.000 1.500 <NA> <NA> happy 0.800 <NA>'
     """
-    file, label = _word(Path(utterance.file).stem), _word(utterance.label)
+    name = utterance.file.removesuffix(Path(utterance.file).suffix)  # with its folder: mic.wav
+    file, label = _word(name), _word(utterance.label)
     times = f"{utterance.start:.3f} {utterance.end - utterance.start:.3f}"
     sure = max(utterance.probabilities.values())
     return f"SPEAKER {file} 1 {times} <NA> <NA> {label} {sure:.3f} <NA>"

@@ -148,10 +148,10 @@ def _at_location(name: str) -> Iterator[str | Failure]:
 def _in_folder(
     folder: str, places: Iterable[tuple[str, list[str], list[str]]], closed: Sequence[OSError]
 ) -> Iterator[str | Failure]:
-    """Audio files by name; hidden ones, such as macOS leaves behind, are none."""
+    """Audio files by name; hidden ones, and what is in hidden folders, are none."""
     files = 0
     for place, folders, names in places:
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 files += 1

@@ -134,9 +134,9 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
 def _content(file: Path) -> bytes:
     try:
         size = file.stat().st_size
-        if size > MODEL_BYTES:
+        if size > MODEL_BYTES or not file.is_file():
             raise ModelError(
-                f"Model {file} must have at most {MODEL_BYTES} bytes. Got {size}. "
+                f"Model {file} must be a file of at most {MODEL_BYTES} bytes. Got {size}. "
                 f"Name a model made by affekt export."
             )
         return file.read_bytes()

@@ -46,7 +46,7 @@ class Prediction:
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictor:
     """A loaded model; made by :func:`affekt.load`. Threads may share it.
 
@@ -188,7 +188,7 @@ class Predictor:
         """
         refuse_without_speakers(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
-        if isinstance(sources, str | bytes):  # which could be gone through, letter by letter
+        if isinstance(sources, str | bytes | Path | np.ndarray):  # one is meant, not its parts
             sources = [sources]
         for source in sources:
             _heard(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))

@@ -22,7 +22,7 @@ PROFILE_BYTES = 1 << 20  # no profile of ours comes near
 TENSORS = ("mean", "deviation")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """One person's voice, as one kind of model measures it.
 
@@ -76,7 +76,7 @@ def read_profile(path: str | Path) -> Profile:
     path = Path(path)
     try:
         size = path.stat().st_size
-        if size > PROFILE_BYTES:
+        if size > PROFILE_BYTES or not path.is_file():
             raise ModelError(
                 f"{path} must be a profile of at most {PROFILE_BYTES} bytes. Got {size}. "
                 f"Name one made by affekt enroll."
