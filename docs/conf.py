@@ -40,7 +40,10 @@ napoleon_use_rtype = False
 
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer)\..*"),
+    (
+        r"py:.*",
+        r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer|starlette|anyio)\..*",
+    ),
     (
         r"py:.*",
         r"(pathlib|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",

@@ -60,7 +60,7 @@ ROOMS = {
         extra="report",
     ),
     "inference": Room({"audio", "engines", "locations"}, {"numpy", "onnxruntime"}),
-    "service": Room({"audio", "inference"}, {"numpy"}, extra="serve"),
+    "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
     "options": Room(packages={"typer"}),
     "run_command": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
     "export_command": Room(set(), {"typer"}, EVERYTHING | {"rich"}),
@@ -71,6 +71,7 @@ ROOMS = {
         {"typer"},
         EVERYTHING | {"resuming", "rich"},
     ),
+    "serve_command": Room({"options"}, {"typer"}, EVERYTHING | {"uvicorn"}),
     "stream_command": Room(
         {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
     ),
@@ -82,6 +83,7 @@ ROOMS = {
             "models_command",
             "predict_command",
             "run_command",
+            "serve_command",
             "stream_command",
         },
         {"typer"},

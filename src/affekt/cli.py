@@ -23,6 +23,7 @@ from affekt.models_command import models
 from affekt.predict_command import predict
 from affekt.printing import comparison, complain, watched
 from affekt.run_command import WithKnobs, run
+from affekt.serve_command import serve
 from affekt.stream_command import stream
 
 app = typer.Typer(
@@ -33,7 +34,9 @@ app = typer.Typer(
 )
 INTERRUPTED = 130  # the exit code after Ctrl-C
 REPORTING = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
-EXTRAS = {"sounddevice": "mic", **dict.fromkeys(REPORTING, "report")}  # who is not here is in train
+SERVING = ("uvicorn", "starlette", "anyio", "websockets")
+EXTRAS = {"sounddevice": "mic"}  # by what is missing; who is not here is in train
+EXTRAS |= dict.fromkeys(SERVING, "serve") | dict.fromkeys(REPORTING, "report")
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
 
 
@@ -98,6 +101,7 @@ def _affekt(
 
 app.command(epilog="Example: affekt predict samples/ --json -o results.jsonl --resume")(predict)
 app.command(epilog="Example: ffmpeg -i radio.m3u8 -f wav - | affekt stream -")(stream)
+app.command(epilog="Example: affekt serve --port 8080 --adapt")(serve)
 app.command(epilog="Example: affekt enroll me.profile recordings/of/me/")(enroll)
 
 

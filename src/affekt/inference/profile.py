@@ -40,12 +40,8 @@ class Profile:
     deviation: NDArray[np.float32]
     seconds: float
 
-    def save(self, path: str | Path) -> None:
-        """Write the profile's file.
-
-        Raises:
-            ModelError: it cannot be written; nothing of it is left then.
-        """
+    def content(self) -> bytes:
+        """What :meth:`save` writes."""
         from safetensors.numpy import save
 
         about = {
@@ -55,10 +51,18 @@ class Profile:
             "seconds": repr(self.seconds),
         }
         tensors = {name: getattr(self, name).astype(np.float16) for name in TENSORS}
+        return save(tensors, metadata={"affekt": json.dumps(about)})
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile's file.
+
+        Raises:
+            ModelError: it cannot be written; nothing of it is left then.
+        """
         path = Path(path)
         part = path.with_name(f"{path.name}.part")
         try:
-            part.write_bytes(save(tensors, metadata={"affekt": json.dumps(about)}))
+            part.write_bytes(self.content())
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -86,11 +90,24 @@ def read_profile(path: str | Path) -> Profile:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}. Name a profile made by affekt enroll."
         ) from error
+    return profile_of(content, name=f"{path}")
+
+
+def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
+    """The profile that a file's content is; runs no code from it.
+
+    Args:
+        content: what :meth:`Profile.content` gives.
+        name: what messages call it.
+
+    Raises:
+        ModelError: not a profile.
+    """
     try:
         return _opened(content)
     except Exception as error:  # the reader raises what the bytes make it raise
         raise ModelError(
-            f"{path} must be a whole profile. Got {type(error).__name__}. "
+            f"{name} must be a whole profile. Got {type(error).__name__}. "
             f"Make it with affekt enroll."
         ) from error
 

@@ -1,0 +1,54 @@
+"""The command ``serve``: on which address, then one library call."""
+
+from typing import Annotated
+
+import typer
+
+from affekt.errors import RunError
+from affekt.options import Adapt, MinConfidence, Model, Profile
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine reach 0.0.0.0.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8_000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host name that it may be called by."),
+    ] = None,
+    model: Model = None,
+    profile: Profile = None,
+    adapt: Adapt = False,
+    min_confidence: MinConfidence = 0.0,
+) -> None:
+    """Show a voice's emotion in a browser while it speaks, and answer programs over HTTP.
+
+    The sound stays on this machine. Ctrl-C ends it.
+    """
+    import socket
+
+    import uvicorn
+
+    from affekt.inference.predictor import load
+    from affekt.service.app import make_app
+    from affekt.service.conversation import LONGEST
+
+    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
+    app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())})
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((host, port))
+        except OSError as error:
+            raise RunError(
+                f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
+                f"Use another --port or --host."
+            ) from error
+        called = host if ":" not in host else f"[{host}]"
+        print(f"http://{called}:{door.getsockname()[1]}", flush=True)
+        config = uvicorn.Config(app, log_level="warning", ws_max_size=LONGEST, lifespan="off")
+        uvicorn.Server(config).run(sockets=[door])

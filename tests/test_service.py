@@ -1,0 +1,251 @@
+"""The service: what it answers is what the library answers, and strangers are turned away."""
+
+import base64
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import soundfile
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+from websockets.sync.client import connect
+
+import affekt
+from affekt.cli import main
+from affekt.inference.profile import profile_of
+from affekt.service import app as serving
+from affekt.service.app import make_app
+from made_network import made_sound, own_model
+
+RATE = 16_000
+STREAM = "ws://localhost:8000/stream"
+SOUND = made_sound(4.0, 200.0)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(own_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def client(predictor: affekt.Predictor) -> Iterator[TestClient]:
+    app = make_app(predictor, hosts={"localhost"})
+    with TestClient(app, base_url="http://localhost:8000") as opened:
+        yield opened
+
+
+def wav(sound: np.ndarray, rate: int = RATE) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, sound, rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def talk(client: TestClient, query: str, *messages: bytes | str) -> list[dict[str, Any]]:
+    """All that a conversation answers before it ends."""
+    found = []
+    with client.websocket_connect(f"{STREAM}?{query}") as socket:
+        for message in messages:
+            socket.send_bytes(message) if isinstance(message, bytes) else socket.send_text(message)
+        with suppress(WebSocketDisconnect):
+            while True:
+                found.append(socket.receive_json())
+    return found
+
+
+def pieces(sound: np.ndarray, size: int = 3_000) -> list[bytes]:
+    return [sound[at : at + size].tobytes() for at in range(0, len(sound), size)]
+
+
+def close(found: list[dict[str, Any]], expected: tuple[affekt.Segment, ...]) -> bool:
+    assert [each["label"] for each in found] == [each.label for each in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert (one["start"], one["end"]) == pytest.approx((other.start, other.end))
+        assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
+    return True
+
+
+def test_a_recording_is_answered_as_by_the_library(
+    client: TestClient, predictor: affekt.Predictor
+) -> None:
+    found = client.post("/predict", content=wav(SOUND)).json()
+    expected = predictor.predict(SOUND, sample_rate=RATE)
+    assert found["label"] == expected.label
+    assert found["duration"] == expected.duration
+    assert close(found["segments"], expected.segments)
+    both = np.stack([0 * SOUND, SOUND], axis=1)
+    alone = client.post("/predict?channel=1", content=wav(both)).json()
+    assert alone["probabilities"] == pytest.approx(expected.probabilities)
+    unsure = client.post("/predict?min_confidence=1", content=wav(SOUND)).json()
+    assert unsure["label"] == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "code", "words"),
+    [
+        ("", b"no sound at all", 422, "is no sound"),
+        ("", b"", 422, "empty"),
+        ("?adapt=maybe", wav(SOUND), 422, "adapt of a query must be a number. Got 'maybe'"),
+        ("?min_confidence=2", wav(SOUND), 422, "must be a probability in [0, 1]"),
+        ("", bytes(5_001), 413, "must have at most 5000 bytes"),
+    ],
+)
+def test_what_cannot_be_answered_says_why(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    content: bytes,
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.setattr(serving, "LARGEST", 5_000 if code == 413 else serving.LARGEST)
+    found = client.post(f"/predict{query}", content=content)
+    assert found.status_code == code
+    assert words in found.json()["error"]
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_a_live_voice_is_answered_as_by_the_library(
+    client: TestClient, predictor: affekt.Predictor, rate: int
+) -> None:
+    expected = predictor.predict(SOUND, sample_rate=rate).segments
+    found = talk(client, f"rate={rate}", *pieces(SOUND), "end")
+    assert close(found, expected)
+    whole = (SOUND * 32_767).astype("<i2")
+    found = talk(client, f"rate={rate}&encoding=s16le", *pieces(whole), "end")
+    assert [each["label"] for each in found] == [each.label for each in expected]
+
+
+def test_it_learns_who_speaks_and_gives_the_profile(
+    client: TestClient, predictor: affekt.Predictor
+) -> None:
+    with client.websocket_connect(f"{STREAM}?adapt=1") as socket:
+        socket.send_text("profile")
+        assert "must be heard to be enrolled" in socket.receive_json()["error"]
+        socket.send_bytes(SOUND.tobytes())
+        for _ in range(4):
+            assert "probabilities" in socket.receive_json()
+        socket.send_text("profile")
+        content = socket.receive_bytes()
+    person = profile_of(content)
+    assert person.seconds > 1
+    knowing = affekt.Predictor(predictor.graph, person)
+    expected = knowing.predict(SOUND, sample_rate=RATE).segments
+    words = base64.b64encode(content).decode()
+    assert close(talk(client, "", words, *pieces(SOUND), "end"), expected)
+    stranger = predictor.predict(SOUND, sample_rate=RATE)
+    assert expected[-1].probabilities != stranger.probabilities
+
+
+@pytest.mark.parametrize(
+    ("query", "messages", "words"),
+    [
+        ("rate=nan", [], "rate of a query must be a number"),
+        ("rate=3", [], "sample rate of a stream must be in"),
+        ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
+        ("", [b"odd"], "whole samples of 4 bytes"),
+        ("", [bytes(2 << 20)], "Got 2097152. Send smaller pieces"),
+        ("", [np.full(9, np.nan, np.float32).tobytes()], "must be finite"),
+        ("", ["hello?"], "must be end, profile, or a profile in base64. Got 'hello?'"),
+        ("", ["aGVsbG8="], "must be a whole profile"),
+        ("", [bytes(40), "aGVsbG8="], "must come before any sound"),
+    ],
+)
+def test_a_conversation_that_makes_no_sense_ends_in_one_line(
+    client: TestClient, query: str, messages: list[bytes | str], words: str
+) -> None:
+    (found,) = talk(client, query, *messages)
+    assert words in found["error"]
+
+
+def test_who_comes_too_late_finds_no_seat(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "STREAMS", 1)
+    app = make_app(predictor, hosts={"localhost"})
+    with (
+        TestClient(app, base_url="http://localhost") as client,
+        client.websocket_connect(STREAM) as first,
+    ):
+        (found,) = talk(client, "")
+        assert "No more than 1 voices" in found["error"]
+        first.send_text("end")
+        with pytest.raises(WebSocketDisconnect):
+            first.receive_json()
+        assert talk(client, "", "end") == []
+
+
+def test_strangers_are_turned_away(client: TestClient) -> None:
+    for headers in (
+        {"host": "evil.example"},
+        {"origin": "https://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"origin": "null"},
+    ):
+        assert client.get("/model", headers=headers).status_code == 403
+        with (
+            pytest.raises(WebSocketDisconnect),
+            client.websocket_connect(STREAM, headers=headers),
+        ):
+            pass
+    same = {"origin": "http://localhost:8000"}
+    assert client.get("/model", headers=same).status_code == 200
+    with client.websocket_connect(STREAM, headers=same) as socket:
+        socket.send_text("end")
+
+
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'self'; connect-src 'self' ws://localhost:8000")
+    for name in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+        assert "//" not in name
+        assert client.get(f"/{name}").status_code == 200
+    assert client.get("/tap.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/../app.py").status_code == 404
+    scripts = [path.read_text() for path in serving.PAGE.iterdir()]
+    assert not any("http://" in text.replace("http://www.w3.org", "") for text in scripts)
+    assert client.get("/model").json()["labels"] == ["angry", "happy", "sad", "neutral"]
+
+
+def test_the_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]) -> None:
+    """A real server: it says where it is, hears a voice, and ends at Ctrl-C."""
+    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
+    words += ["--model", str(predictor.graph.file)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        address = server.stdout.readline().decode().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
+        port = address.rpartition(":")[2]
+        assert main(["serve", "--port", port]) == 2
+        assert "must be free to listen on" in capsys.readouterr().err
+        with urlopen(address) as page:
+            assert b"<title>affekt</title>" in page.read()
+        with connect(f"{address.replace('http', 'ws')}/stream?adapt=1") as socket:
+            for piece in pieces(SOUND):
+                socket.send(piece)
+            socket.send("end")
+            found = [json.loads(message) for message in socket]
+        expected = affekt.load(predictor.graph.file, adapt=True).predict(SOUND, sample_rate=RATE)
+        assert close(found, expected.segments)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 130
+        assert server.stderr.read() == b""
+
+
+def test_the_page_needs_no_extra_to_be_told_of(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from affekt.cli import main; "
+    code += "sys.exit(main(['serve']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "pip install 'affekt[serve]'" in done.stderr
