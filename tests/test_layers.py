@@ -71,7 +71,7 @@ ROOMS = {
         {"typer"},
         EVERYTHING | {"resuming", "rich"},
     ),
-    "serve_command": Room({"options"}, {"typer"}, EVERYTHING | {"uvicorn"}),
+    "serve_command": Room({"options"}, {"typer"}, EVERYTHING | {"uvicorn"}, "serve"),
     "stream_command": Room(
         {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
     ),
