@@ -16,6 +16,7 @@ from affekt.evaluation.certainty import answers_of, pooled_temperatures
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 
+FEWEST = 4  # speakers of an interval: resamples of fewer say next to nothing
 TITLES = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
 PROFILES = {
     "none": "nobody's",
@@ -77,10 +78,12 @@ def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float,
         recalls = " | ".join(f"{recall.value:.3f}" for recall in result.recalls.values())
         uar = result.uar
         clips = len(result.predictions) // len(result.runs)
+        speakers = len(result.tally.speakers)
+        between = f" ({uar.low:.3f} to {uar.high:.3f})" if speakers >= FEWEST else ""
         error = f"{calibration_error(result, at[profile]):.2f}" if profile in at else ""
         lines.append(
-            f"| {tested} | {profile} | {clips:,} | {len(result.tally.speakers)} | {recalls} "
-            f"| **{uar.value:.3f}** ({uar.low:.3f} to {uar.high:.3f}) "
+            f"| {tested} | {profile} | {clips:,} | {speakers} | {recalls} "
+            f"| **{uar.value:.3f}**{between} "
             f"| {error} |"
         )
     return "\n".join(lines)

@@ -190,6 +190,8 @@ def test_strangers_are_turned_away(client: TestClient) -> None:
         {"origin": "https://evil.example"},
         {"origin": "http://localhost:9999"},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"host": "["},
     ):
         assert client.get("/model", headers=headers).status_code == 403
         with (

@@ -7,12 +7,13 @@ import typer
 from affekt.errors import RunError
 from affekt.options import Adapt, MinConfidence, Model, Profile
 
+PATIENCE = 300.0  # s that a client may be too busy to answer a ping
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine reach 0.0.0.0.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too, with --name.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8_000,
     name: Annotated[
@@ -26,7 +27,7 @@ def serve(
 ) -> None:
     """Show a voice's emotion in a browser while it speaks, and answer programs over HTTP.
 
-    The sound stays on this machine. Ctrl-C ends it.
+    The sound is heard here and goes no further. Ctrl-C ends it.
     """
     import socket
 
@@ -43,6 +44,7 @@ def serve(
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             door.bind((host, port))
+            door.listen()
         except OSError as error:
             raise RunError(
                 f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
@@ -50,5 +52,12 @@ def serve(
             ) from error
         called = host if ":" not in host else f"[{host}]"
         print(f"http://{called}:{door.getsockname()[1]}", flush=True)
-        config = uvicorn.Config(app, log_level="warning", ws_max_size=LONGEST, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            lifespan="off",
+            ws_max_size=2 * LONGEST,  # what is too long is told so
+            ws_ping_timeout=PATIENCE,
+            timeout_graceful_shutdown=1,
+        )
         uvicorn.Server(config).run(sockets=[door])

@@ -7,13 +7,14 @@ import os
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 from anyio import CapacityLimiter, WouldBlock, to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -27,7 +28,7 @@ from affekt.service.doorkeeper import Doorkeeper
 
 PAGE = Path(__file__).parent / "page"
 LARGEST = 100 << 20  # bytes of a recording; longer ones are for affekt predict
-STREAMS = 64  # at a time: what two cores keep up with
+STREAMS = 64  # voices at a time
 
 
 def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
@@ -42,6 +43,7 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
         WebSocket ``/stream``.
     """
     cores = CapacityLimiter(os.cpu_count() or 1)  # an answer is all computing
+    desk = CapacityLimiter(max(1, (os.cpu_count() or 1) - 1))  # recordings leave voices a core
     seats = CapacityLimiter(STREAMS)
 
     async def model(_: Request) -> Response:
@@ -57,17 +59,20 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
         )
 
     async def predict(request: Request) -> Response:
-        sound = bytearray()
-        async for chunk in request.stream():
-            sound += chunk
-            if len(sound) > LARGEST:
-                words = f"a recording must have at most {LARGEST} bytes. Use affekt predict."
-                return JSONResponse({"error": words}, 413)
+        sound = BytesIO()
         try:
-            work = partial(listener(predictor, request.query_params).predict, bytes(sound))
-            prediction = await to_thread.run_sync(work, limiter=cores)
+            async for chunk in request.stream():
+                if sound.tell() + len(chunk) > LARGEST:
+                    words = f"a recording must have at most {LARGEST} bytes. Use affekt predict."
+                    return JSONResponse({"error": words}, 413)
+                sound.write(chunk)
+            sound.seek(0)
+            work = partial(listener(predictor, request.query_params).predict, sound)
+            prediction = await to_thread.run_sync(work, limiter=desk)
         except AffektError as error:
             return JSONResponse({"error": str(error)}, 422)
+        except ClientDisconnect:  # nobody is left to answer
+            return Response(status_code=400)
         return JSONResponse(asdict(prediction))
 
     async def stream(socket: WebSocket) -> None:

@@ -27,7 +27,7 @@ class Doorkeeper:
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
-        self._app, self._hosts = app, hosts
+        self._app, self._hosts = app, {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or turn away: 403, or for a socket a handshake that fails."""
@@ -35,15 +35,21 @@ class Doorkeeper:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        known = urlsplit(f"//{host}").hostname in self._hosts
-        if known and (origin is None or urlsplit(origin).netloc == host):
+        host = headers.get("host", "")
+        if self._knows(host, headers.get("origin")):
             await self._app(scope, receive, _guarded(send, host))
         elif scope["type"] == "http":
             words = "This service answers its own page, and programs that ask for it by its name."
             await PlainTextResponse(words, 403)(scope, receive, send)
         else:
             await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+
+    def _knows(self, host: str, origin: str | None) -> bool:
+        try:
+            called = urlsplit(f"//{host}").hostname in self._hosts
+            return called and (origin is None or urlsplit(origin).netloc == host)
+        except ValueError:  # no host at all
+            return False
 
 
 def _guarded(send: Send, host: str) -> Send:

@@ -13,6 +13,7 @@ let live = null; // what is open while a voice is heard
 let segments = []; // answers of the live voice
 let gone = 0; // seconds of the sounds before this one
 let recorded = [];
+let asked = null; // recording
 
 // ---------------------------------------------------------------- pictures
 
@@ -76,23 +77,39 @@ function drawAll() {
 // ------------------------------------------------------------ a live voice
 
 async function listen() {
-  const media = await navigator.mediaDevices.getUserMedia({
-    audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-  });
-  const sound = new AudioContext();
-  await sound.audioWorklet.addModule("tap.js");
+  const opened = (live = {}); // before the first wait, so that a second click ends it
+  try {
+    opened.media = await navigator.mediaDevices.getUserMedia({
+      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    });
+    opened.sound = new AudioContext();
+    await opened.sound.audioWorklet.addModule("tap.js");
+    const known = at("profile").files[0];
+    const profile = known && base64(new Uint8Array(await known.arrayBuffer()));
+    if (live === opened) converse(opened, profile);
+    else close(opened);
+  } catch (error) {
+    close(opened);
+    if (live === opened) end(`The microphone cannot be heard: ${error.message}.`, true);
+  }
+}
+
+function converse(opened, profile) {
+  const { media, sound } = opened;
   const query = new URLSearchParams({ rate: sound.sampleRate });
-  if (model.knows_speakers && at("adapt").checked) query.set("adapt", 1);
+  if (model.knows_speakers) query.set("adapt", at("adapt").checked ? 1 : 0);
   const address = new URL(`stream?${query}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
   const tap = new AudioWorkletNode(sound, "tap", { numberOfOutputs: 0 });
-  const known = at("profile").files[0];
-  live = { media, sound, socket };
+  opened.socket = socket;
   socket.onmessage = ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : save("voice.profile", data));
-  socket.onclose = stop;
-  socket.onopen = async () => {
-    if (known) socket.send(base64(new Uint8Array(await known.arrayBuffer())));
+  socket.onclose = () => {
+    close(opened);
+    if (live === opened) end(opened.fault ?? "The service has ended. Nothing is heard.", true);
+  };
+  socket.onopen = () => {
+    if (profile) socket.send(profile);
     tap.port.onmessage = ({ data }) => {
       meter(data);
       if (socket.readyState === WebSocket.OPEN) socket.send(data);
@@ -105,7 +122,11 @@ async function listen() {
 }
 
 function hear(message) {
-  if (message.error) return tell(message.error, true);
+  if (message.error) {
+    if (live) live.fault = message.error; // why the socket closes, if it does
+    return tell(message.error, true);
+  }
+  if (live) live.fault = null;
   const segment = { ...message, start: message.start + gone, end: message.end + gone };
   segments.push(segment);
   show(segment);
@@ -114,17 +135,25 @@ function hear(message) {
 }
 
 function stop() {
-  if (!live) return;
-  const { media, sound, socket } = live;
+  close(live);
+  end("Stopped. Nothing is heard.");
+}
+
+function close({ media, sound, socket }) {
+  for (const track of media?.getTracks() ?? []) track.stop();
+  if (sound && sound.state !== "closed") sound.close();
+  socket?.close();
+}
+
+function end(words, fault = false) {
   live = null;
-  for (const track of media.getTracks()) track.stop();
-  sound.close();
-  socket.close();
   gone = segments.at(-1)?.end ?? 0;
   at("listen").textContent = "Listen";
   at("learned").disabled = true;
   at("level").value = -60;
-  if (!at("about").classList.contains("fault")) tell("Stopped. Nothing is heard.");
+  at("now").textContent = "not listening";
+  at("now").style.color = "";
+  tell(words, fault);
 }
 
 function meter(samples) {
@@ -139,9 +168,13 @@ function base64(bytes) {
 // ------------------------------------------------------------- a recording
 
 async function predict(file) {
+  asked = file;
   at("answer").textContent = `hearing ${file.name} …`;
   at("answer").classList.remove("fault");
-  const answer = await (await fetch("predict", { method: "POST", body: file })).json();
+  const answer = await fetch("predict", { method: "POST", body: file })
+    .then((response) => response.json())
+    .catch((error) => ({ error: `The service cannot be asked: ${error.message}.` }));
+  if (asked !== file) return; // a later one has been asked about
   at("answer").classList.toggle("fault", Boolean(answer.error));
   recorded = answer.segments ?? [];
   at("recorded").hidden = !recorded.length;
@@ -172,9 +205,10 @@ function csv() {
   return [["start", "end", "label", ...model.labels.map((name) => `p_${name}`)].join(","), ...rows, ""].join("\n");
 }
 
+tell(`Press the button and speak. The sound goes to the service at ${location.host} and no further.`);
 at("model").textContent = `model ${model.name}, ${model.licence}`;
 at("person").hidden = !model.knows_speakers;
-at("listen").onclick = () => (live ? stop() : listen().catch((error) => tell(`The microphone cannot be heard: ${error.message}.`, true)));
+at("listen").onclick = () => (live ? stop() : listen());
 at("learned").onclick = () => live?.socket.send("profile");
 at("keep").onclick = () => save("answers.csv", csv());
 at("forget").onclick = () => {

@@ -1,9 +1,9 @@
-// The microphone's samples to the page, a fiftieth of a second at a time.
+// The microphone's samples to the page, a tenth of a second at a time.
 
 class Tap extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.piece = new Float32Array(Math.round(sampleRate / 50));
+    this.piece = new Float32Array(Math.round(sampleRate / 10));
     this.filled = 0;
   }
 
