@@ -16,6 +16,7 @@ import affekt
 from affekt.evaluation.calibration import fit_temperature
 from affekt.evaluation.certainty import answers_of, pooled_temperatures
 from affekt.evaluation.crossing import crossings
+from affekt.evaluation.intervals import compare
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
@@ -228,6 +229,17 @@ def test_the_page_on_training_says_what_was_measured() -> None:
     assert f"{times['two at once']:.2f} times for two" in page
     takes = {name: round(loop["seconds_an_epoch"]) for name, loop in measured["loops"].items()}
     assert f"{takes['float32']} s in float32 and {takes['bfloat16']} s in bfloat16" in page
+
+
+def test_the_page_on_reproducing_says_what_came_of_it() -> None:
+    page = " ".join(text_of("docs/reproduce.md").split())
+    ours, baseline = of_recipe("ravdess-yamnet-lstm"), of_recipe("ravdess-mfcc-mlp")
+    uar, lead = ours.uar, compare(ours.tally, baseline.tally).difference
+    assert f"UAR {uar.value:.3f} ({uar.low:.3f} to {uar.high:.3f})" in page
+    assert f"is {lead.value:.3f} ({lead.low:.3f} to {lead.high:+.3f})" in page
+    assert f"up to {baseline.uar.value:.3f}," in page
+    recalls = [f"{ours.recalls[label].value:.3f} for {label}" for label in LABELS]
+    assert f"are {', '.join(recalls[:3])} and {recalls[3]}" in page
 
 
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
