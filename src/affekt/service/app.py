@@ -4,6 +4,7 @@ Nothing is written and nothing is sent on: sound lies in memory for as long as i
 """
 
 import os
+from asyncio import CancelledError
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from functools import partial
@@ -71,7 +72,7 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
             prediction = await to_thread.run_sync(work, limiter=desk)
         except AffektError as error:
             return JSONResponse({"error": str(error)}, 422)
-        except ClientDisconnect:  # nobody is left to answer
+        except (ClientDisconnect, CancelledError):  # nobody is left to answer, or to ask
             return Response(status_code=400)
         return JSONResponse(asdict(prediction))
 
