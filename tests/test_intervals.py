@@ -173,3 +173,8 @@ def test_the_interval_of_a_mean_over_corpora_holds_the_truth_too():
     corpora = [[made(n, spread=0.1, clips=200, seed=i + n) for n in (24, 4)] for i in range(300)]
     found = [mean_uar_interval(tallies, resamples=400) for tallies in corpora]
     assert 0.9 < np.mean([each.low <= 0.7 <= each.high for each in found]) < 0.99
+
+
+def test_a_mean_over_corpora_that_leave_no_doubt_has_none():
+    found = mean_uar_interval([made(n, skill=1.0, spread=0.0) for n in (4, 8)], resamples=50)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)

@@ -218,7 +218,7 @@ def test_lines_can_be_taken_apart(said: list[Utterance]) -> None:
         assert label.split() == each.label.split()
         fields = LINES["rttm"](each).split(" ")
         assert len(fields) == 10
-        assert fields[:3] == ["SPEAKER", "c_d", "1"]
+        assert fields[:3] == ["SPEAKER", "a_b/c_d", "1"]
         assert float(fields[3]) + float(fields[4]) == pytest.approx(each.end, abs=2e-3)
         times, cue, end_of_cue = LINES["webvtt"](each).split("\n")
         clock = r"\d\d+:[0-5]\d:[0-5]\d\.\d{3}"
