@@ -238,6 +238,10 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
     assert f"UAR {uar.value:.3f} ({uar.low:.3f} to {uar.high:.3f})" in page
     assert f"is {lead.value:.3f} ({lead.low:.3f} to {lead.high:+.3f})" in page
     assert f"up to {baseline.uar.value:.3f}," in page
+    frozen = of_recipe("ravdess-yamnet-lstm-frozen")
+    cost = compare(frozen.tally, ours.tally).difference
+    words = f"UAR is {frozen.uar.value:.3f}, {-cost.value:.3f} lower"
+    assert f"{words} ({cost.low:.3f} to {cost.high:.3f})" in page
     recalls = [f"{ours.recalls[label].value:.3f} for {label}" for label in LABELS]
     assert f"are {', '.join(recalls[:3])} and {recalls[3]}" in page
 
