@@ -8,7 +8,7 @@ import typer
 from affekt.options import Channel, Model
 from affekt.printing import complain, watched
 
-ENOUGH = 10  # s of speech: eight clips of RAVDESS or EMOVO, of which a profile is worth most
+ENOUGH = 10  # s of speech: twice what the population weighs in a profile
 
 
 def enroll(

@@ -3,8 +3,8 @@
 Clips of one voice are alike, so a resample draws whole speakers, with all their clips and all
 seeds together. Intervals are percentiles of the resampled scores: they stay inside [0, 1], need
 no variance formula, and mean the same for every score. Of few speakers the plain percentiles lie
-too close together (of six, four intervals in five hold the truth in place of 19 in 20), so they
-are taken further out, by what Student's t is wider than the normal. They speak about other
+too close together (of four, some four intervals in five hold the truth in place of 19 in 20), so
+they are taken further out, by what Student's t is wider than the normal. They speak about other
 speakers of the same corpus, not about other seeds: those are reported one by one.
 
 Source: Field & Welsh, "Bootstrapping clustered data" (2007); Efron & Tibshirani, "An
