@@ -49,15 +49,29 @@ def places(rows):
     return rows["truth"].map(LABELS.index).to_numpy()
 
 
-def test_a_fold_is_scaled_by_its_own_validation_speakers(result):
+def test_a_fold_is_scaled_by_all_validation_answers_but_those_of_whom_it_tests(result):
     run = result.runs[0]
     after = scaled(result, "temperature").runs[0].predictions
-    for fold, heard in run.validation.groupby("fold"):
-        assert not set(heard["speaker"]) & set(after.loc[after["fold"] == fold, "speaker"])
+    for fold, tested in after.groupby("fold"):
+        heard = run.validation[~run.validation["speaker"].isin(tested["speaker"])]
+        assert set(heard["fold"]) > {fold}
         scale = fit_temperature(heard[SHARES].to_numpy(), places(heard))
-        tested = (after["fold"] == fold).to_numpy()
-        expected = scale(run.predictions.loc[tested, SHARES].to_numpy())
-        assert after.loc[tested, SHARES].to_numpy() == pytest.approx(expected)
+        expected = scale(run.predictions.loc[tested.index, SHARES].to_numpy())
+        assert tested[SHARES].to_numpy() == pytest.approx(expected)
+
+
+def test_what_validation_answers_of_tested_speakers_say_does_not_matter(result):
+    """A speaker who is tested in one fold and validates in another never scales itself."""
+    run = result.runs[0]
+    for fold, tested in run.predictions.groupby("fold"):
+        theirs = run.validation["speaker"].isin(tested["speaker"])
+        assert theirs.any()
+        lied = run.validation.assign(truth=run.validation["truth"].mask(theirs, "angry"))
+        other = type(result)("r", (type(run)(**{**vars(run), "validation": lied}),))
+        one, two = (scaled(of, "vector").runs[0].predictions for of in (result, other))
+        ours = (one["fold"] == fold).to_numpy()
+        pd.testing.assert_frame_equal(one.loc[ours, SHARES], two.loc[ours, SHARES])
+        assert not one.loc[~ours, SHARES].equals(two.loc[~ours, SHARES])
 
 
 def test_answers_for_tested_speakers_do_not_move_their_scaling(result, tmp_path):

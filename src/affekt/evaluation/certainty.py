@@ -1,7 +1,8 @@
 """Results to how far their probabilities can be trusted: calibration before and after scaling.
 
 A score is the mean over seeds of the score over all folds pooled, with an interval over
-speakers, as everywhere. Scalings are fitted fold by fold on that fold's ``validation.csv``.
+speakers, as everywhere. What scales a fold is fitted on all folds' ``validation.csv``, without
+the speakers that the fold tests: one or two of validation are too few to tell a temperature by.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 """
@@ -126,7 +127,9 @@ def _temperature(tables: Iterable[pd.DataFrame]) -> float:
 
 
 def scaled(result: Result, scaling: str) -> Result:
-    """The same result with each fold's probabilities calibrated on its validation speakers.
+    """The same result with each fold's probabilities calibrated on validation speakers.
+
+    Those of all folds but for whom the fold tests.
 
     Args:
         result: a scalable one.
@@ -198,9 +201,10 @@ def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]
 def _scaled(run: Run, scaling: str) -> Run:
     columns = [PROBABILITY + label for label in labels_of(run.predictions)]
     rows = run.predictions.copy()
-    for fold, heard in run.validation.groupby("fold"):
-        scale = SCALINGS[scaling](*_arrays(heard))
-        tested = rows["fold"] == fold
+    for _, of_fold in rows.groupby("fold"):
+        tested = rows.index.isin(of_fold.index)
+        strangers = ~run.validation["speaker"].isin(of_fold["speaker"].unique())
+        scale = SCALINGS[scaling](*_arrays(run.validation[strangers]))
         rows.loc[tested, columns] = scale(rows.loc[tested, columns].to_numpy(np.float64))
     if scaling != "temperature":
         labels = np.array(labels_of(rows))

@@ -6,7 +6,7 @@ task's order. Every number of a report follows from such tables alone.
 
 Two sisters have the same columns. ``enrolment.csv`` answers every test clip again under each
 ``profile`` of the speaker, a column of its own; ``validation.csv`` holds the answers for the
-validation speakers of each fold, from which a fold's calibration is fitted.
+validation speakers of each fold, which calibration is fitted on.
 """
 
 from collections.abc import Sequence
