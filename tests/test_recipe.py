@@ -65,9 +65,9 @@ def test_recipes_of_the_repository(path: Path) -> None:
     corpora = recipe.corpus.split("+")
     assert {*corpora} <= {*CORPORA}
     if len(corpora) == 1:
-        ablation = recipe.name.startswith("ingredients")
-        assert ablation or recipe.name.startswith(recipe.corpus)
-        few = ablation or recipe.corpus == "demos"
+        own = recipe.name.startswith("ingredients")
+        assert own or recipe.name.startswith(recipe.corpus)
+        few = own or recipe.name.startswith("ravdess-ablation") or recipe.corpus == "demos"
         protocol = "speaker-folds" if few else "leave-one-speaker-out"
         assert recipe.protocol in (protocol, "held-out")
     if recipe.method != "network":
