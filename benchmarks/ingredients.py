@@ -16,13 +16,14 @@ from affekt.evaluation.runs import find_runs, read_run
 
 FULL = "ingredients"
 PROFILES = {"none": "nobody known", "all": "all other clips known"}
+BEYOND_CHANCE = 0.05
 
 
 def markdown(results: Path) -> str:
     """The full recipe and each variant's difference to it, under both profiles, and a last line.
 
-    The line says what is left of the smallest p value once it is multiplied by how many there are
-    (Bonferroni's correction, which for the smallest is Holm's too).
+    The line says how many p values are small even when multiplied by how many there are
+    (Bonferroni's correction).
     """
     found = collect(read_run(folder) for folder in find_runs(results.glob(f"{FULL}*")))
     full = next(result for result in found if result.recipe == FULL)
@@ -36,8 +37,9 @@ def markdown(results: Path) -> str:
         cells = " | ".join(_difference(table, changes, profile) for profile in PROFILES)
         lines.append(f"| `{changes}` | {cells} |")
     chances = table[table["profile"].isin(PROFILES)]["p"].dropna()
-    lines += ["", f"Of {len(chances)} comparisons, the smallest p is {chances.min():.3f}; "]
-    lines[-1] += f"corrected for their number it is {min(1.0, len(chances) * chances.min()):.2f}."
+    beyond = int((len(chances) * chances < BEYOND_CHANCE).sum())
+    lines += ["", f"Of {len(chances)} comparisons, {beyond} have a p value below {BEYOND_CHANCE} "]
+    lines[-1] += "once it is multiplied by their number."
     return "\n".join(lines)
 
 
@@ -52,7 +54,8 @@ def _difference(table: pd.DataFrame, changes: str, profile: str) -> str:
         return ""
     row = rows.iloc[0]
     between = f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}"
-    return f"{row['difference']:+.3f} ({between}; p {row['p']:.3f})"
+    chance = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
+    return f"{row['difference']:+.3f} ({between}; {chance})"
 
 
 def main() -> None:

@@ -150,7 +150,7 @@ def test_the_page_says_how_sure_and_how_personal_a_network_is(research):
         assert all(f"{value:.3f}" in text for value in score)
     assert "ravdess-sequel, 8 clips" in text
     assert "4 clips, sad" in text
-    assert "fitted on its validation speakers" in text
+    assert "fitted on the validation speakers of all folds but for those a fold tests" in text
     for part in ("reliability", "reliability-temperature", "coverage", "abstention"):
         assert (research.parent / f"{name}-{part}.csv").is_file()
     assert "nan" not in text.lower().replace("manner", "")

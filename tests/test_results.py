@@ -14,7 +14,7 @@ import pytest
 
 import affekt
 from affekt.evaluation.calibration import fit_temperature
-from affekt.evaluation.certainty import answers_of, pooled_temperatures
+from affekt.evaluation.certainty import answers_of, calibrations, pooled_temperatures
 from affekt.evaluation.crossing import crossings
 from affekt.evaluation.intervals import compare
 from affekt.evaluation.paper import PUBLISHED
@@ -249,6 +249,29 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
+
+
+def test_the_page_on_ingredients_says_how_far_the_aims_are() -> None:
+    page = text_of("docs/ingredients.md")
+    told = re.findall(r"\| 0\.\d\d \| (0\.\d{3}) \| `(.*)`, (\w+) \|", page)
+    assert len(told) == 6
+    for measured, recipe, profile in told:
+        rows = [
+            r for r in rows_of("summary.csv") if (r["recipe"], r["profile"]) == (recipe, profile)
+        ]
+        assert measured == f"{np.mean([float(row['uar']) for row in rows]):.3f}"
+    found = []
+    for recipe in ("ravdess-profile", "emovo-profile"):
+        table = calibrations(of_recipe(recipe), resamples=10).set_index("scaling")
+        found.append(f"{table.loc['temperature', 'ece']:.3f}")
+    assert (
+        "nobody known, is {} after a temperature (aim: 0.05), that of EMOVO {}.".format(*found)
+        in page
+    )
+    of_all = next(
+        r for r in rows_of("summary.csv") if (r["recipe"], r["test"]) == ("corpora", "emovo")
+    )
+    assert f"From those of all three corpora it has {float(of_all['uar']):.3f}." in page
 
 
 def test_the_page_on_speed_says_what_smaller_files_cost() -> None:
