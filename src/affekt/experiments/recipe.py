@@ -85,8 +85,9 @@ class Recipe:
     )
     level: str = knob(
         "given",
-        "loudness that the CNN hears: as recorded, or brought to one as it is heard",
-        allowed=("given", "running"),
+        "what the CNN hears: as recorded; at one loudness; at that and half the way to a flat "
+        "mean spectrum, both as it is heard",
+        allowed=("given", "running", "spectrum"),
     )
     weights: str = knob(
         "yamnet.tflite",

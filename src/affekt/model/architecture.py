@@ -9,7 +9,7 @@ from affekt.model.heads import HEADS
 from affekt.model.logmel import FRONT_ENDS
 from affekt.model.yamnet import BLOCKS, check_columns
 
-LEVELS = ("given", "running")
+LEVELS = ("given", "running", "spectrum")
 WAVEFORM = "waveform"  # the front end before a backbone: none
 
 
@@ -26,7 +26,8 @@ class Architecture:
         tail: what becomes of a last window that does not fill, one of ``TAILS``.
         blocks: separable blocks of the CNN that are kept.
         columns: of a cut CNN's last layer that are averaged into one step.
-        level: ``given``: as recorded; ``running``: brought to one loudness as it is heard.
+        level: ``given``: as recorded; ``running``: brought to one loudness as it is heard;
+            ``spectrum``: and halfway to one spectrum.
         profile: whether activations are normalized by who speaks.
         members: statistics heads that learn side by side and answer together.
         memory: seconds after which what was heard weighs 1/e in a head's sums; 0: for ever.
@@ -64,7 +65,7 @@ class Architecture:
             raise ModelError(
                 f"members of Architecture must be 1 with head {self.head}. Got {self.members}."
             )
-        if self.level == "running" and self.front_end != "magnitude":
+        if self.level != "given" and self.front_end != "magnitude":
             raise ModelError(
                 f"level of Architecture must be given with front_end {self.front_end}: loudness "
                 f"is measured on magnitudes. Got {self.level!r}."

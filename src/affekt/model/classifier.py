@@ -20,19 +20,22 @@ from affekt.model.architecture import Architecture
 from affekt.model.backbone import Backbone, LayerMix
 from affekt.model.heads import HEADS, Head
 from affekt.model.logmel import LogMel
-from affekt.model.loudness import RunningLoudness, State, speech_shares
+from affekt.model.loudness import RunningLoudness, RunningSpectrum, State, speech_shares
 from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
 from affekt.model.yamnet import YAMNet
 
-LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in the loudness of a voice
+LOUDNESS_MEMORY = (
+    30.0  # s after which what was heard weighs 1/e in the loudness or spectrum of a voice
+)
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
 
 
 def loudness_of(architecture: Architecture) -> RunningLoudness | None:
-    """The stage that brings windows to one loudness, if the network has one."""
+    """The stage that brings windows to one loudness or spectrum, if the network has one."""
     if architecture.level == "given":
         return None
-    return RunningLoudness(architecture.keep(LOUDNESS_MEMORY))
+    stage = RunningSpectrum if architecture.level == "spectrum" else RunningLoudness
+    return stage(architecture.keep(LOUDNESS_MEMORY))
 
 
 def front_end_of(architecture: Architecture) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Log-mel patches to patches of one loudness, and how much of each step is speech.
+"""Log-mel patches to patches of one loudness, or of one spectrum too; how much of them is speech.
 
 A recording's level says how far the microphone was, not how somebody feels. So each window is
 brought to the same loudness, by what was heard up to its end and no more: the sound may go on
@@ -6,18 +6,23 @@ for ever, and a stream hears what a file hears.
 
 Loudness is the power of the frames, each weighted by its own power: pauses count for nothing and
 no threshold decides what a pause is.
+
+Rooms and microphones, and languages, colour all of a recording alike. Half of a colour can be taken
+off in the same way; all of it would take what a mood does to a voice along.
 """
 
 import torch
 from torch import Tensor, nn
 
-from affekt.audio.windows import LOG_OFFSET, PATCH
+from affekt.audio.windows import LOG_OFFSET, MEL_BANDS, PATCH
 
 #: Power of a frame (its squared mel magnitudes summed) that loudness is brought to: speech of
 #: 0.05 root mean square while it is spoken, amid what YAMNet was trained on.
 REFERENCE = 480.0
 FLOOR = 1e-3 * REFERENCE  # loudness below it is silence and is not brought up
 HALF = 10**-2.5  # of the reference: a frame this much softer, 25 dB, counts half as speech
+COLOUR = 0.5  # of what the mean spectrum departs from a flat one, as taken off
+COLOUR_FRAMES = 25.0  # of flat speech, heard before the first: a spectrum is not known at once
 
 State = dict[str, Tensor]
 
@@ -53,6 +58,34 @@ class RunningLoudness(nn.Module):
         gain = (REFERENCE / loudness).sqrt()
         leveled = torch.log(magnitudes * gain[..., None] + LOG_OFFSET)
         return leveled, {"loudness_power": linear[:, -1], "loudness_square": square[:, -1]}
+
+
+class RunningSpectrum(RunningLoudness):
+    """Bring each window to the reference loudness and halfway to a flat mean spectrum.
+
+    The mean log-mel of speech is flat within 1, since the bands grow wider upwards. What a voice
+    so far departs from that, frames weighted by their share of speech, a gain a band halves.
+
+    Args:
+        keep: what is left of a window's share in both measures one window later, in (0, 1].
+    """
+
+    def __init__(self, keep: float) -> None:
+        super().__init__(keep)
+        self.state |= {"spectrum_weight": (1,), "spectrum_sum": (MEL_BANDS,)}
+
+    def forward(self, patches: Tensor, state: State) -> tuple[Tensor, State]:
+        """Patches of one loudness and half a colour; arguments and values as of loudness."""
+        leveled, after = super().forward(patches, state)
+        shares = speech_shares(leveled.flatten(0, 1), PATCH).reshape(leveled.shape[:3])
+        weight = fading_sums(shares.sum(2, keepdim=True), state["spectrum_weight"], self.keep)
+        heard = (shares[..., None] * leveled).sum(dim=2)
+        heard = fading_sums(heard, state["spectrum_sum"], self.keep)
+        colour = (heard - heard.mean(dim=2, keepdim=True)) / (weight + COLOUR_FRAMES)
+        gain = (-COLOUR * colour).exp()
+        flattened = torch.log((leveled.exp() - LOG_OFFSET) * gain[:, :, None] + LOG_OFFSET)
+        after |= {"spectrum_weight": weight[:, -1], "spectrum_sum": heard[:, -1]}
+        return flattened, after
 
 
 def speech_shares(patches: Tensor, steps: int) -> Tensor:
