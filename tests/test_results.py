@@ -244,6 +244,11 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
     assert f"{words} ({cost.low:.3f} to {cost.high:.3f})" in page
     recalls = [f"{ours.recalls[label].value:.3f} for {label}" for label in LABELS]
     assert f"are {', '.join(recalls[:3])} and {recalls[3]}" in page
+    few, drawn = of_recipe("ravdess-ablation"), of_recipe("ravdess-ablation-random")
+    assert f"still has {few.uar.value:.3f} ({few.uar.low:.3f} to {few.uar.high:.3f})" in page
+    cost = compare(drawn.tally, few.tally).difference
+    words = f"has {drawn.uar.value:.3f}, {-cost.value:.3f} lower"
+    assert f"{words} ({cost.low:.3f} to {cost.high:.3f}; p < .001)" in page
 
 
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
