@@ -143,8 +143,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(folder / "model.pt", file, "")
 
 
-def test_answers_of_several_members_are_pytorchs(tmp_path: Path) -> None:
-    file = own_model(tmp_path, columns=3, members=3)
+@pytest.mark.parametrize("changes", [{"columns": 3, "members": 3}, {"level": "spectrum"}], ids=str)
+def test_answers_of_its_variants_are_pytorchs(tmp_path: Path, changes: dict[str, object]) -> None:
+    file = own_model(tmp_path, **changes)
     graph, windows = load_graph(file), sliding_windows(made_sound(), hop=15_360, tail="pad")
     expected = by_torch(rounded(tmp_path / "model.pt"), windows)
     assert expected.std(axis=0).max() > 0.05

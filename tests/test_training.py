@@ -144,6 +144,7 @@ def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_
         {"head": "transformer"},
         {"precision": "bfloat16"},
         {"blocks": 3, "level": "running"},
+        {"blocks": 3, "level": "spectrum"},
         {"balance": True, "label_smoothing": 0.1},
         {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "one-cycle"},
     ],

@@ -24,9 +24,7 @@ from affekt.model.loudness import RunningLoudness, RunningSpectrum, State, speec
 from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
 from affekt.model.yamnet import YAMNet
 
-LOUDNESS_MEMORY = (
-    30.0  # s after which what was heard weighs 1/e in the loudness or spectrum of a voice
-)
+LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in a loudness or spectrum
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
 
 
