@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from affekt.corpora.manifest import Clip, Manifest
+from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import Manifest
 from affekt.experiments.activations import Activations, gather
 from affekt.experiments.enrolled import answer_enrolled
 from affekt.experiments.material import Material

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affekt.corpora.manifest import Clip, Manifest, read_manifest, write_manifest
+from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import Manifest, read_manifest, write_manifest
 from affekt.errors import CorpusError
 
 LABELS = ("angry", "happy")

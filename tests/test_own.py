@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from affekt.corpora import survey_own
-from affekt.corpora.manifest import Clip
+from affekt.corpora.clips import Clip
 from affekt.corpora.recordings import measured
 from affekt.errors import CorpusError
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from affekt.errors import AffektError, RunError
 from affekt.locations import is_location
 from affekt.printing import complain, csv_columns
+from affekt.whole_file import whole_file
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -69,8 +70,7 @@ def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) ->
         if not output.exists() or not output.stat().st_size:
             return Done()
         keys: set[bytes] = set()
-        part = output.with_name(output.name + ".part")
-        try:
+        with whole_file(output) as part:
             with output.open("rb") as old, part.open("wb") as new:
                 heading = _heading(predictor.labels) if as_csv else b""
                 lines = _kept(old, new, name, heading)
@@ -80,9 +80,6 @@ def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) ->
                     keys = {_key(line.file) for line in chain([first], lines)}
                 begun = bool(new.tell())
             shutil.copymode(output, part)
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
     except RunError:
         raise
     except OSError as error:

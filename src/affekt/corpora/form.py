@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affekt.corpora.manifest import Clip
+from affekt.corpora.clips import Clip
 from affekt.errors import CorpusError
 
 FOUR = ("angry", "happy", "sad", "neutral")  # the paper's classes, in the order of its tables

@@ -11,57 +11,15 @@ import csv
 import hashlib
 import io
 import json
-import math
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from affekt.corpora.tables import read_lines, read_text, write_text
+from affekt.corpora.clips import COLUMNS, Clip, fault_of, read_clips
+from affekt.corpora.tables import read_text, write_text
 from affekt.errors import CorpusError
-
-GENDERS = ("f", "m", "")  # "": the corpus does not say
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One utterance of one speaker with one label.
-
-    Attributes:
-        file: POSIX path relative to the manifest's root.
-        label: one of the manifest's labels.
-        speaker: ``<corpus>:<id>``, so that speakers of two corpora never meet.
-        gender: ``f``, ``m``, or empty if the corpus does not say.
-        start: seconds into the file, or None for its beginning.
-        end: seconds into the file, or None for its end.
-        channel: channel to take, counted from 0, or None for the mean of all.
-        seconds: length of the clip.
-        text: the corpus' code of what is said, or empty.
-        intensity: the corpus' word for how strongly it is acted, or empty.
-    """
-
-    file: str
-    label: str
-    speaker: str
-    gender: str = ""
-    start: float | None = None
-    end: float | None = None
-    channel: int | None = None
-    seconds: float = 0.0
-    text: str = ""
-    intensity: str = ""
-
-
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-COLUMNS = tuple(field.name for field in fields(Clip))
-_NUMBERS: dict[str, Callable[[str], object]] = {
-    "start": float,
-    "end": float,
-    "channel": int,
-    "seconds": float,
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +56,7 @@ class Manifest:
                 f"Got {', '.join(map(repr, self.labels)) or 'none'}. Name each label once."
             )
         for clip in self.clips:
-            fault = _fault(clip, self.labels)
+            fault = fault_of(clip, self.labels)
             if fault:
                 raise CorpusError(f"manifest of {self.corpus}, clip {clip.file!r}: {fault}")
         _refuse_two_genders(self)
@@ -114,40 +72,6 @@ class Manifest:
     def speakers(self) -> tuple[str, ...]:
         """All speakers, sorted."""
         return tuple(sorted({clip.speaker for clip in self.clips}))
-
-
-def _fault(clip: Clip, labels: tuple[str, ...]) -> str:
-    corpus, _, speaker = clip.speaker.partition(":")
-    texts = clip.file, clip.label, clip.speaker, clip.text, clip.intensity
-    if any(map(_UNWRITABLE.search, texts)):
-        return "names must be text of one line. Got a control or broken character. Rename it."
-    if not _below_root(clip.file):
-        return "file must be a relative path with / that stays below the root. Move it there."
-    if clip.label not in labels:
-        got = repr(clip.label) if clip.label else "an empty label"
-        return f"label must be one of {', '.join(labels)}. Got {got}. Map it or leave it out."
-    if not corpus or not speaker.strip() or clip.speaker != clip.speaker.strip():
-        return f"speaker must read <corpus>:<id>. Got {clip.speaker!r}. Name who speaks."
-    if clip.gender not in GENDERS:
-        return f"gender must be f, m or empty. Got {clip.gender!r}. Correct the table."
-    if clip.channel is not None and clip.channel < 0:
-        return f"channel must be 0 or more, or empty. Got {clip.channel}. Count from 0."
-    if not 0 <= (clip.start or 0.0) < (math.inf if clip.end is None else clip.end):
-        return f"start and end must be 0 <= start < end seconds. Got {clip.start}, {clip.end}."
-    if clip.end == math.inf or not 0 < clip.seconds < math.inf:
-        return f"seconds must be a number above 0. Got {clip.seconds}. Leave the clip out."
-    return ""
-
-
-def _below_root(file: str) -> bool:
-    path = PurePosixPath(file)
-    return (
-        str(path) == file
-        and not path.is_absolute()
-        and not {"", ".", ".."} & {file, *path.parts}
-        and "\\" not in file
-        and not PureWindowsPath(file).anchor
-    )
 
 
 def _refuse_two_genders(manifest: Manifest) -> None:
@@ -246,60 +170,3 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
         ) from error
     table = read_clips(rows, path=path, first_row=2, allowed=COLUMNS, required=COLUMNS)
     return Manifest(corpus, task, labels, root, tuple(table))
-
-
-def read_clips(
-    text: str,
-    *,
-    path: Path,
-    first_row: int,
-    allowed: tuple[str, ...],
-    required: tuple[str, ...],
-) -> Iterator[Clip]:
-    """Clips of a CSV text, unchecked but for its columns and numbers.
-
-    Args:
-        text: the table with its header.
-        path: where it came from, for messages.
-        first_row: line of the header in ``path``, for messages.
-        allowed: columns that may stand in it.
-        required: columns that must.
-
-    Yields:
-        One clip a row.
-
-    Raises:
-        CorpusError: a column unknown, missing or twice, a row of another length, or a number
-            that is none.
-    """
-    lines = read_lines(text, path=path, first_row=first_row)
-    _, names = next(lines, (0, []))
-    header = [name.strip() for name in names]
-    odd = [name for name in header if name not in allowed or header.count(name) > 1]
-    missing = [name for name in required if name not in header]
-    if odd or missing:
-        raise CorpusError(
-            f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
-            f"Got {', '.join(header) or 'none'}. Correct line {first_row}."
-        )
-    for line, row in lines:
-        try:
-            if len(row) != len(header):
-                raise ValueError(f"{len(row)} cells")
-            yield _clip(dict(zip(header, row, strict=True)))
-        except ValueError as error:
-            raise CorpusError(
-                f"{path}, line {line}: must hold {len(header)} cells, {', '.join(_NUMBERS)} as "
-                f"numbers or empty. Got {error}. Correct that line."
-            ) from error
-
-
-def _clip(cells: dict[str, str]) -> Clip:
-    values: dict[str, object] = {}
-    for name, text in cells.items():
-        number = _NUMBERS.get(name)
-        if number is None:
-            values[name] = text if name == "file" else text.strip()
-        elif text.strip():
-            values[name] = number(text)
-    return Clip(**values)  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from affekt.corpora.clips import Clip, read_clips
 from affekt.corpora.form import FOUR, LABELS
-from affekt.corpora.manifest import Clip, read_clips
 from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
 from affekt.corpora.survey import Survey
 from affekt.corpora.tables import read_text

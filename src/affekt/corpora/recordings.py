@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.audio.reading import SUFFIXES, probe
-from affekt.corpora.manifest import Clip
+from affekt.corpora.clips import Clip
 from affekt.errors import AudioError, CorpusError
 
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, how many) → the same items, shown

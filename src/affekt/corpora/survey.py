@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from affekt.corpora.clips import Clip
 from affekt.corpora.form import Corpus, published, recognize
-from affekt.corpora.manifest import Clip, Manifest
+from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
 from affekt.errors import CorpusError
 

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
-from affekt.corpora.manifest import Clip, Manifest
+from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import Manifest
 from affekt.errors import CorpusError, RunError
 from affekt.experiments.voices import simulated
 from affekt.model.architecture import Architecture

@@ -21,6 +21,7 @@ from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.evaluation.predictions import COLUMNS, PROFILE
 from affekt.experiments.recipe import Recipe
+from affekt.whole_file import whole_file
 
 OWN = "own recordings"  # whose licence nobody else knows
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
@@ -102,9 +103,8 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is whole as soon as it is there."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def fold_facts(recipe: Recipe, fold: Fold) -> dict[str, Any]:

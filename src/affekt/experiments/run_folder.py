@@ -28,6 +28,7 @@ from affekt.errors import AffektError, RunError
 from affekt.evaluation.runs import DONE, fold_name
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import write_json
+from affekt.whole_file import whole_file
 
 EPOCHS = ("last.pt", "best.pt")  # of a fold under way
 
@@ -136,9 +137,8 @@ def _fill(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     (folder / "recipe.toml").write_text("".join(lines), encoding="utf-8")
     write_json(folder / "recipe.json", recipe.values())
     write_manifest(manifest, folder / "manifest.csv")
-    folds = folder / "folds.csv"  # the last one: a run folder that has it has all
-    write_folds(make_folds(recipe, manifest), folds.with_suffix(".part"))
-    folds.with_suffix(".part").replace(folds)
+    with whole_file(folder / "folds.csv") as part:  # the last one: a folder that has it has all
+        write_folds(make_folds(recipe, manifest), part)
 
 
 def _refuse_others(folder: Path, manifest: Manifest) -> None:

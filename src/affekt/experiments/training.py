@@ -26,6 +26,7 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.teacher import student_loss
 from affekt.model.classifier import Classifier, save
 from affekt.model.loudness import State
+from affekt.whole_file import whole_file
 
 EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
 
@@ -245,12 +246,10 @@ def kept_epoch(curve: Sequence[Sequence[float]], keep: str) -> int:
 
 def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
     """Write ``curve.csv``: one row per epoch."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(CURVE)
         table.writerows([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)
-    part.replace(path)
 
 
 def _refuse_divergence(losses: Sequence[float], epoch: int, recipe: Recipe) -> None:

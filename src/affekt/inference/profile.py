@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, State
+from affekt.whole_file import whole_file
 
 FORMAT = 1
 PROFILE_BYTES = 1 << 20  # no profile of ours comes near
@@ -60,12 +61,10 @@ class Profile:
             ModelError: it cannot be written; nothing of it is left then.
         """
         path = Path(path)
-        part = path.with_name(f"{path.name}.part")
         try:
-            part.write_bytes(self.content())
-            part.replace(path)
+            with whole_file(path) as part:
+                part.write_bytes(self.content())
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise ModelError(
                 f"{path} must be a file that can be written. Got {error.strerror}. Name another."
             ) from error

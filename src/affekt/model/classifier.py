@@ -23,6 +23,7 @@ from affekt.model.logmel import LogMel
 from affekt.model.loudness import RunningLoudness, RunningSpectrum, State, speech_shares
 from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
 from affekt.model.yamnet import YAMNet
+from affekt.whole_file import whole_file
 
 LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in a loudness or spectrum
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
@@ -239,9 +240,8 @@ def save(content: dict[str, Any], path: Path) -> None:
     """
     buffer = io.BytesIO()  # torch's own writer reports a full disk as a fault in itself
     torch.save(content, buffer)
-    part = path.with_suffix(".part")
-    part.write_bytes(buffer.getbuffer())
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_bytes(buffer.getbuffer())
 
 
 def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import warnings
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from affekt.model.classifier import Classifier, load_classifier, trunk_digest
 from affekt.model.folding import fold_pads
 from affekt.model.quantizing import listen, quantize
 from affekt.model.yamnet import YAMNet
+from affekt.whole_file import whole_file
 
 FORMAT = 1  # of the metadata
 OPSET = 17
@@ -169,13 +169,10 @@ def _refuse_backbone(classifier: Classifier, source: Path, precision: str) -> No
 
 def _write(content: bytes, target: Path) -> None:
     """Write all of it or nothing."""
-    part = target.with_name(f"{target.name}.part")
     try:
-        part.write_bytes(content)
-        part.replace(target)
+        with whole_file(target) as part:
+            part.write_bytes(content)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise ModelError(
             f"{target} must be a file that can be written. Got {error.strerror}. Name another."
         ) from error

@@ -1,0 +1,32 @@
+"""Files are whole or not there at all."""
+
+from pathlib import Path
+
+import pytest
+
+from affekt.whole_file import whole_file
+
+
+def test_a_file_comes_whole(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    with whole_file(path) as part:
+        part.write_text("half")
+        assert not path.exists()
+        part.write_text("all")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "all"
+
+
+def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text("before")
+
+    def fail() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "before"
