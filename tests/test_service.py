@@ -152,6 +152,8 @@ def test_it_learns_who_speaks_and_gives_the_profile(
     ("query", "messages", "words"),
     [
         ("rate=nan", [], "rate of a query must be a number"),
+        ("rate=16000.5", [], "rate of a query must be a whole number. Got 16000.5"),
+        ("channel=0.5", [], "channel of a query must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
         ("", [b"odd"], "whole samples of 4 bytes"),

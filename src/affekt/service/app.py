@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
-from affekt.service.conversation import converse, number, refuse
+from affekt.service.conversation import converse, number, refuse, whole_number
 from affekt.service.doorkeeper import Doorkeeper
 
 PAGE = Path(__file__).parent / "page"
@@ -106,10 +106,10 @@ def listener(predictor: Predictor, query: QueryParams) -> Predictor:
         AffektError: a value that is no number or out of range, or ``adapt`` for a model that
             knows no speakers.
     """
-    channel = number(query, "channel", -1)
+    channel = whole_number(query, "channel", -1)
     return replace(
         predictor,
         adapt=bool(number(query, "adapt", predictor.adapt)),
         min_confidence=number(query, "min_confidence", predictor.min_confidence),
-        channel=predictor.channel if channel < 0 else int(channel),
+        channel=predictor.channel if channel < 0 else channel,
     )

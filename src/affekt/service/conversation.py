@@ -44,7 +44,7 @@ async def converse(socket: WebSocket, listener: Listener, cores: CapacityLimiter
     try:
         query = socket.query_params
         predictor = listener(query)
-        rate = int(number(query, "rate", SAMPLE_RATE))
+        rate = whole_number(query, "rate", SAMPLE_RATE)
         stream = predictor.stream(rate)
         kind = _kind(query.get("encoding", "f32le"))
         heard = False
@@ -93,6 +93,18 @@ def number(query: QueryParams, name: str, default: float) -> float:
     if not math.isfinite(value):
         raise AudioError(f"{name} of a query must be a number. Got {text!r}. Leave it out.")
     return value
+
+
+def whole_number(query: QueryParams, name: str, default: int) -> int:
+    """A whole number of a query.
+
+    Raises:
+        AudioError: what stands there is none.
+    """
+    value = number(query, name, default)
+    if value % 1:
+        raise AudioError(f"{name} of a query must be a whole number. Got {value}. Round it.")
+    return int(value)
 
 
 async def _tell(socket: WebSocket, segments: list[Segment]) -> None:
