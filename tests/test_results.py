@@ -249,6 +249,12 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
     cost = compare(drawn.tally, few.tally).difference
     words = f"has {drawn.uar.value:.3f}, {-cost.value:.3f} lower"
     assert f"{words} ({cost.low:.3f} to {cost.high:.3f}; p < .001)" in page
+    for name in ("mean", "power"):
+        other = of_recipe(f"ravdess-ablation-{name}")
+        found = compare(other.tally, few.tally)
+        cost, chance = found.difference, f"{found.p:.2f}".removeprefix("0")
+        words = f"has {other.uar.value:.3f}: {cost.value:.3f}"
+        assert f"{words} ({cost.low:.3f} to {cost.high:+.3f}; p {chance})" in page
 
 
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
