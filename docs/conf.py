@@ -25,7 +25,7 @@ apidoc_modules = [
     {
         "path": "../src/affekt",
         "destination": "api",
-        "exclude_patterns": ["**/cli.py", "**/*printing.py", "**/*_command.py"],
+        "exclude_patterns": ["**/cli.py", "**/commands"],
         "separate_modules": True,
         "module_first": True,
         "automodule_options": {"members", "show-inheritance"},

@@ -18,8 +18,8 @@ import soundfile
 
 import affekt
 from affekt.cli import main
+from affekt.commands.printing import printable
 from affekt.inference import files
-from affekt.printing import printable
 from bad_inputs import BAD_INPUTS
 from conftest import hears_ctrl_c
 from small_model import LABELS, small_model

@@ -8,8 +8,8 @@ import pytest
 import rich.console
 import soundfile
 
-from affekt import printing
 from affekt.cli import main
+from affekt.commands import printing
 from affekt.corpora import read_manifest
 
 

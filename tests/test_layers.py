@@ -44,7 +44,6 @@ ROOMS = {
     "engines": Room(),
     "locations": Room(),
     "whole_file": Room(),
-    "resuming": Room({"locations", "printing", "whole_file"}, lazily={"inference"}),
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
@@ -62,37 +61,8 @@ ROOMS = {
     ),
     "inference": Room({"audio", "engines", "locations", "whole_file"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
-    "options": Room(packages={"typer"}),
-    "run_command": Room({"printing"}, {"typer"}, EVERYTHING | {"rich"}),
-    "export_command": Room(set(), {"typer"}, EVERYTHING | {"rich"}),
-    "enroll_command": Room({"options", "printing"}, {"typer"}, EVERYTHING),
-    "models_command": Room({"printing"}, {"typer"}, EVERYTHING),
-    "predict_command": Room(
-        {"options", "printing", "timeline_printing"},
-        {"typer"},
-        EVERYTHING | {"resuming", "rich"},
-    ),
-    "serve_command": Room({"options"}, {"typer"}, EVERYTHING | {"uvicorn"}, "serve"),
-    "stream_command": Room(
-        {"options", "printing", "stream_printing"}, {"typer"}, EVERYTHING | {"rich"}
-    ),
-    "cli": Room(
-        {
-            "printing",
-            "enroll_command",
-            "export_command",
-            "models_command",
-            "predict_command",
-            "run_command",
-            "serve_command",
-            "stream_command",
-        },
-        {"typer"},
-        EVERYTHING | {"rich"},
-    ),
-    "printing": Room(lazily=EVERYTHING | {"rich"}),
-    "stream_printing": Room({"printing"}, lazily=EVERYTHING | {"rich"}),
-    "timeline_printing": Room({"printing"}, lazily=EVERYTHING | {"numpy", "rich"}),
+    "commands": Room({"locations", "whole_file"}, {"typer"}, EVERYTHING | {"numpy", "rich"}),
+    "cli": Room({"commands"}, {"typer"}),
 }
 # What a single module may import beyond its room, and the extra that declares it.
 BEYOND = {
@@ -107,6 +77,7 @@ BEYOND = {
     "affekt.model.quantizing": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
+    "affekt.commands.serve": ({"uvicorn"}, "serve"),
     "affekt.evaluation.calibration": ({"scipy"}, "report"),
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),
@@ -165,7 +136,7 @@ def test_every_import_is_allowed(module: str) -> None:
         if target in sys.stdlib_module_names:
             continue
         allowed = always | room.lazily if found.lazy else always
-        if room_of(module) in ("cli", "printing"):
+        if room_of(module) in ("cli", "commands"):
             allowed = allowed | {"affekt"}
         assert target in allowed, (
             f"{module}, line {found.line}, must not import {found.module}"

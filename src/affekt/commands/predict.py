@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from affekt.options import Adapt, Channel, MinConfidence, Model, Profile
-from affekt.printing import (
+from affekt.commands.options import Adapt, Channel, MinConfidence, Model, Profile
+from affekt.commands.printing import (
     csv_rows,
     into,
     json_lines,
@@ -17,7 +17,7 @@ from affekt.printing import (
     table,
     with_progress,
 )
-from affekt.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, show_timelines
+from affekt.commands.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, show_timelines
 
 
 def predict(
@@ -70,9 +70,9 @@ def predict(
     Results come in the order of the files (of a cluster, as they are done); the exit code is 1 if
     any of them failed. Killed at any instant, it goes on with --resume.
     """
+    from affekt.commands.resuming import Done, take_up
     from affekt.inference.files import STDIN, find_files, predict_files
     from affekt.inference.predictor import load
-    from affekt.resuming import Done, take_up
 
     if as_json + as_csv + bool(annotation) > 1:
         raise typer.BadParameter("--json, --csv and --format exclude each other.")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from affekt.commands.options import Adapt, Channel, MinConfidence, Model, Profile
+from affekt.commands.printing import complain, stopped_by_term
+from affekt.commands.stream_printing import show_moments
 from affekt.errors import AudioError
-from affekt.options import Adapt, Channel, MinConfidence, Model, Profile
-from affekt.printing import complain, stopped_by_term
-from affekt.stream_printing import show_moments
 
 if TYPE_CHECKING:
     from affekt.audio.pcm import Decoded

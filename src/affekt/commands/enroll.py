@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from affekt.options import Channel, Model
-from affekt.printing import complain, watched
+from affekt.commands.options import Channel, Model
+from affekt.commands.printing import complain, watched
 
 ENOUGH = 10  # s of speech: twice what the population weighs in a profile
 

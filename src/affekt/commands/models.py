@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from affekt.commands.printing import printable
 from affekt.errors import ModelError
-from affekt.printing import printable
 
 if TYPE_CHECKING:
     from affekt.inference.graph import Graph

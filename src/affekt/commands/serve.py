@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from affekt.commands.options import Adapt, MinConfidence, Model, Profile
 from affekt.errors import RunError
-from affekt.options import Adapt, MinConfidence, Model, Profile
 
 PATIENCE = 300.0  # s that a client may be too busy to answer a ping
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from affekt.printing import clock, json_lines
+from affekt.commands.printing import clock, json_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

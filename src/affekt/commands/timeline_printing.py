@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affekt.errors import RunError
-from affekt.printing import (
+from affekt.commands.printing import (
     Result,
     Row,
     clock,
@@ -18,6 +17,7 @@ from affekt.printing import (
     show,
     stopped_by_term,
 )
+from affekt.errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from affekt.printing import complain, knob_table
+from affekt.commands.printing import complain, knob_table
 
 
 class WithKnobs(TyperCommand):

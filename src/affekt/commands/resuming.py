@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from affekt.commands.printing import complain, csv_columns
 from affekt.errors import AffektError, RunError
 from affekt.locations import is_location
-from affekt.printing import complain, csv_columns
 from affekt.whole_file import whole_file
 
 if TYPE_CHECKING:
