@@ -1,14 +1,10 @@
 // One page: a live voice through a socket, a recording through one request, and pictures of both.
 
-const COLOURS = { angry: "#d55e00", happy: "#e69f00", sad: "#0072b2", neutral: "#7f8790" };
-const OTHERS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
-const SHOWN = 120; // seconds of the live course
-const at = (id) => document.getElementById(id);
+import { at, csv, painter, save } from "./pictures.js";
 
+const SHOWN = 120; // seconds of the live course
 const model = await (await fetch("model")).json();
-const colours = Object.fromEntries(
-  model.labels.map((label, place) => [label, COLOURS[label] ?? OTHERS[place % OTHERS.length]]),
-);
+const { show, draw } = painter(model.labels);
 let live = null; // what is open while a voice is heard
 let segments = []; // answers of the live voice
 let gone = 0; // seconds of the sounds before this one
@@ -16,56 +12,6 @@ let recorded = [];
 let asked = null; // recording
 
 // ---------------------------------------------------------------- pictures
-
-const bars = model.labels.map((label) => {
-  const bar = document.createElement("div");
-  bar.className = "bar";
-  for (const part of ["name", "track", "share"]) bar.append(Object.assign(document.createElement("span"), { className: part }));
-  const fill = Object.assign(document.createElement("div"), { className: "fill" });
-  fill.style.background = colours[label];
-  bar.children[0].textContent = label;
-  bar.children[1].append(fill);
-  at("bars").append(bar);
-  return { label, fill, share: bar.children[2] };
-});
-
-function show({ label, probabilities }) {
-  at("now").textContent = label;
-  at("now").style.color = colours[label] ?? "";
-  for (const bar of bars) {
-    const share = Math.round(100 * probabilities[bar.label]);
-    bar.fill.style.width = `${share}%`;
-    bar.share.textContent = `${share} %`;
-  }
-}
-
-function draw(canvas, answers, from, until) {
-  const dots = window.devicePixelRatio || 1;
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  Object.assign(canvas, { width: width * dots, height: height * dots });
-  const pen = canvas.getContext("2d");
-  pen.scale(dots, dots);
-  const scale = width / Math.max(until - from, 1);
-  for (const { start, end, probabilities } of answers) {
-    let top = 0;
-    for (const label of model.labels) {
-      const share = probabilities[label] * (height - 18);
-      pen.fillStyle = colours[label];
-      pen.fillRect((start - from) * scale, top, (end - start) * scale + 0.5, share);
-      top += share;
-    }
-  }
-  pen.fillStyle = getComputedStyle(document.body).getPropertyValue("--muted");
-  pen.font = "12px system-ui";
-  pen.fillText(clock(from), 0, height - 4);
-  pen.textAlign = "right";
-  pen.fillText(clock(until), width, height - 4);
-}
-
-function clock(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
@@ -192,25 +138,12 @@ function tell(words, fault = false) {
   at("about").classList.toggle("fault", fault);
 }
 
-function save(name, content) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([content])), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-function csv() {
-  const rows = segments.map(({ start, end, label, probabilities }) =>
-    [start.toFixed(3), end.toFixed(3), label, ...model.labels.map((name) => probabilities[name].toFixed(6))].join(","),
-  );
-  return [["start", "end", "label", ...model.labels.map((name) => `p_${name}`)].join(","), ...rows, ""].join("\n");
-}
-
 tell(`Press the button and speak. The sound goes to the service at ${location.host} and no further.`);
 at("model").textContent = `model ${model.name}, ${model.licence}`;
 at("person").hidden = !model.knows_speakers;
 at("listen").onclick = () => (live ? stop() : listen());
 at("learned").onclick = () => live?.socket.send("profile");
-at("keep").onclick = () => save("answers.csv", csv());
+at("keep").onclick = () => save("answers.csv", csv(model.labels, segments));
 at("forget").onclick = () => {
   [segments, gone] = [[], 0];
   at("keep").disabled = at("forget").disabled = true;
