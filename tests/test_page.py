@@ -3,67 +3,25 @@
 import csv
 import math
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import soundfile
-from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 import affekt
 from affekt.inference.profile import read_profile
 from made_network import made_sound, own_model
+from real_browser import Page, needs_browser, opened
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="needs Debian's chromium and chromium-driver",
-)
+pytestmark = needs_browser
 RATE = 16_000
-PATIENCE = 60.0  # s: a busy machine is slow to start a browser
 LABELS = ("angry", "happy", "sad", "neutral")
 ANSWERED = "return document.getElementById('keep').disabled === false"
-#: Different colours that a canvas shows.
-COLOURS = """
-const canvas = document.getElementById(arguments[0]);
-const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-return new Set(new Uint32Array(dots.buffer)).size;
-"""
-
-
-class Page:
-    """The page, open in a browser that hears a file in place of a microphone."""
-
-    def __init__(self, browser: webdriver.Chrome, downloads: Path) -> None:
-        self.browser = browser
-        self.downloads = downloads
-
-    def at(self, name: str) -> WebElement:
-        return self.browser.find_element(By.ID, name)
-
-    def wait(self, ready: Callable[[], object]) -> None:
-        WebDriverWait(self.browser, PATIENCE, 0.1).until(lambda _: ready())
-
-    def saved(self, button: str, name: str) -> Path:
-        """The file that a button saves."""
-        self.at(button).click()
-        file = self.downloads / name
-        self.wait(lambda: file.exists() and file.stat().st_size)
-        return file
-
-    def colours(self, canvas: str) -> int:
-        return int(self.browser.execute_script(COLOURS, canvas))  # type: ignore[no-untyped-call]
-
-    def faults(self) -> list[str]:
-        """What the browser complains of; a socket that the service ends is none of the page's."""
-        told = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
-        return [each["message"] for each in told if each["level"] == "SEVERE"]
 
 
 @pytest.fixture(scope="module")
@@ -82,26 +40,8 @@ def served(model: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    folder = tmp_path_factory.mktemp("browser")
-    voice = folder / "voice.wav"
-    soundfile.write(voice, made_sound(8.0), RATE)
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-dev-shm-usage",
-        "use-fake-ui-for-media-stream",
-        "use-fake-device-for-media-stream",
-        f"use-file-for-fake-audio-capture={voice}",
-        "autoplay-policy=no-user-gesture-required",
-    ):
-        options.add_argument(f"--{flag}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    with webdriver.Chrome(options=options, service=service) as driver:
-        yield Page(driver, folder)
+    with opened(tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 @pytest.fixture
@@ -117,7 +57,7 @@ def page(browser: Page, model: Path) -> Iterator[Page]:
 
 def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
     page.at("listen").click()
-    page.wait(lambda: page.browser.execute_script(ANSWERED))  # type: ignore[no-untyped-call]
+    page.wait(lambda: page.browser.execute_script(ANSWERED))
     assert page.at("now").text in LABELS
     shares = [
         float(each.text.strip(" %")) for each in page.browser.find_elements(By.CLASS_NAME, "share")
@@ -156,7 +96,7 @@ def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path
     page.at("profile").send_keys(str(tmp_path / "me.profile"))
     page.at("adapt").click()  # so that nothing is learned beside
     page.at("listen").click()
-    page.wait(lambda: page.browser.execute_script(ANSWERED))  # type: ignore[no-untyped-call]
+    page.wait(lambda: page.browser.execute_script(ANSWERED))
     again = read_profile(page.saved("learned", "voice.profile"))
     page.at("listen").click()
     assert again.seconds == read_profile(tmp_path / "me.profile").seconds

@@ -1,0 +1,80 @@
+"""A page in a real browser, which hears a file in place of a microphone."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import soundfile
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from made_network import made_sound
+
+needs_browser = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="needs Debian's chromium and chromium-driver",
+)
+PATIENCE = 60.0  # s: a busy machine is slow to start a browser
+#: Different colours that a canvas shows.
+COLOURS = """
+const canvas = document.getElementById(arguments[0]);
+const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+return new Set(new Uint32Array(dots.buffer)).size;
+"""
+
+
+class Page:
+    """The page, open in a browser that hears a file in place of a microphone."""
+
+    def __init__(self, browser: webdriver.Chrome, downloads: Path) -> None:
+        self.browser = browser
+        self.downloads = downloads
+
+    def at(self, name: str) -> WebElement:
+        return self.browser.find_element(By.ID, name)
+
+    def wait(self, ready: Callable[[], object]) -> None:
+        WebDriverWait(self.browser, PATIENCE, 0.1).until(lambda _: ready())
+
+    def saved(self, button: str, name: str) -> Path:
+        """The file that a button saves."""
+        self.at(button).click()
+        file = self.downloads / name
+        self.wait(lambda: file.exists() and file.stat().st_size)
+        return file
+
+    def colours(self, canvas: str) -> int:
+        return int(self.browser.execute_script(COLOURS, canvas))
+
+    def faults(self) -> list[str]:
+        """What the browser complains of; a socket that the service ends is none of the page's."""
+        told = self.browser.get_log("browser")
+        return [each["message"] for each in told if each["level"] == "SEVERE"]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Page]:
+    """A browser whose microphone hears a made sound and whose downloads go to a folder."""
+    voice = folder / "voice.wav"
+    soundfile.write(voice, made_sound(8.0), 16_000)
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-dev-shm-usage",
+        "use-fake-ui-for-media-stream",
+        "use-fake-device-for-media-stream",
+        f"use-file-for-fake-audio-capture={voice}",
+        "autoplay-policy=no-user-gesture-required",
+    ):
+        options.add_argument(f"--{flag}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as driver:
+        yield Page(driver, folder)
