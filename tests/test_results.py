@@ -15,7 +15,7 @@ import pytest
 import affekt
 from affekt.evaluation.calibration import fit_temperature
 from affekt.evaluation.certainty import answers_of, calibrations, pooled_temperatures
-from affekt.evaluation.crossing import crossings
+from affekt.evaluation.crossing import crossings, unheard_means
 from affekt.evaluation.intervals import compare
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
@@ -260,6 +260,20 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
+
+
+def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None:
+    page = text_of("docs/ingredients.md")
+    before, after = of_recipe("crossing"), of_recipe("crossing-half-colour")
+    means = unheard_means([before, after]).set_index(["profile", "recipe"])["uar"]
+    for profile, words in (("none", "nobody known"), ("random-8", "8 clips"), ("all", "all other")):
+        found = compare(after.under(profile).tally, before.under(profile).tally)
+        cost = found.difference
+        scores = " | ".join(f"{means[profile, each.recipe]:.3f}" for each in (before, after))
+        between = f"{cost.value:+.3f} ({cost.low:+.3f} to {cost.high:+.3f}; p {found.p:.2f})"
+        assert re.search(
+            re.escape(f"| {words}") + ".*" + re.escape(f"| {scores} | {between} |"), page
+        )
 
 
 def test_the_page_on_ingredients_says_how_far_the_aims_are() -> None:
