@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from affekt.cli import main
 from affekt.corpora import survey_own
 from affekt.corpora.clips import Clip
 from affekt.corpora.recordings import measured
 from affekt.errors import CorpusError
+from affekt.evaluation.keeping import keep_runs
+from affekt.evaluation.results import collect
+from affekt.evaluation.runs import find_runs, read_run
 
 
 def sound(path: Path, seconds: float = 2.0, channels: int = 1) -> None:
@@ -136,3 +140,28 @@ def test_a_channel_must_be_there(tmp_path: Path) -> None:
     good, bad = measured(tmp_path, clips)
     assert [clip.file for clip in good] == ["stereo.wav"]
     assert bad == {"mono.wav": "it has 1 channels, and channel 1 is wanted."}
+
+
+def test_parts_of_one_file_are_run_and_scored(tmp_path: Path) -> None:
+    """Files that hold several clips each, from the table to the score."""
+    rows = ["file,label,speaker,start,end"]
+    for speaker in "abcde":
+        sound(tmp_path / f"{speaker}.wav", 8.0)
+        for at, label in enumerate(("angry", "happy", "sad", "neutral")):
+            rows.append(f"{speaker}.wav,{label},{speaker},{2 * at},{2 * at + 2}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    manifest, recipe = str(tmp_path / "manifest.csv"), tmp_path / "mine.toml"
+    recipe.write_text('corpus = "mine"\ntask = "four"\nmethod = "chance-majority"\n')
+    table = str(tmp_path / "table.csv")
+    assert main(["corpus", "mine", table, "-o", manifest, "--task", "four"]) == 0
+    runs = str(tmp_path / "runs")
+    assert main(["run", str(recipe), "--data", manifest, "--runs", runs, "--jobs", "1"]) == 0
+    (run,) = (read_run(folder) for folder in find_runs([Path(runs)]))
+    (result,) = collect([run])
+    assert result.complete
+    assert len(set(run.predictions["file"])) == 20
+    assert run.predictions["file"][1] == "a.wav#t=2.0,4.0"
+    assert result.uar.value == 0.25
+    (kept,) = keep_runs([Path(runs)], tmp_path / "results")
+    again = ["run", str(recipe), "--data", manifest, "--runs", str(tmp_path / "again")]
+    assert main([*again, "--kept", str(kept.parents[1]), "--jobs", "1"]) == 0

@@ -51,6 +51,17 @@ _NUMBERS: dict[str, Callable[[str], object]] = {
 }
 
 
+def part_name(clip: Clip) -> str:
+    """A clip's file and which part of it.
+
+    >>> part_name(Clip("call.wav", "sad", "own:1", start=2.5, channel=1))
+    'call.wav#t=2.5,&channel=1'
+    """
+    end = "" if clip.end is None else clip.end
+    channel = "" if clip.channel is None else f"&channel={clip.channel}"
+    return f"{clip.file}#t={clip.start or 0.0},{end}{channel}"
+
+
 def fault_of(clip: Clip, labels: tuple[str, ...]) -> str:
     """What is wrong with a row, allowed, got and to be done; empty where nothing is."""
     corpus, _, speaker = clip.speaker.partition(":")

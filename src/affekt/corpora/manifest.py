@@ -11,13 +11,14 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from affekt.corpora.clips import COLUMNS, Clip, fault_of, read_clips
+from affekt.corpora.clips import COLUMNS, Clip, fault_of, part_name, read_clips
 from affekt.corpora.tables import read_text, write_text
 from affekt.errors import CorpusError
 
@@ -67,6 +68,15 @@ class Manifest:
         """SHA-256 of task, labels and rows, as 64 hex digits; the same wherever the root is."""
         heading = json.dumps([self.corpus, self.task, self.labels])
         return hashlib.sha256(f"{heading}\n{_rows(self)}".encode()).hexdigest()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What tells each clip from all others: its file, and its part where a file has several.
+
+        Parts are written as media fragments are: ``call.wav#t=0.5,2.0``.
+        """
+        clips = Counter(clip.file for clip in self.clips)
+        return tuple(c.file if clips[c.file] == 1 else part_name(c) for c in self.clips)
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def _test(
     """Probabilities of the test clips; beside them the folder takes what else can be told."""
     validation, tested = (part_of(manifest, part).clips for part in (fold.validation, fold.test))
     probabilities, activations = evaluate(classifier, material, tested)
-    files = np.array([manifest.clips[clip].file for clip in tested])
+    files = np.array([manifest.names[clip] for clip in tested])
     np.savez_compressed(own / "activations.npz", activations=activations, files=files)
     chosen_by = predict(classifier, material, validation).softmax(dim=1).numpy()
     about = (recipe, fold, manifest)

@@ -105,7 +105,8 @@ def _compared(
     yield "speakers", _lines(parts), _lines(run.parts.to_numpy())
     done = {facts["fold"] for facts in run.folds}
     tested = {who for fold in folds if fold.number in done for who in fold.test}
-    clips = ((clip.file, clip.label) for clip in manifest.clips if clip.speaker in tested)
+    named = zip(manifest.names, manifest.clips, strict=True)
+    clips = ((name, clip.label) for name, clip in named if clip.speaker in tested)
     yield "clips", _lines(clips), _lines(run.predictions[["file", "truth"]].to_numpy())
 
 

@@ -89,7 +89,7 @@ def _rows(
     for row, shares in zip(clips, probabilities, strict=True):
         clip = manifest.clips[row]
         predicted = manifest.labels[shares.argmax()]
-        who = (clip.file, clip.speaker, clip.gender, clip.label, predicted)
+        who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
         numbers = (f"{share:.6f}" for share in shares)
         yield [recipe.name, recipe.seed, fold.number, *who, *numbers]
 

@@ -58,7 +58,7 @@ def read_answers(
     table = read_predictions(path).set_index("file")
     columns = [PROBABILITY + label for label in manifest.labels]
     taught = [manifest.clips[row] for row in clips]
-    files = [clip.file for clip in taught]
+    files = [manifest.names[row] for row in clips]
     if (
         set(table["fold"]) != {fold.number}
         or labels_of(table) != manifest.labels
