@@ -118,6 +118,15 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv"}
 
 
+def test_what_another_recipe_of_its_name_made_is_not_displaced(tmp_path):
+    run = read_run(make_run(tmp_path / "runs"))
+    folder = keep_run(run, tmp_path / "results")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunError, match=f"digest {run.digest}. Got 0123. Remove that folder"):
+        keep_run(replace(run, digest="0123"), tmp_path / "results")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_fold_that_is_kept_is_not_lost_to_a_younger_run(tmp_path):
     """Nothing is written then, not even the other runs."""
     results = tmp_path / "results"

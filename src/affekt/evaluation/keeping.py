@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from affekt.errors import RunError
+from affekt.evaluation.results import collect
 from affekt.evaluation.runs import ACTIVATIONS, KEPT, TRAINING, Run, find_runs, fold_name, read_run
 from affekt.evaluation.tsne import read_points
 
@@ -31,10 +32,12 @@ def keep_runs(runs: Iterable[Path], results: Path) -> list[Path]:
         The folders written.
 
     Raises:
-        RunError: a broken run, one that would displace more than it holds (nothing is written
-            then), or the folder cannot be written.
+        RunError: a broken run, a seed twice, or one that would displace more than it holds or
+            what another recipe of its name made (nothing is written then); or the folder cannot
+            be written.
     """
     found = [read_run(folder) for folder in find_runs(runs)]
+    collect(found)  # which refuses a seed that is there twice
     for run in found:
         _refuse_loss(run, kept_folder(results, run.recipe, run.seed))
     return [keep_run(run, results) for run in found]
@@ -56,7 +59,8 @@ def keep_run(run: Run, results: Path) -> Path:
         The folder written.
 
     Raises:
-        RunError: it is unfinished and lacks a fold that is kept, or the folder cannot be written.
+        RunError: it is unfinished and lacks a fold that is kept, or another recipe of its name
+            is kept, or the folder cannot be written.
     """
     folder = kept_folder(results, run.recipe, run.seed)
     if run.folder.resolve() == folder.resolve():
@@ -71,18 +75,19 @@ def keep_run(run: Run, results: Path) -> Path:
         "curve": run.curves,
         "points": read_points(run) if run.complete else NOTHING,
     }
+    part = folder.with_name(f".{folder.name}.part")  # what was kept stays until this is whole
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / KEPT).unlink(missing_ok=True)  # comes last: half a folder is no run
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         for name, table in tables.items():
-            path = folder / f"{name}.csv"
             if len(table):
-                table.to_csv(path, index=False, lineterminator="\n")
-            else:
-                path.unlink(missing_ok=True)
-        _keep_folds(run, folder)
+                table.to_csv(part / f"{name}.csv", index=False, lineterminator="\n")
+        _keep_folds(run, part)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
         text = json.dumps(about, indent=1, ensure_ascii=False)
-        (folder / KEPT).write_text(text + "\n", encoding="utf-8")
+        (folder / KEPT).write_text(text + "\n", encoding="utf-8")  # last: half a folder is no run
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
@@ -90,8 +95,6 @@ def keep_run(run: Run, results: Path) -> Path:
 
 def _keep_folds(run: Run, folder: Path) -> None:
     """Files of folds as they were made, so that a fold kept before stays what it is."""
-    for old in folder.glob("fold-*"):
-        shutil.rmtree(old)
     for fold in run.folds:
         own = run.folder / fold_name(fold["fold"])
         for source in (own / TRAINING, own / ACTIVATIONS)[: 1 if run.complete else 2]:
@@ -101,9 +104,16 @@ def _keep_folds(run: Run, folder: Path) -> None:
 
 
 def _refuse_loss(run: Run, folder: Path) -> None:
-    if run.complete or not (folder / KEPT).is_file():
+    if not (folder / KEPT).is_file():
         return
     kept = read_run(folder)
+    if kept.digest != run.digest:
+        raise RunError(
+            f"{run.folder}: must be of the recipe that {folder} keeps, digest {kept.digest}. "
+            f"Got {run.digest}. Remove that folder if this is to take its place."
+        )
+    if run.complete:
+        return
     lost = _numbers(kept) - _numbers(run)
     if lost:
         raise RunError(
