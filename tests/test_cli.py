@@ -380,6 +380,41 @@ def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
     assert time.monotonic() - began < 15  # seconds; the files need many times that
 
 
+@pytest.mark.parametrize("option", ["--model", "--profile", "--plot", "PATH"])
+def test_what_is_used_is_not_printed_over(option: str, tmp_path: Path, capsys: Captured) -> None:
+    used = tmp_path / "used.svg"
+    used.write_text("before")
+    about = ["--timeline", "--json"] if option == "--plot" else []
+    named = [option, str(used)] if option != "PATH" else [str(used)]
+    words = ["predict", str(SAMPLES / "calm.flac"), *about, *named, "-o"]
+    for output in (str(used), str(tmp_path / "." / "used.svg")):
+        assert main([*words, output]) == 2
+        assert "is used for something else" in capsys.readouterr().err
+    assert used.read_text() == "before"
+    assert main(["predict", str(SAMPLES), "-o", "-"]) == 2
+
+
+def test_a_name_too_long_stops_no_other_file(model: str, tmp_path: Path) -> None:
+    output = tmp_path / "found.jsonl"
+    words = ["predict", f"{300 * 'a'}.wav", str(SAMPLES / "calm.flac"), "--model", model]
+    assert main([*words, "--json", "-o", str(output)]) == 1
+    bad, good = map(json.loads, output.read_text().splitlines())
+    assert "error" in bad
+    assert "label" in good
+
+
+def test_folders_that_are_linked_to_are_searched_once(folder: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    start.mkdir()
+    (start / "linked").symlink_to(folder)
+    (start / "around").symlink_to(start)
+    found = [*files.find_files([str(start)])]
+    assert found == [
+        str(start / "linked" / Path(each).relative_to(folder))
+        for each in files.find_files([str(folder)])
+    ]
+
+
 def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, folder: Path) -> None:
     pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()

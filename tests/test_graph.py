@@ -176,6 +176,9 @@ def test_names_are_those_of_shipped_models(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "SHA256SUMS").write_text(f"{digest}  {file.name}\n")
     assert affekt.load().labels == LABELS
     assert affekt.load(predictor.DEFAULT_MODEL).labels == LABELS
+    file.rename(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert affekt.load("./mine").labels == LABELS
 
 
 def test_at_least_one_thread(tmp_path: Path) -> None:

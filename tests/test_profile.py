@@ -489,7 +489,13 @@ def test_who_enrolls_little_or_no_speech_is_told(
     rain = tmp_path / "rain.wav"
     noise = 0.05 * np.random.default_rng(0).standard_normal(4 * RATE)
     soundfile.write(rain, noise, RATE, subtype="FLOAT")
-    assert main(["enroll", f"{tmp_path / 'me.profile'}", f"{rain}", "--model", f"{model}"]) == 0
-    said = capsys.readouterr().err
-    assert "rain.wav: nobody seems to speak in it" in said
-    assert "little is known" in said
+    words = ["enroll", f"{tmp_path / 'me.profile'}", "--model", f"{model}", f"{rain}"]
+    assert main(words) == 2
+    assert "rain.wav: nobody seems to speak in it. It is left out." in capsys.readouterr().err
+    assert not (tmp_path / "me.profile").exists()
+    assert main([*words, str(SAMPLES / "loud.flac")]) == 0
+    printed = capsys.readouterr()
+    assert "left out" in printed.err
+    assert "little is known" in printed.err
+    alone = affekt.load(model).enroll(SAMPLES / "loud.flac")
+    assert read_profile(tmp_path / "me.profile").seconds == pytest.approx(alone.seconds)

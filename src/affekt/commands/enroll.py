@@ -36,12 +36,13 @@ def enroll(
     _check_target(profile, add=add, replace=replace)
     predictor = load(model, profile=profile if add else None, channel=channel)
     files = list(sound_files(paths))
-    learned = predictor.enroll(watched(files, len(files)))
+    spoken = [file for file in watched(files, len(files)) if speaks(blocks(file, channel=channel))]
+    for file in files:
+        if file not in spoken:
+            complain(f"{file}: nobody seems to speak in it. It is left out.")
+    learned = predictor.enroll(spoken)
     learned.save(profile)
     print(f"{profile}: {learned.seconds:.1f} seconds of speech heard")
-    for file in files:
-        if not speaks(blocks(file, channel=channel)):
-            complain(f"{file}: nobody seems to speak in it, and yet it is in the profile.")
     if learned.seconds < ENOUGH:
         complain(f"{profile}: little is known after less than {ENOUGH} s of speech. --add some.")
 

@@ -1,5 +1,6 @@
 """The command ``predict``: which forms and options go together, then one library call."""
 
+import os
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -82,8 +83,10 @@ def predict(
         raise typer.BadParameter("--format and --plot are for a --timeline.")
     if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
         raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
+    if output == "-":
+        raise typer.BadParameter("--output must be a file or location. Leave it out to print.")
     if output:
-        _check_output(output, paths)
+        _check_output(output, [*paths, model, profile, plot])
     spread = _spread(paths, engine, address, timeline)
     predictor = load(
         model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
@@ -114,11 +117,13 @@ def _spread(paths: list[str], engine: str, address: str | None, timeline: bool) 
     return partial(predict_on, engine_named(engine, address))
 
 
-def _check_output(output: str, paths: list[str]) -> None:
-    """Refuse to print over what is to be heard, which may have any name."""
-    for path in map(Path, paths):
-        if path.is_file() and Path(output).exists() and path.samefile(output):
-            raise typer.BadParameter(f"{output} is to be heard. Name another --output.")
+def _check_output(output: str, used: list[Any]) -> None:
+    """Refuse to print over what is heard, read or drawn, which may have any name."""
+    for path in map(str, filter(None, used)):
+        # of os.path, since Path raises on names that are too long
+        same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121
+        if same or os.path.abspath(path) == os.path.abspath(output):  # noqa: PTH100
+            raise typer.BadParameter(f"{output} is used for something else. Name another --output.")
 
 
 def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: int | None) -> None:

@@ -126,9 +126,23 @@ def _cores() -> int:
 def _at_path(path: str) -> Iterator[str | Failure]:
     if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
         closed: list[OSError] = []
-        yield from _in_folder(path, os.walk(path, onerror=closed.append), closed)
+        yield from _in_folder(path, _walk(path, closed.append), closed)
     else:
         yield path
+
+
+def _walk(
+    folder: str, onerror: Callable[[OSError], object]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk``, into folders that are linked to as well, but into none twice."""
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=onerror, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield place, folders, names
 
 
 def _at_location(name: str) -> Iterator[str | Failure]:
