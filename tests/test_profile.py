@@ -25,6 +25,7 @@ from made_network import LABELS, made_sound, own_model
 from small_model import small_model
 from test_export import Malicious
 
+SAMPLES = Path(__file__).parents[1] / "samples"
 Floats = NDArray[np.float32]
 RATE, HOP = 16_000, 15_360
 
