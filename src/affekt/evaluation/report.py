@@ -63,15 +63,16 @@ def _write(
     by_labels: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         by_labels.setdefault(result.tally.labels, []).append(result)
+        how = protocol(result)
         for part in result.by_corpus:
-            task = (tested_corpora(part), protocol(part), trained_corpora(part))
+            task = (tested_corpora(part), how, trained_corpora(part))
             groups.setdefault((*task, *part.tally.labels), []).append(part)
     matrices = [_matrix(group, output) for group in by_labels.values()]
     papers_first = sorted(
         groups.items(), key=lambda item: not any(result.published for result in item[1])
     )
     sections = [
-        section(group, output, voices(corpus))
+        section(group, how, output, voices(corpus))
         for (corpus, how, *_), group in papers_first
         if how != "cross-corpus"  # of one corpus alone: cells of the matrix, and no more
     ]

@@ -24,7 +24,7 @@ from affekt.evaluation.figures import Voice
 from affekt.evaluation.profiles import enrolments, flagships
 from affekt.evaluation.results import Result
 from affekt.evaluation.style import colours, save_png, to_svg
-from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
+from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.evaluation.tsne import read_points
 
 
@@ -68,11 +68,14 @@ class Desk:
         return self.pictures[part]
 
 
-def section(results: Sequence[Result], output: Path, voices: Sequence[Voice]) -> dict[str, Any]:
+def section(
+    results: Sequence[Result], how: str, output: Path, voices: Sequence[Voice]
+) -> dict[str, Any]:
     """Everything that the page says of recipes with the same recordings and protocol.
 
     Args:
         results: of one corpus, protocol and set of labels.
+        how: the protocol's name; a part of a result alone seems to have fewer folds.
         output: folder for pictures and tables.
         voices: the clips of Figure 2; may be none.
 
@@ -87,7 +90,7 @@ def section(results: Sequence[Result], output: Path, voices: Sequence[Voice]) ->
     chosen, leading = _chosen(results), _leading(results)
     labels = chosen.tally.labels
     corpus, train = tested_corpora(chosen), trained_corpora(chosen)
-    name = "-".join([*dict.fromkeys([train, corpus]), *protocol(chosen).split(), str(len(labels))])
+    name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
     desk = Desk(output, name)
     _scores(desk, chosen, results, voices)
     others = {
@@ -111,7 +114,7 @@ def section(results: Sequence[Result], output: Path, voices: Sequence[Voice]) ->
         "tables": desk.tables,
         "pictures": desk.pictures,
         "matrices": matrices,
-        "protocol": protocol(chosen),
+        "protocol": how,
         "train": train,
         "knobs": sorted(chosen.runs[0].knobs.items()),
         "origins": _origins(chosen),
