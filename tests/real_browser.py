@@ -77,4 +77,5 @@ def opened(folder: Path) -> Iterator[Page]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
     with webdriver.Chrome(options=options, service=service) as driver:
+        driver.set_script_timeout(PATIENCE)
         yield Page(driver, folder)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from selenium.webdriver.common.by import By
 
 import affekt
 from affekt.inference.profile import read_profile
@@ -22,6 +21,17 @@ pytestmark = needs_browser
 RATE = 16_000
 LABELS = ("angry", "happy", "sad", "neutral")
 ANSWERED = "return document.getElementById('keep').disabled === false"
+#: What the bars say, all at one instant.
+SHARES = (
+    "return [...document.querySelectorAll('.share')].map((each) => parseFloat(each.textContent))"
+)
+#: Makes the microphone known to a test.
+HOLD = """
+const { mediaDevices } = navigator;
+const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+mediaDevices.getUserMedia = async (wish) => (window.microphone = await ask(wish));
+"""
+GONE = "window.microphone.getTracks()[0].dispatchEvent(new Event('ended'))"
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +44,10 @@ def served(model: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", str(model)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        yield server.stdout.readline().strip(), server
-        server.terminate()
+        try:
+            yield server.stdout.readline().strip(), server
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +71,7 @@ def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
     page.at("listen").click()
     page.wait(lambda: page.browser.execute_script(ANSWERED))
     assert page.at("now").text in LABELS
-    shares = [
-        float(each.text.strip(" %")) for each in page.browser.find_elements(By.CLASS_NAME, "share")
-    ]
+    shares = page.browser.execute_script(SHARES)
     assert sum(shares) == pytest.approx(100, abs=2)  # each is rounded
     page.wait(lambda: page.colours("course") > len(LABELS))
     person = read_profile(page.saved("learned", "voice.profile"))
@@ -69,6 +79,9 @@ def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
 
     page.at("listen").click()
     assert page.at("now").text == "not listening"
+    (page.downloads / "voice.profile").unlink()
+    page.wait(page.at("learned").is_enabled)  # what was learned is not lost
+    assert read_profile(page.saved("learned", "voice.profile")).seconds >= person.seconds
     with page.saved("keep", "answers.csv").open(newline="") as file:
         first = list(csv.DictReader(file))
     assert list(first[0]) == ["start", "end", "label", *(f"p_{label}" for label in LABELS)]
@@ -88,6 +101,8 @@ def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
     assert float(both[len(first)]["start"]) == pytest.approx(float(first[-1]["end"]), abs=2e-3)
     page.at("forget").click()
     assert not page.at("keep").is_enabled()
+    assert page.browser.execute_script(SHARES) == [0] * len(LABELS)
+    assert page.at("now").text == "not listening"
 
 
 def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path: Path) -> None:
@@ -101,19 +116,12 @@ def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path
     page.at("listen").click()
     assert again.seconds == read_profile(tmp_path / "me.profile").seconds
 
+    knowing = affekt.load(model, profile=tmp_path / "me.profile")
+    assert_recording_is_answered_as_by(knowing, page, tmp_path)
+
 
 def test_a_recording_is_answered_as_by_the_library(page: Page, model: Path, tmp_path: Path) -> None:
-    file = tmp_path / "said.wav"
-    soundfile.write(file, made_sound(5.0, 220.0), RATE)
-    page.at("file").send_keys(str(file))
-    page.wait(lambda: "%" in page.at("answer").text)
-    expected = affekt.load(model).predict(file)
-    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+) \((.+)\)", page.at("answer").text)
-    assert named is not None
-    assert named[1] == expected.label
-    shares = dict(each.removesuffix(" %").split() for each in named[2].split(", "))
-    for label, probability in expected.probabilities.items():
-        assert int(shares[label]) == pytest.approx(100 * probability, abs=0.51)
+    assert_recording_is_answered_as_by(affekt.load(model, adapt=True), page, tmp_path)
     assert page.colours("recorded") > len(LABELS)
 
     (tmp_path / "text.wav").write_text("no sound at all")
@@ -122,6 +130,32 @@ def test_a_recording_is_answered_as_by_the_library(page: Page, model: Path, tmp_
     assert "sound" in page.at("answer").text
     assert not page.at("recorded").is_displayed()
     assert any("422" in each for each in page.faults())  # which also empties the list
+
+
+def assert_recording_is_answered_as_by(
+    predictor: affekt.Predictor, page: Page, folder: Path
+) -> None:
+    file = folder / "said.wav"
+    soundfile.write(file, made_sound(5.0, 220.0), RATE)
+    page.at("file").send_keys(str(file))
+    page.wait(lambda: "%" in page.at("answer").text)
+    expected = predictor.predict(file)
+    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+) \((.+)\)", page.at("answer").text)
+    assert named is not None
+    assert named[1] == expected.label
+    shares = dict(each.removesuffix(" %").split() for each in named[2].split(", "))
+    for label, probability in expected.probabilities.items():
+        assert int(shares[label]) == pytest.approx(100 * probability, abs=0.51)
+
+
+def test_a_microphone_that_goes_away_is_told(page: Page) -> None:
+    page.browser.execute_script(HOLD)
+    page.at("listen").click()
+    page.wait(lambda: page.at("now").text in LABELS)
+    page.browser.execute_script(GONE)
+    assert page.at("now").text == "not listening"
+    assert page.at("about").text == "The microphone is gone. Nothing is heard."
+    page.wait(page.at("learned").is_enabled)
 
 
 def test_the_end_of_the_service_is_told(browser: Page, model: Path) -> None:

@@ -1,5 +1,6 @@
 """The service: what it answers is what the library answers, and strangers are turned away."""
 
+import asyncio
 import base64
 import io
 import json
@@ -94,10 +95,12 @@ def test_a_recording_is_answered_as_by_the_library(
 @pytest.mark.parametrize(
     ("query", "content", "code", "words"),
     [
-        ("", b"no sound at all", 422, "is no sound"),
+        ("", b"no sound at all", 422, "the recording is no sound"),
         ("", b"", 422, "empty"),
         ("?adapt=maybe", wav(SOUND), 422, "adapt of a query must be a number. Got 'maybe'"),
         ("?min_confidence=2", wav(SOUND), 422, "must be a probability in [0, 1]"),
+        ("?channel=-1", wav(SOUND), 422, "channel of a query must be a whole number, 0 or more."),
+        ("?rate=16000", wav(SOUND), 422, "hold adapt, min_confidence, channel. Got 'rate'."),
         ("", bytes(5_001), 413, "must have at most 5000 bytes"),
     ],
 )
@@ -113,6 +116,54 @@ def test_what_cannot_be_answered_says_why(
     found = client.post(f"/predict{query}", content=content)
     assert found.status_code == code
     assert words in found.json()["error"]
+
+
+def test_a_recording_of_a_known_voice(client: TestClient, predictor: affekt.Predictor) -> None:
+    """The answer is that of ``affekt predict --profile P --adapt``."""
+    person = predictor.enroll([made_sound(8.0)], sample_rate=RATE)
+    header = {"Profile": base64.b64encode(person.content()).decode()}
+    for adapt in (False, True):
+        path = f"/predict?adapt={int(adapt)}"
+        found = client.post(path, content=wav(SOUND), headers=header).json()
+        knowing = affekt.Predictor(predictor.graph, profile_of(person.content()), adapt)
+        assert close(found["segments"], knowing.predict(SOUND, sample_rate=RATE).segments)
+    for text, words in {
+        "hello?": "the header Profile must be a profile in base64. Got 'hello?'",
+        "aGVsbG8=": "must be a whole profile",
+    }.items():
+        refused = client.post("/predict", content=wav(SOUND), headers={"Profile": text})
+        assert refused.status_code == 422
+        assert words in refused.json()["error"]
+
+
+def scope(kind: str, path: str) -> dict[str, Any]:
+    """A request as a server hands it on, for what a test client does not do."""
+    host = [(b"host", b"localhost")]
+    return {"type": kind, "method": "POST", "path": path, "query_string": b"", "headers": host}
+
+
+def test_only_so_many_recordings_lie_in_memory(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "UPLOADS", 1)
+    app = make_app(predictor, hosts={"localhost"})
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:  # a client that sends nothing, and leaves
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None: ...
+
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        first = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
+        found = client.post("/predict", content=wav(SOUND))
+        assert found.status_code == 503
+        assert "No more than 1 recordings" in found.json()["error"]
+        client.portal.call(gone.set)
+        first.result()
+        assert client.post("/predict", content=wav(SOUND)).status_code == 200
 
 
 @pytest.mark.parametrize("rate", [RATE, 48_000])
@@ -152,7 +203,8 @@ def test_it_learns_who_speaks_and_gives_the_profile(
     ("query", "messages", "words"),
     [
         ("rate=nan", [], "rate of a query must be a number"),
-        ("rate=16000.5", [], "rate of a query must be a whole number. Got 16000.5"),
+        ("rate=16000.5", [], "rate of a query must be a whole number, 0 or more. Got 16000.5"),
+        ("min_confidnce=0.9", [], "channel, rate, encoding. Got 'min_confidnce'. Leave it out."),
         ("channel=0.5", [], "channel of a query must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
@@ -186,6 +238,31 @@ def test_who_comes_too_late_finds_no_seat(
         with pytest.raises(WebSocketDisconnect):
             first.receive_json()
         assert talk(client, "", "end") == []
+
+
+def test_who_leaves_while_refused_leaves_no_traceback(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "STREAMS", 1)
+    app = make_app(predictor, hosts={"localhost"})
+    unclear = {**scope("websocket", "/stream"), "query_string": b"rate=3"}
+    lost = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            lost.append(message["text"])
+            raise OSError("gone")  # as servers do
+
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        client.portal.call(app, dict(unclear), receive, send)
+        with client.websocket_connect(STREAM):
+            client.portal.call(app, dict(unclear), receive, send)
+    assert "sample rate" in lost[0]
+    assert "No more than 1 voices" in lost[1]
 
 
 def test_strangers_are_turned_away(client: TestClient) -> None:

@@ -5,7 +5,8 @@ Nothing is written and nothing is sent on: sound lies in memory for as long as i
 
 import os
 from asyncio import CancelledError
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from io import BytesIO
@@ -13,23 +14,30 @@ from pathlib import Path
 
 from anyio import CapacityLimiter, WouldBlock, to_thread
 from starlette.applications import Starlette
-from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
-from affekt.service.conversation import converse, number, refuse, whole_number
+from affekt.service.conversation import converse, refuse
 from affekt.service.doorkeeper import Doorkeeper
+from affekt.service.query import listener, person
 
 PAGE = Path(__file__).parent / "page"
 LARGEST = 100 << 20  # bytes of a recording; longer ones are for affekt predict
+UPLOADS = 8  # recordings at a time: each lies in memory until it is answered
 STREAMS = 64  # voices at a time
+
+
+class Recording(BytesIO):
+    """A recording that was sent, under the name that messages give it."""
+
+    name = "the recording"
 
 
 def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
@@ -45,7 +53,7 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
     """
     cores = CapacityLimiter(os.cpu_count() or 1)  # an answer is all computing
     desk = CapacityLimiter(max(1, (os.cpu_count() or 1) - 1))  # recordings leave voices a core
-    seats = CapacityLimiter(STREAMS)
+    places, seats = CapacityLimiter(UPLOADS), CapacityLimiter(STREAMS)
 
     async def model(_: Request) -> Response:
         about = predictor.metadata
@@ -60,33 +68,39 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
         )
 
     async def predict(request: Request) -> Response:
-        sound = BytesIO()
+        sound = Recording()
         try:
-            async for chunk in request.stream():
-                if sound.tell() + len(chunk) > LARGEST:
-                    words = f"a recording must have at most {LARGEST} bytes. Use affekt predict."
-                    return JSONResponse({"error": words}, 413)
-                sound.write(chunk)
-            sound.seek(0)
-            work = partial(listener(predictor, request.query_params).predict, sound)
-            prediction = await to_thread.run_sync(work, limiter=desk)
+            with _one_of(places, request):
+                async for chunk in request.stream():
+                    if sound.tell() + len(chunk) > LARGEST:
+                        return _fault(
+                            413,
+                            f"a recording must have at most {LARGEST} bytes. Use affekt predict.",
+                        )
+                    sound.write(chunk)
+                sound.seek(0)
+                asked = listener(predictor, request.query_params)
+                if (text := request.headers.get("profile")) is not None:
+                    asked = replace(asked, profile=person(text, "the header Profile must be"))
+                prediction = await to_thread.run_sync(partial(asked.predict, sound), limiter=desk)
+        except WouldBlock:
+            return _fault(503, f"No more than {UPLOADS} recordings are heard at a time. Try later.")
         except AffektError as error:
-            return JSONResponse({"error": str(error)}, 422)
+            return _fault(422, str(error))
         except (ClientDisconnect, CancelledError):  # nobody is left to answer, or to ask
             return Response(status_code=400)
         return JSONResponse(asdict(prediction))
 
     async def stream(socket: WebSocket) -> None:
-        try:
-            seats.acquire_on_behalf_of_nowait(socket)
-        except WouldBlock:
+        with suppress(WebSocketDisconnect):  # nobody is left to answer
             await socket.accept()
-            await refuse(socket, f"No more than {STREAMS} voices are heard at a time. Try later.")
-            return
-        try:
-            await converse(socket, partial(listener, predictor), cores)
-        finally:
-            seats.release_on_behalf_of(socket)
+            try:
+                with _one_of(seats, socket):
+                    await converse(socket, predictor, cores)
+            except WouldBlock:
+                await refuse(
+                    socket, f"No more than {STREAMS} voices are heard at a time. Try later."
+                )
 
     return Starlette(
         routes=[
@@ -99,17 +113,19 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
     )
 
 
-def listener(predictor: Predictor, query: QueryParams) -> Predictor:
-    """The predictor as a query wants it: ``adapt``, ``min_confidence``, ``channel``.
+@contextmanager
+def _one_of(places: CapacityLimiter, guest: object) -> Iterator[None]:
+    """Hold one place while the guest is there.
 
     Raises:
-        AffektError: a value that is no number or out of range, or ``adapt`` for a model that
-            knows no speakers.
+        WouldBlock: all are taken.
     """
-    channel = whole_number(query, "channel", -1)
-    return replace(
-        predictor,
-        adapt=bool(number(query, "adapt", predictor.adapt)),
-        min_confidence=number(query, "min_confidence", predictor.min_confidence),
-        channel=predictor.channel if channel < 0 else channel,
-    )
+    places.acquire_on_behalf_of_nowait(guest)
+    try:
+        yield
+    finally:
+        places.release_on_behalf_of(guest)
+
+
+def _fault(code: int, words: str) -> Response:
+    return JSONResponse({"error": words}, code)

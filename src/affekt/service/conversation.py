@@ -5,10 +5,6 @@ The client says in the query what its samples are. Binary messages are samples. 
 profile learned so far as a binary message; or a profile in base64, before any sound.
 """
 
-import base64
-import binascii
-import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -16,34 +12,33 @@ from typing import Any
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
-from starlette.datastructures import QueryParams
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError, AudioError, ModelError
 from affekt.inference.predictor import Predictor
-from affekt.inference.profile import profile_of
 from affekt.inference.stream import Segment, Stream
 from affekt.service.doorkeeper import POLICY_VIOLATION
+from affekt.service.query import listener, person, whole_number
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 LONGEST = 1 << 20  # bytes of a message: five seconds at 48 kHz
 
-Listener = Callable[[QueryParams], Predictor]
 
-
-async def converse(socket: WebSocket, listener: Listener, cores: CapacityLimiter) -> None:
+async def converse(socket: WebSocket, predictor: Predictor, cores: CapacityLimiter) -> None:
     """Hear one voice until it ends or its socket does.
 
     Args:
-        socket: not accepted yet.
-        listener: the predictor that a query asks for.
+        socket: accepted.
+        predictor: what it starts from, unless its query says otherwise.
         cores: how many answers are computed at a time, of all conversations together.
+
+    Raises:
+        WebSocketDisconnect: the client left while it was answered.
     """
-    await socket.accept()
     try:
         query = socket.query_params
-        predictor = listener(query)
+        predictor = listener(predictor, query, "rate", "encoding")
         rate = whole_number(query, "rate", SAMPLE_RATE)
         stream = predictor.stream(rate)
         kind = _kind(query.get("encoding", "f32le"))
@@ -65,46 +60,16 @@ async def converse(socket: WebSocket, listener: Listener, cores: CapacityLimiter
             elif heard:
                 raise AudioError("A profile must come before any sound. Got one later.")
             else:
-                person = profile_of(_decoded(message["text"]))
-                stream = replace(predictor, profile=person).stream(rate)
+                known = person(message["text"], "a text message must be end, profile, or")
+                stream = replace(predictor, profile=known).stream(rate)
     except AffektError as error:
         await refuse(socket, str(error))
-    except WebSocketDisconnect:  # while it was being answered
-        return
 
 
 async def refuse(socket: WebSocket, words: str) -> None:
     """Say why, and end."""
     await socket.send_json({"error": words})
     await socket.close(POLICY_VIOLATION)
-
-
-def number(query: QueryParams, name: str, default: float) -> float:
-    """A number of a query.
-
-    Raises:
-        AudioError: what stands there is none.
-    """
-    text = query.get(name)
-    try:
-        value = default if text is None else float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise AudioError(f"{name} of a query must be a number. Got {text!r}. Leave it out.")
-    return value
-
-
-def whole_number(query: QueryParams, name: str, default: int) -> int:
-    """A whole number of a query.
-
-    Raises:
-        AudioError: what stands there is none.
-    """
-    value = number(query, name, default)
-    if value % 1:
-        raise AudioError(f"{name} of a query must be a whole number. Got {value}. Round it.")
-    return int(value)
 
 
 async def _tell(socket: WebSocket, segments: list[Segment]) -> None:
@@ -132,12 +97,3 @@ def _samples(content: bytes, kind: np.dtype[Any]) -> NDArray[Any]:
             f"Got {len(content)}. Send smaller pieces."
         )
     return np.frombuffer(content, kind)
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ModelError(
-            f"a text message must be end, profile, or a profile in base64. Got {text[:20]!r}."
-        ) from error
