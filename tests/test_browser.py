@@ -5,23 +5,24 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from filelock import FileLock
 
 import affekt
-from made_network import own_model
+from made_network import made_sound, own_model
 from real_browser import Page, needs_browser, opened
 
 pytestmark = needs_browser
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "examples" / "browser"
+PARTS = ("examples/browser", "src/affekt/service/page", "src/affekt/models")  # of the page
 VECTORS = json.loads((ROOT / "docs" / "artefacts" / "vectors.json").read_text())
 RATE = 16_000
 NPM = shutil.which("npm") or ""
@@ -38,21 +39,78 @@ def npm_answers() -> bool:
         return False
 
 
-#: The answers to a sound in pieces, by a module of the page, to full precision.
-ANSWERS = """
-const [file, sound, adapt, done] = arguments;
+#: What follows it is work with a model, in a module of the page.
+LOADED = """
+const [file, ...given] = arguments;
+const done = given.pop();
 (async () => {
   const { Stream, load } = await import("./affekt.js");
   const model = await load(new Uint8Array(await (await fetch(file)).arrayBuffer()));
+  const refused = (work) => work.then((found) => found, (error) => error.message);
+"""
+#: A sound in pieces, then nothing, then the sound again; and again, by who was learned.
+ANSWERS = """
+  const [sound, piece, adapt] = given;
   const voice = new Stream(model, { adapt });
   const found = [];
-  for (let from = 0; from < sound.length; from += 7001) {
-    found.push(...await voice.push(sound.slice(from, from + 7001)));
+  for (let from = 0; from < sound.length; from += piece) {
+    found.push(...await voice.push(sound.slice(from, from + piece)));
   }
   found.push(...await voice.flush());
-  const again = new Stream(model, { person: voice.person });
-  return [found, await again.push(sound)];
-})().then(done, (error) => done(String(error)));
+  const known = new Stream(model, { person: voice.person });
+  return [
+    found,
+    await voice.flush(),
+    [...await voice.push(sound), ...await voice.flush()],
+    await known.push(sound),
+  ];
+"""
+#: What is refused, one after the other, and the sound by the same stream.
+REFUSALS = """
+  const [sound] = given;
+  const voice = new Stream(model);
+  const told = [await refused(voice.push([NaN])), await refused(voice.push([0, -1e25]))];
+  const half = await voice.push(sound.slice(0, 20000));
+  const { session } = model;
+  const spoilt = (share) => ({
+    run: async (tensors) => {
+      const found = await session.run(tensors);
+      found.probabilities.data[found.probabilities.data.length - 1] = share;
+      return found;
+    },
+  });
+  const broken = { run: async () => { throw new Error("broken"); } };
+  for (model.session of [spoilt(NaN), spoilt(1.5), broken]) {
+    told.push(await refused(voice.push(sound.slice(20000))), await refused(voice.flush()));
+  }
+  model.session = session;
+  return [told, [...half, ...await voice.push(sound.slice(20000)), ...await voice.flush()]];
+"""
+#: From now on the page's answers wait for `release`.
+HELD = """
+const done = arguments[0];
+import("./affekt.js").then(({ Stream }) => {
+  const { push } = Stream.prototype;
+  const released = new Promise((go) => { window.release = go; });
+  Stream.prototype.push = async function (samples) {
+    const found = await push.call(this, samples);
+    window.held ||= found.length > 0;
+    await released;
+    return found;
+  };
+}).then(done);
+"""
+#: Whether no answer is drawn above the times of the course.
+UNDRAWN = """
+const { width, height } = document.getElementById("course");
+const pen = document.getElementById("course").getContext("2d");
+return pen.getImageData(0, 0, width, height / 2).data.every((part) => part === 0);
+"""
+#: What Firefox does where the microphone has another rate.
+FIREFOX = """
+AudioContext.prototype.createMediaStreamSource = () => {
+  throw new DOMException("not supported", "NotSupportedError");
+};
 """
 
 
@@ -66,22 +124,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page as a user builds it, and a second model beside the shipped one."""
     if not npm_answers():
         pytest.skip("needs npm and its registry")
-    with FileLock(tmp_path_factory.getbasetemp().parent / "npm.lock"):  # for all workers
-        for command in (["ci", "--ignore-scripts"], ["run", "build"]):
-            done = subprocess.run([NPM, *command], cwd=EXAMPLE, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-        built = tmp_path_factory.mktemp("site") / "dist"
-        shutil.copytree(EXAMPLE / "dist", built)
-    own_model(built)
-    return built
+    tree = tmp_path_factory.mktemp("tree")
+    made = shutil.ignore_patterns("node_modules", "dist")
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tree / part, ignore=made)
+    example = tree / "examples" / "browser"
+    for command in (["ci", "--ignore-scripts"], ["run", "build"]):
+        done = subprocess.run([NPM, *command], cwd=example, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    own_model(example / "dist")
+    return example / "dist"
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(site) as there:
+        yield there
 
 
 @pytest.fixture(scope="module")
@@ -98,15 +164,21 @@ def page(browser: Page, address: str) -> Iterator[Page]:
     assert browser.faults() == []
 
 
-def vector_sound() -> np.ndarray:
+def vector_sound(samples: int = VECTORS["sound"]["samples"]) -> np.ndarray:
     """The sound whose formula stands among the test vectors."""
-    t = np.arange(VECTORS["sound"]["samples"]) / VECTORS["sound"]["rate"]
+    t = np.arange(samples) / VECTORS["sound"]["rate"]
     names = {"sin": np.sin, "pi": np.pi, "t": t}
     formula = VECTORS["sound"]["formula"].partition(",")[0]
     return np.asarray(eval(formula, {"__builtins__": {}}, names), np.float32)
 
 
-def close(found: list[dict], expected: tuple[affekt.Segment, ...]) -> bool:
+def work(page: Page, what: str, *given: Any) -> Any:
+    """What work with a model gives in the page: a text, if it fails."""
+    script = f"{LOADED}{what}}})().then(done, (error) => done(String(error)));"
+    return page.browser.execute_async_script(script, *given)
+
+
+def close(found: list[dict[str, Any]], expected: Sequence[affekt.Segment]) -> bool:
     assert [each["label"] for each in found] == [each.label for each in expected]
     for one, other in zip(found, expected, strict=True):
         assert (one["start"], one["end"]) == pytest.approx((other.start, other.end))
@@ -114,55 +186,167 @@ def close(found: list[dict], expected: tuple[affekt.Segment, ...]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("samples", [3_000, 15_600, 31_100, 72_000])
+@pytest.mark.parametrize(
+    ("samples", "piece"),
+    [(3_000, 7_001), (15_600, 7_001), (31_100, 7_001)]
+    + [(192_000, piece) for piece in (160, 7_001, 192_000)],  # more windows than a run takes
+)
 @pytest.mark.parametrize("file", ["affekt.onnx", "own.onnx"])
 def test_a_stream_in_the_page_is_one_in_python(
-    page: Page, site: Path, file: str, samples: int
+    page: Page, site: Path, file: str, samples: int, piece: int
 ) -> None:
-    sound = vector_sound()[:samples]
+    sound = vector_sound(samples)
     predictor = affekt.load(site / file, adapt=True)
-    found = page.browser.execute_async_script(ANSWERS, file, sound.tolist(), True)
-    assert not isinstance(found, str), found
-    assert close(found[0], predictor.predict(sound, sample_rate=RATE).segments)
+    answers = work(page, ANSWERS, file, sound.tolist(), piece, True)
+    assert not isinstance(answers, str), answers
+    found, none, again, known = answers
+    assert close(found, predictor.predict(sound, sample_rate=RATE).segments)
+    assert none == []
+    stream = predictor.stream()
+    stream.flush(sound)
+    assert close(again, stream.flush(sound))
     person = predictor.enroll([sound], sample_rate=RATE)
-    known = affekt.load(site / file, profile=person).stream()
-    assert close(found[1], tuple(known.push(sound)))
+    assert close(known, affekt.load(site / file, profile=person).stream().push(sound))
 
 
 def test_it_gives_the_test_vectors(page: Page) -> None:
     for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
         sound = vector_sound().tolist()
-        found, _ = page.browser.execute_async_script(ANSWERS, "affekt.onnx", sound, adapt)
+        found, *_ = work(page, ANSWERS, "affekt.onnx", sound, 7_001, adapt)
         shares = [[each["probabilities"][label] for label in VECTORS["labels"]] for each in found]
         np.testing.assert_allclose(shares, VECTORS["probabilities"][name], atol=1e-3)
 
 
-def test_what_is_no_model_is_refused(page: Page) -> None:
-    found = page.browser.execute_async_script(ANSWERS, "page.css", [0.0], False)
-    assert "must be a file that affekt export wrote" in found
+def test_what_is_refused_leaves_a_stream_as_it_was(page: Page) -> None:
+    sound = vector_sound()
+    told, found = work(page, REFUSALS, "affekt.onnx", sound.tolist())
+    assert told[:2] == ["Samples must be finite, at most 8388608. Got others. Repair them."] * 2
+    number = "The model must answer a number in [0, 1] for each label. Got others. Export it again."
+    assert told[2:] == [number] * 4 + ["broken"] * 2
+    assert close(found, affekt.load().predict(sound, sample_rate=RATE).segments)
 
 
-def test_a_recording_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
-    file, sound = tmp_path / "said.wav", vector_sound()
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (('"format": 1', '"format": 2'), "format must be 1. Got 2."),
+        (('"sample_rate": 16000', '"sample_rate": 44100'), "sample_rate must be 16000."),
+        (('"window": 15600', '"window": 15601'), "window must be 15600. Got 15601."),
+        (('"format"', '"former"'), "format must be 1. Got undefined."),
+        (("affekt", "effekt"), "must be a file that affekt export wrote"),
+    ],
+)
+def test_what_is_no_model_of_ours_is_refused(
+    page: Page, site: Path, change: tuple[str, str], fault: str
+) -> None:
+    old, new = (text.encode() for text in change)
+    (site / "other.onnx").write_bytes((site / "own.onnx").read_bytes().replace(old, new))
+    assert fault in work(page, "", f"other.onnx?{fault}")  # the browser has seen none of this name
+
+
+def test_a_person_stays_with_the_kind_of_model_that_learned_it(page: Page) -> None:
+    person = {"of": "another", "state": {}}
+    found = work(page, "new Stream(model, { person: given[0] });", "own.onnx", person)
+    assert "must be known to this kind of model" in found
+    assert "Got one of another. Learn the voice again." in found
+    silent = "const voice = new Stream(model); return voice.person ?? null;"
+    assert work(page, silent, "own.onnx") is None
+
+
+def recording(page: Page, file: Path, sound: np.ndarray) -> None:
+    """Open a recording in the page, which answers as the library does with nobody known."""
     soundfile.write(file, sound, RATE, subtype="FLOAT")
     page.at("file").send_keys(str(file))
-    page.wait(lambda: "heard in" in page.at("about").text)
+    page.wait(lambda: page.at("about").text.startswith(f"{file.name}: "))
     expected = affekt.load(adapt=True).predict(file)
-    assert page.at("now").text == expected.label
-    with page.saved("keep", "answers.csv").open(newline="") as answers:
-        rows = list(csv.DictReader(answers))
+    assert page.at("now").text == expected.segments[-1].label
+    answers = page.saved("keep", "answers.csv")
+    rows = list(csv.DictReader(answers.read_text().splitlines()))
+    answers.unlink()
     for row, segment in zip(rows, expected.segments, strict=True):
         for label, probability in segment.probabilities.items():
             assert float(row[f"p_{label}"]) == pytest.approx(probability, abs=1e-3)
     assert page.colours("course") > len(expected.probabilities)
+    assert not page.browser.execute_script(UNDRAWN)
+
+
+def nothing_shown(page: Page) -> bool:
+    now = page.at("now")
+    return now.text == "not listening" and not now.get_attribute("style")
+
+
+def test_a_recording_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
+    recording(page, tmp_path / "said.wav", vector_sound())
+    recording(page, tmp_path / "also.wav", made_sound(5.0, pitch=250.0))
+    assert not page.at("forget").is_enabled()
     (tmp_path / "text.wav").write_text("no sound at all")
     page.at("file").send_keys(str(tmp_path / "text.wav"))
     page.wait(lambda: "cannot be heard" in page.at("about").text)
+    assert nothing_shown(page)
+    assert not page.at("keep").is_enabled()
+    assert page.browser.execute_script(UNDRAWN)
 
 
-def test_a_microphone_is_heard_in_the_page(page: Page) -> None:
+def test_a_microphone_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
     page.at("listen").click()
     page.wait(lambda: page.at("now").text in VECTORS["labels"])
     assert page.at("listen").text == "Stop"
+    assert page.at("about").text == "Listening. No sound leaves this page."
     page.at("listen").click()
     assert page.at("listen").text == "Listen"
+    assert page.at("about").text == "Stopped. Nothing is heard."
+    assert nothing_shown(page)
+    assert page.at("keep").is_enabled()
+    recording(page, tmp_path / "said.wav", vector_sound())  # whoever spoke before
+    page.at("forget").click()
+    assert not page.at("forget").is_enabled()
+    assert page.at("now").text in VECTORS["labels"]
+
+
+def test_answers_on_their_way_are_dropped_by_stop(page: Page) -> None:
+    page.browser.execute_async_script(HELD)
+    page.at("listen").click()
+    page.wait(lambda: page.browser.execute_script("return window.held;"))
+    page.at("listen").click()
+    page.browser.execute_async_script("window.release(); setTimeout(arguments[0], 100);")
+    assert nothing_shown(page)
+    assert not page.at("keep").is_enabled()
+    assert not page.at("forget").is_enabled()
+
+
+def test_an_open_page_needs_no_server(browser: Page, site: Path) -> None:
+    with served(site) as there:
+        browser.browser.get(there)
+        browser.wait(lambda: browser.at("listen").is_enabled())
+    browser.at("listen").click()
+    browser.wait(lambda: browser.at("now").text in VECTORS["labels"])
+    browser.at("listen").click()
+    browser.faults()  # its icon may come too late
+
+
+def test_a_microphone_of_another_rate_is_told_in_firefox(page: Page) -> None:
+    page.browser.execute_script(FIREFOX)
+    page.at("listen").click()
+    page.wait(lambda: "does not bring its microphone to 16 kHz" in page.at("about").text)
+    assert page.at("listen").text == "Listen"
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("affekt.onnx", "affekt.onnx cannot be fetched: 404"),
+        ("tap.js", "tap.js cannot be fetched: 404"),
+        ("ort-wasm-simd-threaded.wasm", "fetching of the wasm failed"),
+    ],
+)
+def test_a_page_that_is_not_whole_says_so(
+    browser: Page, site: Path, tmp_path: Path, missing: str, told: str
+) -> None:
+    shutil.copytree(site, tmp_path / "dist", ignore=shutil.ignore_patterns(missing))
+    with served(tmp_path / "dist") as there:
+        browser.browser.get(there)
+        browser.wait(lambda: "is not whole" in browser.at("about").text)
+    assert browser.at("model").text == "no model"
+    assert told in browser.at("about").text
+    assert not browser.at("listen").is_enabled()
+    assert browser.faults()

@@ -5,67 +5,109 @@ import { at, csv, painter, save } from "./pictures.js";
 
 const SHOWN = 120; // seconds of the course
 const PIECE = 10; // seconds of a recording that are heard at a time
-const model = await load(new Uint8Array(await (await fetch("affekt.onnx")).arrayBuffer()));
+const { model, tap } = await all().catch((error) => {
+  at("model").textContent = "no model";
+  tell(`The page is not whole, and hears nothing. ${error.message}`, true);
+  throw error;
+});
 const { labels, sample_rate: sampleRate } = model.note;
 const { show, draw } = painter(labels);
-let person; // what was learned of who speaks, until the page is closed
+const nothing = { label: "not listening", probabilities: Object.fromEntries(labels.map((label) => [label, 0])) };
+let person; // what was learned of who speaks into the microphone, until the page is closed
 let heard = { segments: [] };
 
-/** Another sound: what was heard before is no longer shown. */
-function begin() {
+/** All that the page needs of its server, before the first sound. */
+async function all() {
+  const [file, code] = await Promise.all(["affekt.onnx", "tap.js"].map(fetched));
+  return { model: await load(new Uint8Array(await file.arrayBuffer())), tap: URL.createObjectURL(await code.blob()) };
+}
+
+async function fetched(name) {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`${name} cannot be fetched: ${response.status} ${response.statusText}`);
+  return response;
+}
+
+/** Another sound: what was heard before is no longer shown. Only a live voice is that of who was heard before. */
+function begin(live) {
+  end();
   const adapt = at("adapt").checked;
-  heard = { segments: [], adapt, stream: new Stream(model, { adapt, person }) };
+  heard = { segments: [], live, adapt, stream: new Stream(model, { adapt, person: live ? person : undefined }) };
+  draw(at("course"), [], 0, 1);
+  at("keep").disabled = true;
   return heard;
 }
 
+/** Nothing is heard any more; what was answered may still be saved. */
+function end(words = "Stopped. Nothing is heard.", fault = false) {
+  close(heard);
+  heard = { segments: heard.segments }; // another voice: answers on their way are dropped
+  show(nothing);
+  at("listen").textContent = "Listen";
+  tell(words, fault);
+}
+
+function fail(voice, error) {
+  if (voice === heard) end(`This cannot be heard. ${error.message || error.name}`, true);
+}
+
+function close(voice) {
+  for (const track of voice.media?.getTracks() ?? []) track.stop();
+  voice.sound?.close();
+  voice.media = voice.sound = undefined;
+}
+
 function take(voice, segments) {
-  if (voice !== heard) return; // another one has begun meanwhile
+  if (voice !== heard || !segments.length) return;
   voice.segments.push(...segments);
-  if (voice.adapt) person = voice.stream.person;
-  if (segments.length) show(segments.at(-1));
-  const until = voice.segments.at(-1)?.end ?? 0;
+  show(segments.at(-1));
+  const until = voice.segments.at(-1).end;
   draw(at("course"), voice.segments, Math.max(0, until - SHOWN), Math.max(until, 1));
-  at("keep").disabled = !voice.segments.length;
+  at("keep").disabled = false;
+  if (voice.live && voice.adapt) know(voice.stream.person);
+}
+
+function know(someone) {
+  person = someone;
+  at("forget").disabled = !person;
 }
 
 async function listen() {
-  const voice = begin();
+  const voice = begin(true);
+  tell("Asking for the microphone …");
   at("listen").disabled = true;
   try {
     voice.media = await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
     });
     voice.sound = new AudioContext({ sampleRate }); // the browser resamples
-    await voice.sound.audioWorklet.addModule("tap.js");
+    await voice.sound.audioWorklet.addModule(tap);
     if (voice !== heard) return close(voice);
-    const tap = new AudioWorkletNode(voice.sound, "tap", { numberOfOutputs: 0 });
-    tap.port.onmessage = ({ data }) => voice.stream.push(data).then((found) => take(voice, found)).catch(fail);
-    voice.sound.createMediaStreamSource(voice.media).connect(tap);
-    voice.live = true;
+    connect(voice);
     at("listen").textContent = "Stop";
     tell("Listening. No sound leaves this page.");
   } catch (error) {
+    fail(voice, error);
     close(voice);
-    if (voice === heard) fail(error);
   } finally {
     at("listen").disabled = false;
   }
 }
 
-function stop() {
-  close(heard);
-  heard.live = false;
-  at("listen").textContent = "Listen";
-}
-
-function close({ media, sound }) {
-  for (const track of media?.getTracks() ?? []) track.stop();
-  if (sound && sound.state !== "closed") sound.close();
+function connect(voice) {
+  const node = new AudioWorkletNode(voice.sound, "tap", { numberOfOutputs: 0 });
+  node.port.onmessage = ({ data }) =>
+    voice.stream.push(data).then((found) => take(voice, found)).catch((error) => fail(voice, error));
+  try {
+    voice.sound.createMediaStreamSource(voice.media).connect(node);
+  } catch (error) {
+    if (error.name !== "NotSupportedError") throw error;
+    throw new Error("This browser does not bring its microphone to 16 kHz. A Chromium-based one does, or Safari.");
+  }
 }
 
 async function hear(file) {
-  stop();
-  const voice = begin();
+  const voice = begin(false);
   tell(`Hearing ${file.name} …`);
   try {
     const decoder = new OfflineAudioContext(1, 1, sampleRate); // resamples what it decodes
@@ -81,13 +123,13 @@ async function hear(file) {
     const seconds = (performance.now() - begun) / 1000;
     if (voice === heard) tell(`${file.name}: ${sound.duration.toFixed(1)} s, heard in ${seconds.toFixed(2)} s.`);
   } catch (error) {
-    if (voice === heard) fail(error);
+    fail(voice, error);
   }
 }
 
-function fail(error) {
-  stop();
-  tell(`This cannot be heard: ${error.message || error.name}.`, true);
+function forget() {
+  if (heard.live) end(); // that stream knows the voice as well
+  know(undefined);
 }
 
 function tell(words, fault = false) {
@@ -96,7 +138,8 @@ function tell(words, fault = false) {
 }
 
 at("model").textContent = `model ${model.note.name}, ${model.note.licence}`;
-at("listen").onclick = () => (heard.live ? stop() : listen());
+at("listen").onclick = () => (heard.live ? end() : listen());
 at("file").onchange = ({ target }) => target.files[0] && hear(target.files[0]);
 at("keep").onclick = () => save("answers.csv", csv(labels, heard.segments));
+at("forget").onclick = forget;
 at("listen").disabled = at("file").disabled = false;
