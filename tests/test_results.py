@@ -132,11 +132,16 @@ def test_the_readme_says_what_was_measured(recipe: str, ours: str) -> None:
 
 
 def test_the_readme_says_how_good_the_shipped_model_is() -> None:
-    """On the worst and the best of the corpora that were tested on unheard voices."""
-    parts = of_recipe("corpora").by_corpus
-    for profile, words in (("none", "knowing nobody"), ("all", "knowing the person")):
-        found = sorted(round(100 * part.under(profile).uar.value) for part in parts)
-        assert f"{found[0]} to {found[-1]} % {words}" in text_of("README.md")
+    """On the worst and the best of the corpora: unheard ones, and unheard voices of heard ones."""
+    page = " ".join(text_of("README.md").split())
+    shares = [
+        sorted(round(100 * part.under(profile).uar.value) for part in of_recipe(recipe).by_corpus)
+        for recipe in ("crossing", "corpora")
+        for profile in ("none", "random-8")
+    ]
+    stranger, known, *voices = (f"{found[0]} to {found[-1]} %" for found in shares)
+    assert f"name {stranger} of an unknown voice's and {known} once they have heard eight" in page
+    assert "that they learned from {} and {}.".format(*voices) in page
 
 
 def test_the_shipped_models_card_follows_from_its_cross_validation(
@@ -260,6 +265,24 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
+
+
+def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
+    page = text_of("docs/ingredients.md")
+    rows = rows_of("plain.csv")
+    assert len(rows) == 12
+    for row in rows:
+        svm, network, cost, low, high, p = (float(row[name]) for name in (*row,)[3:])
+        scores = (
+            f"| {svm:.3f} | {network:.3f} | {cost:+.3f} ({low:+.3f} to {high:+.3f}; p {p:.3f}) |"
+        )
+        assert scores in page
+        runs = (run for run in KEPT if (run.recipe, run.seed) == (row["recipe"], 0))
+        (whole,) = collect(runs)
+        parts = {part.tally.speakers[0].partition(":")[0]: part for part in whole.by_corpus}
+        assert parts[row["test"]].under(row["profile"]).uar.value == pytest.approx(
+            network, abs=1e-6
+        )
 
 
 def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None:
