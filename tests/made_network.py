@@ -35,7 +35,7 @@ OWN = {
     "hop": PATCH_HOP,
     "tail": "pad",
     "blocks": 2,
-    "level": "spectrum",
+    "level": "running",
     "profile": True,
     "memory": 20.0,
 }

@@ -18,6 +18,7 @@ from affekt.evaluation.certainty import answers_of, calibrations, pooled_tempera
 from affekt.evaluation.crossing import crossings, unheard_means
 from affekt.evaluation.intervals import compare
 from affekt.evaluation.paper import PUBLISHED
+from affekt.evaluation.report import build_report
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, summarize
@@ -342,3 +343,10 @@ def test_the_readme_shows_what_the_shipped_model_answers() -> None:
         assert prediction.label == label
         percents = [100 * share for share in prediction.probabilities.values()]
         assert [int(each) for each in re.findall(r"\d+", shares)] == pytest.approx(percents, abs=1)
+
+
+def test_the_report_names_the_protocol_of_the_whole_run(tmp_path: Path) -> None:
+    """Not that of a corpus' share in it, whose six speakers stand alone in six of ten folds."""
+    page = build_report([RESULTS / "corpora"], tmp_path).read_text(encoding="utf-8")
+    for name in ("EMOVO", "nEMO", "RAVDESS"):
+        assert f"{name}, 10 speaker-folds" in page

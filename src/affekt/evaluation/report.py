@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from affekt.errors import RunError
 from affekt.evaluation.comparison_charts import crossing
-from affekt.evaluation.crossing import crossings, unheard_means
+from affekt.evaluation.crossing import UNHEARD, crossings, unheard_means
 from affekt.evaluation.figures import Voice
 from affekt.evaluation.results import NO_PROFILE, Result, collect
 from affekt.evaluation.runs import find_runs, read_run
@@ -63,8 +63,10 @@ def _write(
     by_labels: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         by_labels.setdefault(result.tally.labels, []).append(result)
-        how = protocol(result)
         for part in result.by_corpus:
+            how = protocol(part)
+            if how not in UNHEARD:
+                how = protocol(result)  # a part alone seems to have fewer folds
             task = (tested_corpora(part), how, trained_corpora(part))
             groups.setdefault((*task, *part.tally.labels), []).append(part)
     matrices = [_matrix(group, output) for group in by_labels.values()]
