@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:.*",
-        r"(pathlib|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",
+        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",
     ),
     (r"py:.*", r"(affekt\..*\.)?(Item|Value|Watch)"),  # type variables and aliases have no entry
     (r"py:data", r".*"),  # nor have constants

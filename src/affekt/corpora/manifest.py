@@ -35,8 +35,8 @@ class Manifest:
         clips: the rows, at least one.
 
     Raises:
-        CorpusError: any clip breaks a rule of :class:`Clip`, two clips share sound, a speaker
-            has two genders, or there are no clips.
+        CorpusError: any clip breaks a rule of :class:`~affekt.corpora.clips.Clip`, two clips share
+            sound, a speaker has two genders, or there are no clips.
     """
 
     corpus: str

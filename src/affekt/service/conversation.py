@@ -34,7 +34,7 @@ async def converse(socket: WebSocket, predictor: Predictor, cores: CapacityLimit
         cores: how many answers are computed at a time, of all conversations together.
 
     Raises:
-        WebSocketDisconnect: the client left while it was answered.
+        starlette.websockets.WebSocketDisconnect: the client left while it was answered.
     """
     try:
         query = socket.query_params
