@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from affekt.atomic_write import atomic_write
 from affekt.commands.printing import complain, csv_columns
 from affekt.errors import AffektError, RunError
 from affekt.locations import is_location
-from affekt.whole_file import whole_file
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -70,7 +70,7 @@ def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) ->
         if not output.exists() or not output.stat().st_size:
             return Done()
         keys: set[bytes] = set()
-        with whole_file(output) as part:
+        with atomic_write(output) as part:
             with output.open("rb") as old, part.open("wb") as new:
                 heading = _heading(predictor.labels) if as_csv else b""
                 lines = _kept(old, new, name, heading)

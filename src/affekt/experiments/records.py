@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from affekt.atomic_write import atomic_write
 from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.evaluation.predictions import COLUMNS, PROFILE
 from affekt.experiments.recipe import Recipe
-from affekt.whole_file import whole_file
 
 OWN = "own recordings"  # whose licence nobody else knows
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
@@ -103,7 +103,7 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is whole as soon as it is there."""
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 
+from affekt.atomic_write import atomic_write
 from affekt.corpora import load, read_manifest, write_manifest
 from affekt.corpora.folds import Fold, write_folds
 from affekt.corpora.joined import JOINT
@@ -28,7 +29,6 @@ from affekt.errors import AffektError, RunError
 from affekt.evaluation.runs import DONE, fold_name
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.records import write_json
-from affekt.whole_file import whole_file
 
 EPOCHS = ("last.pt", "best.pt")  # of a fold under way
 
@@ -137,7 +137,7 @@ def _fill(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     (folder / "recipe.toml").write_text("".join(lines), encoding="utf-8")
     write_json(folder / "recipe.json", recipe.values())
     write_manifest(manifest, folder / "manifest.csv")
-    with whole_file(folder / "folds.csv") as part:  # the last one: a folder that has it has all
+    with atomic_write(folder / "folds.csv") as part:  # the last one: a folder that has it has all
         write_folds(make_folds(recipe, manifest), part)
 
 

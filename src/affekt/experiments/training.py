@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from affekt.atomic_write import atomic_write
 from affekt.errors import RunError
 from affekt.evaluation.runs import CURVE
 from affekt.experiments.batches import shuffled
@@ -26,7 +27,6 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.teacher import student_loss
 from affekt.model.classifier import Classifier, save
 from affekt.model.loudness import State
-from affekt.whole_file import whole_file
 
 EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
 
@@ -246,7 +246,7 @@ def kept_epoch(curve: Sequence[Sequence[float]], keep: str) -> int:
 
 def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
     """Write ``curve.csv``: one row per epoch."""
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(CURVE)
         table.writerows([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)

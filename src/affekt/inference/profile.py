@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, State
-from affekt.whole_file import whole_file
 
 FORMAT = 1
 PROFILE_BYTES = 1 << 20  # no profile of ours comes near
@@ -62,7 +62,7 @@ class Profile:
         """
         path = Path(path)
         try:
-            with whole_file(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(self.content())
         except OSError as error:
             raise ModelError(

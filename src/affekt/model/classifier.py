@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.architecture import Architecture
@@ -23,7 +24,6 @@ from affekt.model.logmel import LogMel
 from affekt.model.loudness import RunningLoudness, RunningSpectrum, State, speech_shares
 from affekt.model.speaker import PRIOR_SECONDS, SpeakerNorm
 from affekt.model.yamnet import YAMNet
-from affekt.whole_file import whole_file
 
 LOUDNESS_MEMORY = 30.0  # s after which what was heard weighs 1/e in a loudness or spectrum
 SPEAKER_MEMORY = 600.0  # s, likewise in a profile that adapts
@@ -240,7 +240,7 @@ def save(content: dict[str, Any], path: Path) -> None:
     """
     buffer = io.BytesIO()  # torch's own writer reports a full disk as a fault in itself
     torch.save(content, buffer)
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(buffer.getbuffer())
 
 

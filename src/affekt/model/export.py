@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import affekt
+from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, load_classifier, trunk_digest
 from affekt.model.folding import fold_pads
 from affekt.model.quantizing import listen, quantize
 from affekt.model.yamnet import YAMNet
-from affekt.whole_file import whole_file
 
 FORMAT = 1  # of the metadata
 OPSET = 17
@@ -170,7 +170,7 @@ def _refuse_backbone(classifier: Classifier, source: Path, precision: str) -> No
 def _write(content: bytes, target: Path) -> None:
     """Write all of it or nothing."""
     try:
-        with whole_file(target) as part:
+        with atomic_write(target) as part:
             part.write_bytes(content)
     except OSError as error:
         raise ModelError(

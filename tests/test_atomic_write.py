@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from affekt.whole_file import whole_file
+from affekt.atomic_write import atomic_write
 
 
 def test_a_file_comes_whole(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text("half")
         assert not path.exists()
         part.write_text("all")
@@ -22,7 +22,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path.write_text("before")
 
     def fail() -> None:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise ZeroDivisionError
 
@@ -35,7 +35,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("before")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    with whole_file(tmp_path / "link") as part:
+    with atomic_write(tmp_path / "link") as part:
         part.write_text("after")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "after"
