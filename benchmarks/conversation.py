@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import affekt
 from affekt.corpora import Manifest, load
-from affekt.evaluation.diarization import Span, emotion_diarization_errors
+from affekt.evaluation.timeline_scoring import Span, emotion_diarization_errors
 
 HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))
 SAMPLE_RATE = 16_000  # Hz

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from affekt.evaluation.calibration import equal_width, expected_calibration_error
-from affekt.evaluation.certainty import answers_of, pooled_temperatures
+from affekt.evaluation.calibration import answers_of, pooled_temperatures
+from affekt.evaluation.calibration_metrics import equal_width, expected_calibration_error
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from affekt.evaluation.style import CHANCE, INK, OURS, PAPER, STYLE, to_svg
+from affekt.report.style import CHANCE, INK, OURS, PAPER, STYLE, to_svg
 from speed import TARGETS
 
 

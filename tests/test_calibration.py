@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import brier_score_loss, log_loss
 
 from affekt.errors import LabelError
-from affekt.evaluation.calibration import (
+from affekt.evaluation.calibration_metrics import (
     FLOOR,
     bin_of,
     brier_scores,

@@ -8,13 +8,6 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss
 from affekt.errors import RunError
 from affekt.evaluation.abstention import abstention, thresholds
 from affekt.evaluation.calibration import (
-    FLOOR,
-    bin_of,
-    equal_width,
-    expected_calibration_error,
-    fit_temperature,
-)
-from affekt.evaluation.certainty import (
     Answers,
     _scores,
     answers_of,
@@ -23,6 +16,13 @@ from affekt.evaluation.certainty import (
     reliability,
     scalable,
     scaled,
+)
+from affekt.evaluation.calibration_metrics import (
+    FLOOR,
+    bin_of,
+    equal_width,
+    expected_calibration_error,
+    fit_temperature,
 )
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run

@@ -38,7 +38,7 @@ class Room(NamedTuple):
 
 
 EVERYTHING = {"audio", "corpora", "model", "experiments", "evaluation", "inference", "service"}
-EVERYTHING |= {"engines", "locations"}
+EVERYTHING |= {"engines", "locations", "report"}
 ROOMS = {
     "errors": Room(),
     "engines": Room(),
@@ -50,16 +50,17 @@ ROOMS = {
     "corpora": Room({"audio"}, {"numpy"}),
     "model": Room({"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich"}, "train"),
     "experiments": Room(
-        {"audio", "corpora", "engines", "model", "evaluation", "atomic_write"},
+        {"audio", "corpora", "engines", "model", "evaluation", "report", "atomic_write"},
         {"numpy", "scipy", "sklearn", "torch", "filelock"},
         {"rich"},
         "train",
     ),
     "evaluation": Room(
-        packages={"numpy", "pandas", "sklearn", "matplotlib", "jinja2"},
+        packages={"numpy", "pandas", "sklearn"},
         lazily={"threadpoolctl"},
         extra="report",
     ),
+    "report": Room({"evaluation"}, {"numpy", "pandas", "matplotlib", "jinja2"}, extra="report"),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
     "commands": Room({"locations", "atomic_write"}, {"typer"}, EVERYTHING | {"numpy", "rich"}),
@@ -79,7 +80,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.commands.serve": ({"uvicorn"}, "serve"),
-    "affekt.evaluation.calibration": ({"scipy"}, "report"),
+    "affekt.evaluation.calibration_metrics": ({"scipy"}, "report"),
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),

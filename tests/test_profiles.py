@@ -8,10 +8,10 @@ import pytest
 
 from affekt.errors import LabelError, RunError
 from affekt.evaluation.ablation import ablation, groups, is_variant
-from affekt.evaluation.crossing import crossings, unheard_means
+from affekt.evaluation.cross_corpus import crossings, unheard_means
+from affekt.evaluation.enrolment import enrolments, flagships
 from affekt.evaluation.intervals import compare, mean_uar_interval, uar_interval
 from affekt.evaluation.keeping import keep_run
-from affekt.evaluation.profiles import enrolments, flagships
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.summary import protocol, summarize

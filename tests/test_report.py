@@ -14,16 +14,16 @@ from matplotlib.image import imread
 
 from affekt.cli import main
 from affekt.errors import RunError
-from affekt.evaluation import charts, figures
-from affekt.evaluation.comparison_charts import crossing
-from affekt.evaluation.diagram import method, steps_of
-from affekt.evaluation.figures import Voice
 from affekt.evaluation.keeping import keep_runs
-from affekt.evaluation.report import build_report
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import read_run
-from affekt.evaluation.sections import verdict_of
-from affekt.evaluation.style import save_png, to_svg
+from affekt.report import charts, figures
+from affekt.report.comparison_charts import crossing
+from affekt.report.diagram import method, steps_of
+from affekt.report.figures import Voice
+from affekt.report.page import build_report
+from affekt.report.sections import verdict_of
+from affekt.report.style import save_png, to_svg
 from made_runs import LABELS, make_run
 
 RESULTS = Path(__file__).parents[1] / "results"

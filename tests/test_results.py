@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 
 import affekt
-from affekt.evaluation.calibration import fit_temperature
-from affekt.evaluation.certainty import answers_of, calibrations, pooled_temperatures
-from affekt.evaluation.crossing import crossings, unheard_means
+from affekt.evaluation.calibration import answers_of, calibrations, pooled_temperatures
+from affekt.evaluation.calibration_metrics import fit_temperature
+from affekt.evaluation.cross_corpus import crossings, unheard_means
 from affekt.evaluation.intervals import compare
 from affekt.evaluation.paper import PUBLISHED
-from affekt.evaluation.report import build_report
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, summarize
 from affekt.experiments.recipe import read_recipe
+from affekt.report.page import build_report
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

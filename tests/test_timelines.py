@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from affekt.evaluation.style import LINE, colours
-from affekt.evaluation.timelines import COLUMNS, draw_timeline, save
+from affekt.report.style import LINE, colours
+from affekt.report.timeline_picture import COLUMNS, draw_timeline, save
 
 LABELS = ["angry", "happy", "sad", "neutral"]
 Said = namedtuple("Said", "start end label probabilities")

@@ -36,7 +36,7 @@ def export(
     source = find_network(run, fold)
     stranger = known = 1.0
     if calibrate:
-        from affekt.evaluation.certainty import pooled_temperatures
+        from affekt.evaluation.calibration import pooled_temperatures
 
         stranger, known = pooled_temperatures(calibrate)
     with Console(stderr=True).status(f"exporting {source}"):

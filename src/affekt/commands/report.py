@@ -28,8 +28,8 @@ def report(
     from rich.console import Console
 
     from affekt.evaluation.keeping import keep_runs
-    from affekt.evaluation.report import build_report, no_voices
     from affekt.evaluation.summary import write_summary
+    from affekt.report.page import build_report, no_voices
 
     if keep:
         keep_runs(runs, keep)

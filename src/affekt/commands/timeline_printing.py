@@ -57,7 +57,7 @@ def show_timelines(
     from affekt.inference.outline import Outline
 
     if plot:
-        import affekt.evaluation.timelines  # noqa: F401 -- if it is missing, say so at once
+        import affekt.report.timeline_picture  # noqa: F401 -- if it is missing, say so at once
     outline = Outline()
     kept: list[Utterance] | None = [] if plot or form == "textgrid" else None
     stopped: list[KeyboardInterrupt] = []
@@ -171,7 +171,7 @@ def _draw(
     labels: Sequence[str],
     title: str,
 ) -> None:
-    from affekt.evaluation.timelines import draw_timeline, save
+    from affekt.report.timeline_picture import draw_timeline, save
 
     figure = draw_timeline(
         utterances,

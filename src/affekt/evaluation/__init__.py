@@ -1,1 +1,1 @@
-"""Predictions to numbers, tables and pictures; imports no model."""
+"""Compute scores, intervals, calibration and comparisons from predictions."""

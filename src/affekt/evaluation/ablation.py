@@ -10,8 +10,8 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
+from affekt.evaluation.enrolment import flagships
 from affekt.evaluation.intervals import compare
-from affekt.evaluation.profiles import flagships
 from affekt.evaluation.results import Result
 
 APART = {"name", "seed"}  # knobs in which a variant always differs

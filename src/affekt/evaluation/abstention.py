@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from affekt.evaluation.certainty import answers_of, drawn_sums
+from affekt.evaluation.calibration import answers_of, drawn_sums
 from affekt.evaluation.intervals import RESAMPLES, SEED, percentiles, speaker_draws
 from affekt.evaluation.results import Result
 

@@ -1,243 +1,257 @@
-"""Probabilities to how far they can be trusted, and to probabilities that can be.
+"""Results to how far their probabilities can be trusted: calibration before and after scaling.
 
-Everything is a sum over clips, so it can be pooled over folds and resampled by speaker. A
-scaling is fitted on the answers for validation speakers and applied to those for test
-speakers; log-probabilities serve as logits, from which they differ by a constant for each clip
-that no scaling here feels.
+A score is the mean over seeds of the score over all folds pooled, with an interval over
+speakers, as everywhere. What scales a fold is fitted on all folds' ``validation.csv``, without
+the speakers that the fold tests: one or two of validation are too few to tell a temperature by.
 
-Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks" (2017): ECE,
-temperature and vector scaling; Nguyen & O'Connor, "Posterior calibration and exploratory
-analysis for natural language processing models" (2015): bins of equal mass; Brier,
-"Verification of forecasts expressed in terms of probability" (1950).
+Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import logsumexp, softmax
 
-from affekt.errors import LabelError
+from affekt.errors import RunError
+from affekt.evaluation import calibration_metrics
+from affekt.evaluation.intervals import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    percentiles,
+    speaker_draws,
+)
+from affekt.evaluation.predictions import PROBABILITY, PROFILE, labels_of
+from affekt.evaluation.results import Result
+from affekt.evaluation.runs import Run, find_runs, read_run
 
-BINS = 10
-FLOOR = 5e-7  # half of the last digit that probabilities are written with
-SHARPEST, FLATTEST = 0.05, 20.0  # temperatures; beyond, few validation clips speak for luck
-SHIFT = 5.0  # nats that vector scaling may add to a label at most
+SCALINGS = {
+    "temperature": calibration_metrics.fit_temperature,
+    "vector": calibration_metrics.fit_vector,
+}
+UNSCALED = "none"
+WHOLE_PROFILE = "all"
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """What to do with log-probabilities: times ``scale``, plus ``shift``, softmax again.
+class Answers:
+    """A result's rows as arrays, all seeds below each other.
 
     Attributes:
-        scale: ``(labels,)`` factors, all above 0; for a temperature T all are 1 / T.
-        shift: ``(labels,)`` in nats; zeros for a temperature.
+        probabilities: ``(rows, labels)``.
+        truth: ``(rows,)`` columns of the true labels.
+        seed: ``(rows,)`` places among the seeds.
+        speaker: ``(rows,)`` places among the speakers.
+        shape: how many seeds and speakers.
     """
 
-    scale: NDArray[np.float64]
-    shift: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    truth: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    speaker: NDArray[np.int64]
+    shape: tuple[int, int]
 
-    def __call__(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """``(clips, labels)`` probabilities to calibrated ones of the same shape."""
-        return _softmax(self.scale * _logs(probabilities) + self.shift)
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """``(rows,)`` highest probability."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(rows,)`` whether the label of the highest probability is the true one."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.truth)
+
+    def sums(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``(rows, columns)`` values to their ``(seeds, speakers, columns)`` sums."""
+        found = np.zeros((*self.shape, values.shape[1]))
+        np.add.at(found, (self.seed, self.speaker), values)
+        return found
 
 
-def equal_width(bins: int = BINS) -> NDArray[np.float64]:
-    """Edges that cut [0, 1] into parts of one width.
+def answers_of(result: Result) -> Answers:
+    """A result's rows as arrays."""
+    rows, tally = result.predictions, result.tally
+    seeds = {seed: place for place, seed in enumerate(tally.seeds)}
+    speakers = {speaker: place for place, speaker in enumerate(tally.speakers)}
+    return Answers(
+        *_arrays(rows),
+        seed=np.asarray(rows["seed"].map(seeds), np.int64),
+        speaker=np.asarray(rows["speaker"].map(speakers), np.int64),
+        shape=(len(seeds), len(speakers)),
+    )
+
+
+def drawn_sums(draws: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(draws, seeds, columns)`` sums over the speakers drawn."""
+    return np.asarray(np.einsum("rs,ksc->rkc", draws, sums))
+
+
+def scalable(result: Result) -> bool:
+    """Whether every fold tells what its network answered the validation speakers."""
+    return all(len(run.validation) for run in result.runs)
+
+
+def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
+    """The temperatures of a model that nobody is left to calibrate: of its cross-validation.
+
+    A network is right more often about a voice that it knows, so it may be surer of it.
 
     Args:
-        bins: how many parts.
+        runs: cross-validated runs of networks like the model, whose tested speakers none of
+            those networks had heard.
 
     Returns:
-        ``(bins + 1,)`` rising edges.
-
-    >>> equal_width(4).tolist()
-    [0.0, 0.25, 0.5, 0.75, 1.0]
-    """
-    return np.arange(bins + 1) / bins
-
-
-def equal_mass(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.float64]:
-    """Edges that cut [0, 1] into parts that hold as many clips each, as far as ties allow.
-
-    Args:
-        confidence: ``(clips,)`` in [0, 1].
-        bins: how many parts at most; fewer if many confidences are the same.
-
-    Returns:
-        Rising edges, the first 0 and the last 1.
-
-    >>> equal_mass(np.array([0.5, 0.6, 0.8, 0.9]), 2).tolist()
-    [0.0, 0.7, 1.0]
-    """
-    inner = np.quantile(confidence, np.arange(1, bins) / bins)
-    return np.unique(np.concatenate([[0.0], inner, [1.0]]))
-
-
-def bin_of(confidence: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.int64]:
-    """In which bin each confidence lies: a bin holds its lower edge, the last one both.
-
-    Args:
-        confidence: ``(clips,)`` in [0, 1].
-        edges: ``(bins + 1,)`` rising from 0 to 1.
-
-    Returns:
-        ``(clips,)`` numbers of bins, from 0.
+        The two that make all of their test clips' labels most likely: where nobody is known, and
+        where all other clips of the speaker are (the same, if that was not tested).
 
     Raises:
-        LabelError: edges that do not rise from 0 to 1.
-
-    >>> bin_of(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 1.0])).tolist()
-    [0, 1, 1]
+        RunError: no run, or one with a fold missing.
+        LabelError: predictions that do not fit their labels.
     """
-    if not (len(edges) > 1 and edges[0] == 0 and edges[-1] == 1 and (np.diff(edges) > 0).all()):
-        raise LabelError(
-            f"edges of bins must rise from 0 to 1. Got {[float(edge) for edge in edges]}. "
-            f"Use equal_width or equal_mass."
+    found = [read_run(folder) for folder in find_runs(runs)]
+    unfinished = [run.recipe for run in found if not run.complete]
+    if unfinished or not found:
+        raise RunError(
+            f"runs to calibrate by must have every fold. Got no run that has. Unfinished: "
+            f"{', '.join(unfinished) or 'none'}. Run them to their end."
         )
-    found = np.searchsorted(edges, confidence, side="right") - 1
-    return np.minimum(found, len(edges) - 2).astype(np.int64)
+    known = [run.enrolment[run.enrolment[PROFILE] == WHOLE_PROFILE] for run in found]
+    strangers = _temperature([run.predictions for run in found])
+    return strangers, _temperature(known) if all(map(len, known)) else strangers
 
 
-def expected_calibration_error(
-    confidence: NDArray[np.floating],
-    right: NDArray[np.bool_],
-    *,
-    edges: NDArray[np.floating],
-) -> float:
-    """Mean distance of confidence and accuracy, each bin weighing by its clips (ECE).
-
-    Args:
-        confidence: ``(clips,)`` highest probability of each clip.
-        right: ``(clips,)`` whether the label of that probability is the true one.
-        edges: of the bins, from :func:`equal_width` or :func:`equal_mass`.
-
-    Returns:
-        ECE in [0, 1].
-
-    Raises:
-        LabelError: edges that do not rise from 0 to 1, or no clip.
-
-    >>> expected_calibration_error(
-    ...     np.array([0.9, 0.9, 0.6]), np.array([True, False, True]), edges=equal_width(2)
-    ... ).__round__(4)
-    0.1333
-    """
-    if not len(confidence):
-        raise LabelError("an expected calibration error must be of a clip or more. Got none.")
-    gaps = np.bincount(bin_of(confidence, edges), np.asarray(confidence) - right)
-    return float(np.abs(gaps).sum() / len(confidence))
+def _temperature(tables: Iterable[pd.DataFrame]) -> float:
+    arrays = [_arrays(rows) for rows in tables]
+    probabilities, truth = (np.concatenate(each) for each in zip(*arrays, strict=True))
+    return 1.0 / float(calibration_metrics.fit_temperature(probabilities, truth).scale[0])
 
 
-def brier_scores(
-    probabilities: NDArray[np.floating], truth: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Squared distance of each clip's probabilities from what was true; its mean is the score.
+def scaled(result: Result, scaling: str) -> Result:
+    """The same result with each fold's probabilities calibrated on validation speakers.
+
+    Those of all folds but for whom the fold tests.
 
     Args:
-        probabilities: ``(clips, labels)``.
-        truth: ``(clips,)`` columns of the true labels.
+        result: a scalable one.
+        scaling: ``temperature`` or ``vector``; ``none`` leaves all as it is.
 
     Returns:
-        ``(clips,)`` in [0, 2]: 0 for certain and right, 2 for certain and wrong.
-
-    >>> brier_scores(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 0])).tolist()
-    [0.0, 0.5]
+        The result with other probabilities; a vector may change what is predicted.
     """
-    wanted = np.eye(probabilities.shape[1])[truth]
-    return np.asarray(((probabilities - wanted) ** 2).sum(axis=1), np.float64)
+    if scaling == UNSCALED:
+        return result
+    return Result(result.recipe, tuple(_scaled(run, scaling) for run in result.runs))
 
 
-def log_losses(
-    probabilities: NDArray[np.floating], truth: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Negative log-likelihood of each clip's true label; its mean is the score.
+def calibrations(result: Result, *, resamples: int = RESAMPLES, seed: int = SEED) -> pd.DataFrame:
+    """How far probabilities can be trusted, as they are and after each scaling.
 
     Args:
-        probabilities: ``(clips, labels)``; one below ``FLOOR`` counts as that.
-        truth: ``(clips,)`` columns of the true labels.
+        result: any recipe.
+        resamples: how many times to draw the speakers anew.
+        seed: of the drawing.
 
     Returns:
-        ``(clips,)`` nats, 0 or more.
-
-    >>> log_losses(np.array([[0.5, 0.5]]), np.array([1])).round(4).tolist()
-    [0.6931]
+        A row for ``none`` and, where the result is scalable, for each scaling: ``scaling``;
+        ``ece`` (ten bins of equal width), ``ece_mass`` (of equal mass), ``brier`` in [0, 2],
+        ``nll`` in nats, ``uar``; each with ``<score>_low`` and ``<score>_high``.
     """
-    return np.asarray(-_logs(probabilities)[np.arange(len(truth)), truth])
+    draws = speaker_draws(result.tally, resamples, seed)
+    rows = []
+    for scaling in (UNSCALED, *(SCALINGS if scalable(result) else ())):
+        after = scaled(result, scaling)
+        row: dict[str, object] = {"scaling": scaling}
+        for score, found in _scores(answers_of(after), draws).items():
+            row |= {score: found.value, f"{score}_low": found.low, f"{score}_high": found.high}
+        uar = after.uar
+        rows.append({**row, "uar": uar.value, "uar_low": uar.low, "uar_high": uar.high})
+    return pd.DataFrame(rows)
 
 
-def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Scaling:
-    """Find the one temperature that makes the true labels most likely; no answer changes.
+def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
+    """How often answers of each confidence are right.
 
     Args:
-        probabilities: ``(clips, labels)`` of validation speakers.
-        truth: ``(clips,)`` columns of the true labels.
+        result: a recipe; the rows of all seeds count.
+        edges: of the bins.
 
     Returns:
-        The scaling; its temperature lies in [0.05, 20].
-
-    Raises:
-        LabelError: no clip.
+        A row for each bin that holds a clip: ``low``, ``high``, ``clips``, ``confidence`` (mean
+        of the highest probability), ``accuracy``.
     """
-    logits = _given(probabilities, truth)
+    answers = answers_of(result)
+    number = calibration_metrics.bin_of(answers.confidence, edges)
+    rows = pd.DataFrame(
+        {"bin": number, "confidence": answers.confidence, "accuracy": answers.right.astype(float)}
+    )
+    found = rows.groupby("bin").mean()
+    found.insert(0, "clips", rows.groupby("bin").size())
+    found.insert(0, "high", edges[found.index + 1])
+    found.insert(0, "low", edges[found.index])
+    return found.reset_index(drop=True)
 
-    def loss(log_temperature: float) -> float:
-        return _mean_loss(logits / np.exp(log_temperature), truth)
 
-    bounds = float(np.log(SHARPEST)), float(np.log(FLATTEST))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
-    labels = logits.shape[1]
-    return Scaling(np.full(labels, float(np.exp(-found.x))), np.zeros(labels))
+def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    labels = labels_of(rows)
+    columns = {label: place for place, label in enumerate(labels)}
+    probabilities = np.asarray(rows[[PROBABILITY + label for label in labels]], np.float64)
+    return probabilities, np.asarray(rows["truth"].map(columns), np.int64)
 
 
-def fit_vector(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Scaling:
-    """Find the factor and the shift of each label that make the true labels most likely.
+def _scaled(run: Run, scaling: str) -> Run:
+    columns = [PROBABILITY + label for label in labels_of(run.predictions)]
+    rows = run.predictions.copy()
+    for _, of_fold in rows.groupby("fold"):
+        tested = rows.index.isin(of_fold.index)
+        strangers = ~run.validation["speaker"].isin(of_fold["speaker"].unique())
+        scale = SCALINGS[scaling](*_arrays(run.validation[strangers]))
+        rows.loc[tested, columns] = scale(rows.loc[tested, columns].to_numpy(np.float64))
+    if scaling != "temperature":
+        labels = np.array(labels_of(rows))
+        rows["predicted"] = labels[rows[columns].to_numpy().argmax(axis=1)]
+    return replace(run, predictions=rows)
 
-    Args:
-        probabilities: ``(clips, labels)`` of validation speakers.
-        truth: ``(clips,)`` columns of the true labels.
 
-    Returns:
-        The scaling: factors in [1 / 20, 20], shifts in [-5, 5] nats whose mean is about 0,
-        since a shift of all labels changes nothing. It may change answers.
+def _scores(answers: Answers, draws: NDArray[np.int64]) -> dict[str, Interval]:
+    """Each score with its interval; all are sums over clips before anything else."""
+    rows = np.ones((len(answers.truth), 1))
+    clips = answers.sums(rows)
+    gap = answers.confidence - answers.right
+    found = {}
+    edges = {
+        "ece": calibration_metrics.equal_width(),
+        "ece_mass": calibration_metrics.equal_mass(answers.confidence),
+    }
+    for score, of_bins in edges.items():
+        bins = np.eye(len(of_bins) - 1)[calibration_metrics.bin_of(answers.confidence, of_bins)]
+        value, drawn = _means(answers.sums(bins * gap[:, np.newaxis]), clips, draws)
+        found[score] = _centred(value, drawn, draws.shape[1])
+    for score, losses in (
+        ("brier", calibration_metrics.brier_scores(answers.probabilities, answers.truth)),
+        ("nll", calibration_metrics.log_losses(answers.probabilities, answers.truth)),
+    ):
+        value, drawn = _means(answers.sums(losses[:, np.newaxis]), clips, draws)
+        found[score] = percentiles(value, drawn, speakers=draws.shape[1])
+    return found
 
-    Raises:
-        LabelError: no clip.
+
+def _means(
+    sums: NDArray[np.float64], clips: NDArray[np.float64], draws: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Absolute sums of the columns over the clips, as they are and for each draw of speakers."""
+    whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))
+    drawn = np.abs(drawn_sums(draws, sums)).sum(axis=-1) / drawn_sums(draws, clips)[..., 0]
+    return float(whole.mean()), np.asarray(drawn.mean(axis=1))
+
+
+def _centred(value: float, drawn: NDArray[np.float64], speakers: int) -> Interval:
+    """Percentiles of resamples that are moved until their median is the value.
+
+    Noise in a bin can only add to an ECE, and a resample adds noise: plain percentiles would
+    lie too high, at times above the value itself.
     """
-    logits = _given(probabilities, truth)
-    clips, labels = logits.shape
-    wanted = np.eye(labels)[truth]
-
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = values[:labels] * logits + values[labels:]
-        slope = (_softmax(scaled) - wanted) / clips
-        gradient = np.concatenate([(slope * logits).sum(axis=0), slope.sum(axis=0)])
-        return _mean_loss(scaled, truth), gradient
-
-    start = fit_temperature(probabilities, truth)
-    bounds = [(1 / FLATTEST, 1 / SHARPEST)] * labels + [(-SHIFT, SHIFT)] * labels
-    options = {"ftol": 1e-12, "gtol": 1e-8, "maxiter": 1000}
-    first = np.concatenate([start.scale, start.shift])
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Scaling(found.x[:labels], found.x[labels:])
-
-
-def _given(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> NDArray[np.float64]:
-    if not len(truth):
-        raise LabelError("a scaling must be fitted on a clip or more. Got none.")
-    return _logs(probabilities)
-
-
-def _logs(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(np.log(np.maximum(probabilities, FLOOR)), np.float64)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(softmax(logits, axis=1))
-
-
-def _mean_loss(logits: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
-    """Exact where a rounded probability would be 0, so that it and its slope agree."""
-    true = logits[np.arange(len(truth)), truth]
-    return float((logsumexp(logits, axis=1) - true).mean())
+    moved = np.maximum(drawn - np.median(drawn) + value, 0) if len(drawn) else drawn
+    return percentiles(value, moved, speakers=speakers)

@@ -19,8 +19,8 @@ from affekt.audio.windows import (
 )
 from affekt.corpora import Clip, Manifest, load
 from affekt.errors import CorpusError
-from affekt.evaluation.figures import Voice
 from affekt.model.logmel import LogMel
+from affekt.report.figures import Voice
 
 
 def example_voices(corpus: str, root: Path) -> tuple[Voice, ...]:

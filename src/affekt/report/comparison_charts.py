@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from affekt.evaluation.style import CHANCE, COUNTS, INK, OURS, PAPER, STYLE
+from affekt.report.style import CHANCE, COUNTS, INK, OURS, PAPER, STYLE
 
 
 @rc_context(STYLE)
@@ -16,7 +16,7 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
 
     Args:
         table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, as
-            :func:`affekt.evaluation.profiles.enrolments` gives them.
+            :func:`affekt.evaluation.enrolment.enrolments` gives them.
         chance: what guessing is expected to score.
 
     Returns:

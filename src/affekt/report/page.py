@@ -12,12 +12,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from affekt.errors import RunError
-from affekt.evaluation.comparison_charts import crossing
-from affekt.evaluation.crossing import UNHEARD, crossings, unheard_means
-from affekt.evaluation.figures import Voice
+from affekt.report.comparison_charts import crossing
+from affekt.evaluation.cross_corpus import UNHEARD, crossings, unheard_means
+from affekt.report.figures import Voice
 from affekt.evaluation.results import NO_PROFILE, Result, collect
 from affekt.evaluation.runs import find_runs, read_run
-from affekt.evaluation.sections import Desk, section
+from affekt.report.sections import Desk, section
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 
 TITLES = {"demos": "DEMoS", "nemo": "nEMO", "emodb": "EMO-DB", "cremad": "CREMA-D"}
@@ -79,7 +79,7 @@ def _write(
         if how != "cross-corpus"  # of one corpus alone: cells of the matrix, and no more
     ]
     environment = Environment(
-        loader=PackageLoader("affekt.evaluation", "."),
+        loader=PackageLoader("affekt.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -87,7 +87,7 @@ def _write(
     )
     environment.filters |= {"score": _score, "title": _title, "p": _p, "profile": _profile}
     page = output / "index.html"
-    text = environment.get_template("report.html.jinja").render(
+    text = environment.get_template("page.html.jinja").render(
         sections=sections, matrices=[matrix for matrix in matrices if matrix]
     )
     page.write_text(text, encoding="utf-8")

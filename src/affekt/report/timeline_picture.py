@@ -16,8 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from affekt.evaluation.diarization import Span
-from affekt.evaluation.style import LINE, STYLE, colours, save_png, to_svg
+from affekt.evaluation.timeline_scoring import Span
+from affekt.report.style import LINE, STYLE, colours, save_png, to_svg
 
 WIDTH = 7.0  # inches: a page's
 COLUMNS = 250  # more answers than this are drawn as means of so many parts of the time

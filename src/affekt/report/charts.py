@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from affekt.evaluation.style import CHANCE, INK, LINE, OURS, PAPER, STYLE
+from affekt.report.style import CHANCE, INK, LINE, OURS, PAPER, STYLE
 
 
 @rc_context(STYLE)

@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from affekt.evaluation.style import COUNTS, MARKERS, STYLE, colours
+from affekt.report.style import COUNTS, MARKERS, STYLE, colours
 
 
 @dataclass(frozen=True)

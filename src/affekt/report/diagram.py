@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from affekt.evaluation.style import COUNTS, LINE, MUTED, OURS, PAPER, STYLE, colours
+from affekt.report.style import COUNTS, LINE, MUTED, OURS, PAPER, STYLE, colours
 
 WIDE, HIGH, GAP = 1.5, 1.7, 0.42  # of a step, and between two, in inches
 WINDOWS_DRAWN = 4

@@ -14,16 +14,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affekt.evaluation import abstention, certainty, charts, figures, tables
+from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
-from affekt.evaluation.calibration import equal_width
-from affekt.evaluation.certainty_charts import coverage, reliability
-from affekt.evaluation.comparison_charts import enrolment, forest
-from affekt.evaluation.diagram import method, steps_of
-from affekt.evaluation.figures import Voice
-from affekt.evaluation.profiles import enrolments, flagships
+from affekt.evaluation.calibration_metrics import equal_width
+from affekt.report import charts, figures
+from affekt.report.calibration_charts import coverage, reliability
+from affekt.report.comparison_charts import enrolment, forest
+from affekt.report.diagram import method, steps_of
+from affekt.report.figures import Voice
+from affekt.evaluation.enrolment import enrolments, flagships
 from affekt.evaluation.results import Result
-from affekt.evaluation.style import colours, save_png, to_svg
+from affekt.report.style import colours, save_png, to_svg
 from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.evaluation.tsne import read_points
 
@@ -146,19 +147,19 @@ def _scores(desk: Desk, chosen: Result, results: Sequence[Result], voices: Seque
 
 def _certainty(desk: Desk, results: Sequence[Result], chosen: Result) -> dict[str, Any]:
     """Calibration and abstention of a finished recipe, one that can be scaled if there is."""
-    able = _leading([result for result in results if certainty.scalable(result)])
+    able = _leading([result for result in results if calibration.scalable(result)])
     best = able or chosen
-    scaling = "temperature" if able else certainty.UNSCALED
-    titles = {certainty.UNSCALED: "as trained", "temperature": "temperature", "vector": "vector"}
+    scaling = "temperature" if able else calibration.UNSCALED
+    titles = {calibration.UNSCALED: "as trained", "temperature": "temperature", "vector": "vector"}
     if not best.complete:  # there is no score of it to speak of
         return {}
-    after = certainty.scaled(best, scaling)
-    found = desk.table("calibration", certainty.calibrations(best)).set_index("scaling")
+    after = calibration.scaled(best, scaling)
+    found = desk.table("calibration", calibration.calibrations(best)).set_index("scaling")
     edges = equal_width()
     bins = {}
     for name in found.index:
-        part = "reliability" if name == certainty.UNSCALED else f"reliability-{name}"
-        rows = certainty.reliability(certainty.scaled(best, name), edges)
+        part = "reliability" if name == calibration.UNSCALED else f"reliability-{name}"
+        rows = calibration.reliability(calibration.scaled(best, name), edges)
         bins[titles[name]] = desk.table(part, rows)
     errors = {titles[name]: float(found.loc[name, "ece"]) for name in found.index}
     desk.picture("reliability", reliability(bins, errors))

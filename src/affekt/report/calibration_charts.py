@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from affekt.evaluation.style import CHANCE, INK, MUTED, OURS, PAPER, STYLE
+from affekt.report.style import CHANCE, INK, MUTED, OURS, PAPER, STYLE
 
 
 @rc_context(STYLE)

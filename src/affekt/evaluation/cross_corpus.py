@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from affekt.evaluation.enrolment import flagships
 from affekt.evaluation.intervals import mean_uar_interval
-from affekt.evaluation.profiles import flagships
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 
