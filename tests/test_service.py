@@ -97,10 +97,15 @@ def test_a_recording_is_answered_as_by_the_library(
     [
         ("", b"no sound at all", 422, "the recording is no sound"),
         ("", b"", 422, "empty"),
-        ("?adapt=maybe", wav(SOUND), 422, "adapt of a query must be a number. Got 'maybe'"),
+        ("?adapt=maybe", wav(SOUND), 422, "query parameter adapt must be a number. Got 'maybe'"),
         ("?min_confidence=2", wav(SOUND), 422, "must be a probability in [0, 1]"),
-        ("?channel=-1", wav(SOUND), 422, "channel of a query must be a whole number, 0 or more."),
-        ("?rate=16000", wav(SOUND), 422, "hold adapt, min_confidence, channel. Got 'rate'."),
+        (
+            "?channel=-1",
+            wav(SOUND),
+            422,
+            "query parameter channel must be a whole number, 0 or more.",
+        ),
+        ("?rate=16000", wav(SOUND), 422, "among adapt, min_confidence, channel. Got 'rate'."),
         ("", bytes(5_001), 413, "must have at most 5000 bytes"),
     ],
 )
@@ -112,7 +117,7 @@ def test_what_cannot_be_answered_says_why(
     code: int,
     words: str,
 ) -> None:
-    monkeypatch.setattr(serving, "LARGEST", 5_000 if code == 413 else serving.LARGEST)
+    monkeypatch.setattr(serving, "MAX_UPLOAD", 5_000 if code == 413 else serving.MAX_UPLOAD)
     found = client.post(f"/predict{query}", content=content)
     assert found.status_code == code
     assert words in found.json()["error"]
@@ -145,7 +150,7 @@ def scope(kind: str, path: str) -> dict[str, Any]:
 def test_only_so_many_recordings_lie_in_memory(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "UPLOADS", 1)
+    monkeypatch.setattr(serving, "MAX_UPLOADS", 1)
     app = make_app(predictor, hosts={"localhost"})
     gone = asyncio.Event()
 
@@ -160,7 +165,7 @@ def test_only_so_many_recordings_lie_in_memory(
         first = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
         found = client.post("/predict", content=wav(SOUND))
         assert found.status_code == 503
-        assert "No more than 1 recordings" in found.json()["error"]
+        assert "at most 1 recordings at a time" in found.json()["error"]
         client.portal.call(gone.set)
         first.result()
         assert client.post("/predict", content=wav(SOUND)).status_code == 200
@@ -202,18 +207,18 @@ def test_it_learns_who_speaks_and_gives_the_profile(
 @pytest.mark.parametrize(
     ("query", "messages", "words"),
     [
-        ("rate=nan", [], "rate of a query must be a number"),
-        ("rate=16000.5", [], "rate of a query must be a whole number, 0 or more. Got 16000.5"),
+        ("rate=nan", [], "query parameter rate must be a number"),
+        ("rate=16000.5", [], "query parameter rate must be a whole number, 0 or more. Got 16000.5"),
         ("min_confidnce=0.9", [], "channel, rate, encoding. Got 'min_confidnce'. Leave it out."),
-        ("channel=0.5", [], "channel of a query must be a whole number"),
+        ("channel=0.5", [], "query parameter channel must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
         ("", [b"odd"], "whole samples of 4 bytes"),
-        ("", [bytes(2 << 20)], "Got 2097152. Send smaller pieces"),
+        ("", [bytes(2 << 20)], "Got 2097152. Send smaller messages"),
         ("", [np.full(9, np.nan, np.float32).tobytes()], "must be finite"),
         ("", ["hello?"], "must be end, profile, or a profile in base64. Got 'hello?'"),
         ("", ["aGVsbG8="], "must be a whole profile"),
-        ("", [bytes(40), "aGVsbG8="], "must come before any sound"),
+        ("", [bytes(40), "aGVsbG8="], "must be sent before the first samples"),
     ],
 )
 def test_a_conversation_that_makes_no_sense_ends_in_one_line(
@@ -226,14 +231,14 @@ def test_a_conversation_that_makes_no_sense_ends_in_one_line(
 def test_who_comes_too_late_finds_no_seat(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "STREAMS", 1)
+    monkeypatch.setattr(serving, "MAX_STREAMS", 1)
     app = make_app(predictor, hosts={"localhost"})
     with (
         TestClient(app, base_url="http://localhost") as client,
         client.websocket_connect(STREAM) as first,
     ):
         (found,) = talk(client, "")
-        assert "No more than 1 voices" in found["error"]
+        assert "at most 1 live streams" in found["error"]
         first.send_text("end")
         with pytest.raises(WebSocketDisconnect):
             first.receive_json()
@@ -243,7 +248,7 @@ def test_who_comes_too_late_finds_no_seat(
 def test_who_leaves_while_refused_leaves_no_traceback(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "STREAMS", 1)
+    monkeypatch.setattr(serving, "MAX_STREAMS", 1)
     app = make_app(predictor, hosts={"localhost"})
     unclear = {**scope("websocket", "/stream"), "query_string": b"rate=3"}
     lost = []
@@ -262,7 +267,7 @@ def test_who_leaves_while_refused_leaves_no_traceback(
         with client.websocket_connect(STREAM):
             client.portal.call(app, dict(unclear), receive, send)
     assert "sample rate" in lost[0]
-    assert "No more than 1 voices" in lost[1]
+    assert "at most 1 live streams" in lost[1]
 
 
 def test_strangers_are_turned_away(client: TestClient) -> None:

@@ -71,7 +71,7 @@ def predict(
     Results come in the order of the files (of a cluster, as they are done); the exit code is 1 if
     any of them failed. Killed at any instant, it goes on with --resume.
     """
-    from affekt.commands.resuming import Done, take_up
+    from affekt.commands.resume import Done, take_up
     from affekt.inference.files import STDIN, find_files, predict_files
     from affekt.inference.predictor import load
 

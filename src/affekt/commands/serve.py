@@ -35,7 +35,7 @@ def serve(
 
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
-    from affekt.service.conversation import LONGEST
+    from affekt.service.live_session import MAX_MESSAGE
 
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())})
@@ -56,7 +56,7 @@ def serve(
             app,
             log_level="warning",
             lifespan="off",
-            ws_max_size=2 * LONGEST,  # what is too long is told so
+            ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error
             ws_ping_timeout=PATIENCE,
             timeout_graceful_shutdown=1,
         )

@@ -1,1 +1,1 @@
-"""Predictions over HTTP and WebSocket, and the page that shows a voice while it speaks."""
+"""Serve predictions over HTTP and WebSocket, and a web page for live speech."""

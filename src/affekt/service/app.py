@@ -1,6 +1,6 @@
-"""A predictor to a web application: one recording a request, one live voice a socket, one page.
+"""Build the web application: the page, uploads and live audio streams.
 
-Nothing is written and nothing is sent on: sound lies in memory for as long as it is heard.
+Audio stays in memory while it is processed. Nothing is stored or sent to another machine.
 """
 
 import os
@@ -24,108 +24,120 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
-from affekt.service.conversation import converse, refuse
-from affekt.service.doorkeeper import Doorkeeper
-from affekt.service.query import listener, person
+from affekt.service.live_session import close_with_error, run_session
+from affekt.service.origin_check import OriginCheck
+from affekt.service.request_options import decode_profile, with_query
 
 PAGE = Path(__file__).parent / "page"
-LARGEST = 100 << 20  # bytes of a recording; longer ones are for affekt predict
-UPLOADS = 8  # recordings at a time: each lies in memory until it is answered
-STREAMS = 64  # voices at a time
+MAX_UPLOAD = 100 << 20  # bytes of a recording
+MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
+MAX_STREAMS = 64  # live sessions at a time
 
 
-class Recording(BytesIO):
-    """A recording that was sent, under the name that messages give it."""
+class Upload(BytesIO):
+    """An uploaded recording; error messages call it by ``name``."""
 
     name = "the recording"
 
 
 def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
-    """The application around a loaded model.
+    """Build the application for a loaded model.
 
     Args:
-        predictor: answers everybody; a profile that it has is everybody's start.
-        hosts: names under which it may be called, such as ``localhost``.
+        predictor: its options are the defaults of every request.
+        hosts: host names that requests may name, such as ``localhost``.
 
     Returns:
         An ASGI application: ``GET /`` the page, ``GET /model``, ``POST /predict`` and the
         WebSocket ``/stream``.
     """
-    cores = CapacityLimiter(os.cpu_count() or 1)  # an answer is all computing
-    desk = CapacityLimiter(max(1, (os.cpu_count() or 1) - 1))  # recordings leave voices a core
-    places, seats = CapacityLimiter(UPLOADS), CapacityLimiter(STREAMS)
+    service = _Service(predictor)
+    return Starlette(
+        routes=[
+            Route("/model", service.model),
+            Route("/predict", service.predict, methods=["POST"]),
+            WebSocketRoute("/stream", service.stream),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(OriginCheck, hosts=frozenset(hosts))],
+    )
 
-    async def model(_: Request) -> Response:
-        about = predictor.metadata
+
+class _Service:
+    """Endpoints that share a predictor and limiters of threads, uploads and live sessions."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        cores = os.cpu_count() or 1
+        self._predictor = predictor
+        self._stream_threads = CapacityLimiter(cores)
+        self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
+        self._uploads = CapacityLimiter(MAX_UPLOADS)
+        self._sessions = CapacityLimiter(MAX_STREAMS)
+
+    async def model(self, _: Request) -> Response:
+        about = self._predictor.metadata
         return JSONResponse(
             {
                 "name": about["name"],
                 "licence": about["licence"],
-                "labels": predictor.labels,
-                "hop_seconds": predictor.graph.hop / SAMPLE_RATE,
-                "knows_speakers": bool(predictor.graph.profile),
+                "labels": self._predictor.labels,
+                "hop_seconds": self._predictor.graph.hop / SAMPLE_RATE,
+                "knows_speakers": bool(self._predictor.graph.profile),
             }
         )
 
-    async def predict(request: Request) -> Response:
-        sound = Recording()
+    async def predict(self, request: Request) -> Response:
         try:
-            with _one_of(places, request):
+            with _slot(self._uploads, request):
+                upload = Upload()
                 async for chunk in request.stream():
-                    if sound.tell() + len(chunk) > LARGEST:
-                        return _fault(
+                    if upload.tell() + len(chunk) > MAX_UPLOAD:
+                        return _error(
                             413,
-                            f"a recording must have at most {LARGEST} bytes. Use affekt predict.",
+                            f"a recording must have at most {MAX_UPLOAD} bytes. Got more. "
+                            f"Use affekt predict.",
                         )
-                    sound.write(chunk)
-                sound.seek(0)
-                asked = listener(predictor, request.query_params)
+                    upload.write(chunk)
+                upload.seek(0)
+                predictor = with_query(self._predictor, request.query_params)
                 if (text := request.headers.get("profile")) is not None:
-                    asked = replace(asked, profile=person(text, "the header Profile must be"))
-                prediction = await to_thread.run_sync(partial(asked.predict, sound), limiter=desk)
+                    profile = decode_profile(text, "the header Profile must be")
+                    predictor = replace(predictor, profile=profile)
+                work = partial(predictor.predict, upload)
+                prediction = await to_thread.run_sync(work, limiter=self._upload_threads)
         except WouldBlock:
-            return _fault(503, f"No more than {UPLOADS} recordings are heard at a time. Try later.")
+            return _error(503, f"at most {MAX_UPLOADS} recordings at a time. Try again later.")
         except AffektError as error:
-            return _fault(422, str(error))
-        except (ClientDisconnect, CancelledError):  # nobody is left to answer, or to ask
+            return _error(422, str(error))
+        except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
         return JSONResponse(asdict(prediction))
 
-    async def stream(socket: WebSocket) -> None:
-        with suppress(WebSocketDisconnect):  # nobody is left to answer
+    async def stream(self, socket: WebSocket) -> None:
+        with suppress(WebSocketDisconnect):
             await socket.accept()
             try:
-                with _one_of(seats, socket):
-                    await converse(socket, predictor, cores)
+                with _slot(self._sessions, socket):
+                    await run_session(socket, self._predictor, self._stream_threads)
             except WouldBlock:
-                await refuse(
-                    socket, f"No more than {STREAMS} voices are heard at a time. Try later."
+                await close_with_error(
+                    socket, f"at most {MAX_STREAMS} live streams at a time. Try again later."
                 )
-
-    return Starlette(
-        routes=[
-            Route("/model", model),
-            Route("/predict", predict, methods=["POST"]),
-            WebSocketRoute("/stream", stream),
-            Mount("/", StaticFiles(directory=PAGE, html=True)),
-        ],
-        middleware=[Middleware(Doorkeeper, hosts=frozenset(hosts))],
-    )
 
 
 @contextmanager
-def _one_of(places: CapacityLimiter, guest: object) -> Iterator[None]:
-    """Hold one place while the guest is there.
+def _slot(limiter: CapacityLimiter, holder: object) -> Iterator[None]:
+    """Hold one slot of a limiter.
 
     Raises:
-        WouldBlock: all are taken.
+        WouldBlock: all slots are taken.
     """
-    places.acquire_on_behalf_of_nowait(guest)
+    limiter.acquire_on_behalf_of_nowait(holder)
     try:
         yield
     finally:
-        places.release_on_behalf_of(guest)
+        limiter.release_on_behalf_of(holder)
 
 
-def _fault(code: int, words: str) -> Response:
-    return JSONResponse({"error": words}, code)
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)

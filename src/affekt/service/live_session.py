@@ -1,0 +1,106 @@
+"""Answer a live audio stream over a WebSocket.
+
+The query names the sample rate and encoding. Binary messages hold mono samples; each completed
+window is answered by a segment as JSON. Text messages are commands: ``end`` answers the remaining
+samples and closes the socket; ``profile`` returns the adapted speaker profile as a binary message;
+any other text is a speaker profile in base64, allowed before the first samples only.
+"""
+
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from numpy.typing import NDArray
+from starlette.websockets import WebSocket
+
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AffektError, AudioError, ModelError
+from affekt.inference.predictor import Predictor
+from affekt.inference.stream import Segment, Stream
+from affekt.service.origin_check import POLICY_VIOLATION
+from affekt.service.request_options import decode_profile, whole_number, with_query
+
+ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
+MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
+
+
+async def run_session(socket: WebSocket, predictor: Predictor, limiter: CapacityLimiter) -> None:
+    """Answer one audio stream until the client ends it or disconnects.
+
+    Args:
+        socket: accepted.
+        predictor: the options that the query leaves out.
+        limiter: bounds the threads that compute answers, for all sessions together.
+
+    Raises:
+        starlette.websockets.WebSocketDisconnect: the client left during an answer.
+    """
+    try:
+        query = socket.query_params
+        predictor = with_query(predictor, query, "rate", "encoding")
+        rate = whole_number(query, "rate", SAMPLE_RATE)
+        stream = predictor.stream(rate)
+        dtype = _dtype(query.get("encoding", "f32le"))
+        started = False
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if (content := message.get("bytes")) is not None:
+                push = partial(stream.push, _samples(content, dtype))
+                await _send_segments(socket, await to_thread.run_sync(push, limiter=limiter))
+                started = True
+            elif message["text"] == "end":
+                last = await to_thread.run_sync(stream.flush, limiter=limiter)
+                await _send_segments(socket, last)
+                await socket.close()
+                return
+            elif message["text"] == "profile":
+                await _send_profile(socket, stream)
+            elif started:
+                raise AudioError(
+                    "a profile must be sent before the first samples. Got one after them. "
+                    "Open another connection."
+                )
+            else:
+                profile = decode_profile(message["text"], "a text message must be end, profile, or")
+                stream = replace(predictor, profile=profile).stream(rate)
+    except AffektError as error:
+        await close_with_error(socket, str(error))
+
+
+async def close_with_error(socket: WebSocket, message: str) -> None:
+    """Send an error and close the socket."""
+    await socket.send_json({"error": message})
+    await socket.close(POLICY_VIOLATION)
+
+
+async def _send_segments(socket: WebSocket, segments: list[Segment]) -> None:
+    for segment in segments:
+        await socket.send_json(asdict(segment))
+
+
+async def _send_profile(socket: WebSocket, stream: Stream) -> None:
+    try:
+        await socket.send_bytes(stream.profile.content())
+    except ModelError as error:  # no speech yet: the session goes on
+        await socket.send_json({"error": str(error)})
+
+
+def _dtype(encoding: str) -> np.dtype[Any]:
+    if encoding not in ENCODINGS:
+        raise AudioError(
+            f"query parameter encoding must be one of {', '.join(ENCODINGS)}. Got {encoding!r}."
+        )
+    return ENCODINGS[encoding]
+
+
+def _samples(content: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if len(content) > MAX_MESSAGE or len(content) % dtype.itemsize:
+        raise AudioError(
+            f"a binary message must hold whole samples of {dtype.itemsize} bytes, at most "
+            f"{MAX_MESSAGE} bytes. Got {len(content)}. Send smaller messages."
+        )
+    return np.frombuffer(content, dtype)

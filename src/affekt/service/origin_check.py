@@ -1,0 +1,73 @@
+"""Reject requests from foreign web pages and for foreign host names.
+
+A browser lets any page send requests to any address. The ``Origin`` header reveals a request from
+another site's page; the ``Host`` header reveals a foreign name that resolves to this machine (DNS
+rebinding). Response headers tell the browser to load nothing from other sites.
+
+Source: OWASP cheat sheets, "Cross-Site WebSocket Hijacking", "Content Security Policy".
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+POLICY_VIOLATION = 1008  # WebSocket close code
+
+
+class OriginCheck:
+    """Pass on requests that name an allowed host and come from no other site (ASGI middleware).
+
+    Args:
+        app: the application that is protected.
+        hosts: host names that a request may name, without ports.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403; a WebSocket handshake fails instead."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._allows(host, headers.get("origin")):
+            await self._app(scope, receive, _with_security_headers(send, host))
+        elif scope["type"] == "http":
+            message = (
+                f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the service's "
+                f"own page. Got another. Allow a host name with affekt serve --name."
+            )
+            await PlainTextResponse(message, 403)(scope, receive, send)
+        else:
+            await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+
+    def _allows(self, host: str, origin: str | None) -> bool:
+        try:
+            allowed = urlsplit(f"//{host}").hostname in self._hosts
+            return allowed and (origin is None or urlsplit(origin).netloc == host)
+        except ValueError:  # not a valid host name
+            return False
+
+
+def _with_security_headers(send: Send, host: str) -> Send:
+    """Add headers to each response that keep other sites' content out of the page."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Content-Security-Policy"] = (
+                f"default-src 'self'; connect-src 'self' ws://{host} wss://{host}; "
+                f"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+            )
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+            headers["Cache-Control"] = "no-store"
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,88 @@
+"""Read prediction options and speaker profiles from requests."""
+
+import base64
+import math
+from dataclasses import replace
+
+from starlette.datastructures import QueryParams
+
+from affekt.errors import AudioError, ModelError
+from affekt.inference.predictor import Predictor
+from affekt.inference.profile import Profile, profile_of
+
+
+def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predictor:
+    """Apply the query's ``adapt``, ``min_confidence`` and ``channel`` to a predictor.
+
+    Args:
+        predictor: gives the values that the query leaves out.
+        query: of the request.
+        more: names of further parameters that the query may hold.
+
+    Raises:
+        AffektError: an unknown parameter, a value that is not a number or out of range, or
+            ``adapt`` for a model without speaker normalization.
+    """
+    allowed = ("adapt", "min_confidence", "channel", *more)
+    for name in query:
+        if name not in allowed:
+            raise AudioError(
+                f"query parameters must be among {', '.join(allowed)}. "
+                f"Got {name[:20]!r}. Leave it out."
+            )
+    return replace(
+        predictor,
+        adapt=bool(number(query, "adapt", predictor.adapt)),
+        min_confidence=number(query, "min_confidence", predictor.min_confidence),
+        channel=whole_number(query, "channel", 0) if "channel" in query else predictor.channel,
+    )
+
+
+def number(query: QueryParams, name: str, default: float) -> float:
+    """Read a finite number from a query.
+
+    Raises:
+        AudioError: the value is not a finite number.
+    """
+    text = query.get(name)
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise AudioError(f"query parameter {name} must be a number. Got {text!r}. Leave it out.")
+    return value
+
+
+def whole_number(query: QueryParams, name: str, default: int) -> int:
+    """Read a whole number of at least 0 from a query.
+
+    Raises:
+        AudioError: the value is anything else.
+    """
+    value = number(query, name, default)
+    if value % 1 or value < 0:
+        raise AudioError(
+            f"query parameter {name} must be a whole number, 0 or more. "
+            f"Got {value:g}. Leave it out."
+        )
+    return int(value)
+
+
+def decode_profile(text: str, must_be: str) -> Profile:
+    """Decode a base64 speaker profile.
+
+    Args:
+        text: from the request.
+        must_be: begins the error message, such as ``"the header Profile must be"``.
+
+    Raises:
+        ModelError: not base64, or not a profile.
+    """
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ModelError(
+            f"{must_be} a profile in base64. Got {text[:20]!r}. Send a file of affekt enroll."
+        ) from error
+    return profile_of(content)
