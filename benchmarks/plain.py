@@ -22,9 +22,9 @@ from sklearn.svm import SVC
 from affekt.corpora import Manifest, load
 from affekt.corpora.folds import Fold
 from affekt.evaluation.intervals import compare
-from affekt.evaluation.predictions import tally
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run
+from affekt.evaluation.tally import tally
 from affekt.experiments.batches import load_patches
 from affekt.experiments.fold import part_of
 from affekt.experiments.material import load_material

@@ -16,7 +16,7 @@ from affekt.evaluation.intervals import (
     uar_interval,
 )
 from affekt.evaluation.metrics import recalls_of
-from affekt.evaluation.predictions import Tally
+from affekt.evaluation.tally import Tally
 
 LABELS = ("angry", "sad")
 

@@ -23,7 +23,7 @@ from scipy.special import ndtr, stdtrit
 
 from affekt.errors import LabelError
 from affekt.evaluation.metrics import recalls_of
-from affekt.evaluation.predictions import Tally
+from affekt.evaluation.tally import Tally
 
 RESAMPLES = 10_000
 SEED = 0

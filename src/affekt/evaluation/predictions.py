@@ -1,4 +1,4 @@
-"""``predictions.csv`` to a checked table, and to counts by seed and speaker.
+"""``predictions.csv`` to a checked table.
 
 One row is one test clip as one seed of one recipe answered it: ``recipe, seed, fold, file,
 speaker, gender, truth, predicted`` and a probability ``p_<label>`` for each label, in the
@@ -10,38 +10,18 @@ validation speakers of each fold, which calibration is fitted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from affekt.errors import LabelError, RunError
-from affekt.evaluation.metrics import confusion
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
 PROFILE = "profile"  # heads the column of an enrolment's condition
 PROBABILITY = "p_"  # heads the column of each label's probability
 GENDERS = ("f", "m", "")
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Confusion counts of one recipe, apart for each seed and speaker.
-
-    Attributes:
-        labels: ``(labels,)`` in the order of rows and columns.
-        seeds: the seeds in the order of the first axis.
-        speakers: the speakers in the order of the second axis.
-        counts: ``(seeds, speakers, labels, labels)``; a row is a true label.
-    """
-
-    labels: tuple[str, ...]
-    seeds: tuple[int, ...]
-    speakers: tuple[str, ...]
-    counts: NDArray[np.int64]
 
 
 def read_predictions(*paths: Path) -> pd.DataFrame:
@@ -100,25 +80,6 @@ def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
     ('sad', 'angry')
     """
     return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
-
-
-def tally(table: pd.DataFrame) -> Tally:
-    """Count truths and predictions for each seed and speaker.
-
-    Args:
-        table: predictions of one recipe, all seeds and folds, as ``read_predictions`` gives.
-
-    Returns:
-        The counts; their sum over seeds and speakers is the pooled confusion matrix.
-    """
-    labels = labels_of(table)
-    seeds = tuple(sorted(table["seed"].unique().tolist()))
-    speakers = tuple(sorted(table["speaker"].unique()))
-    counts = np.zeros((len(seeds), len(speakers), len(labels), len(labels)), np.int64)
-    for (seed, speaker), rows in table.groupby(["seed", "speaker"]):
-        at = seeds.index(int(str(seed))), speakers.index(str(speaker))
-        counts[at] = confusion(rows["truth"], rows["predicted"], labels=labels)
-    return Tally(labels, seeds, speakers, counts)
 
 
 def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:

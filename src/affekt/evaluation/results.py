@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from affekt.errors import RunError
 from affekt.evaluation.intervals import Interval, recall_intervals, uar_interval
 from affekt.evaluation.paper import PUBLISHED, Published
-from affekt.evaluation.predictions import PROFILE, Tally, tally
+from affekt.evaluation.predictions import PROFILE
 from affekt.evaluation.runs import Run
+from affekt.evaluation.tally import Tally, tally
 
 NO_PROFILE = "none"  # the condition of predictions.csv
 

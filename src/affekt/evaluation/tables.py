@@ -10,9 +10,9 @@ import pandas as pd
 
 from affekt.evaluation.intervals import Interval, compare, uar_interval
 from affekt.evaluation.metrics import f1_of, recalls_of
-from affekt.evaluation.predictions import Tally
 from affekt.evaluation.results import Result
 from affekt.evaluation.runs import Run
+from affekt.evaluation.tally import Tally
 
 
 def classes(run: Run) -> pd.DataFrame:
