@@ -1,5 +1,6 @@
-"""Files are whole or not there at all."""
+"""Files written atomically are complete or absent."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from affekt.atomic_write import atomic_write
 
 
-def test_a_file_comes_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     with atomic_write(path) as part:
         part.write_text("half")
@@ -17,7 +18,7 @@ def test_a_file_comes_whole(tmp_path: Path) -> None:
     assert path.read_text() == "all"
 
 
-def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     path.write_text("before")
 
@@ -32,10 +33,42 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "before"
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("before")
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with atomic_write(tmp_path / "link") as part:
         part.write_text("after")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "after"
+
+
+def test_the_temporary_file_is_new_and_its_name_random(tmp_path: Path) -> None:
+    names = []
+    for _ in range(2):
+        with atomic_write(tmp_path / "x.profile") as part:
+            assert part.read_bytes() == b""
+            assert not part.is_symlink()
+            names.append(part.name)
+            part.write_text("content")
+    assert names[0] != names[1]
+
+
+def test_file_and_folder_are_flushed_around_the_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[bool, bool]] = []
+    path = tmp_path / "answers.csv"
+
+    def record(descriptor: int) -> None:
+        flushed.append((os.path.samestat(os.fstat(descriptor), tmp_path.stat()), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    with atomic_write(path) as part:
+        part.write_text("all")
+    assert flushed == [(False, False), (True, True)]
+
+
+def test_a_loop_of_links_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "loop"):
+        pass

@@ -1,5 +1,8 @@
-"""Write files that appear at their path only when they are complete."""
+"""Write files that appear at their path only when they are complete and on the disk."""
 
+import errno
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,20 +12,49 @@ from pathlib import Path
 def atomic_write(path: Path) -> Iterator[Path]:
     """Replace a file in one step after its new content has been written beside it.
 
+    The content is flushed to the disk before the step and the folder after it, so that a power
+    cut leaves the old file or the new one, never an empty one.
+
     Args:
         path: of the file, or of a link to it, in a folder that exists. The old content stays
             until the new content is complete.
 
     Yields:
-        A temporary path in the same folder to write to; it is deleted afterwards in any case.
+        An empty temporary file in the same folder to write to. Its name cannot be guessed, and
+        it is new, so no link that somebody else placed there is followed. It is deleted
+        afterwards in any case.
 
     Raises:
         OSError: the file cannot be put in place.
     """
-    path = path.resolve()
-    part = path.with_name(f".{path.name}.part")  # hidden, so that it hides no user's file
+    path = _resolved(path)
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield part
+        _flush(part)
         part.replace(path)
+        _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # Python below 3.13 reports a loop of links so
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders and writes their entries by itself
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network disks cannot flush
+            raise
+    finally:
+        os.close(descriptor)
