@@ -174,8 +174,8 @@ def test_what_is_not_ours_is_refused_and_left(
     words = ["predict", str(folder), form, "--model", model, "-o", str(output), "--resume"]
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "must hold what this command prints" in line
-    assert line.endswith("Name another file with -o.")
+    assert "must hold results of affekt predict" in line
+    assert line.endswith("Name another file with --output.")
     assert [*tmp_path.iterdir()] == [output]
     assert output.read_bytes() == content
 
@@ -191,7 +191,7 @@ def test_another_model_is_refused(
     capsys.readouterr()
     assert main([*words, "--model", "yamnet-lstm"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "must be of model yamnet-lstm. Got another answer to " in line
+    assert "must hold results of model yamnet-lstm with the same options. Got another" in line
     assert output.read_bytes() == before
 
 
@@ -206,7 +206,7 @@ def test_a_model_that_cannot_be_checked_is_told(
     capsys.readouterr()
     assert main(words) == 1
     (line, *_) = capsys.readouterr().err.splitlines()
-    assert "may be of another model, which cannot be told" in line
+    assert "cannot check that" in line
     assert "000.wav does not exist" in line
     assert len(output.read_text().splitlines()) == 7
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -10,14 +11,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 import affekt
-from affekt.cli import main
+from affekt.cli import EXAMPLES, main
 from affekt.commands.printing import printable
 from affekt.inference import files
 from bad_inputs import BAD_INPUTS
@@ -209,9 +212,9 @@ def test_models_say_what_they_are(model: str, capsys: Captured) -> None:
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
     for words in (
-        "affekt\n  answers    angry, happy, sad, neutral",
-        "learned    ravdess (24 speakers, 672 clips), emovo (6 speakers, 336 clips), nemo (4",
-        "licence    CC BY-NC-SA 4.0",
+        "affekt\n  labels       angry, happy, sad, neutral",
+        "trained on   ravdess (24 speakers, 672 clips), emovo (6 speakers, 336 clips), nemo (4",
+        "licence      CC BY-NC-SA 4.0",
         "yamnet-lstm\n",
     ):
         assert words in printed
@@ -221,7 +224,7 @@ def test_models_say_what_they_are(model: str, capsys: Captured) -> None:
     assert main(["models", "nobody"]) == 2
     assert "must be a file or one of the shipped" in capsys.readouterr().err
     assert main(["models", model]) == 2  # one made for the tests, whose speakers are a number
-    assert "must say whom it learned from" in capsys.readouterr().err
+    assert "must name corpora and licence" in capsys.readouterr().err
 
 
 def test_version(capsys: Captured) -> None:
@@ -389,7 +392,7 @@ def test_what_is_used_is_not_printed_over(option: str, tmp_path: Path, capsys: C
     words = ["predict", str(SAMPLES / "calm.flac"), *about, *named, "-o"]
     for output in (str(used), str(tmp_path / "." / "used.svg")):
         assert main([*words, output]) == 2
-        assert "is used for something else" in capsys.readouterr().err
+        assert "must not be a file that the command uses" in capsys.readouterr().err
     assert used.read_text() == "before"
     assert main(["predict", str(SAMPLES), "-o", "-"]) == 2
 
@@ -433,3 +436,99 @@ def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, fol
     assert b"21/21" in shown
     plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|\s", b"", shown)  # without colours and line breaks
     assert b"missing.wavdoesnotexist" in plain
+
+
+def stray(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A library in the middle of a prediction that prints, as Ray does."""
+
+    def printing(*arguments: Any, **named: Any) -> Any:
+        print("(raylet) a line of a log")
+        return work(*arguments, **named)
+
+    return printing
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--csv"], [], ["--timeline", "--json"]])
+@pytest.mark.parametrize("into_file", [True, False])
+def test_results_hold_nothing_but_results(
+    model: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    into_file: bool,
+) -> None:
+    command = ["predict", str(folder / "00.wav"), *words, "--model", model]
+    assert main(command) == 0
+    expected = capsys.readouterr().out
+    monkeypatch.setattr(affekt.Predictor, "predict", stray(affekt.Predictor.predict))
+    monkeypatch.setattr(affekt.Predictor, "timeline", stray(affekt.Predictor.timeline))
+    output = tmp_path / "results"
+    assert main([*command, "-o", str(output)] if into_file else command) == 0
+    printed = capsys.readouterr()
+    assert (output.read_text() if into_file else printed.out) == expected
+    assert printed.err == "(raylet) a line of a log\n"
+    if into_file:
+        assert printed.out == ""
+
+
+def test_a_forgotten_command_is_suggested(folder: Path, capsys: Captured) -> None:
+    for words in (["rec.m4a"], [str(folder)], ["s3://bucket/a.wav"], ["--json", "my voice.wav"]):
+        assert main(words) == 2
+        (line,) = complaints(capsys.readouterr().err)
+        assert line.endswith(f"Did you mean: affekt predict {shlex.join(words)}")
+    assert main(["predikt", "x.wav"]) == 2
+    assert "affekt predict predikt" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*EXAMPLES])
+def test_a_mistake_points_to_the_help_of_its_command(
+    command: Callable[..., Any], capsys: Captured
+) -> None:
+    assert main([command.__name__, "--no-such-option"]) == 2
+    (line,) = complaints(capsys.readouterr().err)
+    assert line.endswith(f" See affekt {command.__name__} --help.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json", "--csv"], "--json cannot be combined with --csv."),
+        (["--timeline", "--jobs", "2"], "--jobs cannot be combined with --timeline."),
+        (["--timeline", "--engine", "ray"], "--engine cannot be combined with --timeline."),
+        (["-", "--engine", "ray"], "--engine cannot be combined with - (standard input)."),
+        (["--plot", "a.png"], "--plot needs --timeline."),
+        (["--resume"], "--resume needs --output, and --json or --csv."),
+    ],
+)
+def test_options_that_exclude_each_other(words: list[str], message: str, capsys: Captured) -> None:
+    assert main(["predict", "x.wav", *words]) == 2
+    (line,) = complaints(capsys.readouterr().err)
+    assert line == f"affekt: {message} See affekt predict --help."
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", ["", *(each.__name__ for each in EXAMPLES)])
+def test_help_fits_the_terminal(
+    command: str, columns: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    assert main([*filter(None, [command]), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= columns for line in lines)
+    text = [line.strip() for line in lines if line.startswith(" ") and line.strip()]
+    about = text[1 : next(i for i, line in enumerate(text) if line.startswith("Example:"))]
+    for line, following in itertools.pairwise(about):  # no line breaks before it must
+        if not line.endswith((".", ":")):
+            assert len(line) + 1 + len(following.split()[0]) > columns - 4, line
+    assert any(line.startswith("Example: affekt ") or "| affekt " in line for line in text)
+
+
+@pytest.mark.parametrize("command", ["predict", "stream", "enroll", "models"])
+def test_the_example_of_the_help_works(command: str, tmp_path: Path) -> None:
+    (tmp_path / "samples").symlink_to(SAMPLES)
+    (example,) = (each for name, each in EXAMPLES.items() if name.__name__ == command)
+    program = f'affekt() {{ {shlex.join(COMMAND)} "$@"; }}; {example}'
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

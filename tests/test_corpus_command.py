@@ -45,7 +45,7 @@ def test_counts_stand_beside_the_published(
     assert not output.exists()
 
     assert main(["corpus", "savee", str(savee), "-o", str(output), "--partial"]) == 0
-    assert "holds a part of savee only: missing clips: 1" in capsys.readouterr().err
+    assert "holds only a part of savee: missing clips: 1" in capsys.readouterr().err
     assert len(read_manifest(output).clips) == 299
 
     (savee / "KL" / "sa07.wav").write_bytes((savee / "KL" / "sa08.wav").read_bytes())
@@ -71,9 +71,9 @@ def test_own_recordings(savee: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         (["savee", "none"], "root of a corpus must be a folder"),
         (["savee", ".", "--task", "five"], "task of savee must be one of four, all"),
-        (["savee", ".", "--speaker", "x"], "--label and --speaker are for your own data"),
-        (["saavee", "."], "NAME is none of ravdess, demos"),
-        (["mine", ".", "--speaker", "x", "--label", "DC"], "--label must read OWN=LABEL"),
+        (["savee", ".", "--speaker", "x"], "--speaker is for your own corpus"),
+        (["saavee", "."], "NAME must be one of ravdess, demos"),
+        (["mine", ".", "--speaker", "x", "--label", "DC"], "--label must be OWN=LABEL"),
         (["mine", ".", "--speaker", "("], "must be a regular expression"),
     ],
 )
@@ -101,5 +101,5 @@ def test_a_bar_comes_after_two_seconds(
     monkeypatch.setattr(rich.console, "Console", lambda **_: terminal)
     clock = iter([0.0, *[seconds] * 10])
     monkeypatch.setattr(printing.time, "monotonic", lambda: next(clock, seconds))
-    assert list(printing.watched([1, 2, 3], 3)) == [1, 2, 3]
+    assert list(printing.with_progress([1, 2, 3], 3)) == [1, 2, 3]
     assert ("/3" in screen.getvalue()) is shown

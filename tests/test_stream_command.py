@@ -358,7 +358,7 @@ def test_a_terminal_as_standard_input_is_refused(model: str) -> None:
     os.close(leader)
     os.close(follower)
     (line,) = done.stderr.decode().splitlines()
-    assert "standard input is a terminal. Pipe sound in" in line
+    assert "standard input must be a pipe or file. Got a terminal." in line
     assert done.returncode == 2
 
 

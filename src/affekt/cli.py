@@ -1,16 +1,18 @@
-"""The command line: every command parses, makes one library call, and prints.
+"""Run the command line: parse the arguments, call one command, and report errors in one line.
 
-Results go to standard output, complaints to standard error, one line each. Exit codes: 0 all
-done, 1 something of many failed, 2 wrong use. A command returns its exit code (None is 0) and
-raises :class:`~affekt.errors.AffektError` for what it refuses; :func:`main` does the rest.
+Results go to standard output, messages to standard error. Exit codes: 0 success, 1 some of many
+files or folds failed, 2 wrong use, 130 after Ctrl-C. A command returns its exit code (None is 0)
+and raises :class:`~affekt.errors.AffektError` for what it refuses.
 """
 
+import inspect
 import io
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ from affekt.commands.corpus import corpus
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
 from affekt.commands.models import models
+from affekt.commands.options import is_recording
 from affekt.commands.predict import predict
 from affekt.commands.printing import complain
 from affekt.commands.report import report
@@ -28,18 +31,30 @@ from affekt.commands.stream import stream
 from affekt.commands.weights import weights
 from affekt.errors import AffektError
 
-app = typer.Typer(
-    name="affekt",
-    help="Recognize the emotion in a voice.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-INTERRUPTED = 130  # the exit code after Ctrl-C
-REPORTING = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
-SERVING = ("uvicorn", "starlette", "anyio", "websockets")
-EXTRAS = {"sounddevice": "mic"}  # by what is missing; who is not here is in train
-EXTRAS |= dict.fromkeys(SERVING, "serve") | dict.fromkeys(REPORTING, "report")
-_WrongUse: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, not exported by typer
+EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the help
+    predict: "affekt predict samples/ --json -o results.jsonl --resume",
+    stream: "cat samples/lively.flac | affekt stream -",
+    serve: "affekt serve --port 8080 --adapt",
+    enroll: "affekt enroll me.profile samples/",
+    models: "affekt models yamnet-lstm --json",
+    corpus: "affekt corpus ravdess $AFFEKT_DATA/ravdess -o manifest.csv",
+    weights: "affekt weights --download yamnet.h5",
+    run: "affekt run recipes/ravdess-yamnet-lstm.toml --folds 1,5",
+    report: "affekt report results/ -o report/",
+    export: "affekt export runs/ravdess-yamnet-lstm-*/ --fold 1 -o model.onnx",
+}
+TRAINING = (corpus, weights, run, report, export)  # a section of their own in the help
+INTERRUPTED = 130  # exit code after Ctrl-C
+REPORT_PACKAGES = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
+SERVE_PACKAGES = ("uvicorn", "starlette", "anyio", "websockets")
+EXTRAS = {  # that install a missing package; all others are in the extra train
+    "sounddevice": "mic",
+    **dict.fromkeys(SERVE_PACKAGES, "serve"),
+    **dict.fromkeys(REPORT_PACKAGES, "report"),
+}
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # not exported by typer
+
+app = typer.Typer(name="affekt", add_completion=False, pretty_exceptions_enable=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,69 +68,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     code = 2
-    _ready_streams()
+    _prepare_streams()
     try:
         code = app(args=words, prog_name="affekt", standalone_mode=False) or 0
         sys.stdout.flush()
     except AffektError as error:
         complain(str(error))
-    except _WrongUse as error:
-        message = error.format_message()  # type: ignore[attr-defined]
-        complain(f"{message.rstrip('.')}. See affekt --help.")
+    except _UsageError as error:
+        complain(_usage_message(error, words))
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(error.name or "", "train")
         complain(f"this command needs {error.name}. Install it with: pip install 'affekt[{extra}]'")
-    except (BrokenPipeError, SystemExit):  # whoever read has read enough; typer exits for it
+    except (BrokenPipeError, SystemExit):  # the reader of a pipe is gone; typer exits for it
         os._exit(1)
-    except OSError as error:  # such as a disk that is full behind standard output
+    except OSError as error:  # such as a full disk behind standard output
         complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}.")
         os._exit(1)
     if code == INTERRUPTED:
-        os._exit(code)  # at once: a worker may be deep in a long recording
+        os._exit(code)  # without waiting for threads that still read a long recording
     return code
 
 
-def _ready_streams() -> None:
-    """Let standard streams take whatever a file may be called, and be there at all."""
+def _usage_message(error: Any, words: Sequence[str]) -> str:
+    """Say what is wrong and which help to read, or which command was meant."""
+    name = words[0] if words[0] in (command.__name__ for command in EXAMPLES) else ""
+    first_option = words[0].startswith("-") and any(map(is_recording, words))
+    if not name and (first_option or is_recording(words[0])):
+        return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
+    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    help_command = " ".join(filter(None, ["affekt", name, "--help"]))
+    return f"{message}{'' if message.endswith('?') else '.'} See {help_command}."
+
+
+def _prepare_streams() -> None:
+    """Replace standard streams that are closed, and let standard output take any file name."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by who started the program
+        if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        seen = sys.stdout.isatty()
-        errors = "backslashreplace" if seen else "surrogateescape"
-        sys.stdout.reconfigure(encoding=None if seen else "utf-8", errors=errors)
+        terminal = sys.stdout.isatty()
+        errors = "backslashreplace" if terminal else "surrogateescape"
+        sys.stdout.reconfigure(encoding=None if terminal else "utf-8", errors=errors)
 
 
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         print(f"affekt {affekt.__version__}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog="Example: affekt predict samples/")
 def _affekt(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Recognize the emotion in a voice."""
 
 
-for command, example in (
-    (predict, "affekt predict samples/ --json -o results.jsonl --resume"),
-    (stream, "ffmpeg -i radio.m3u8 -f wav - | affekt stream -"),
-    (serve, "affekt serve --port 8080 --adapt"),
-    (enroll, "affekt enroll me.profile recordings/of/me/"),
-    (models, "affekt models yamnet-lstm --json"),
-    (report, "affekt report results/ -o report/"),
-    (corpus, "affekt corpus ravdess RAVDESS/ -o manifest.csv"),
-    (weights, "affekt weights --download yamnet.h5"),
-    (export, "affekt export runs/ravdess-held-out-1a2b3c4d5e6f/ -o yamnet-lstm.onnx"),
-):
-    app.command(epilog=f"Example: {example}")(command)
-app.command(
-    cls=WithKnobs, epilog="Example: affekt run recipes/ravdess-yamnet-lstm.toml --folds 1,5"
-)(run)
+def _help_of(command: Callable[..., Any]) -> str:
+    """Join the lines of each paragraph, so that the terminal's width breaks them."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for command, example in EXAMPLES.items():
+    app.command(
+        cls=WithKnobs if command is run else None,
+        help=_help_of(command),
+        epilog=f"Example: {example}",
+        rich_help_panel="Training and evaluation" if command in TRAINING else "Recognition",
+    )(command)
 
 
 if __name__ == "__main__":

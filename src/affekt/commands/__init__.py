@@ -1,1 +1,1 @@
-"""What people type, a file a command: words to one library call, and what they read of it."""
+"""Implement the commands of the command line, one module each, and print their results."""

@@ -1,51 +1,95 @@
-"""The command ``corpus``: a known one or one's own, then one library call."""
+"""Implement ``affekt corpus``: check a published corpus or a user's own, and write its manifest."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.printing import comparison, complain, watched
+from affekt.commands.printing import complain, with_progress
+
+if TYPE_CHECKING:
+    from affekt.corpora import Survey
 
 
 def corpus(
-    name: Annotated[str, typer.Argument(help="A known corpus, or a name for your own.")],
-    root: Annotated[Path, typer.Argument(help="Its folder, or the CSV table of your own.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Manifest to write.")] = Path(
-        "manifest.csv"
-    ),
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A published corpus, or a name for your own.")
+    ],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="Its folder; or a CSV table of your own corpus.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Manifest to write.")
+    ] = Path("manifest.csv"),
     task: Annotated[
-        str | None, typer.Option(help="Labels: four or all. (Default: four; all for your own.)")
+        str | None,
+        typer.Option(
+            metavar="four|all",
+            help="Labels: angry, happy, sad, neutral; or all (default for your own).",
+            show_default=False,
+        ),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Take what is there, complete or not.")
+        bool, typer.Option("--partial", help="Accept an incomplete corpus.")
     ] = False,
     speaker: Annotated[
-        str, typer.Option(help="Your own: expression that finds the speaker in a path.")
+        str,
+        typer.Option(
+            metavar="REGEX", help="Your own folders: finds the speaker in a recording's path."
+        ),
     ] = "",
     label: Annotated[
-        list[str] | None, typer.Option(help="Your own: OWN=LABEL, or OWN= to leave it out.")
+        list[str] | None,
+        typer.Option(
+            metavar="OWN=LABEL",
+            help="Your own: rename a label; OWN= leaves its recordings out; may be repeated.",
+        ),
     ] = None,
 ) -> None:
-    """Check a corpus against the published one, and write its manifest."""
+    """Compare a corpus with its published counts, and write its manifest.
+
+    Your own corpus is a CSV table with the columns file, label and speaker, or folders that are
+    named after labels.
+    """
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
     labels = dict(pair.rpartition("=")[::2] for pair in label or ())
     if "" in labels:
-        raise typer.BadParameter("--label must read OWN=LABEL, or OWN= to leave clips out.")
+        raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
     if name in CORPORA and (labels or speaker):
-        raise typer.BadParameter(f"--label and --speaker are for your own data, not for {name}.")
+        option = "--label" if labels else "--speaker"
+        raise typer.BadParameter(f"{option} is for your own corpus, and cannot change {name}.")
     if name in CORPORA:
-        found = survey(CORPORA[name], root, task or "four", watch=watched)
+        found = survey(CORPORA[name], root, task or "four", watch=with_progress)
     elif speaker or root.is_file():
         task = task or "all"
-        found = survey_own(name, root, task, labels=labels, speaker=speaker, watch=watched)
+        found = survey_own(name, root, task, labels=labels, speaker=speaker, watch=with_progress)
     else:
-        known = ", ".join(CORPORA)
-        raise typer.BadParameter(f"NAME is none of {known}; your own data need --speaker or a CSV.")
+        raise typer.BadParameter(
+            f"NAME must be one of {', '.join(CORPORA)}; your own corpus needs --speaker or a CSV "
+            f"table. Got {name}."
+        )
     if output.exists() and root.is_file() and output.samefile(root):
-        raise typer.BadParameter(f"{output} is the table that is read. Name another --output.")
-    comparison(found)
+        raise typer.BadParameter(f"--output must not be the table itself. Got {output}.")
+    print_counts(found)
     write_manifest(found.manifest(partial=partial), output)
     if found.faults():
-        complain(f"{output} holds a part of {name} only: {found.faults()}")
+        complain(f"{output} holds only a part of {name}: {found.faults()}")
+
+
+def print_counts(survey: "Survey") -> None:
+    """Print clips per speaker and label: ``7/8`` if only 7 of 8 published clips were found."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    lines.add_column(survey.corpus, no_wrap=True)
+    for name in ("speakers", *survey.labels, "clips"):
+        lines.add_column(name, justify="right", no_wrap=True)
+    for row in survey.rows():
+        cells = [
+            str(found) if published in (found, None) else f"[red]{found}/{published}[/red]"
+            for found, published in zip(row.found, row.published, strict=True)
+        ]
+        lines.add_row(row.name, *cells)
+    Console(width=1_000).print(lines)  # never cut a number; the terminal wraps long lines

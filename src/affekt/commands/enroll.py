@@ -1,32 +1,33 @@
-"""The command ``enroll``: what may be written over, then one library call."""
+"""Implement ``affekt enroll``: check the target file, then write a speaker's voice profile."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from affekt.commands.options import Channel, Model
-from affekt.commands.printing import complain, watched
+from affekt.commands.options import Channel, Model, refuse_together
+from affekt.commands.printing import complain, with_progress
 
-ENOUGH = 10  # s of speech: twice what the population weighs in a profile
+MIN_SPEECH = 10  # s: then the speaker's statistics weigh twice as much as the prior
 
 
 def enroll(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="File to write.")],
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Speech of one person: recordings, or folders."),
+        typer.Argument(metavar="PATH...", help="Recordings of one speaker, or folders of them."),
     ],
     model: Model = None,
-    add: Annotated[bool, typer.Option("--add", help="Add to the profile that is there.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add to an existing profile.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Begin anew in place of the profile that is there.")
+        bool, typer.Option("--replace", help="Overwrite an existing profile.")
     ] = False,
     channel: Channel = None,
 ) -> None:
-    """Learn what a person's voice is like, so that their moods are told from it.
+    """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
 
-    Any speech of theirs will do, in any mood, better in several. A profile holds no sound.
+    Any recordings of the speaker will do, best in several moods; labels are not needed. The
+    profile holds statistics of the voice, and no audio.
     """
     from affekt.audio.reading import blocks
     from affekt.inference.activity import speaks
@@ -36,27 +37,32 @@ def enroll(
     _check_target(profile, add=add, replace=replace)
     predictor = load(model, profile=profile if add else None, channel=channel)
     files = list(sound_files(paths))
-    spoken = [file for file in watched(files, len(files)) if speaks(blocks(file, channel=channel))]
+    watched = with_progress(files, len(files))
+    with_speech = [file for file in watched if speaks(blocks(file, channel=channel))]
     for file in files:
-        if file not in spoken:
-            complain(f"{file}: nobody seems to speak in it. It is left out.")
-    learned = predictor.enroll(spoken)
-    learned.save(profile)
-    print(f"{profile}: {learned.seconds:.1f} seconds of speech heard")
-    if learned.seconds < ENOUGH:
-        complain(f"{profile}: little is known after less than {ENOUGH} s of speech. --add some.")
+        if file not in with_speech:
+            complain(f"{file}: no speech detected; the file is skipped.")
+    enrolled = predictor.enroll(with_speech)
+    enrolled.save(profile)
+    print(f"{profile}: {enrolled.seconds:.1f} seconds of speech")
+    if enrolled.seconds < MIN_SPEECH:
+        complain(
+            f"{profile} should have at least {MIN_SPEECH} s of speech. "
+            f"Got {enrolled.seconds:.1f} s. Add recordings with --add."
+        )
 
 
 def _check_target(profile: Path, *, add: bool, replace: bool) -> None:
-    """Refuse to write over anything but a profile, and over one that nobody said to."""
+    """Refuse to overwrite any file but a profile, and a profile without ``--replace``."""
     from affekt.audio.reading import SUFFIXES
     from affekt.inference.profile import read_profile
 
-    if add and replace:
-        raise typer.BadParameter("--add and --replace exclude each other.")
+    refuse_together({"--add": add, "--replace": replace})
     if profile.suffix.lower() in SUFFIXES:
-        raise typer.BadParameter(f"PROFILE comes first. Got {profile}, named like a recording.")
+        raise typer.BadParameter(
+            f"PROFILE must come before the recordings. Got {profile}, named like a recording."
+        )
     if profile.exists() and not add:
         read_profile(profile)
         if not replace:
-            raise typer.BadParameter(f"{profile} is there already. Use --add, or --replace.")
+            raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")

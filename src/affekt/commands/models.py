@@ -1,4 +1,4 @@
-"""The command ``models``: what a model says of itself, printed."""
+"""Implement ``affekt models``: print what model files say about themselves."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from affekt.commands.options import Json
 from affekt.commands.printing import printable
 from affekt.errors import ModelError
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 def models(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE|NAME]", help="Which. (Default: all that are shipped.)"),
+        typer.Argument(metavar="[FILE|NAME]", help="One model (default: all shipped models)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a model.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Show what models answer, whom they learned from, and what they may be used for."""
+    """Describe models: labels, training corpora, licence and file."""
     from affekt.inference.predictor import MODELS, load
 
     names = [model] if model else sorted(file.stem for file in MODELS.glob("*.onnx"))
@@ -31,27 +32,29 @@ def models(
             print(json.dumps(about))
             continue
         try:
-            facts = [("answers", ", ".join(graph.labels)), *_facts(graph)]
+            facts = list(_facts(graph))
         except (KeyError, TypeError) as error:
             raise ModelError(
-                f"Model {graph.file} must say whom it learned from. Got {error!r}. Export it again."
+                f"metadata of model {graph.file} must name corpora and licence. Got {error!r}. "
+                f"Export the model again."
             ) from error
         print(printable(graph.file.stem))
         for what, value in facts:
-            print(f"  {what:9}  {printable(value)}")
+            print(f"  {what:11}  {printable(value)}")
 
 
 def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
-    note = graph.metadata
-    heard = [
+    metadata = graph.metadata
+    corpora = [
         f"{each['name']} ({len(each['speakers'])} speakers, {each['clips']:,} clips)"
-        for each in note["corpora"]
+        for each in metadata["corpora"]
     ]
-    yield "learned", ", ".join(heard)
-    yield "licence", str(note["licence"])
-    yield "profiles", "yes, affekt enroll" if graph.profile else "no"
+    yield "labels", ", ".join(graph.labels)
+    yield "trained on", ", ".join(corpora)
+    yield "licence", str(metadata["licence"])
+    yield "profiles", "yes (see affekt enroll)" if graph.profile else "no"
     yield "file", f"{graph.file}, {graph.file.stat().st_size:,} bytes"
     yield "SHA-256", graph.digest
     card = graph.file.with_suffix(".md")
     if card.is_file():
-        yield "card", str(card)
+        yield "model card", str(card)

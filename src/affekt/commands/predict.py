@@ -1,146 +1,198 @@
-"""The command ``predict``: which forms and options go together, then one library call."""
+"""Implement ``affekt predict``: check the options, then predict files or their timelines."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from affekt.commands.options import Adapt, Channel, MinConfidence, Model, Profile
-from affekt.commands.printing import (
-    csv_rows,
-    into,
-    json_lines,
-    show,
-    stopped_by_term,
-    table,
-    with_progress,
+from affekt.commands.options import (
+    Adapt,
+    Address,
+    Channel,
+    Engine,
+    Jobs,
+    Json,
+    MinConfidence,
+    Model,
+    Profile,
+    refuse_together,
 )
-from affekt.commands.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, show_timelines
+from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
+from affekt.commands.result_printing import (
+    Result,
+    csv_columns,
+    csv_rows,
+    json_lines,
+    print_results,
+    results_output,
+    table,
+)
+from affekt.commands.resume import Finished, find_finished
+from affekt.commands.timeline_printing import (
+    ANNOTATIONS,
+    ONE_RECORDING,
+    PICTURES,
+    print_timelines,
+)
+
+STDIN = "-"
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Recordings in any format, folders, locations such as s3://bucket/folder/, "
+        "or - for standard input.",
+        show_default=False,
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Print into a file or location."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Append to the output; skip files that it holds.")
+]
+Timeline = Annotated[
+    bool, typer.Option("--timeline", help="Predict every utterance of the recordings.")
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format", metavar="NAME", help=f"Format of the timeline: {', '.join(ANNOTATIONS)}."
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw the timeline, as .png or .svg (extra report)."),
+]
 
 
 def predict(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="Recordings of any format, folders of them, locations of either such as "
-            "s3://bucket/folder/, or - for one on standard input.",
-            show_default=False,
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print one CSV row a result.")] = False,
-    output: Annotated[
-        str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File or location to print into."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the output, without what it holds.")
-    ] = False,
+    paths: Paths,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    output: Output = None,
+    resume: Resume = False,
     model: Model = None,
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
     channel: Channel = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Files at a time. (Default: one a core.)")
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Threads here, or a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's. (Default: the one on this machine.)")
-    ] = None,
-    timeline: Annotated[
-        bool, typer.Option("--timeline", help="Name the emotion of every utterance.")
-    ] = False,
-    annotation: Annotated[
-        str, typer.Option("--format", help=f"Of the timeline: {', '.join(ANNOTATIONS)}.")
-    ] = "",
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the timeline, as .png or .svg (needs extra report).")
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    address: Address = None,
+    timeline: Timeline = False,
+    annotation: Format = "",
+    plot: Plot = None,
 ) -> int:
-    """Name the emotion of recordings.
+    """Predict the emotion of recordings.
 
-    The answer to a long recording is that of its end: a --timeline tells which emotion comes when.
+    The prediction of a long recording describes its end; --timeline predicts every utterance.
 
-    Results come in the order of the files (of a cluster, as they are done); the exit code is 1 if
-    any of them failed. Killed at any instant, it goes on with --resume.
+    Results come in the order of the files, from a Ray cluster as they are done. After an
+    interruption, repeat the command with --resume. The exit code is 1 if any file failed.
     """
-    from affekt.commands.resume import Done, take_up
-    from affekt.inference.files import STDIN, find_files, predict_files
     from affekt.inference.predictor import load
 
-    if as_json + as_csv + bool(annotation) > 1:
-        raise typer.BadParameter("--json, --csv and --format exclude each other.")
-    if timeline:
-        _check_timeline(paths, annotation, plot, jobs)
-    elif annotation or plot:
-        raise typer.BadParameter("--format and --plot are for a --timeline.")
-    if resume and (STDIN in paths or not output or timeline or not (as_json or as_csv)):
-        raise typer.BadParameter("--resume is for files, with -o and --json or --csv.")
-    if output == "-":
-        raise typer.BadParameter("--output must be a file or location. Leave it out to print.")
+    refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})
+    if resume and not (output and (as_json or as_csv)):
+        raise typer.BadParameter("--resume needs --output, and --json or --csv.")
+    on_ray = engine != "local"
+    for option, value in {"--resume": resume, "--engine": on_ray, "--address": address}.items():
+        refuse_together({option: value, "--timeline": timeline})
+        refuse_together({option: value, "- (standard input)": STDIN in paths})
+    refuse_together({"--jobs": jobs, "--timeline": timeline})
+    _check_timeline(paths, timeline, annotation, plot)
     if output:
         _check_output(output, [*paths, model, profile, plot])
-    spread = _spread(paths, engine, address, timeline)
+    find = None if timeline else _file_predictor(engine, address)
     predictor = load(
         model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
     )
-    go_on = partial(take_up, name=f"{output}", predictor=predictor, as_csv=as_csv)
-    with stopped_by_term(), into(output, go_on if resume else None) as begun:
-        if timeline:
-            form = annotation or ("json" if as_json else "csv" if as_csv else "table")
-            return show_timelines(predictor, paths, form=form, plot=plot)
-        done = begun or Done()
-        results = (spread or predict_files)(predictor, paths, jobs=jobs, skip=done)
-        results = with_progress(results, lambda: sum(1 for _ in find_files(paths, skip=done)))
-        csv_form = partial(csv_rows, heading=not done.begun)
-        rows = json_lines if as_json else csv_form if as_csv else table
-        return show(results, predictor.labels, rows)
+    form = annotation or ("json" if as_json else "csv" if as_csv else "table")
+    with sigterm_as_ctrl_c():
+        if not find:
+            with results_output(output) as (out, _):
+                return print_timelines(predictor, paths, out, form=form, plot=plot)
+        prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
+        with results_output(output, prepare if resume else None) as (out, finished):
+            find = partial(find, predictor, paths, jobs=jobs)
+            return _print_predictions(find, paths, form, predictor.labels, out, finished)
 
 
-def _spread(paths: list[str], engine: str, address: str | None, timeline: bool) -> Any:
-    """What predicts files in place of threads, if that is asked for."""
-    if (engine, address) == ("local", None):
-        return None
-    from affekt.engines import engine_named
-    from affekt.inference.batches import predict_on
-    from affekt.inference.files import STDIN
-
-    if STDIN in paths or timeline:
-        raise typer.BadParameter("--engine is for files, without --timeline.")
-    return partial(predict_on, engine_named(engine, address))
-
-
-def _check_output(output: str, used: list[Any]) -> None:
-    """Refuse to print over what is heard, read or drawn, which may have any name."""
-    for path in map(str, filter(None, used)):
-        # of os.path, since Path raises on names that are too long
-        same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121
-        if same or os.path.abspath(path) == os.path.abspath(output):  # noqa: PTH100
-            raise typer.BadParameter(f"{output} is used for something else. Name another --output.")
-
-
-def _check_timeline(paths: list[str], annotation: str, plot: Path | None, jobs: int | None) -> None:
+def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Path | None) -> None:
     from affekt.inference.files import find_files
 
-    if jobs:
-        raise typer.BadParameter("--jobs is not for a --timeline: it is made as it is heard.")
+    if (annotation or plot) and not timeline:
+        raise typer.BadParameter(f"{'--format' if annotation else '--plot'} needs --timeline.")
     if annotation and annotation not in ANNOTATIONS:
-        known = ", ".join(ANNOTATIONS)
-        raise typer.BadParameter(f"--format must be one of {known}. Got {annotation}.")
+        names = ", ".join(ANNOTATIONS)
+        raise typer.BadParameter(f"--format must be one of {names}. Got {annotation}.")
     if plot and plot.suffix.lower() not in PICTURES:
         raise typer.BadParameter(f"--plot must end in {' or '.join(PICTURES)}. Got {plot}.")
     if plot and not plot.absolute().parent.is_dir():
-        raise typer.BadParameter(f"--plot must lie in a folder that exists. Got {plot}.")
-    if not plot and annotation not in ONE_RECORDING:
-        return
-    if len([*islice(find_files(paths), 2)]) != 1:
+        raise typer.BadParameter(f"--plot must name a file in a folder that exists. Got {plot}.")
+    single = "--plot" if plot else f"--format {annotation}" if annotation in ONE_RECORDING else ""
+    if single and len([*islice(find_files(paths), 2)]) != 1:
+        raise typer.BadParameter(f"{single} needs exactly one recording. Got {' '.join(paths)}.")
+
+
+def _check_output(output: str, inputs: list[Any]) -> None:
+    """Refuse an output that is also a recording, model, profile or plot of this command."""
+    if output == "-":
         raise typer.BadParameter(
-            f"--plot and --format {', '.join(ONE_RECORDING)} are for one recording."
+            "--output must be a file or location. Got -. Leave it out to print to the terminal."
         )
+    for path in map(str, filter(None, inputs)):
+        # os.path, since Path raises on names that are too long
+        same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121
+        if same or os.path.abspath(path) == os.path.abspath(output):  # noqa: PTH100
+            raise typer.BadParameter(
+                f"--output must not be a file that the command uses. Got {output}. "
+                f"Name another file."
+            )
+
+
+def _file_predictor(engine: str, address: str | None) -> Callable[..., Iterator[Result]]:
+    """Choose what predicts files: threads of this machine, or a Ray cluster."""
+    if (engine, address) == ("local", None):
+        from affekt.inference.files import predict_files
+
+        return predict_files
+    from affekt.engines import engine_named
+    from affekt.inference.batches import predict_on
+
+    return partial(predict_on, engine_named(engine, address))
+
+
+def _print_predictions(
+    find: Callable[..., Iterator[Result]],
+    paths: list[str],
+    form: str,
+    labels: Sequence[str],
+    out: TextIO,
+    finished: Finished | None,
+) -> int:
+    from rich.console import Console
+
+    from affekt.inference.files import find_files
+
+    skip = finished or Finished()
+    if form == "json":
+        printer = json_lines(out)
+    elif form == "csv":
+        printer = csv_rows(out, csv_columns(labels), header=not skip.has_content)
+    else:
+        printer = table(Console(file=out), labels)
+    results = find(skip=skip)
+    if not out.isatty():
+        results = with_progress(
+            results, lambda: sum(1 for _ in find_files(paths, skip=skip)), delay=0.0
+        )
+    return print_results(results, printer)

@@ -1,4 +1,4 @@
-"""What an ended run left in its output to what the next one need not do again."""
+"""Find files already finished in a partial output."""
 
 import csv
 import json
@@ -12,111 +12,114 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from affekt.atomic_write import atomic_write
-from affekt.commands.printing import complain, csv_columns
+from affekt.commands.printing import complain
+from affekt.commands.result_printing import csv_columns
 from affekt.errors import AffektError, RunError
 from affekt.locations import is_location
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
 
-SAME = 1e-3  # of a probability: machines round differently, models differ by more
+TOLERANCE = 1e-3  # of a probability: rounding of machines is below, models differ by more
 
 
 @dataclass(frozen=True)
-class Done:
-    """The files that an output holds a prediction of.
+class Finished:
+    """The files whose predictions an output holds.
 
     Attributes:
-        keys: 16 bytes for each.
-        begun: whether the output holds anything, if only the CSV's heading.
+        keys: 16 bytes per file.
+        has_content: whether the output holds anything, such as the CSV header.
     """
 
     keys: Set[bytes] = frozenset()
-    begun: bool = False
+    has_content: bool = False
 
     def __contains__(self, file: object) -> bool:
         return isinstance(file, str) and _key(file) in self.keys
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line of the output: the probabilities are empty where the file failed."""
+class _Record:
+    """A result in the output; one without probabilities is a failure."""
 
     file: str
     label: str
     probabilities: dict[str, float]
 
 
-def take_up(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Done:
-    """Make an output ready to be gone on with.
+def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Finished:
+    """Find the files that an output holds, and prepare the output for more results.
 
-    A last line that was cut off is taken out, and so are files that failed, which are to be tried
-    again. What the output holds of this model's is checked by predicting one file again.
+    Removes an incomplete last record, and failures, whose files are tried again. Predicts one
+    finished file again, to check that the output comes from the same model and options.
 
     Args:
-        output: JSON lines or CSV of :func:`affekt.inference.files.predict_files`; may be missing.
-        name: what messages call it.
+        output: JSON lines or CSV from ``affekt predict``; may be missing.
+        name: of the output in error messages.
         predictor: the loaded model.
-        as_csv: whether it is CSV.
-
-    Returns:
-        What need not be done again.
+        as_csv: whether the output is CSV.
 
     Raises:
-        RunError: the output holds something else, another model's results, or cannot be written.
+        RunError: the output holds anything else or results of another model, or cannot be
+            written.
     """
     try:
         output = output.resolve()
         if not output.exists() or not output.stat().st_size:
-            return Done()
+            return Finished()
         keys: set[bytes] = set()
         with atomic_write(output) as part:
             with output.open("rb") as old, part.open("wb") as new:
-                heading = _heading(predictor.labels) if as_csv else b""
-                lines = _kept(old, new, name, heading)
-                first = next(lines, None)
+                header = (",".join(csv_columns(predictor.labels)) + "\n").encode()
+                records = _copy_finished(old, new, name, header if as_csv else b"")
+                first = next(records, None)
                 if first:
-                    _check(first, predictor, name)
-                    keys = {_key(line.file) for line in chain([first], lines)}
-                begun = bool(new.tell())
+                    _check_model(first, predictor, name)
+                    keys = {_key(record.file) for record in chain([first], records)}
+                has_content = bool(new.tell())
             shutil.copymode(output, part)
     except RunError:
         raise
     except OSError as error:
         raise RunError(
-            f"{name} cannot be gone on with: {error.strerror}. Name another file with -o."
+            f"{name} cannot be resumed: {error.strerror}. Name another file with --output."
         ) from error
-    return Done(keys, begun)
+    return Finished(keys, has_content)
 
 
-def _kept(old: BinaryIO, new: BinaryIO, name: str, heading: bytes) -> Iterator[_Line]:
-    """Copy what stays, and tell each prediction of it."""
-    columns = next(csv.reader([heading.decode()]), [])
-    expected = heading or b'{"file": "'
-    for number, record in enumerate(_records(old, as_csv=bool(heading)), start=1):
-        whole = record.endswith(b"\n")
-        if not whole and (number > 1 or expected.startswith(record[: len(expected)])):
+def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> Iterator[_Record]:
+    """Copy the complete predictions and yield them; an empty header means JSON lines."""
+    columns = next(csv.reader([header.decode()]), [])
+    expected = header or b'{"file": "'
+    for number, line in enumerate(_lines(old, as_csv=bool(header)), start=1):
+        complete = line.endswith(b"\n")
+        if not complete and (number > 1 or expected.startswith(line[: len(expected)])):
             return
-        if number == 1 and heading:
-            if record != heading:
-                raise _foreign(name, number, record)
-            new.write(record)
+        if number == 1 and header:
+            if line != header:
+                raise _foreign(name, number, line)
+            new.write(line)
             continue
-        text = record.decode("utf-8", "surrogateescape")
+        text = line.decode("utf-8", "surrogateescape")
         try:
-            line = _csv_line(text, columns) if heading else _json_line(text)
+            record = _csv_record(text, columns) if header else _json_record(text)
         except (
-            *(ValueError, KeyError, TypeError, AttributeError),
-            *(csv.Error, RecursionError),
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            csv.Error,
+            RecursionError,
         ) as error:
-            raise _foreign(name, number, record) from error
-        if line.probabilities:
-            new.write(record)
-            yield line
+            raise _foreign(name, number, line) from error
+        if record.probabilities:
+            new.write(line)
+            yield record
 
 
-def _records(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
-    """Lines, or in CSV several where a name in quotes holds line breaks; the last may be torn."""
+def _lines(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
+    """Read records; in CSV, a quoted file name may hold line breaks. The last may be incomplete."""
     record = b""
     for line in file:
         record += line
@@ -128,58 +131,54 @@ def _records(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
         yield record.removesuffix(b"\n")
 
 
-def _heading(labels: Iterable[str]) -> bytes:
-    return (",".join(csv_columns(labels)) + "\n").encode()
-
-
-def _json_line(text: str) -> _Line:
+def _json_record(text: str) -> _Record:
     cells = json.loads(text)
     if "error" in cells:
-        return _Line(str(cells["file"]), "", {})
+        return _Record(str(cells["file"]), "", {})
     probabilities = {str(label): float(p) for label, p in cells["probabilities"].items()}
-    _ = cells["duration"], cells["segments"]
-    return _Line(str(cells["file"]), cells["label"], probabilities)
+    _ = cells["duration"], cells["segments"]  # KeyError for a timeline
+    return _Record(str(cells["file"]), cells["label"], probabilities)
 
 
-def _csv_line(text: str, columns: list[str]) -> _Line:
+def _csv_record(text: str, columns: Iterable[str]) -> _Record:
     (row,) = csv.reader([text])
     cells = dict(zip(columns, row, strict=True))
     if cells["error"]:
-        return _Line(cells["file"], "", {})
-    probabilities = {
-        name.removeprefix("p_"): float(cells[name]) for name in columns if name.startswith("p_")
-    }
-    return _Line(cells["file"], cells["label"], probabilities)
+        return _Record(cells["file"], "", {})
+    shares = {name: float(cells[name]) for name in cells if name.startswith("p_")}
+    probabilities = {name.removeprefix("p_"): share for name, share in shares.items()}
+    return _Record(cells["file"], cells["label"], probabilities)
 
 
-def _check(line: _Line, predictor: "Predictor", name: str) -> None:
-    """Refuse to go on where another model has begun."""
-    same = tuple(line.probabilities) == predictor.labels
+def _check_model(record: _Record, predictor: "Predictor", name: str) -> None:
+    """Refuse an output whose first prediction differs from this predictor's."""
+    same = tuple(record.probabilities) == predictor.labels
     if same:
         try:
-            again = predictor.predict(line.file)
+            again = predictor.predict(record.file)
         except AffektError as error:
-            complain(f"{name} may be of another model, which cannot be told: {error}")
+            complain(f"cannot check that {name} is from this model: {error}")
             return
-        same = again.label == line.label and all(
-            abs(again.probabilities[label] - p) <= SAME for label, p in line.probabilities.items()
+        same = again.label == record.label and all(
+            abs(again.probabilities[label] - p) <= TOLERANCE
+            for label, p in record.probabilities.items()
         )
     if not same:
         raise RunError(
-            f"{name} must be of model {predictor.graph.file.stem}. Got another answer to "
-            f"{line.file}: another model's or setting's, or the recording has changed. "
-            f"Name another file with -o."
+            f"{name} must hold results of model {predictor.graph.file.stem} with the same options. "
+            f"Got another prediction for {record.file}. Name another file with --output."
         )
 
 
-def _foreign(name: str, number: int, record: bytes) -> RunError:
+def _foreign(name: str, number: int, line: bytes) -> RunError:
+    start = line[:60].decode("utf-8", "replace")
     return RunError(
-        f"{name} must hold what this command prints, with this model's labels. Got line "
-        f"{number}: {record[:60].decode('utf-8', 'replace')!r}. Name another file with -o."
+        f"{name} must hold results of affekt predict in the same format and with the same labels. "
+        f"Got line {number}: {start!r}. Name another file with --output."
     )
 
 
 def _key(file: str) -> bytes:
-    """The same for every way to write the name, in little room."""
+    """Hash the absolute name, so that every way to write it has the same key."""
     name = file if is_location(file) else os.path.abspath(file)  # noqa: PTH100 -- takes any name
     return blake2b(os.fsencode(name), digest_size=16).digest()

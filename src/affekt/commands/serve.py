@@ -1,4 +1,4 @@
-"""The command ``serve``: on which address, then one library call."""
+"""Implement ``affekt serve``: open a port, then run the web service."""
 
 from typing import Annotated
 
@@ -7,27 +7,33 @@ import typer
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile
 from affekt.errors import RunError
 
-PATIENCE = 300.0  # s that a client may be too busy to answer a ping
+PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines too, with --name.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; 0.0.0.0 also serves other machines, by a --name.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8_000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
+    ] = 8_000,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="Another host name that it may be called by."),
+        typer.Option(metavar="HOST", help="Further host name of this machine; may be repeated."),
     ] = None,
     model: Model = None,
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
 ) -> None:
-    """Show a voice's emotion in a browser while it speaks, and answer programs over HTTP.
+    """Serve a web page that shows the emotion of live speech, and an HTTP API.
 
-    The sound is heard here and goes no further. Ctrl-C ends it.
+    Audio is processed on this machine and sent to no other. Ctrl-C ends the service.
     """
     import socket
 
@@ -40,24 +46,24 @@ def serve(
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())})
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as door:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((host, port))
-            door.listen()
+            listener.bind((host, port))
+            listener.listen()
         except OSError as error:
             raise RunError(
                 f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
                 f"Use another --port or --host."
             ) from error
-        called = host if ":" not in host else f"[{host}]"
-        print(f"http://{called}:{door.getsockname()[1]}", flush=True)
+        address = host if ":" not in host else f"[{host}]"
+        print(f"http://{address}:{listener.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
             app,
             log_level="warning",
             lifespan="off",
             ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error
-            ws_ping_timeout=PATIENCE,
+            ws_ping_timeout=PING_TIMEOUT,
             timeout_graceful_shutdown=1,
         )
-        uvicorn.Server(config).run(sockets=[door])
+        uvicorn.Server(config).run(sockets=[listener])

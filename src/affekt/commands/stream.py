@@ -1,4 +1,4 @@
-"""The command ``stream``: where the sound comes from, then one library call."""
+"""Implement ``affekt stream``: open the audio source, then print live predictions."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Adapt, Channel, MinConfidence, Model, Profile
-from affekt.commands.printing import complain, stopped_by_term
-from affekt.commands.stream_printing import show_moments
+from affekt.commands.options import (
+    Adapt,
+    Channel,
+    Json,
+    MinConfidence,
+    Model,
+    Profile,
+    refuse_together,
+)
+from affekt.commands.printing import complain, sigterm_as_ctrl_c
+from affekt.commands.stream_printing import print_stream
 from affekt.errors import AudioError
 
 if TYPE_CHECKING:
@@ -21,50 +29,56 @@ def stream(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[-]",
-            help="- for standard input; the microphone if it is left out.",
-            show_default=False,
+            metavar="[-]", help="- for standard input; default: the microphone.", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Json = False,
     model: Model = None,
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
     channel: Channel = None,
     rate: Annotated[
-        int | None, typer.Option(help="Hz of raw samples (else 16000), or of the microphone.")
+        int | None,
+        typer.Option(
+            metavar="HZ", help="Sample rate of raw samples (default: 16000) or microphone."
+        ),
     ] = None,
-    channels: Annotated[int | None, typer.Option(help="Of raw samples (else 1).")] = None,
+    channels: Annotated[
+        int | None, typer.Option(metavar="N", help="Channels of raw samples (default: 1).")
+    ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of raw samples, as FFmpeg calls it: f32le, mulaw... (else s16le)."),
+        typer.Option(
+            metavar="NAME", help="FFmpeg name of raw samples: s16le (default), f32le, mulaw, ..."
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="The microphone's number or name (else the system's).")
+        str | None,
+        typer.Option(metavar="NAME", help="Name or number of the microphone."),
     ] = None,
 ) -> int:
-    """Name the emotion of a voice while it speaks, window by window.
+    """Predict the emotion of live speech, window by window.
 
-    The voice comes from a microphone (needs extra mic), or from standard input: a WAV or another
-    recording, known by its first bytes, or else raw samples. Ctrl-C ends it.
+    Audio comes from a microphone (extra mic), or with - from standard input: a WAV or another
+    format that can be read while it arrives, or raw samples. Ctrl-C ends it.
     """
     from affekt.inference.listening import listen
     from affekt.inference.predictor import load
 
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
-    sound = _voice(source, rate=rate, channels=channels, encoding=encoding, device=device)
+    audio = _open_source(source, rate=rate, channels=channels, encoding=encoding, device=device)
     try:
-        with stopped_by_term():
-            moments = listen(predictor.stream(), sound, channel=channel)
-            show_moments(moments, predictor.labels, as_json=as_json)
+        with sigterm_as_ctrl_c():
+            moments = listen(predictor.stream(), audio, channel=channel)
+            print_stream(moments, predictor.labels, as_json=as_json)
     except AudioError as error:
         complain(str(error))
         return 1
     return 0
 
 
-def _voice(
+def _open_source(
     source: str | None,
     *,
     rate: int | None,
@@ -72,7 +86,7 @@ def _voice(
     encoding: str | None,
     device: str | None,
 ) -> "AbstractContextManager[Decoded]":
-    """What to listen to, opened once it is entered."""
+    """Check the options of the audio source; entering what is returned opens it."""
     from affekt.audio.decoding import decode
     from affekt.audio.headers import checked
     from affekt.audio.microphone import microphone
@@ -81,21 +95,23 @@ def _voice(
 
     if source not in (None, STDIN):
         raise typer.BadParameter(
-            f"affekt stream listens to a microphone or, with -, to standard input. Got {source}. "
-            f"Recordings are for affekt predict."
+            f"the source must be - for standard input, or left out for the microphone. "
+            f"Got {source}. For recordings, use affekt predict."
         )
     hertz = SAMPLE_RATE if rate is None else rate
     checked(hertz, 1 if channels is None else channels, "the stream")
     if source is None:
         if channels or encoding:
-            raise typer.BadParameter("--channels and --encoding are for raw samples, with -.")
+            option = "--channels" if channels else "--encoding"
+            raise typer.BadParameter(f"{option} needs raw samples from standard input (-).")
         return microphone(device, sample_rate=rate)
-    if device:
-        raise typer.BadParameter("--device is for the microphone, without -.")
+    refuse_together({"--device": device, "standard input (-)": True})
     if encoding and encoding not in ENCODINGS:
-        known = ", ".join(ENCODINGS)
-        raise typer.BadParameter(f"--encoding must be one of {known}. Got {encoding}.")
+        names = ", ".join(ENCODINGS)
+        raise typer.BadParameter(f"--encoding must be one of {names}. Got {encoding}.")
     if sys.stdin.isatty():
-        raise typer.BadParameter("standard input is a terminal. Pipe sound in, or leave out the -.")
+        raise typer.BadParameter(
+            "standard input must be a pipe or file. Got a terminal. Leave out - for the microphone."
+        )
     pcm = Pcm(encoding or "s16le", hertz, channels or 1)
     return decode(sys.stdin.buffer, "standard input", pcm=pcm)

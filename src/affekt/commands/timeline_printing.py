@@ -1,55 +1,58 @@
-"""Timelines to text and picture: table, JSON lines, CSV, annotation files, a plot."""
+"""Print timelines as a table, JSON lines, CSV or annotation files, and draw one as a picture."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from affekt.commands.printing import (
+from affekt.commands.printing import clock, printable
+from affekt.commands.result_printing import (
+    Printer,
     Result,
-    Row,
-    clock,
+    csv_columns,
     csv_rows,
     json_lines,
-    printable,
-    show,
-    stopped_by_term,
+    print_results,
 )
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import RenderableType
+    from rich.console import Console
 
     from affekt.inference.outline import Outline
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Utterance, Watch
 
 ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
-ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # forms that cannot tell recordings apart
+ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
 
 
-def show_timelines(
-    predictor: "Predictor", paths: Sequence[str], *, form: str, plot: Path | None = None
+def print_timelines(
+    predictor: "Predictor",
+    paths: Sequence[str],
+    out: TextIO,
+    *,
+    form: str,
+    plot: Path | None = None,
 ) -> int:
-    """Print timelines as they are heard, and draw one.
+    """Print utterances while recordings are read, and draw the timeline of one recording.
 
     Args:
         predictor: the loaded model.
-        paths: recordings and folders; a single recording for a plot or :data:`ONE_RECORDING`.
+        paths: recordings and folders; one recording for a plot or :data:`ONE_RECORDING`.
+        out: where utterances are printed.
         form: ``table``, ``json``, ``csv``, or one of :data:`ANNOTATIONS`.
-        plot: picture to make, with one of the suffixes :data:`PICTURES`.
+        plot: picture to write, with one of the suffixes :data:`PICTURES`.
 
     Returns:
         The exit code: 1 if any recording failed, else 0.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM; what was heard until then is printed and drawn.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the utterances so far were printed and drawn.
         RunError: the picture cannot be written.
     """
     from affekt.inference.annotations import textgrid
@@ -57,110 +60,108 @@ def show_timelines(
     from affekt.inference.outline import Outline
 
     if plot:
-        import affekt.report.timeline_picture  # noqa: F401 -- if it is missing, say so at once
+        import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
     outline = Outline()
-    kept: list[Utterance] | None = [] if plot or form == "textgrid" else None
-    stopped: list[KeyboardInterrupt] = []
-    with _watching(outline, form) as watch, stopped_by_term():
-        results = _until_stopped(timeline_files(predictor, paths, watch=watch), stopped)
-        code = show(results, predictor.labels, partial(_rows, form=form, kept=kept))
+    utterances: list[Utterance] = []
+    interrupts: list[KeyboardInterrupt] = []
+    with _progress(outline, out, form) as (watch, console):
+        printer = _printer(form, predictor.labels, out, console)
+        if plot or form == "textgrid":
+            printer = _collecting(printer, utterances)
+        results = timeline_files(predictor, paths, watch=watch)
+        code = print_results(_until_interrupt(results, interrupts), printer)
     if form == "textgrid" and outline.seconds:
-        print(textgrid(kept or [], outline.seconds), end="")
+        print(textgrid(utterances, outline.seconds), end="", file=out, flush=True)
     if plot and outline.seconds:
-        _draw(plot, kept or [], outline, predictor.labels, title=Path(paths[0]).name)
-    if stopped:
-        sys.stdout.flush()
-        raise stopped[0]
+        _draw(plot, utterances, outline, predictor.labels, title=Path(paths[0]).name)
+    if interrupts:
+        raise interrupts[0]
     return code
 
 
-def _until_stopped(results: Iterator[Result], stopped: list[KeyboardInterrupt]) -> Iterator[Result]:
+def _until_interrupt(
+    results: Iterator[Result], interrupts: list[KeyboardInterrupt]
+) -> Iterator[Result]:
     try:
         yield from results
     except KeyboardInterrupt as interrupt:
-        stopped.append(interrupt)
+        interrupts.append(interrupt)
 
 
-def _rows(labels: Sequence[str], *, form: str, kept: "list[Utterance] | None") -> Row:
-    """How to print a result; those of one recording are ``kept`` where the whole is needed."""
+def _collecting(printer: Printer, utterances: "list[Utterance]") -> Printer:
+    """Collect utterances while they are printed."""
     from affekt.inference.timeline import Utterance
 
-    row = _row(labels, form)
+    def collect(result: Result) -> None:
+        if isinstance(result, Utterance):
+            utterances.append(result)
+        printer(result)
 
-    def keep(result: Result) -> None:
-        if kept is not None and isinstance(result, Utterance):
-            kept.append(result)
-        row(result)
-
-    return keep
+    return collect
 
 
-def _row(labels: Sequence[str], form: str) -> Row:
+def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
     from affekt.inference.annotations import LINES, WEBVTT_HEAD
     from affekt.inference.timeline import Utterance
 
     if form == "table":
-        return timeline_table(labels)
+        return timeline_table(console, labels)
     if form == "json":
-        return json_lines(labels)
+        return json_lines(out)
     if form == "csv":
-        return csv_rows(labels, ABOUT)
+        return csv_rows(out, csv_columns(labels, ABOUT))
     if form == "webvtt":
-        print(WEBVTT_HEAD, flush=True)
+        print(WEBVTT_HEAD, file=out, flush=True)
     line = LINES.get(form)
 
-    def row(result: Result) -> None:
+    def print_line(result: Result) -> None:
         if line and isinstance(result, Utterance):
-            print(line(result), flush=True)
+            print(line(result), file=out, flush=True)
 
-    return row
+    return print_line
 
 
-def timeline_table(labels: Sequence[str]) -> Row:
-    """One line an utterance below its file's name: times, emotion, per cents, share of speech.
+def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
+    """Print a heading per file, and per utterance times, emotion, percentages, share of speech.
 
-    A narrow terminal goes without the per cents.
+    A narrow terminal has no percentages.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from affekt.inference.stream import UNCERTAIN
     from affekt.inference.timeline import Utterance
 
-    console = Console(highlight=False)
     widths = [10, 10, max(map(len, [*labels, "emotion", UNCERTAIN]))]
     names = ["start", "end", "emotion"]
-    per_cents = console.width >= sum(widths) + 14 + sum(2 + max(4, len(label)) for label in labels)
-    if per_cents:
+    label_widths = [max(4, len(label)) for label in labels]
+    with_percent = console.width >= sum(widths) + 14 + sum(2 + width for width in label_widths)
+    if with_percent:
         names += labels
-        widths += [max(4, len(label)) for label in labels]
+        widths += label_widths
+    names.append("speech")
+    widths.append(6)
     file = ""
-
-    def show_line(what: "RenderableType") -> None:
-        with console.capture() as text:
-            console.print(what)
-        print(text.get(), end="", flush=True)  # above the bar, which takes what is printed
 
     def line(cells: Sequence[Text]) -> None:
         grid = Table.grid(padding=(0, 2, 0, 0))
-        for name, width in zip([*names, "speech"], [*widths, 6], strict=True):
+        for name, width in zip(names, widths, strict=True):
             grid.add_column(width=width, justify="left" if name == "emotion" else "right")
         grid.add_row(*cells)
-        show_line(grid)
+        console.print(grid)
 
     def row(result: Result) -> None:
         nonlocal file
         if isinstance(result, Utterance):
             if result.file != file:
                 file = result.file
-                show_line(Text(printable(file), "bold"))
-            shares = result.probabilities.values() if per_cents else ()
+                console.print(Text(printable(file), "bold"))
+            shares = result.probabilities.values() if with_percent else ()
             times = [Text(clock(result.start)), Text(clock(result.end))]
-            numbers = [Text(f"{share:.0%}") for share in (*shares, result.speech)]
-            line([*times, Text(result.label, "bold"), *numbers])
+            percent = [Text(f"{share:.0%}") for share in (*shares, result.speech)]
+            line([*times, Text(result.label, "bold"), *percent])
 
-    line([Text(name, "bold") for name in (*names, "speech")])
+    line([Text(name, "bold") for name in names])
     return row
 
 
@@ -190,40 +191,45 @@ def _draw(
 
 
 @contextmanager
-def _watching(outline: "Outline", form: str) -> Iterator[Callable[[str], "Watch"]]:
-    """What to call with every block of each file: it keeps the outline, and a bar on a terminal.
+def _progress(
+    outline: "Outline", out: TextIO, form: str
+) -> "Iterator[tuple[Callable[[str], Watch], Console]]":
+    """Pass each file's samples to the outline, and show a progress bar on standard error.
 
-    Where the results are seen on that terminal too, a table scrolls by above the bar; other
-    forms, whose lines it would break, go without.
+    There is no bar if standard error is not a terminal, or if the terminal shows lines other than
+    the table's.
+
+    Yields:
+        A function that makes the observer of a file, and the console for the table.
     """
-    seen = sys.stdout.isatty()
-    if not sys.stderr.isatty() or (seen and form != "table"):
-        yield lambda _: outline.push
-        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from affekt.audio.windows import SAMPLE_RATE
 
+    bar_console = Console(stderr=True, highlight=False)
+    if not bar_console.is_terminal or (out.isatty() and form != "table"):
+        yield (lambda _: outline.push), Console(file=out, highlight=False)
+        return
     columns = BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=seen) as progress:
+    with Progress(*columns, console=bar_console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("")
 
         def watch(file: str) -> "Watch":
-            progress.reset(task, total=_seconds(file), description=printable(Path(file).name))
+            progress.reset(task, total=_duration(file), description=printable(Path(file).name))
 
-            def heard(block: "NDArray[np.float32]") -> None:
+            def push(block: "NDArray[np.float32]") -> None:
                 outline.push(block)
                 progress.advance(task, block.size / SAMPLE_RATE)
 
-            return heard
+            return push
 
-        yield watch
+        # The table scrolls above the bar if both are on one terminal.
+        yield watch, bar_console if out.isatty() else Console(file=out, highlight=False)
 
 
-def _seconds(file: str) -> float | None:
-    """How long a recording is, if that can be told without hearing it."""
+def _duration(file: str) -> float | None:
+    """Read a recording's duration from its header, in seconds; None if it is unknown."""
     from affekt.audio.reading import probe
     from affekt.errors import AffektError
     from affekt.inference.files import STDIN
@@ -231,4 +237,4 @@ def _seconds(file: str) -> float | None:
     try:
         return None if file == STDIN else probe(file).seconds
     except AffektError:
-        return None  # said when it is heard
+        return None  # reading the file will report the error

@@ -1,4 +1,4 @@
-"""The command ``weights``: what is there of what training starts from."""
+"""Implement ``affekt weights``: list or download the pretrained weights that training needs."""
 
 from typing import Annotated
 
@@ -9,13 +9,14 @@ from affekt.commands.printing import complain
 
 def weights(
     name: Annotated[
-        str | None, typer.Argument(help="yamnet.tflite or yamnet.h5.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="yamnet.tflite or yamnet.h5.", show_default=False),
     ] = None,
     fetch: Annotated[
-        bool, typer.Option("--download", help="Fetch it (yamnet.tflite) into the user's cache.")
+        bool, typer.Option("--download", help="Download the file (default: yamnet.tflite).")
     ] = False,
 ) -> int:
-    """Show where the weights that training starts from are looked for, and what is there."""
+    """List the places that may hold YAMNet's pretrained weights, or download them."""
     from affekt.model.official import download, survey
 
     if fetch:
@@ -26,5 +27,5 @@ def weights(
         print(f"{place.state:8}  {place.bytes:>10,} bytes  {place.file}")
     if any(place.state == "official" for place in places):
         return 0
-    complain("none of them is the official file. Run affekt weights --download.")
+    complain("none of these is an official file. Run affekt weights --download.")
     return 1
