@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 import affekt
+from affekt import engines
 from affekt.cli import main
+from affekt.engines import Outcome
 from conftest import hears_ctrl_c
 from small_model import small_model
 
@@ -272,6 +275,29 @@ def test_memory_does_not_grow_with_the_files(model: str, tmp_path: Path) -> None
         file.writelines(line.replace(".wav", f"-{number}.wav") for number in range(40_000))
     assert peak(5_000, "--resume") < 1.12 * few  # 16 bytes and what a set needs to hold them
     assert len(output.read_text().splitlines()) == 45_000
+
+
+def test_lines_of_a_cluster_are_not_among_the_results(
+    model: str, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noisy(function: Any, batches: Iterable[Any], *, jobs: int | None) -> Iterator[Outcome[Any]]:
+        for batch in batches:
+            print("(raylet) a line of a log")
+            made = function(batch)
+            print("(worker) another one")
+            yield Outcome(batch, "", made)
+
+    words = ["predict", str(folder), "--json", "--model", model]
+    assert main([*words, "-o", str(tmp_path / "local")]) == 1
+    capsys.readouterr()
+    monkeypatch.setattr(engines, "engine_named", lambda *_: noisy)
+    assert main([*words, "--engine", "ray", "-o", str(tmp_path / "ray")]) == 1
+    assert (tmp_path / "ray").read_text() == (tmp_path / "local").read_text()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "(raylet) a line of a log\n" in printed.err
+    assert main([*words, "--engine", "ray"]) == 1
+    assert capsys.readouterr().out == (tmp_path / "local").read_text()
 
 
 WRONG_USE = {

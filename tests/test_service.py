@@ -207,8 +207,12 @@ def test_it_learns_who_speaks_and_gives_the_profile(
 @pytest.mark.parametrize(
     ("query", "messages", "words"),
     [
-        ("rate=nan", [], "query parameter rate must be a number"),
-        ("rate=16000.5", [], "query parameter rate must be a whole number, 0 or more. Got 16000.5"),
+        ("rate=nan", [], "query parameter rate must be a whole number"),
+        (
+            "rate=16000.5",
+            [],
+            "query parameter rate must be a whole number, 0 or more. Got '16000.5'",
+        ),
         ("min_confidnce=0.9", [], "channel, rate, encoding. Got 'min_confidnce'. Leave it out."),
         ("channel=0.5", [], "query parameter channel must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),

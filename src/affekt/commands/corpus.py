@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from affekt.commands.options import option
 from affekt.commands.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -19,31 +20,20 @@ def corpus(
         Path, typer.Argument(metavar="ROOT", help="Its folder; or a CSV table of your own corpus.")
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Manifest to write.")
+        Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),
     task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="four|all",
-            help="Labels: angry, happy, sad, neutral; or all (default for your own).",
-            show_default=False,
-        ),
+        str | None, option("four|all", "Labels: the paper's four, or all (default for your own).")
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept an incomplete corpus.")
     ] = False,
     speaker: Annotated[
-        str,
-        typer.Option(
-            metavar="REGEX", help="Your own folders: finds the speaker in a recording's path."
-        ),
+        str, option("REGEX", "Your own folders: finds the speaker in a recording's path.")
     ] = "",
     label: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="OWN=LABEL",
-            help="Your own: rename a label; OWN= leaves its recordings out; may be repeated.",
-        ),
+        option("OWN=LABEL", "Your own: rename a label; OWN= leaves it out; may be repeated."),
     ] = None,
 ) -> None:
     """Compare a corpus with its published counts, and write its manifest.

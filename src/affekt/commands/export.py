@@ -5,38 +5,29 @@ from typing import Annotated
 
 import typer
 
+from affekt.commands.options import option
+
 
 def export(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run, or of one of its folds.")
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Model file to write.")
+        Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
     ] = Path("model.onnx"),
-    fold: Annotated[
-        int | None, typer.Option(metavar="N", help="Fold to export, if several are trained.")
-    ] = None,
+    fold: Annotated[int | None, option("N", "Fold to export, if several are trained.")] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the model (default: of the file).")
+        str | None, option("NAME", "Name of the model (default: that of the file).")
     ] = None,
     precision: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="float16 (half the size of float32), float32, or int8 (twice as fast).",
-        ),
+        str, option("NAME", "float16 (default; half the size), float32, or int8 (twice as fast).")
     ] = "float16",
     recordings: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Training recordings that calibrate int8."),
+        Path | None, option("FOLDER", "Training recordings that calibrate int8.")
     ] = None,
     calibrate: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="RUN",
-            help="Cross-validation run whose test predictions calibrate the probabilities; "
-            "may be repeated.",
-        ),
+        option("RUN", "Run whose test predictions calibrate the probabilities; may be repeated."),
     ] = None,
 ) -> None:
     """Export a trained network to an ONNX model file.

@@ -2,65 +2,42 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+
+def option(value: str, text: str, *names: str, **settings: Any) -> Any:
+    """Describe an option that takes a value; ``text`` names the default, if there is one."""
+    return typer.Option(*names, metavar=value, help=text, show_default=False, **settings)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|NAME",
-        help="Model file, or name of a shipped model (see affekt models).",
-        show_default=False,
-    ),
+    str | None, option("FILE|NAME", "Model file, or name of a shipped model (see affekt models).")
 ]
 Profile = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Voice profile of the speaker, written by affekt enroll.",
-    ),
+    Path | None, option("FILE", "Voice profile of the speaker, written by affekt enroll.")
 ]
 Adapt = Annotated[
     bool,
-    typer.Option(
-        "--adapt", help="Adapt to the speaker of each recording (one speaker per recording)."
-    ),
-]
-Channel = Annotated[
-    int | None,
-    typer.Option(min=0, metavar="N", help="Use one channel, from 0, not the mean of all."),
+    typer.Option("--adapt", help="Adapt to the speaker of each recording (one in each)."),
 ]
 MinConfidence = Annotated[
-    float,
-    typer.Option(
-        metavar="P",
-        help="Answer 'uncertain' if no emotion reaches this probability.",
-        show_default=False,
-    ),
+    float, option("P", "Answer 'uncertain' if no emotion reaches this probability.")
 ]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Files at a time (default: one per core).")
+Channel = Annotated[
+    int | None, option("N", "Use one channel, counted from 0 (default: the mean of all).", min=0)
 ]
-Engine = Annotated[
-    str, typer.Option(metavar="local|ray", help="Run on this machine, or on a Ray cluster.")
-]
+Jobs = Annotated[int | None, option("N", "Files at a time (default: one per core).", min=1)]
+Engine = Annotated[str, option("local|ray", "Run on this machine (default), or on a Ray cluster.")]
 Address = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", help="Ray cluster (default: the one on this machine)."),
+    str | None, option("HOST:PORT", "Ray cluster (default: the one on this machine).")
 ]
 
 
 def refuse_together(options: dict[str, object]) -> None:
-    """Refuse a command with more than one of these options.
-
-    Args:
-        options: value by option; an empty value means that the option was not given.
-
-    Raises:
-        typer.BadParameter: two or more were given.
-    """
+    """Raise typer.BadParameter if two of these options have a value."""
     given = [option for option, value in options.items() if value]
     if len(given) > 1:
         raise typer.BadParameter(f"{given[0]} cannot be combined with {given[1]}.")

@@ -1,33 +1,22 @@
 """Implement ``affekt predict``: check the options, then predict files or their timelines."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from affekt.commands.options import (
-    Adapt,
-    Address,
-    Channel,
-    Engine,
-    Jobs,
-    Json,
-    MinConfidence,
-    Model,
-    Profile,
-    refuse_together,
-)
+from affekt.commands import options
+from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.result_printing import (
     Result,
     csv_columns,
-    csv_rows,
-    json_lines,
     print_results,
+    printer_of,
     results_output,
     table,
 )
@@ -51,42 +40,31 @@ Paths = Annotated[
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
-Output = Annotated[
-    str | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Print into a file or location."),
-]
+Output = Annotated[str | None, option("FILE", "Print into a file or location.", "-o", "--output")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Append to the output; skip files that it holds.")
 ]
 Timeline = Annotated[
     bool, typer.Option("--timeline", help="Predict every utterance of the recordings.")
 ]
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format", metavar="NAME", help=f"Format of the timeline: {', '.join(ANNOTATIONS)}."
-    ),
-]
-Plot = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Draw the timeline, as .png or .svg (extra report)."),
-]
+Format = Annotated[str, option("NAME", f"Timeline format: {', '.join(ANNOTATIONS)}.", "--format")]
+Plot = Annotated[Path | None, option("FILE", "Draw the timeline, as .png or .svg (extra report).")]
 
 
 def predict(
     paths: Paths,
-    as_json: Json = False,
+    as_json: options.Json = False,
     as_csv: Csv = False,
     output: Output = None,
     resume: Resume = False,
-    model: Model = None,
-    profile: Profile = None,
-    adapt: Adapt = False,
-    min_confidence: MinConfidence = 0.0,
-    channel: Channel = None,
-    jobs: Jobs = None,
-    engine: Engine = "local",
-    address: Address = None,
+    model: options.Model = None,
+    profile: options.Profile = None,
+    adapt: options.Adapt = False,
+    min_confidence: options.MinConfidence = 0.0,
+    channel: options.Channel = None,
+    jobs: options.Jobs = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     timeline: Timeline = False,
     annotation: Format = "",
     plot: Plot = None,
@@ -104,26 +82,28 @@ def predict(
     if resume and not (output and (as_json or as_csv)):
         raise typer.BadParameter("--resume needs --output, and --json or --csv.")
     on_ray = engine != "local"
-    for option, value in {"--resume": resume, "--engine": on_ray, "--address": address}.items():
-        refuse_together({option: value, "--timeline": timeline})
-        refuse_together({option: value, "- (standard input)": STDIN in paths})
+    for name, value in {"--resume": resume, "--engine": on_ray, "--address": address}.items():
+        refuse_together({name: value, "--timeline": timeline})
+        refuse_together({name: value, "- (standard input)": STDIN in paths})
     refuse_together({"--jobs": jobs, "--timeline": timeline})
     _check_timeline(paths, timeline, annotation, plot)
-    if output:
-        _check_output(output, [*paths, model, profile, plot])
-    find = None if timeline else _file_predictor(engine, address)
+    _check_output(output, [*paths, model, profile, plot])
+    find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
     predictor = load(
         model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
     )
     form = annotation or ("json" if as_json else "csv" if as_csv else "table")
-    with sigterm_as_ctrl_c():
+    prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
+    with sigterm_as_ctrl_c(), results_output(output, prepare if resume else None) as opened:
+        out, finished = opened
         if not find:
-            with results_output(output) as (out, _):
-                return print_timelines(predictor, paths, out, form=form, plot=plot)
-        prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
-        with results_output(output, prepare if resume else None) as (out, finished):
-            find = partial(find, predictor, paths, jobs=jobs)
-            return _print_predictions(find, paths, form, predictor.labels, out, finished)
+            return print_timelines(predictor, paths, out, form=form, plot=plot)
+        skip = finished or Finished()
+        results = find(predictor, paths, skip=skip)
+        if not out.isatty():
+            results = with_progress(results, partial(_count, paths, skip), delay=0.0)
+        printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
+        return print_results(results, printer or table(out, predictor.labels))
 
 
 def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Path | None) -> None:
@@ -143,8 +123,10 @@ def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Pat
         raise typer.BadParameter(f"{single} needs exactly one recording. Got {' '.join(paths)}.")
 
 
-def _check_output(output: str, inputs: list[Any]) -> None:
+def _check_output(output: str | None, inputs: list[Any]) -> None:
     """Refuse an output that is also a recording, model, profile or plot of this command."""
+    if output is None:
+        return
     if output == "-":
         raise typer.BadParameter(
             "--output must be a file or location. Got -. Leave it out to print to the terminal."
@@ -171,28 +153,7 @@ def _file_predictor(engine: str, address: str | None) -> Callable[..., Iterator[
     return partial(predict_on, engine_named(engine, address))
 
 
-def _print_predictions(
-    find: Callable[..., Iterator[Result]],
-    paths: list[str],
-    form: str,
-    labels: Sequence[str],
-    out: TextIO,
-    finished: Finished | None,
-) -> int:
-    from rich.console import Console
-
+def _count(paths: list[str], skip: Finished) -> int:
     from affekt.inference.files import find_files
 
-    skip = finished or Finished()
-    if form == "json":
-        printer = json_lines(out)
-    elif form == "csv":
-        printer = csv_rows(out, csv_columns(labels), header=not skip.has_content)
-    else:
-        printer = table(Console(file=out), labels)
-    results = find(skip=skip)
-    if not out.isatty():
-        results = with_progress(
-            results, lambda: sum(1 for _ in find_files(paths, skip=skip)), delay=0.0
-        )
-    return print_results(results, printer)
+    return sum(1 for _ in find_files(paths, skip=skip))

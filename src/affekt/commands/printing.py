@@ -5,9 +5,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Item = TypeVar("Item")
 
@@ -38,6 +41,28 @@ def clock(seconds: float) -> str:
     return f"{whole}:{tenths // 10:02}.{tenths % 10}"
 
 
+def print_columns(
+    console: "Console",
+    cells: Sequence[Any],
+    widths: Sequence[int],
+    *,
+    left: Collection[int],
+) -> None:
+    """Print one line of a table; a column of width 0 takes the space that the others leave."""
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 2, 0, 0), expand=0 in widths)
+    for column, width in enumerate(widths):
+        line.add_column(
+            width=width or None,
+            ratio=None if width else 1,
+            overflow="ellipsis" if width else "fold",
+            justify="left" if column in left else "right",
+        )
+    line.add_row(*cells)
+    console.print(line)
+
+
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM too; outside the main thread, change nothing."""
@@ -54,12 +79,9 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 def with_progress(
     items: Iterable[Item], total: int | Callable[[], int], *, delay: float = 2.0
 ) -> Iterator[Item]:
-    """Pass items on and show a progress bar, if standard error is a terminal.
+    """Pass items on; after ``delay`` seconds, show a progress bar if standard error is a terminal.
 
-    Args:
-        items: whose progress is shown.
-        total: number of items, or a function that counts them once the bar appears.
-        delay: seconds before the bar appears.
+    ``total`` may be a function, which is called when the bar appears.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn

@@ -10,12 +10,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, Union
 
-from affekt.commands.printing import complain, printable
+from affekt.commands.printing import complain, print_columns, printable
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from affekt.inference.files import Failure
     from affekt.inference.predictor import Prediction
     from affekt.inference.stream import Segment
@@ -29,14 +27,9 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def print_results(results: Iterable[Result], printer: Printer) -> int:
-    """Print results as they come, and each failure to standard error too.
+    """Print results as they come, failures to standard error too; return the exit code.
 
-    Args:
-        results: from :func:`affekt.inference.files.predict_files`.
-        printer: :func:`table`, :func:`json_lines` or :func:`csv_rows`.
-
-    Returns:
-        The exit code: 1 if any file failed, else 0.
+    The exit code is 1 if any file failed, else 0.
     """
     from affekt.inference.files import Failure
 
@@ -47,6 +40,15 @@ def print_results(results: Iterable[Result], printer: Printer) -> int:
             complain(result.error)
             code = 1
     return code
+
+
+def printer_of(
+    form: str, out: TextIO, columns: Sequence[str], *, header: bool = True
+) -> Printer | None:
+    """Choose the printer of the form ``json`` or ``csv``; None for any other form."""
+    if form == "csv":
+        return csv_rows(out, columns, header=header)
+    return json_lines(out) if form == "json" else None
 
 
 def json_lines(out: TextIO) -> Printer:
@@ -82,48 +84,37 @@ def csv_rows(out: TextIO, columns: Sequence[str], *, header: bool = True) -> Pri
     return row
 
 
-def table(console: "Console", labels: Sequence[str]) -> Printer:
+def table(out: TextIO, labels: Sequence[str]) -> Printer:
     """Print one line per file: seconds, emotion, percentages, and a bar of the highest.
 
     A narrow terminal has no bar; with many labels, it has no percentages either.
     """
     from rich.bar import Bar
-    from rich.console import RenderableType
-    from rich.table import Table
+    from rich.console import Console
     from rich.text import Text
 
     from affekt.inference.predictor import Prediction
     from affekt.inference.stream import UNCERTAIN
 
-    emotion_width = max(map(len, [*labels, "emotion", UNCERTAIN]))
-    widths = {label: max(4, len(label)) for label in labels}
-    room = console.width - (30 + 9 + emotion_width)
-    with_percent = room >= sum(widths.values()) + 2 * len(widths)
-    with_bar = room >= 12 + with_percent * (sum(widths.values()) + 2 * len(widths))
-
-    def line(*cells: RenderableType, header: bool = False) -> None:
-        lines = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
-        lines.show_header = header
-        lines.add_column("file", ratio=1, overflow="fold")
-        lines.add_column("seconds", width=7, justify="right")
-        lines.add_column("emotion", width=emotion_width)
-        for label, width in widths.items() if with_percent else ():
-            lines.add_column(label, width=width, justify="right")
-        if with_bar:
-            lines.add_column(width=10)
-        if cells:
-            lines.add_row(*cells)
-        console.print(lines)
+    console = Console(file=out)
+    emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))
+    percent = [max(4, len(label)) for label in labels]
+    room = console.width - (30 + 9 + emotion)
+    with_percent = room >= sum(2 + width for width in percent)
+    with_bar = room >= 12 + with_percent * sum(2 + width for width in percent)
+    widths = [0, 7, emotion, *(percent if with_percent else ()), *([10] if with_bar else ())]
 
     def row(result: Result) -> None:
         if isinstance(result, Prediction):
             shares = result.probabilities.values()
-            percent = [f"{share:.0%}" for share in shares] if with_percent else []
-            bar = [Bar(1, 0, max(shares), width=10, color="cyan")] if with_bar else []
-            name, emotion = Text(printable(result.file)), Text(result.label, "bold")
-            line(name, f"{result.duration:.1f}", emotion, *percent, *bar)
+            name, label = Text(printable(result.file)), Text(result.label, "bold")
+            cells = [name, f"{result.duration:.1f}", label]
+            cells += [f"{share:.0%}" for share in shares] if with_percent else []
+            cells += [Bar(1, 0, max(shares), width=10, color="cyan")] if with_bar else []
+            print_columns(console, cells, widths, left=[0, 2])
 
-    line(header=True)
+    names = ["file", "seconds", "emotion", *(labels if with_percent else ()), *([""] * with_bar)]
+    print_columns(console, [Text(name, "bold") for name in names], widths, left=[0, 2])
     return row
 
 

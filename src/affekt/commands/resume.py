@@ -4,12 +4,12 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from affekt.atomic_write import atomic_write
 from affekt.commands.printing import complain
@@ -103,7 +103,7 @@ def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> It
             continue
         text = line.decode("utf-8", "surrogateescape")
         try:
-            record = _csv_record(text, columns) if header else _json_record(text)
+            record = _parse(text, columns)
         except (
             ValueError,
             KeyError,
@@ -131,23 +131,21 @@ def _lines(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
         yield record.removesuffix(b"\n")
 
 
-def _json_record(text: str) -> _Record:
-    cells = json.loads(text)
-    if "error" in cells:
-        return _Record(str(cells["file"]), "", {})
-    probabilities = {str(label): float(p) for label, p in cells["probabilities"].items()}
-    _ = cells["duration"], cells["segments"]  # KeyError for a timeline
-    return _Record(str(cells["file"]), cells["label"], probabilities)
-
-
-def _csv_record(text: str, columns: Iterable[str]) -> _Record:
-    (row,) = csv.reader([text])
-    cells = dict(zip(columns, row, strict=True))
+def _parse(text: str, columns: Sequence[str]) -> _Record:
+    """Parse one CSV record or, without columns, one JSON line."""
+    if columns:
+        (row,) = csv.reader([text])
+        cells: Any = dict(zip(columns, row, strict=True))
+        shares = {each[2:]: cells[each] for each in columns if each.startswith("p_")}
+    else:
+        cells = {"error": "", **json.loads(text)}
+        shares = {} if cells["error"] else cells["probabilities"]
+        if not cells["error"] and not {"duration", "segments"} <= cells.keys():
+            raise ValueError("an utterance of a timeline")
     if cells["error"]:
-        return _Record(cells["file"], "", {})
-    shares = {name: float(cells[name]) for name in cells if name.startswith("p_")}
-    probabilities = {name.removeprefix("p_"): share for name, share in shares.items()}
-    return _Record(cells["file"], cells["label"], probabilities)
+        return _Record(str(cells["file"]), "", {})
+    probabilities = {str(label): float(share) for label, share in shares.items()}
+    return _Record(str(cells["file"]), cells["label"], probabilities)
 
 
 def _check_model(record: _Record, predictor: "Predictor", name: str) -> None:

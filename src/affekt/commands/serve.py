@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from affekt.commands.options import Adapt, MinConfidence, Model, Profile
+from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
 from affekt.errors import RunError
 
 PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
@@ -14,17 +12,17 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def serve(
     host: Annotated[
         str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address to listen on; 0.0.0.0 also serves other machines, by a --name.",
+        option(
+            "ADDRESS",
+            "Address to listen on (default: 127.0.0.1); 0.0.0.0 also serves other machines, "
+            "by a --name.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
+        int, option("N", "Port (default: 8000); 0 takes a free one.", min=0, max=65535)
     ] = 8_000,
     name: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HOST", help="Further host name of this machine; may be repeated."),
+        list[str] | None, option("HOST", "Further host name of this machine; may be repeated.")
     ] = None,
     model: Model = None,
     profile: Profile = None,

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import (
-    Adapt,
-    Channel,
-    Json,
-    MinConfidence,
-    Model,
-    Profile,
-    refuse_together,
-)
+from affekt.commands import options
+from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import complain, sigterm_as_ctrl_c
 from affekt.commands.stream_printing import print_stream
 from affekt.errors import AudioError
@@ -32,31 +25,21 @@ def stream(
             metavar="[-]", help="- for standard input; default: the microphone.", show_default=False
         ),
     ] = None,
-    as_json: Json = False,
-    model: Model = None,
-    profile: Profile = None,
-    adapt: Adapt = False,
-    min_confidence: MinConfidence = 0.0,
-    channel: Channel = None,
+    as_json: options.Json = False,
+    model: options.Model = None,
+    profile: options.Profile = None,
+    adapt: options.Adapt = False,
+    min_confidence: options.MinConfidence = 0.0,
+    channel: options.Channel = None,
     rate: Annotated[
-        int | None,
-        typer.Option(
-            metavar="HZ", help="Sample rate of raw samples (default: 16000) or microphone."
-        ),
+        int | None, option("HZ", "Sample rate of raw samples (default: 16000) or microphone.")
     ] = None,
-    channels: Annotated[
-        int | None, typer.Option(metavar="N", help="Channels of raw samples (default: 1).")
-    ] = None,
+    channels: Annotated[int | None, option("N", "Channels of raw samples (default: 1).")] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="FFmpeg name of raw samples: s16le (default), f32le, mulaw, ..."
-        ),
+        option("NAME", "FFmpeg's name of raw samples: s16le (default), f32le, mulaw ..."),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Name or number of the microphone."),
-    ] = None,
+    device: Annotated[str | None, option("NAME", "Name or number of the microphone.")] = None,
 ) -> int:
     """Predict the emotion of live speech, window by window.
 

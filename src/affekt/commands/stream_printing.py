@@ -20,14 +20,7 @@ MAX_BAR = 50  # columns
 
 
 def print_stream(moments: "Iterable[Moment]", labels: Sequence[str], *, as_json: bool) -> None:
-    """Print predictions as they come.
-
-    Args:
-        moments: from :func:`affekt.inference.listening.listen`.
-        labels: of the model.
-        as_json: print one JSON object per window; else a bar chart on a terminal, and a line per
-            window elsewhere.
-    """
+    """Print predictions as they come: JSON, a bar chart on a terminal, or a line per window."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -1,18 +1,17 @@
 """Print timelines as a table, JSON lines, CSV or annotation files, and draw one as a picture."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from affekt.commands.printing import clock, printable
+from affekt.commands.printing import clock, print_columns, printable
 from affekt.commands.result_printing import (
     Printer,
     Result,
     csv_columns,
-    csv_rows,
-    json_lines,
     print_results,
+    printer_of,
 )
 from affekt.errors import RunError
 
@@ -39,7 +38,7 @@ def print_timelines(
     form: str,
     plot: Path | None = None,
 ) -> int:
-    """Print utterances while recordings are read, and draw the timeline of one recording.
+    """Print utterances while recordings are read, draw them, and return the exit code.
 
     Args:
         predictor: the loaded model.
@@ -48,56 +47,34 @@ def print_timelines(
         form: ``table``, ``json``, ``csv``, or one of :data:`ANNOTATIONS`.
         plot: picture to write, with one of the suffixes :data:`PICTURES`.
 
-    Returns:
-        The exit code: 1 if any recording failed, else 0.
-
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the utterances so far were printed and drawn.
-        RunError: the picture cannot be written.
+        KeyboardInterrupt: after the utterances so far were printed and drawn.
     """
     from affekt.inference.annotations import textgrid
     from affekt.inference.files import timeline_files
     from affekt.inference.outline import Outline
+    from affekt.inference.timeline import Utterance
 
     if plot:
         import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
     outline = Outline()
-    utterances: list[Utterance] = []
-    interrupts: list[KeyboardInterrupt] = []
-    with _progress(outline, out, form) as (watch, console):
-        printer = _printer(form, predictor.labels, out, console)
-        if plot or form == "textgrid":
-            printer = _collecting(printer, utterances)
-        results = timeline_files(predictor, paths, watch=watch)
-        code = print_results(_until_interrupt(results, interrupts), printer)
-    if form == "textgrid" and outline.seconds:
-        print(textgrid(utterances, outline.seconds), end="", file=out, flush=True)
-    if plot and outline.seconds:
-        _draw(plot, utterances, outline, predictor.labels, title=Path(paths[0]).name)
-    if interrupts:
-        raise interrupts[0]
-    return code
+    utterances: list[Utterance] = []  # only if they are all needed at the end
 
+    def collected(results: Iterable[Result]) -> Iterator[Result]:
+        for result in results:
+            if (plot or form == "textgrid") and isinstance(result, Utterance):
+                utterances.append(result)
+            yield result
 
-def _until_interrupt(
-    results: Iterator[Result], interrupts: list[KeyboardInterrupt]
-) -> Iterator[Result]:
     try:
-        yield from results
-    except KeyboardInterrupt as interrupt:
-        interrupts.append(interrupt)
-
-
-def _collecting(printer: Printer, utterances: "list[Utterance]") -> Printer:
-    """Collect utterances while they are printed."""
-    from affekt.inference.timeline import Utterance
-
-    def collect(result: Result) -> None:
-        if isinstance(result, Utterance):
-            utterances.append(result)
-        printer(result)
-
-    return collect
+        with _progress(outline, out, form) as (watch, console):
+            results = collected(timeline_files(predictor, paths, watch=watch))
+            return print_results(results, _printer(form, predictor.labels, out, console))
+    finally:
+        if form == "textgrid" and outline.seconds:
+            print(textgrid(utterances, outline.seconds), end="", file=out, flush=True)
+        if plot and outline.seconds:
+            _draw(plot, utterances, outline, predictor.labels, title=Path(paths[0]).name)
 
 
 def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
@@ -106,10 +83,8 @@ def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") 
 
     if form == "table":
         return timeline_table(console, labels)
-    if form == "json":
-        return json_lines(out)
-    if form == "csv":
-        return csv_rows(out, csv_columns(labels, ABOUT))
+    if printer := printer_of(form, out, csv_columns(labels, ABOUT)):
+        return printer
     if form == "webvtt":
         print(WEBVTT_HEAD, file=out, flush=True)
     line = LINES.get(form)
@@ -126,29 +101,17 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
 
     A narrow terminal has no percentages.
     """
-    from rich.table import Table
     from rich.text import Text
 
     from affekt.inference.stream import UNCERTAIN
     from affekt.inference.timeline import Utterance
 
-    widths = [10, 10, max(map(len, [*labels, "emotion", UNCERTAIN]))]
-    names = ["start", "end", "emotion"]
-    label_widths = [max(4, len(label)) for label in labels]
-    with_percent = console.width >= sum(widths) + 14 + sum(2 + width for width in label_widths)
-    if with_percent:
-        names += labels
-        widths += label_widths
-    names.append("speech")
-    widths.append(6)
+    emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))
+    percent = [max(4, len(label)) for label in labels]
+    with_percent = console.width >= emotion + 34 + sum(2 + width for width in percent)
+    names = ["start", "end", "emotion", *(labels if with_percent else ()), "speech"]
+    widths = [10, 10, emotion, *(percent if with_percent else ()), 6]
     file = ""
-
-    def line(cells: Sequence[Text]) -> None:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        for name, width in zip(names, widths, strict=True):
-            grid.add_column(width=width, justify="left" if name == "emotion" else "right")
-        grid.add_row(*cells)
-        console.print(grid)
 
     def row(result: Result) -> None:
         nonlocal file
@@ -156,12 +119,12 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
             if result.file != file:
                 file = result.file
                 console.print(Text(printable(file), "bold"))
-            shares = result.probabilities.values() if with_percent else ()
-            times = [Text(clock(result.start)), Text(clock(result.end))]
-            percent = [Text(f"{share:.0%}") for share in (*shares, result.speech)]
-            line([*times, Text(result.label, "bold"), *percent])
+            shares = (*(result.probabilities.values() if with_percent else ()), result.speech)
+            times = Text(clock(result.start)), Text(clock(result.end))
+            cells = *times, Text(result.label, "bold"), *(Text(f"{share:.0%}") for share in shares)
+            print_columns(console, cells, widths, left=[2])
 
-    line([Text(name, "bold") for name in names])
+    print_columns(console, [Text(name, "bold") for name in names], widths, left=[2])
     return row
 
 
@@ -232,9 +195,8 @@ def _duration(file: str) -> float | None:
     """Read a recording's duration from its header, in seconds; None if it is unknown."""
     from affekt.audio.reading import probe
     from affekt.errors import AffektError
-    from affekt.inference.files import STDIN
 
     try:
-        return None if file == STDIN else probe(file).seconds
+        return probe(file).seconds
     except AffektError:
-        return None  # reading the file will report the error
+        return None  # reading the file reports the error

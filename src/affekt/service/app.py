@@ -4,15 +4,15 @@ Audio stays in memory while it is processed. Nothing is stored or sent to anothe
 """
 
 import os
-from asyncio import CancelledError
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from asyncio import CancelledError, Semaphore
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-from anyio import CapacityLimiter, WouldBlock, to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -64,15 +64,14 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
 
 
 class _Service:
-    """Endpoints that share a predictor and limiters of threads, uploads and live sessions."""
+    """Endpoints that share a predictor and the limits of threads, uploads and sessions."""
 
     def __init__(self, predictor: Predictor) -> None:
         cores = os.cpu_count() or 1
         self._predictor = predictor
         self._stream_threads = CapacityLimiter(cores)
         self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
-        self._uploads = CapacityLimiter(MAX_UPLOADS)
-        self._sessions = CapacityLimiter(MAX_STREAMS)
+        self._uploads, self._sessions = Semaphore(MAX_UPLOADS), Semaphore(MAX_STREAMS)
 
     async def model(self, _: Request) -> Response:
         about = self._predictor.metadata
@@ -87,8 +86,10 @@ class _Service:
         )
 
     async def predict(self, request: Request) -> Response:
+        if self._uploads.locked():
+            return _error(503, f"at most {MAX_UPLOADS} recordings at a time. Try again later.")
         try:
-            with _slot(self._uploads, request):
+            async with self._uploads:
                 upload = Upload()
                 async for chunk in request.stream():
                     if upload.tell() + len(chunk) > MAX_UPLOAD:
@@ -105,8 +106,6 @@ class _Service:
                     predictor = replace(predictor, profile=profile)
                 work = partial(predictor.predict, upload)
                 prediction = await to_thread.run_sync(work, limiter=self._upload_threads)
-        except WouldBlock:
-            return _error(503, f"at most {MAX_UPLOADS} recordings at a time. Try again later.")
         except AffektError as error:
             return _error(422, str(error))
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
@@ -116,27 +115,12 @@ class _Service:
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):
             await socket.accept()
-            try:
-                with _slot(self._sessions, socket):
-                    await run_session(socket, self._predictor, self._stream_threads)
-            except WouldBlock:
-                await close_with_error(
-                    socket, f"at most {MAX_STREAMS} live streams at a time. Try again later."
-                )
-
-
-@contextmanager
-def _slot(limiter: CapacityLimiter, holder: object) -> Iterator[None]:
-    """Hold one slot of a limiter.
-
-    Raises:
-        WouldBlock: all slots are taken.
-    """
-    limiter.acquire_on_behalf_of_nowait(holder)
-    try:
-        yield
-    finally:
-        limiter.release_on_behalf_of(holder)
+            if self._sessions.locked():
+                message = f"at most {MAX_STREAMS} live streams at a time. Try again later."
+                await close_with_error(socket, message)
+                return
+            async with self._sessions:
+                await run_session(socket, self._predictor, self._stream_threads)
 
 
 def _error(status: int, message: str) -> Response:

@@ -20,7 +20,7 @@ from affekt.errors import AffektError, AudioError, ModelError
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import Segment, Stream
 from affekt.service.origin_check import POLICY_VIOLATION
-from affekt.service.request_options import decode_profile, whole_number, with_query
+from affekt.service.request_options import decode_profile, number, with_query
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
@@ -40,7 +40,7 @@ async def run_session(socket: WebSocket, predictor: Predictor, limiter: Capacity
     try:
         query = socket.query_params
         predictor = with_query(predictor, query, "rate", "encoding")
-        rate = whole_number(query, "rate", SAMPLE_RATE)
+        rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
         stream = predictor.stream(rate)
         dtype = _dtype(query.get("encoding", "f32le"))
         started = False

@@ -30,43 +30,32 @@ def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predicto
                 f"query parameters must be among {', '.join(allowed)}. "
                 f"Got {name[:20]!r}. Leave it out."
             )
+    channel = predictor.channel
+    if "channel" in query:
+        channel = int(number(query, "channel", 0, whole=True))
     return replace(
         predictor,
         adapt=bool(number(query, "adapt", predictor.adapt)),
         min_confidence=number(query, "min_confidence", predictor.min_confidence),
-        channel=whole_number(query, "channel", 0) if "channel" in query else predictor.channel,
+        channel=channel,
     )
 
 
-def number(query: QueryParams, name: str, default: float) -> float:
-    """Read a finite number from a query.
+def number(query: QueryParams, name: str, default: float, *, whole: bool = False) -> float:
+    """Read a finite number from a query, or a whole number of at least 0.
 
     Raises:
-        AudioError: the value is not a finite number.
+        AudioError: the value is anything else.
     """
     text = query.get(name)
     try:
         value = default if text is None else float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise AudioError(f"query parameter {name} must be a number. Got {text!r}. Leave it out.")
+    if not math.isfinite(value) or (whole and (value % 1 or value < 0)):
+        kind = "whole number, 0 or more" if whole else "number"
+        raise AudioError(f"query parameter {name} must be a {kind}. Got {text!r}. Leave it out.")
     return value
-
-
-def whole_number(query: QueryParams, name: str, default: int) -> int:
-    """Read a whole number of at least 0 from a query.
-
-    Raises:
-        AudioError: the value is anything else.
-    """
-    value = number(query, name, default)
-    if value % 1 or value < 0:
-        raise AudioError(
-            f"query parameter {name} must be a whole number, 0 or more. "
-            f"Got {value:g}. Leave it out."
-        )
-    return int(value)
 
 
 def decode_profile(text: str, must_be: str) -> Profile:
