@@ -25,6 +25,14 @@ const canvas = document.getElementById(arguments[0]);
 const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
 return new Set(new Uint32Array(dots.buffer)).size;
 """
+#: Elements beyond the right edge of the screen, or of the box that they stand in.
+OUTSIDE = """
+const right = (element) => element.getBoundingClientRect().right;
+const outside = (element) =>
+  right(element) > Math.min(innerWidth, right(element.parentElement)) + 0.5
+  || element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline";
+return [...document.querySelectorAll("body *")].filter(outside).map((each) => each.outerHTML);
+"""
 
 
 class Page:
@@ -49,6 +57,14 @@ class Page:
 
     def colours(self, canvas: str) -> int:
         return int(self.browser.execute_script(COLOURS, canvas))
+
+    def sticks_out(self, width: int) -> list[str]:
+        """Elements that are wider than a screen of this width."""
+        size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        found = self.browser.execute_script(OUTSIDE)
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        return list(found)
 
     def faults(self) -> list[str]:
         """What the browser complains of; a socket that the service ends is none of the page's."""

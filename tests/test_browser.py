@@ -57,7 +57,7 @@ ANSWERS = """
     found.push(...await voice.push(sound.slice(from, from + piece)));
   }
   found.push(...await voice.flush());
-  const known = new Stream(model, { person: voice.person });
+  const known = new Stream(model, { profile: voice.profile });
   return [
     found,
     await voice.flush(),
@@ -100,10 +100,10 @@ import("./affekt.js").then(({ Stream }) => {
   };
 }).then(done);
 """
-#: Whether no answer is drawn above the times of the course.
+#: Whether the chart is empty above its times.
 UNDRAWN = """
-const { width, height } = document.getElementById("course");
-const pen = document.getElementById("course").getContext("2d");
+const { width, height } = document.getElementById("chart");
+const pen = document.getElementById("chart").getContext("2d");
 return pen.getImageData(0, 0, width, height / 2).data.every((part) => part === 0);
 """
 #: What Firefox does where the microphone has another rate.
@@ -159,7 +159,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def page(browser: Page, address: str) -> Iterator[Page]:
     browser.browser.get(address)
-    browser.wait(lambda: browser.at("listen").is_enabled())
+    browser.wait(lambda: browser.at("microphone").is_enabled())
     yield browser
     assert browser.faults() == []
 
@@ -220,8 +220,11 @@ def test_it_gives_the_test_vectors(page: Page) -> None:
 def test_what_is_refused_leaves_a_stream_as_it_was(page: Page) -> None:
     sound = vector_sound()
     told, found = work(page, REFUSALS, "affekt.onnx", sound.tolist())
-    assert told[:2] == ["Samples must be finite, at most 8388608. Got others. Repair them."] * 2
-    number = "The model must answer a number in [0, 1] for each label. Got others. Export it again."
+    assert (
+        told[:2]
+        == ["Samples must be finite, at most 8388608. Got others. Check the audio source."] * 2
+    )
+    number = "The model must return a number in [0, 1] for each label. Got others. Export it again."
     assert told[2:] == [number] * 4 + ["broken"] * 2
     assert close(found, affekt.load().predict(sound, sample_rate=RATE).segments)
 
@@ -246,10 +249,10 @@ def test_what_is_no_model_of_ours_is_refused(
 
 def test_a_person_stays_with_the_kind_of_model_that_learned_it(page: Page) -> None:
     person = {"of": "another", "state": {}}
-    found = work(page, "new Stream(model, { person: given[0] });", "own.onnx", person)
-    assert "must be known to this kind of model" in found
-    assert "Got one of another. Learn the voice again." in found
-    silent = "const voice = new Stream(model); return voice.person ?? null;"
+    found = work(page, "new Stream(model, { profile: given[0] });", "own.onnx", person)
+    assert "must be of the same kind of model" in found
+    assert "Got another. Create the profile again." in found
+    silent = "const voice = new Stream(model); return voice.profile ?? null;"
     assert work(page, silent, "own.onnx") is None
 
 
@@ -257,78 +260,85 @@ def recording(page: Page, file: Path, sound: np.ndarray) -> None:
     """Open a recording in the page, which answers as the library does with nobody known."""
     soundfile.write(file, sound, RATE, subtype="FLOAT")
     page.at("file").send_keys(str(file))
-    page.wait(lambda: page.at("about").text.startswith(f"{file.name}: "))
+    page.wait(lambda: page.at("status").text.startswith(f"{file.name}: "))
     expected = affekt.load(adapt=True).predict(file)
-    assert page.at("now").text == expected.segments[-1].label
-    answers = page.saved("keep", "answers.csv")
+    assert page.at("label").text == expected.segments[-1].label
+    answers = page.saved("save", "predictions.csv")
     rows = list(csv.DictReader(answers.read_text().splitlines()))
     answers.unlink()
     for row, segment in zip(rows, expected.segments, strict=True):
         for label, probability in segment.probabilities.items():
             assert float(row[f"p_{label}"]) == pytest.approx(probability, abs=1e-3)
-    assert page.colours("course") > len(expected.probabilities)
+    assert page.colours("chart") > len(expected.probabilities)
     assert not page.browser.execute_script(UNDRAWN)
 
 
 def nothing_shown(page: Page) -> bool:
-    now = page.at("now")
-    return now.text == "not listening" and not now.get_attribute("style")
+    now = page.at("label")
+    return now.text == "microphone off" and not now.get_attribute("style")
 
 
 def test_a_recording_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
     recording(page, tmp_path / "said.wav", vector_sound())
     recording(page, tmp_path / "also.wav", made_sound(5.0, pitch=250.0))
-    assert not page.at("forget").is_enabled()
+    assert not page.at("reset").is_enabled()
     (tmp_path / "text.wav").write_text("no sound at all")
     page.at("file").send_keys(str(tmp_path / "text.wav"))
-    page.wait(lambda: "cannot be heard" in page.at("about").text)
+    page.wait(lambda: "cannot be processed" in page.at("status").text)
     assert nothing_shown(page)
-    assert not page.at("keep").is_enabled()
+    assert not page.at("save").is_enabled()
     assert page.browser.execute_script(UNDRAWN)
 
 
 def test_a_microphone_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
-    page.at("listen").click()
-    page.wait(lambda: page.at("now").text in VECTORS["labels"])
-    assert page.at("listen").text == "Stop"
-    assert page.at("about").text == "Listening. No sound leaves this page."
-    page.at("listen").click()
-    assert page.at("listen").text == "Listen"
-    assert page.at("about").text == "Stopped. Nothing is heard."
+    page.at("microphone").click()
+    page.wait(lambda: page.at("label").text in VECTORS["labels"])
+    assert page.at("microphone").text == "Stop microphone"
+    assert page.at("status").text == "The microphone is on. No audio leaves this page."
+    page.at("microphone").click()
+    assert page.at("microphone").text == "Start microphone"
+    assert page.at("status").text == "The microphone is off."
     assert nothing_shown(page)
-    assert page.at("keep").is_enabled()
+    assert page.at("save").is_enabled()
     recording(page, tmp_path / "said.wav", vector_sound())  # whoever spoke before
-    page.at("forget").click()
-    assert not page.at("forget").is_enabled()
-    assert page.at("now").text in VECTORS["labels"]
+    page.at("reset").click()
+    assert not page.at("reset").is_enabled()
+    assert page.at("label").text in VECTORS["labels"]
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_nothing_sticks_out(page: Page, tmp_path: Path, width: int) -> None:
+    assert page.sticks_out(width) == []
+    recording(page, tmp_path / f"{'a_very_long_name_' * 9}.wav", vector_sound())
+    assert page.sticks_out(width) == []
 
 
 def test_answers_on_their_way_are_dropped_by_stop(page: Page) -> None:
     page.browser.execute_async_script(HELD)
-    page.at("listen").click()
+    page.at("microphone").click()
     page.wait(lambda: page.browser.execute_script("return window.held;"))
-    page.at("listen").click()
+    page.at("microphone").click()
     page.browser.execute_async_script("window.release(); setTimeout(arguments[0], 100);")
     assert nothing_shown(page)
-    assert not page.at("keep").is_enabled()
-    assert not page.at("forget").is_enabled()
+    assert not page.at("save").is_enabled()
+    assert not page.at("reset").is_enabled()
 
 
 def test_an_open_page_needs_no_server(browser: Page, site: Path) -> None:
     with served(site) as there:
         browser.browser.get(there)
-        browser.wait(lambda: browser.at("listen").is_enabled())
-    browser.at("listen").click()
-    browser.wait(lambda: browser.at("now").text in VECTORS["labels"])
-    browser.at("listen").click()
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+    browser.at("microphone").click()
+    browser.wait(lambda: browser.at("label").text in VECTORS["labels"])
+    browser.at("microphone").click()
     browser.faults()  # its icon may come too late
 
 
 def test_a_microphone_of_another_rate_is_told_in_firefox(page: Page) -> None:
     page.browser.execute_script(FIREFOX)
-    page.at("listen").click()
-    page.wait(lambda: "does not bring its microphone to 16 kHz" in page.at("about").text)
-    assert page.at("listen").text == "Listen"
+    page.at("microphone").click()
+    page.wait(lambda: "does not resample the microphone to 16 kHz" in page.at("status").text)
+    assert page.at("microphone").text == "Start microphone"
 
 
 @pytest.mark.parametrize(
@@ -345,8 +355,8 @@ def test_a_page_that_is_not_whole_says_so(
     shutil.copytree(site, tmp_path / "dist", ignore=shutil.ignore_patterns(missing))
     with served(tmp_path / "dist") as there:
         browser.browser.get(there)
-        browser.wait(lambda: "is not whole" in browser.at("about").text)
-    assert browser.at("model").text == "no model"
-    assert told in browser.at("about").text
-    assert not browser.at("listen").is_enabled()
+        browser.wait(lambda: "is incomplete" in browser.at("status").text)
+    assert browser.at("model").text == "No model"
+    assert told in browser.at("status").text
+    assert not browser.at("microphone").is_enabled()
     assert browser.faults()

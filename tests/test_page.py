@@ -20,7 +20,7 @@ from real_browser import Page, needs_browser, opened
 pytestmark = needs_browser
 RATE = 16_000
 LABELS = ("angry", "happy", "sad", "neutral")
-ANSWERED = "return document.getElementById('keep').disabled === false"
+ANSWERED = "return document.getElementById('save').disabled === false"
 #: What the bars say, all at one instant.
 SHARES = (
     "return [...document.querySelectorAll('.share')].map((each) => parseFloat(each.textContent))"
@@ -68,21 +68,21 @@ def page(browser: Page, model: Path) -> Iterator[Page]:
 
 
 def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
-    page.at("listen").click()
+    page.at("microphone").click()
     page.wait(lambda: page.browser.execute_script(ANSWERED))
-    assert page.at("now").text in LABELS
+    assert page.at("label").text in LABELS
     shares = page.browser.execute_script(SHARES)
     assert sum(shares) == pytest.approx(100, abs=2)  # each is rounded
-    page.wait(lambda: page.colours("course") > len(LABELS))
-    person = read_profile(page.saved("learned", "voice.profile"))
+    page.wait(lambda: page.colours("chart") > len(LABELS))
+    person = read_profile(page.saved("save-profile", "voice.profile"))
     assert person.seconds > 0
 
-    page.at("listen").click()
-    assert page.at("now").text == "not listening"
+    page.at("microphone").click()
+    assert page.at("label").text == "microphone off"
     (page.downloads / "voice.profile").unlink()
-    page.wait(page.at("learned").is_enabled)  # what was learned is not lost
-    assert read_profile(page.saved("learned", "voice.profile")).seconds >= person.seconds
-    with page.saved("keep", "answers.csv").open(newline="") as file:
+    page.wait(page.at("save-profile").is_enabled)  # what was learned is not lost
+    assert read_profile(page.saved("save-profile", "voice.profile")).seconds >= person.seconds
+    with page.saved("save", "predictions.csv").open(newline="") as file:
         first = list(csv.DictReader(file))
     assert list(first[0]) == ["start", "end", "label", *(f"p_{label}" for label in LABELS)]
     assert float(first[0]["start"]) == 0.0
@@ -91,18 +91,18 @@ def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
         assert sum(own.values()) == pytest.approx(1, abs=1e-5)
         assert row["label"] == max(own, key=own.__getitem__)
 
-    page.at("listen").click()  # once more: its times follow those of the first
-    (page.downloads / "answers.csv").unlink()
-    page.wait(lambda: page.at("now").text in LABELS)
-    page.at("listen").click()
-    with page.saved("keep", "answers.csv").open(newline="") as file:
+    page.at("microphone").click()  # once more: its times follow those of the first
+    (page.downloads / "predictions.csv").unlink()
+    page.wait(lambda: page.at("label").text in LABELS)
+    page.at("microphone").click()
+    with page.saved("save", "predictions.csv").open(newline="") as file:
         both = list(csv.DictReader(file))
     assert both[: len(first)] == first
     assert float(both[len(first)]["start"]) == pytest.approx(float(first[-1]["end"]), abs=2e-3)
-    page.at("forget").click()
-    assert not page.at("keep").is_enabled()
+    page.at("clear").click()
+    assert not page.at("save").is_enabled()
     assert page.browser.execute_script(SHARES) == [0] * len(LABELS)
-    assert page.at("now").text == "not listening"
+    assert page.at("label").text == "microphone off"
 
 
 def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path
     affekt.load(model).enroll([sound], sample_rate=RATE).save(tmp_path / "me.profile")
     page.at("profile").send_keys(str(tmp_path / "me.profile"))
     page.at("adapt").click()  # so that nothing is learned beside
-    page.at("listen").click()
+    page.at("microphone").click()
     page.wait(lambda: page.browser.execute_script(ANSWERED))
-    again = read_profile(page.saved("learned", "voice.profile"))
-    page.at("listen").click()
+    again = read_profile(page.saved("save-profile", "voice.profile"))
+    page.at("microphone").click()
     assert again.seconds == read_profile(tmp_path / "me.profile").seconds
 
     knowing = affekt.load(model, profile=tmp_path / "me.profile")
@@ -122,13 +122,13 @@ def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path
 
 def test_a_recording_is_answered_as_by_the_library(page: Page, model: Path, tmp_path: Path) -> None:
     assert_recording_is_answered_as_by(affekt.load(model, adapt=True), page, tmp_path)
-    assert page.colours("recorded") > len(LABELS)
+    assert page.colours("recording-chart") > len(LABELS)
 
     (tmp_path / "text.wav").write_text("no sound at all")
     page.at("file").send_keys(str(tmp_path / "text.wav"))
-    page.wait(lambda: "fault" in page.at("answer").get_attribute("class").split())
-    assert "sound" in page.at("answer").text
-    assert not page.at("recorded").is_displayed()
+    page.wait(lambda: "fault" in page.at("prediction").get_attribute("class").split())
+    assert "sound" in page.at("prediction").text
+    assert not page.at("recording-chart").is_displayed()
     assert any("422" in each for each in page.faults())  # which also empties the list
 
 
@@ -138,9 +138,9 @@ def assert_recording_is_answered_as_by(
     file = folder / "said.wav"
     soundfile.write(file, made_sound(5.0, 220.0), RATE)
     page.at("file").send_keys(str(file))
-    page.wait(lambda: "%" in page.at("answer").text)
+    page.wait(lambda: "%" in page.at("prediction").text)
     expected = predictor.predict(file)
-    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+) \((.+)\)", page.at("answer").text)
+    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+) \((.+)\)", page.at("prediction").text)
     assert named is not None
     assert named[1] == expected.label
     shares = dict(each.removesuffix(" %").split() for each in named[2].split(", "))
@@ -148,24 +148,35 @@ def assert_recording_is_answered_as_by(
         assert int(shares[label]) == pytest.approx(100 * probability, abs=0.51)
 
 
+@pytest.mark.parametrize("width", [375, 1280])
+def test_nothing_sticks_out(page: Page, tmp_path: Path, width: int) -> None:
+    assert page.sticks_out(width) == []
+    file = tmp_path / f"{'a_very_long_name_' * 9}.wav"
+    soundfile.write(file, made_sound(2.0, 220.0), RATE)
+    page.at("file").send_keys(str(file))
+    page.wait(lambda: "%" in page.at("prediction").text)
+    page.at("profile").send_keys(str(file))  # only its name is shown
+    assert page.sticks_out(width) == []
+
+
 def test_a_microphone_that_goes_away_is_told(page: Page) -> None:
     page.browser.execute_script(HOLD)
-    page.at("listen").click()
-    page.wait(lambda: page.at("now").text in LABELS)
+    page.at("microphone").click()
+    page.wait(lambda: page.at("label").text in LABELS)
     page.browser.execute_script(GONE)
-    assert page.at("now").text == "not listening"
-    assert page.at("about").text == "The microphone is gone. Nothing is heard."
-    page.wait(page.at("learned").is_enabled)
+    assert page.at("label").text == "microphone off"
+    assert page.at("status").text == "The microphone was disconnected."
+    page.wait(page.at("save-profile").is_enabled)
 
 
 def test_the_end_of_the_service_is_told(browser: Page, model: Path) -> None:
     with served(model) as (address, server):
         browser.browser.get(address)
         browser.wait(lambda: browser.at("model").text)
-        browser.at("listen").click()
-        browser.wait(lambda: browser.at("now").text in LABELS)
+        browser.at("microphone").click()
+        browser.wait(lambda: browser.at("label").text in LABELS)
         assert math.isfinite(float(browser.at("level").get_attribute("value") or "nan"))
         server.kill()
-        browser.wait(lambda: browser.at("now").text == "not listening")
-    assert browser.at("about").text == "The service has ended. Nothing is heard."
-    assert "fault" in (browser.at("about").get_attribute("class") or "").split()
+        browser.wait(lambda: browser.at("label").text == "microphone off")
+    assert browser.at("status").text == "The connection to the service was lost."
+    assert "fault" in (browser.at("status").get_attribute("class") or "").split()

@@ -1,4 +1,4 @@
-// All that the page needs into one folder, dist/, for any web server.
+// Copy the page, the model and ONNX Runtime into one folder, dist/, for any web server.
 
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 
@@ -11,7 +11,7 @@ rmSync(DIST, { recursive: true, force: true });
 mkdirSync(DIST);
 for (const [folder, names] of [
   [HERE, ["index.html", "page.js", "affekt.js"]],
-  [new URL("service/page/", PACKAGE), ["page.css", "pictures.js", "tap.js", "icon.svg"]],
+  [new URL("service/page/", PACKAGE), ["page.css", "charts.js", "tap.js", "icon.svg"]],
   [new URL("models/", PACKAGE), ["affekt.onnx"]],
   [RUNTIME, ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]],
 ]) {

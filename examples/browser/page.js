@@ -1,145 +1,147 @@
-// The model in the page: a live voice or a recording, and no server that hears them.
+// Predict the microphone's audio or a recording inside the page, without a server.
 
 import { Stream, load } from "./affekt.js";
-import { at, csv, painter, save } from "./pictures.js";
+import { at, charts, csv, save } from "./charts.js";
 
-const SHOWN = 120; // seconds of the course
-const PIECE = 10; // seconds of a recording that are heard at a time
-const { model, tap } = await all().catch((error) => {
-  at("model").textContent = "no model";
-  tell(`The page is not whole, and hears nothing. ${error.message}`, true);
+const SHOWN = 120; // seconds of the chart
+const BLOCK = 10; // seconds of a recording between two updates of the page
+const { model, tap } = await loadFiles().catch((error) => {
+  at("model").textContent = "No model";
+  setStatus(`The page is incomplete: ${error.message}`, true);
   throw error;
 });
-const { labels, sample_rate: sampleRate } = model.note;
-const { show, draw } = painter(labels);
-const nothing = { label: "not listening", probabilities: Object.fromEntries(labels.map((label) => [label, 0])) };
-let person; // what was learned of who speaks into the microphone, until the page is closed
-let heard = { segments: [] };
+const { labels, sample_rate: sampleRate } = model.metadata;
+const { show, showText, draw } = charts(labels);
+let profile; // of the microphone's speaker, until the page is closed
+let session = { segments: [] }; // of the microphone or a recording: { segments, live, adapt, stream, media, audio }
 
-/** All that the page needs of its server, before the first sound. */
-async function all() {
-  const [file, code] = await Promise.all(["affekt.onnx", "tap.js"].map(fetched));
+/** Load all that the page needs from its server. */
+async function loadFiles() {
+  const [file, code] = await Promise.all(["affekt.onnx", "tap.js"].map(fetchFile));
   return { model: await load(new Uint8Array(await file.arrayBuffer())), tap: URL.createObjectURL(await code.blob()) };
 }
 
-async function fetched(name) {
+async function fetchFile(name) {
   const response = await fetch(name);
   if (!response.ok) throw new Error(`${name} cannot be fetched: ${response.status} ${response.statusText}`);
   return response;
 }
 
-/** Another sound: what was heard before is no longer shown. Only a live voice is that of who was heard before. */
+/** Begin a session, which drops the predictions of the one before. Only the microphone's uses the profile. */
 function begin(live) {
   end();
   const adapt = at("adapt").checked;
-  heard = { segments: [], live, adapt, stream: new Stream(model, { adapt, person: live ? person : undefined }) };
-  draw(at("course"), [], 0, 1);
-  at("keep").disabled = true;
-  return heard;
+  session = { segments: [], live, adapt, stream: new Stream(model, { adapt, profile: live ? profile : undefined }) };
+  draw(at("chart"), [], 0, 1);
+  at("save").disabled = true;
+  return session;
 }
 
-/** Nothing is heard any more; what was answered may still be saved. */
-function end(words = "Stopped. Nothing is heard.", fault = false) {
-  close(heard);
-  heard = { segments: heard.segments }; // another voice: answers on their way are dropped
-  show(nothing);
-  at("listen").textContent = "Listen";
-  tell(words, fault);
+/** End the session; its predictions can still be saved. */
+function end(text = "The microphone is off.", fault = false) {
+  close(session);
+  session = { segments: session.segments }; // a new object: predictions still on their way are dropped
+  showText("microphone off");
+  at("microphone").textContent = "Start microphone";
+  setStatus(text, fault);
 }
 
-function fail(voice, error) {
-  if (voice === heard) end(`This cannot be heard. ${error.message || error.name}`, true);
+function fail(failed, error) {
+  if (failed === session) end(`This audio cannot be processed. ${error.message || error.name}`, true);
 }
 
-function close(voice) {
-  for (const track of voice.media?.getTracks() ?? []) track.stop();
-  voice.sound?.close();
-  voice.media = voice.sound = undefined;
+function close(ended) {
+  for (const track of ended.media?.getTracks() ?? []) track.stop();
+  ended.audio?.close();
+  ended.media = ended.audio = undefined;
 }
 
-function take(voice, segments) {
-  if (voice !== heard || !segments.length) return;
-  voice.segments.push(...segments);
+function receive(from, segments) {
+  if (from !== session || !segments.length) return;
+  from.segments.push(...segments);
   show(segments.at(-1));
-  const until = voice.segments.at(-1).end;
-  draw(at("course"), voice.segments, Math.max(0, until - SHOWN), Math.max(until, 1));
-  at("keep").disabled = false;
-  if (voice.live && voice.adapt) know(voice.stream.person);
+  const until = from.segments.at(-1).end;
+  draw(at("chart"), from.segments, Math.max(0, until - SHOWN), Math.max(until, 1));
+  at("save").disabled = false;
+  if (from.live && from.adapt) setProfile(from.stream.profile);
 }
 
-function know(someone) {
-  person = someone;
-  at("forget").disabled = !person;
+function setProfile(value) {
+  profile = value;
+  at("reset").disabled = !profile;
 }
 
-async function listen() {
-  const voice = begin(true);
-  tell("Asking for the microphone …");
-  at("listen").disabled = true;
+async function start() {
+  const started = begin(true);
+  setStatus("Waiting for the microphone …");
+  at("microphone").disabled = true;
   try {
-    voice.media = await navigator.mediaDevices.getUserMedia({
+    started.media = await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
     });
-    voice.sound = new AudioContext({ sampleRate }); // the browser resamples
-    await voice.sound.audioWorklet.addModule(tap);
-    if (voice !== heard) return close(voice);
-    connect(voice);
-    at("listen").textContent = "Stop";
-    tell("Listening. No sound leaves this page.");
+    started.audio = new AudioContext({ sampleRate }); // the browser resamples
+    await started.audio.audioWorklet.addModule(tap);
+    if (started !== session) return close(started);
+    connect(started);
+    at("microphone").textContent = "Stop microphone";
+    showText("listening");
+    setStatus("The microphone is on. No audio leaves this page.");
   } catch (error) {
-    fail(voice, error);
-    close(voice);
+    fail(started, error);
+    close(started);
   } finally {
-    at("listen").disabled = false;
+    at("microphone").disabled = false;
   }
 }
 
-function connect(voice) {
-  const node = new AudioWorkletNode(voice.sound, "tap", { numberOfOutputs: 0 });
+function connect(started) {
+  const node = new AudioWorkletNode(started.audio, "tap", { numberOfOutputs: 0 });
   node.port.onmessage = ({ data }) =>
-    voice.stream.push(data).then((found) => take(voice, found)).catch((error) => fail(voice, error));
+    started.stream.push(data).then((segments) => receive(started, segments)).catch((error) => fail(started, error));
   try {
-    voice.sound.createMediaStreamSource(voice.media).connect(node);
+    started.audio.createMediaStreamSource(started.media).connect(node);
   } catch (error) {
     if (error.name !== "NotSupportedError") throw error;
-    throw new Error("This browser does not bring its microphone to 16 kHz. A Chromium-based one does, or Safari.");
+    throw new Error("This browser does not resample the microphone to 16 kHz. Use Safari or a Chromium-based browser.");
   }
 }
 
-async function hear(file) {
-  const voice = begin(false);
-  tell(`Hearing ${file.name} …`);
+async function predict(file) {
+  const started = begin(false);
+  setStatus(`Predicting ${file.name} …`);
   try {
     const decoder = new OfflineAudioContext(1, 1, sampleRate); // resamples what it decodes
-    const sound = await decoder.decodeAudioData(await file.arrayBuffer());
-    const channels = Array.from({ length: sound.numberOfChannels }, (_, number) => sound.getChannelData(number));
-    const mono = channels[0].map((_, sample) => channels.reduce((sum, each) => sum + each[sample], 0) / channels.length);
+    const audio = await decoder.decodeAudioData(await file.arrayBuffer());
+    const channels = Array.from({ length: audio.numberOfChannels }, (_, number) => audio.getChannelData(number));
+    const mono = channels[0].map((_, sample) => channels.reduce((sum, channel) => sum + channel[sample], 0) / channels.length);
     const begun = performance.now();
-    for (let from = 0; from < mono.length && voice === heard; from += PIECE * sampleRate) {
-      take(voice, await voice.stream.push(mono.subarray(from, from + PIECE * sampleRate)));
-      await new Promise((go) => setTimeout(go)); // the page is drawn
+    for (let from = 0; from < mono.length && started === session; from += BLOCK * sampleRate) {
+      receive(started, await started.stream.push(mono.subarray(from, from + BLOCK * sampleRate)));
+      await new Promise((resolve) => setTimeout(resolve)); // lets the browser draw
     }
-    take(voice, await voice.stream.flush());
+    receive(started, await started.stream.flush());
     const seconds = (performance.now() - begun) / 1000;
-    if (voice === heard) tell(`${file.name}: ${sound.duration.toFixed(1)} s, heard in ${seconds.toFixed(2)} s.`);
+    if (started === session) setStatus(`${file.name}: ${audio.duration.toFixed(1)} s, predicted in ${seconds.toFixed(2)} s.`);
   } catch (error) {
-    fail(voice, error);
+    fail(started, error);
   }
 }
 
-function forget() {
-  if (heard.live) end(); // that stream knows the voice as well
-  know(undefined);
+function deleteProfile() {
+  if (session.live) end(); // its stream holds the profile too
+  setProfile(undefined);
 }
 
-function tell(words, fault = false) {
-  at("about").textContent = words;
-  at("about").classList.toggle("fault", fault);
+function setStatus(text, fault = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("fault", fault);
 }
 
-at("model").textContent = `model ${model.note.name}, ${model.note.licence}`;
-at("listen").onclick = () => (heard.live ? end() : listen());
-at("file").onchange = ({ target }) => target.files[0] && hear(target.files[0]);
-at("keep").onclick = () => save("answers.csv", csv(labels, heard.segments));
-at("forget").onclick = forget;
-at("listen").disabled = at("file").disabled = false;
+showText("microphone off");
+draw(at("chart"), [], 0, 1);
+at("model").textContent = `Model ${model.metadata.name}, licence ${model.metadata.licence}`;
+at("microphone").onclick = () => (session.live ? end() : start());
+at("file").onchange = ({ target }) => target.files[0] && predict(target.files[0]);
+at("save").onclick = () => save("predictions.csv", csv(labels, session.segments));
+at("reset").onclick = deleteProfile;
+at("microphone").disabled = at("file").disabled = false;

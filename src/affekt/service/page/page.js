@@ -1,210 +1,204 @@
-// One page: a live voice through a socket, a recording through one request, and pictures of both.
+// Send the microphone's audio through a WebSocket and recordings by a request, and show the predictions.
 
-import { at, csv, painter, save } from "./pictures.js";
+import { at, charts, csv, save } from "./charts.js";
 
-const SHOWN = 120; // seconds of the live course
+const SHOWN = 120; // seconds of the chart
 const model = await (await fetch("model")).json();
-const { show, draw } = painter(model.labels);
-let live = null; // what is open while a voice is heard
-let segments = []; // answers of the live voice
-let gone = 0; // seconds of the sounds before this one
-let learned = null; // profile of the voice before this one
-let recorded = [];
-let asked = null; // recording
-
-// ---------------------------------------------------------------- pictures
+const { show, showText, draw } = charts(model.labels);
+let session = null; // of the microphone: { media, audio, socket, error, saving }
+let segments = []; // predictions of all sessions, one after the other
+let offset = 0; // seconds of the sessions before this one
+let profile = null; // bytes, of the session that ended last
+let recordingSegments = [];
+let currentFile = null; // the last recording that was chosen
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
   const from = Math.max(0, until - SHOWN);
-  draw(at("course"), segments.filter((each) => each.end > from), from, Math.max(until, from + SHOWN));
-  if (recorded.length) draw(at("recorded"), recorded, 0, recorded.at(-1).end);
+  draw(at("chart"), segments.filter((segment) => segment.end > from), from, Math.max(until, from + SHOWN));
+  if (recordingSegments.length) draw(at("recording-chart"), recordingSegments, 0, recordingSegments.at(-1).end);
 }
 
-function showNone() {
-  const probabilities = Object.fromEntries(model.labels.map((label) => [label, 0]));
-  show({ label: live ? "listening" : "not listening", probabilities });
+function setStatus(text, fault = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("fault", fault);
 }
 
-// -------------------------------------------------------------- who speaks
+// ---------------------------------------------------------- speaker profile
 
-function learning() {
+function adaptQuery() {
   return model.knows_speakers ? { adapt: at("adapt").checked ? 1 : 0 } : {};
 }
 
-/** The profile that was chosen, in base64. */
-async function known() {
+/** The profile file that was chosen, in base64; null if there is none. */
+async function chosenProfile() {
   const [file] = at("profile").files;
   if (!file) return null;
   const bytes = new Uint8Array(await file.arrayBuffer());
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
-// ------------------------------------------------------------ a live voice
+function receiveProfile(from, bytes) {
+  profile = bytes;
+  if (from.saving) saveProfile();
+  from.saving = false;
+  if (session === from) return;
+  at("save-profile").disabled = false;
+  from.socket.close();
+}
 
-async function listen() {
-  const opened = (live = {}); // before the first wait, so that a second click ends it
+function saveProfile() {
+  save("voice.profile", profile);
+}
+
+// --------------------------------------------------------------- microphone
+
+async function start() {
+  const started = (session = {}); // set before the first await, so that a second click stops it
   try {
-    opened.media = await navigator.mediaDevices.getUserMedia({
+    started.media = await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
     });
-    for (const track of opened.media.getTracks()) {
-      track.onended = () => live === opened && stop("The microphone is gone. Nothing is heard.", true);
+    for (const track of started.media.getTracks()) {
+      track.onended = () => session === started && stop("The microphone was disconnected.", true);
     }
-    opened.sound = new AudioContext();
-    await opened.sound.audioWorklet.addModule("tap.js");
-    const profile = await known();
-    if (live === opened) converse(opened, profile);
-    else close(opened);
+    started.audio = new AudioContext();
+    await started.audio.audioWorklet.addModule("tap.js");
+    const initial = await chosenProfile();
+    if (session === started) connect(started, initial);
+    else close(started);
   } catch (error) {
-    close(opened);
-    if (live === opened) end(`The microphone cannot be heard: ${error.message}.`, true);
+    close(started);
+    if (session === started) end(`The microphone cannot be used: ${error.message}.`, true);
   }
 }
 
-function converse(opened, profile) {
-  const { media, sound } = opened;
-  const query = new URLSearchParams({ rate: sound.sampleRate, ...learning() });
+function connect(started, initial) {
+  const { media, audio } = started;
+  const query = new URLSearchParams({ rate: audio.sampleRate, ...adaptQuery() });
   const address = new URL(`stream?${query}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
-  const tap = new AudioWorkletNode(sound, "tap", { numberOfOutputs: 0 });
-  opened.socket = socket;
+  const tap = new AudioWorkletNode(audio, "tap", { numberOfOutputs: 0 });
+  started.socket = socket;
   socket.onmessage = ({ data }) => {
-    if (typeof data !== "string") learn(opened, data);
-    else if (live === opened) hear(JSON.parse(data));
-    else if (JSON.parse(data).error) socket.close(); // nothing was learned
+    if (typeof data !== "string") receiveProfile(started, data);
+    else if (session === started) receive(JSON.parse(data));
+    else if (JSON.parse(data).error) socket.close(); // there is no profile yet
   };
   socket.onclose = () => {
-    close(opened);
-    if (live === opened) end(opened.fault ?? "The service has ended. Nothing is heard.", true);
+    close(started);
+    if (session === started) end(started.error ?? "The connection to the service was lost.", true);
   };
   socket.onopen = () => {
-    if (profile) socket.send(profile);
+    if (initial) socket.send(initial);
     tap.port.onmessage = ({ data }) => {
-      if (live !== opened) return;
-      meter(data);
+      if (session !== started) return;
+      showLevel(data);
       if (isOpen(socket)) socket.send(data);
     };
-    sound.createMediaStreamSource(media).connect(tap);
-    at("listen").textContent = "Stop";
-    at("learned").disabled = !model.knows_speakers;
-    showNone();
-    tell("Listening. Answers come about every second.");
+    audio.createMediaStreamSource(media).connect(tap);
+    at("microphone").textContent = "Stop microphone";
+    at("save-profile").disabled = !model.knows_speakers;
+    showText("listening");
+    setStatus(`The microphone is on. There is a prediction every ${model.hop_seconds.toFixed(1)} s.`);
   };
 }
 
-function hear(message) {
+function receive(message) {
   if (message.error) {
-    live.fault = message.error; // why the socket closes, if it does
-    live.saving = false;
-    return tell(message.error, true);
+    session.error = message.error; // the reason, if the socket closes now
+    session.saving = false;
+    return setStatus(message.error, true);
   }
-  live.fault = null;
-  const segment = { ...message, start: message.start + gone, end: message.end + gone };
+  session.error = null;
+  const segment = { ...message, start: message.start + offset, end: message.end + offset };
   segments.push(segment);
   show(segment);
   drawAll();
-  at("keep").disabled = at("forget").disabled = false;
+  at("save").disabled = at("clear").disabled = false;
 }
 
-function learn(opened, profile) {
-  learned = profile;
-  if (opened.saving) saveProfile();
-  opened.saving = false;
-  if (live === opened) return;
-  at("learned").disabled = false;
-  opened.socket.close();
-}
-
-/** Hear nothing more; the socket closes once it has given what was learned. */
-function stop(words = "Stopped. Nothing is heard.", fault = false) {
-  const stopped = live;
-  end(words, fault);
+/** Stop recording; the socket stays open until it has returned the profile. */
+function stop(text = "The microphone is off.", fault = false) {
+  const stopped = session;
+  end(text, fault);
   if (!model.knows_speakers || !isOpen(stopped.socket)) return close(stopped);
-  mute(stopped);
+  stopRecording(stopped);
   stopped.socket.send("profile");
 }
 
-function close(opened) {
-  mute(opened);
-  opened.socket?.close();
+function close(ended) {
+  stopRecording(ended);
+  ended.socket?.close();
 }
 
-function mute({ media, sound }) {
+function stopRecording({ media, audio }) {
   for (const track of media?.getTracks() ?? []) track.stop();
-  if (sound && sound.state !== "closed") sound.close();
+  if (audio && audio.state !== "closed") audio.close();
 }
 
 function isOpen(socket) {
   return socket?.readyState === WebSocket.OPEN;
 }
 
-function end(words, fault = false) {
-  live = null;
-  gone = segments.at(-1)?.end ?? 0;
-  at("listen").textContent = "Listen";
-  at("learned").disabled = !learned;
+function end(text, fault = false) {
+  session = null;
+  offset = segments.at(-1)?.end ?? 0;
+  at("microphone").textContent = "Start microphone";
+  at("save-profile").disabled = !profile;
   at("level").value = -60;
-  at("now").textContent = "not listening";
-  at("now").style.color = "";
-  tell(words, fault);
+  at("label").textContent = "microphone off";
+  at("label").style.color = "";
+  setStatus(text, fault);
 }
 
-function meter(samples) {
+function showLevel(samples) {
   const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
   at("level").value = 10 * Math.log10(power + 1e-9);
 }
 
-function saveProfile() {
-  save("voice.profile", learned);
-}
+// ---------------------------------------------------------------- recording
 
-// ------------------------------------------------------------- a recording
-
-async function answerTo(file) {
-  const profile = await known();
-  const headers = profile === null ? {} : { Profile: profile };
-  return (await fetch(`predict?${new URLSearchParams(learning())}`, { method: "POST", body: file, headers })).json();
+async function request(file) {
+  const chosen = await chosenProfile();
+  const headers = chosen === null ? {} : { Profile: chosen };
+  return (await fetch(`predict?${new URLSearchParams(adaptQuery())}`, { method: "POST", body: file, headers })).json();
 }
 
 async function predict(file) {
-  asked = file;
-  at("answer").textContent = `hearing ${file.name} …`;
-  at("answer").classList.remove("fault");
-  const answer = await answerTo(file).catch((error) => ({ error: `The service cannot be asked: ${error.message}.` }));
-  if (asked !== file) return; // a later one has been asked about
-  at("answer").classList.toggle("fault", Boolean(answer.error));
-  recorded = answer.segments ?? [];
-  at("recorded").hidden = !recorded.length;
-  at("answer").textContent =
-    answer.error ??
-    `${file.name}, ${answer.duration.toFixed(1)} s: ${answer.label} ` +
-      `(${model.labels.map((label) => `${label} ${Math.round(100 * answer.probabilities[label])} %`).join(", ")})`;
+  currentFile = file;
+  at("prediction").textContent = `Predicting ${file.name} …`;
+  at("prediction").classList.remove("fault");
+  const result = await request(file).catch((error) => ({ error: `The service cannot be reached: ${error.message}.` }));
+  if (currentFile !== file) return; // another recording was chosen meanwhile
+  at("prediction").classList.toggle("fault", Boolean(result.error));
+  recordingSegments = result.segments ?? [];
+  at("recording-chart").hidden = !recordingSegments.length;
+  at("prediction").textContent =
+    result.error ??
+    `${file.name}, ${result.duration.toFixed(1)} s: ${result.label} ` +
+      `(${model.labels.map((label) => `${label} ${Math.round(100 * result.probabilities[label])} %`).join(", ")})`;
   drawAll();
 }
 
-// ----------------------------------------------------------------- the rest
+// ------------------------------------------------------------------- start
 
-function tell(words, fault = false) {
-  at("about").textContent = words;
-  at("about").classList.toggle("fault", fault);
-}
-
-tell(`Press the button and speak. The sound goes to the service at ${location.host} and no further.`);
-at("model").textContent = `model ${model.name}, ${model.licence}`;
-at("person").hidden = !model.knows_speakers;
-at("listen").onclick = () => (live ? stop() : listen());
-at("learned").onclick = () => {
-  if (!isOpen(live?.socket)) return saveProfile();
-  live.saving = true; // once it comes
-  live.socket.send("profile");
+setStatus(`Audio is sent to the service at ${location.host} only, and is not stored.`);
+showText("microphone off");
+at("model").textContent = `Model ${model.name}, licence ${model.licence}`;
+at("speaker").hidden = !model.knows_speakers;
+at("microphone").onclick = () => (session ? stop() : start());
+at("save-profile").onclick = () => {
+  if (!isOpen(session?.socket)) return saveProfile();
+  session.saving = true; // once it arrives
+  session.socket.send("profile");
 };
-at("keep").onclick = () => save("answers.csv", csv(model.labels, segments));
-at("forget").onclick = () => {
-  [segments, gone] = [[], 0];
-  at("keep").disabled = at("forget").disabled = true;
-  showNone();
+at("save").onclick = () => save("predictions.csv", csv(model.labels, segments));
+at("clear").onclick = () => {
+  [segments, offset] = [[], 0];
+  at("save").disabled = at("clear").disabled = true;
+  showText(session ? "listening" : "microphone off");
   drawAll();
 };
 at("file").onchange = ({ target }) => target.files[0] && predict(target.files[0]);

@@ -1,35 +1,42 @@
-// Answers to pictures, a bar for each emotion and the course of time, and to a file.
+// Draw predictions as bars and over time, and save them as files.
 
 const COLOURS = { angry: "#d55e00", happy: "#e69f00", sad: "#0072b2", neutral: "#7f8790" };
-const OTHERS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
+const OTHER_COLOURS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
 
 export const at = (id) => document.getElementById(id);
 
-/** What shows answers of these labels: in the elements `now` and `bars`, and on a canvas. */
-export function painter(labels) {
+/** Functions that show predictions of these labels: in the elements `label` and `bars`, and on a canvas. */
+export function charts(labels) {
   const colours = Object.fromEntries(
-    labels.map((label, place) => [label, COLOURS[label] ?? OTHERS[place % OTHERS.length]]),
+    labels.map((label, index) => [label, COLOURS[label] ?? OTHER_COLOURS[index % OTHER_COLOURS.length]]),
   );
-  const bars = labels.map((label) => barOf(label, colours[label]));
+  const bars = labels.map((label) => newBar(label, colours[label]));
 
+  /** Show one prediction. */
   function show({ label, probabilities }) {
-    at("now").textContent = label;
-    at("now").style.color = colours[label] ?? "";
+    at("label").textContent = label;
+    at("label").style.color = colours[label] ?? "";
     for (const bar of bars) {
-      const share = Math.round(100 * probabilities[bar.label]);
-      bar.fill.style.width = `${share}%`;
-      bar.share.textContent = `${share} %`;
+      const percent = Math.round(100 * probabilities[bar.label]);
+      bar.fill.style.width = `${percent}%`;
+      bar.share.textContent = `${percent} %`;
     }
   }
 
-  function draw(canvas, answers, from, until) {
-    const dots = window.devicePixelRatio || 1;
+  /** Show a text in place of a label, and empty bars. */
+  function showText(text) {
+    show({ label: text, probabilities: Object.fromEntries(labels.map((label) => [label, 0])) });
+  }
+
+  /** Draw segments over time, `from` to `until` in seconds. */
+  function draw(canvas, segments, from, until) {
+    const ratio = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    Object.assign(canvas, { width: width * dots, height: height * dots });
+    Object.assign(canvas, { width: width * ratio, height: height * ratio });
     const pen = canvas.getContext("2d");
-    pen.scale(dots, dots);
+    pen.scale(ratio, ratio);
     const scale = width / Math.max(until - from, 1);
-    for (const { start, end, probabilities } of answers) {
+    for (const { start, end, probabilities } of segments) {
       let top = 0;
       for (const label of labels) {
         const share = probabilities[label] * (height - 18);
@@ -45,9 +52,10 @@ export function painter(labels) {
     pen.fillText(clock(until), width, height - 4);
   }
 
-  return { show, draw };
+  return { show, showText, draw };
 }
 
+/** Segments as CSV: start, end, label, and a probability per label. */
 export function csv(labels, segments) {
   const rows = segments.map(({ start, end, label, probabilities }) =>
     [start.toFixed(3), end.toFixed(3), label, ...labels.map((name) => probabilities[name].toFixed(6))].join(","),
@@ -55,13 +63,14 @@ export function csv(labels, segments) {
   return [["start", "end", "label", ...labels.map((name) => `p_${name}`)].join(","), ...rows, ""].join("\n");
 }
 
+/** Let the browser save a file. */
 export function save(name, content) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([content])), download: name });
   link.click();
   URL.revokeObjectURL(link.href);
 }
 
-function barOf(label, colour) {
+function newBar(label, colour) {
   const bar = document.createElement("div");
   bar.className = "bar";
   for (const part of ["name", "track", "share"]) bar.append(Object.assign(document.createElement("span"), { className: part }));
