@@ -28,9 +28,10 @@ return new Set(new Uint32Array(dots.buffer)).size;
 #: Elements beyond the right edge of the screen, or of the box that they stand in.
 OUTSIDE = """
 const right = (element) => element.getBoundingClientRect().right;
+const overflows = (element) =>
+  element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline";
 const outside = (element) =>
-  right(element) > Math.min(innerWidth, right(element.parentElement)) + 0.5
-  || element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline";
+  right(element) > Math.min(innerWidth, right(element.parentElement)) + 0.5 || overflows(element);
 return [...document.querySelectorAll("body *")].filter(outside).map((each) => each.outerHTML);
 """
 
