@@ -45,13 +45,10 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
 }
 TRAINING = (corpus, weights, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C
-REPORT_PACKAGES = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
-SERVE_PACKAGES = ("uvicorn", "starlette", "anyio", "websockets")
-EXTRAS = {  # that install a missing package; all others are in the extra train
-    "sounddevice": "mic",
-    **dict.fromkeys(SERVE_PACKAGES, "serve"),
-    **dict.fromkeys(REPORT_PACKAGES, "report"),
-}
+REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
+SERVE = ("uvicorn", "starlette", "anyio", "websockets")
+# The extras that install missing packages; those not listed are in the extra train.
+EXTRAS = {"sounddevice": "mic"} | dict.fromkeys(SERVE, "serve") | dict.fromkeys(REPORT, "report")
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # not exported by typer
 
 app = typer.Typer(name="affekt", add_completion=False, pretty_exceptions_enable=False)

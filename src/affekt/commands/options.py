@@ -21,7 +21,7 @@ Profile = Annotated[
 ]
 Adapt = Annotated[
     bool,
-    typer.Option("--adapt", help="Adapt to the speaker of each recording (one in each)."),
+    typer.Option("--adapt", help="Adapt to the speaker of each recording, if there is only one."),
 ]
 MinConfidence = Annotated[
     float, option("P", "Answer 'uncertain' if no emotion reaches this probability.")

@@ -21,12 +21,7 @@ from affekt.commands.result_printing import (
     table,
 )
 from affekt.commands.resume import Finished, find_finished
-from affekt.commands.timeline_printing import (
-    ANNOTATIONS,
-    ONE_RECORDING,
-    PICTURES,
-    print_timelines,
-)
+from affekt.commands.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, print_timelines
 
 STDIN = "-"
 
@@ -34,9 +29,7 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH...",
-        help="Recordings in any format, folders, locations such as s3://bucket/folder/, "
-        "or - for standard input.",
-        show_default=False,
+        help="Recordings, folders, locations such as s3://bucket/, or - for standard input.",
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
@@ -76,6 +69,7 @@ def predict(
     Results come in the order of the files, from a Ray cluster as they are done. After an
     interruption, repeat the command with --resume. The exit code is 1 if any file failed.
     """
+    from affekt.inference.files import find_files
     from affekt.inference.predictor import load
 
     refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})
@@ -101,7 +95,8 @@ def predict(
         skip = finished or Finished()
         results = find(predictor, paths, skip=skip)
         if not out.isatty():
-            results = with_progress(results, partial(_count, paths, skip), delay=0.0)
+            count = partial(find_files, paths, skip=skip)
+            results = with_progress(results, lambda: sum(1 for _ in count()), delay=0.0)
         printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
         return print_results(results, printer or table(out, predictor.labels))
 
@@ -151,9 +146,3 @@ def _file_predictor(engine: str, address: str | None) -> Callable[..., Iterator[
     from affekt.inference.batches import predict_on
 
     return partial(predict_on, engine_named(engine, address))
-
-
-def _count(paths: list[str], skip: Finished) -> int:
-    from affekt.inference.files import find_files
-
-    return sum(1 for _ in find_files(paths, skip=skip))

@@ -42,11 +42,7 @@ def clock(seconds: float) -> str:
 
 
 def print_columns(
-    console: "Console",
-    cells: Sequence[Any],
-    widths: Sequence[int],
-    *,
-    left: Collection[int],
+    console: "Console", cells: Sequence[Any], widths: Sequence[int], *, left: Collection[int]
 ) -> None:
     """Print one line of a table; a column of width 0 takes the space that the others leave."""
     from rich.table import Table

@@ -20,6 +20,7 @@ from affekt.locations import is_location
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
 
+PARSE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError)
 TOLERANCE = 1e-3  # of a probability: rounding of machines is below, models differ by more
 
 
@@ -52,17 +53,12 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
     """Find the files that an output holds, and prepare the output for more results.
 
     Removes an incomplete last record, and failures, whose files are tried again. Predicts one
-    finished file again, to check that the output comes from the same model and options.
-
-    Args:
-        output: JSON lines or CSV from ``affekt predict``; may be missing.
-        name: of the output in error messages.
-        predictor: the loaded model.
-        as_csv: whether the output is CSV.
+    finished file again, to check that the output comes from the same model and options. Error
+    messages call the output ``name``.
 
     Raises:
-        RunError: the output holds anything else or results of another model, or cannot be
-            written.
+        RunError: the output holds anything but JSON lines or CSV of ``affekt predict`` with this
+            model, or cannot be written.
     """
     try:
         output = output.resolve()
@@ -104,14 +100,7 @@ def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> It
         text = line.decode("utf-8", "surrogateescape")
         try:
             record = _parse(text, columns)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            csv.Error,
-            RecursionError,
-        ) as error:
+        except PARSE_ERRORS as error:
             raise _foreign(name, number, line) from error
         if record.probabilities:
             new.write(line)

@@ -12,17 +12,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def serve(
     host: Annotated[
         str,
-        option(
-            "ADDRESS",
-            "Address to listen on (default: 127.0.0.1); 0.0.0.0 also serves other machines, "
-            "by a --name.",
-        ),
+        option("ADDRESS", "Address (default: 127.0.0.1); for other machines: 0.0.0.0 and --name."),
     ] = "127.0.0.1",
     port: Annotated[
         int, option("N", "Port (default: 8000); 0 takes a free one.", min=0, max=65535)
     ] = 8_000,
     name: Annotated[
-        list[str] | None, option("HOST", "Further host name of this machine; may be repeated.")
+        list[str] | None,
+        option("HOST", "Host name by which other machines call it; may be repeated."),
     ] = None,
     model: Model = None,
     profile: Profile = None,

@@ -6,13 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from affekt.commands.printing import clock, print_columns, printable
-from affekt.commands.result_printing import (
-    Printer,
-    Result,
-    csv_columns,
-    print_results,
-    printer_of,
-)
+from affekt.commands.result_printing import Printer, Result, csv_columns, print_results, printer_of
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
@@ -74,7 +68,7 @@ def print_timelines(
         if form == "textgrid" and outline.seconds:
             print(textgrid(utterances, outline.seconds), end="", file=out, flush=True)
         if plot and outline.seconds:
-            _draw(plot, utterances, outline, predictor.labels, title=Path(paths[0]).name)
+            _draw(plot, utterances, outline, predictor.labels, title=printable(Path(paths[0]).name))
 
 
 def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
@@ -129,11 +123,7 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
 
 
 def _draw(
-    plot: Path,
-    utterances: "Sequence[Utterance]",
-    outline: "Outline",
-    labels: Sequence[str],
-    title: str,
+    plot: Path, utterances: "list[Utterance]", outline: "Outline", labels: Sequence[str], title: str
 ) -> None:
     from affekt.report.timeline_picture import draw_timeline, save
 
@@ -143,7 +133,7 @@ def _draw(
         seconds=outline.seconds,
         seconds_per_part=outline.seconds_per_part,
         labels=labels,
-        title=printable(title),
+        title=title,
     )
     try:
         save(figure, plot)

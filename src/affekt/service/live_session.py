@@ -29,10 +29,8 @@ MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
 async def run_session(socket: WebSocket, predictor: Predictor, limiter: CapacityLimiter) -> None:
     """Answer one audio stream until the client ends it or disconnects.
 
-    Args:
-        socket: accepted.
-        predictor: the options that the query leaves out.
-        limiter: bounds the threads that compute answers, for all sessions together.
+    The socket is accepted; the predictor has the defaults of the query; the limiter bounds the
+    threads that compute answers for all sessions together.
 
     Raises:
         starlette.websockets.WebSocketDisconnect: the client left during an answer.
