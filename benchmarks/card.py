@@ -20,7 +20,7 @@ from rich.progress import track
 
 import affekt
 from affekt.corpora import Manifest, load
-from affekt.evaluation.intervals import recall_intervals, uar_interval
+from affekt.evaluation.intervals import shown_recalls, uar_interval
 from affekt.evaluation.tally import tally
 from affekt.inference.predictor import Predictor
 
@@ -68,7 +68,7 @@ def score(name: str, table: pd.DataFrame) -> dict[str, object]:
     """One row of the card: UAR with its interval over speakers, and each class."""
     counts = tally(table.assign(seed=0))
     uar = uar_interval(counts)
-    classes = {label: round(recall.value, 3) for label, recall in recall_intervals(counts).items()}
+    classes = {label: round(recall.value, 3) for label, recall in shown_recalls(counts).items()}
     return {
         "condition": name,
         "clips": len(table),

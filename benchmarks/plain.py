@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from affekt.corpora import Manifest, load
 from affekt.corpora.folds import Fold
-from affekt.evaluation.intervals import compare
+from affekt.evaluation.comparison import compare
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.tally import tally

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from affekt.report.style import CHANCE, INK, OURS, PAPER, STYLE, to_svg
+from affekt.report.style import CHANCE, INK, OURS, PAPER, STYLE, themed, to_svg
 from speed import TARGETS
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/speed.svg"))
     chosen = parser.parse_args()
     bench = json.loads(chosen.bench.read_text(encoding="utf-8"))
-    chosen.output.write_text(to_svg(picture(bench)), encoding="utf-8")
+    chosen.output.write_text(themed(to_svg(picture(bench))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.frozen import FrozenEstimator
@@ -14,32 +13,23 @@ from sklearn.metrics import brier_score_loss, log_loss
 from affekt.errors import LabelError
 from affekt.evaluation.calibration_metrics import (
     FLOOR,
+    apply_temperature,
     bin_of,
     brier_scores,
     equal_mass,
     equal_width,
     expected_calibration_error,
     fit_temperature,
-    fit_vector,
     log_losses,
 )
 
 
-def made(clips=400, labels=4, *, temperature=2.0, shift=(0.0, 0.0, 0.0, 0.0), seed=0):
-    """Logits whose softmax is true, and the same divided by a temperature and shifted."""
+def made(clips=400, labels=4, *, temperature=2.0, seed=0):
+    """Probabilities of an overconfident classifier, and labels drawn from calibrated ones."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(scale=2.0, size=(clips, labels))
     draws = generator.gumbel(size=logits.shape)
-    return softmax(temperature * logits - np.array(shift)[:labels], axis=1), (
-        logits + draws
-    ).argmax(1)
-
-
-def loss(values, probabilities, truth):
-    """Mean log loss of vector scaling, written the plain way."""
-    labels = probabilities.shape[1]
-    scaled = np.log(probabilities) * values[:labels] + values[labels:]
-    return -log_softmax(scaled, axis=1)[np.arange(len(truth)), truth].mean()
+    return softmax(temperature * logits, axis=1), (logits + draws).argmax(1)
 
 
 class Fixed(ClassifierMixin, BaseEstimator):
@@ -102,35 +92,14 @@ def test_the_temperature_is_that_of_scikit_learn():
     probabilities, truth = made(2_000)
     fixed = FrozenEstimator(Fixed())
     theirs = CalibratedClassifierCV(fixed, method="temperature").fit(probabilities, truth)
-    ours = fit_temperature(probabilities, truth)
-    assert np.ptp(ours.scale) == 0
-    assert not ours.shift.any()
-    assert ours(probabilities) == pytest.approx(theirs.predict_proba(probabilities), abs=1e-3)
+    ours = apply_temperature(probabilities, fit_temperature(probabilities, truth))
+    assert ours == pytest.approx(theirs.predict_proba(probabilities), abs=1e-3)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_a_known_temperature_is_found_again(temperature):
     probabilities, truth = made(20_000, temperature=temperature)
-    assert 1 / fit_temperature(probabilities, truth).scale[0] == pytest.approx(
-        temperature, rel=0.05
-    )
-
-
-def test_a_known_shift_is_found_again():
-    probabilities, truth = made(20_000, temperature=2.0, shift=(1.0, -0.5, 0.0, -0.5))
-    found = fit_vector(probabilities, truth)
-    assert found.scale == pytest.approx(np.full(4, 0.5), abs=0.03)
-    shift = found.shift - found.shift.mean()
-    assert shift == pytest.approx(np.array([0.5, -0.25, 0.0, -0.25]), abs=0.06)
-
-
-def test_the_vector_is_the_optimum_of_another_method():
-    probabilities, truth = made(300, shift=(1.0, 0.0, -1.0, 0.0))
-    ours = fit_vector(probabilities, truth)
-    start = np.concatenate([np.ones(4), np.zeros(4)])
-    theirs = minimize(loss, start, (probabilities, truth), method="BFGS", options={"gtol": 1e-7})
-    found = loss(np.concatenate([ours.scale, ours.shift]), probabilities, truth)
-    assert found == pytest.approx(theirs.fun, abs=1e-6)
+    assert fit_temperature(probabilities, truth) == pytest.approx(temperature, rel=0.05)
 
 
 def test_two_classes_have_a_temperature_in_closed_form():
@@ -138,31 +107,25 @@ def test_two_classes_have_a_temperature_in_closed_form():
     probabilities = np.tile([[0.9, 0.1]], (100, 1))
     truth = np.array([0] * 75 + [1] * 25)
     found = fit_temperature(probabilities, truth)
-    assert found.scale[0] == pytest.approx(np.log(3) / np.log(9), abs=1e-5)
-    assert found(probabilities)[0] == pytest.approx([0.75, 0.25], abs=1e-5)
+    assert found == pytest.approx(np.log(9) / np.log(3), abs=1e-4)
+    assert apply_temperature(probabilities, found)[0] == pytest.approx([0.75, 0.25], abs=1e-5)
 
 
 def test_answers_that_are_all_right_do_not_become_certain():
     probabilities = np.tile([[0.6, 0.4]], (10, 1))
     truth = np.zeros(10, int)
-    assert fit_temperature(probabilities, truth).scale[0] == pytest.approx(20, rel=1e-4)
-    vector = fit_vector(probabilities, truth)
-    assert np.isfinite([*vector.scale, *vector.shift]).all()
-    assert np.abs(vector.shift).max() <= 5
+    assert fit_temperature(probabilities, truth) == pytest.approx(0.05, rel=1e-4)
 
 
 @given(st.integers(0, 999), st.integers(2, 6), st.integers(5, 60))
 @settings(deadline=None, max_examples=40, derandomize=True)
 def test_scaling_never_hurts_where_it_is_fitted(seed, labels, clips):
-    probabilities, truth = made(clips, labels, shift=np.zeros(labels), seed=seed)
+    probabilities, truth = made(clips, labels, seed=seed)
     before = log_losses(probabilities, truth).mean()
-    temperature, vector = (fit(probabilities, truth) for fit in (fit_temperature, fit_vector))
-    once = temperature(probabilities)
+    once = apply_temperature(probabilities, fit_temperature(probabilities, truth))
     assert (once.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     assert once.sum(axis=1) == pytest.approx(1)
-    after = log_losses(once, truth).mean()
-    assert after <= before + 1e-6
-    assert log_losses(vector(probabilities), truth).mean() <= after + 1e-6
+    assert log_losses(once, truth).mean() <= before + 1e-6
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.integers(1, 12))
@@ -184,9 +147,7 @@ def test_edges_that_do_not_rise_from_0_to_1_are_refused(edges):
 
 
 def test_nothing_has_no_calibration():
-    nothing = np.zeros((0, 4)), np.zeros(0, int)
-    for fit in (fit_temperature, fit_vector):
-        with pytest.raises(LabelError, match="must be fitted on a clip or more"):
-            fit(*nothing)
-    with pytest.raises(LabelError, match="of a clip or more"):
+    with pytest.raises(LabelError, match="fitting a temperature needs at least one clip"):
+        fit_temperature(np.zeros((0, 4)), np.zeros(0, int))
+    with pytest.raises(LabelError, match="needs at least one clip"):
         expected_calibration_error(np.zeros(0), np.zeros(0, bool), edges=equal_width())

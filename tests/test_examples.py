@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from affekt.audio.windows import FRAME_HOP, WINDOW
-from affekt.experiments.examples import example_voices
+from affekt.experiments.examples import example_clips
 from affekt.model.logmel import LogMel
 from made_corpus import make_corpus
 
 
 def test_a_speaker_says_the_same_in_every_emotion(tmp_path: Path) -> None:
-    voices = example_voices("ravdess", make_corpus(tmp_path / "ravdess", speakers=3))
+    voices = example_clips("ravdess", make_corpus(tmp_path / "ravdess", speakers=3))
     assert [voice.label for voice in voices] == ["angry", "happy", "sad", "neutral"]
     for voice in voices:
         frames = 1 + (voice.samples.size - 400) // FRAME_HOP
@@ -25,7 +25,7 @@ def test_a_speaker_says_the_same_in_every_emotion(tmp_path: Path) -> None:
 
 
 def test_nobody_says_the_same_in_every_emotion(tmp_path: Path) -> None:
-    assert example_voices("ravdess", tmp_path) == ()
+    assert example_clips("ravdess", tmp_path) == ()
     corpus = make_corpus(tmp_path / "ravdess", speakers=1)
     next(corpus.rglob("*-05-*.wav")).unlink()
-    assert example_voices("ravdess", corpus) == ()
+    assert example_clips("ravdess", corpus) == ()

@@ -9,12 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap, norm, t
 
 from affekt.errors import LabelError
-from affekt.evaluation.intervals import (
-    compare,
-    mean_uar_interval,
-    recall_intervals,
-    uar_interval,
-)
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.intervals import mean_uar_interval, shown_recalls, uar_interval
 from affekt.evaluation.metrics import recalls_of
 from affekt.evaluation.tally import Tally
 
@@ -62,7 +58,7 @@ def test_the_interval_is_that_of_scipy():
 
 def test_class_accuracies_have_intervals_of_their_own():
     tally = made(12, seeds=2)
-    found = recall_intervals(tally)
+    found = shown_recalls(tally)
     assert list(found) == list(LABELS)
     for label, recall in zip(
         LABELS, recalls_of(tally.counts.sum(axis=1)).mean(axis=0), strict=True
@@ -128,7 +124,7 @@ def test_p_is_the_share_of_all_exchanges_for_few_speakers():
 def test_p_of_many_speakers_agrees_with_all_exchanges(monkeypatch):
     first, second = made(12, skill=0.7, seed=3), made(12, skill=0.62, seed=4)
     exact = compare(first, second).p
-    monkeypatch.setattr("affekt.evaluation.intervals.EXACT_SPEAKERS", 0)
+    monkeypatch.setattr("affekt.evaluation.comparison.EXACT_SPEAKERS", 0)
     assert compare(first, second).p == pytest.approx(exact, abs=0.02)
 
 
@@ -141,7 +137,7 @@ def test_a_recipe_equals_itself():
 def test_recipes_may_have_different_seeds_but_not_different_clips():
     assert compare(made(5, seeds=3), made(5)).p > 0
     for other in (made(6), made(5, clips=9)):
-        with pytest.raises(LabelError, match="the same clips of the same speakers"):
+        with pytest.raises(LabelError, match="for the same clips, speakers and labels"):
             compare(made(5), other)
 
 

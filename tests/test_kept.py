@@ -202,11 +202,11 @@ def test_the_commands(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     results, page = f"{tmp_path / 'results'}", f"{tmp_path / 'report'}"
     words = ["run", f"{tmp_path / 'mine.toml'}", "--data", f"{corpus}", "--runs"]
     assert main([*words, f"{tmp_path / 'a'}", "--folds", "2,3"]) == 0
-    assert main(["report", f"{tmp_path / 'a'}", "-o", page, "--keep", results]) == 0
+    assert main(["report", f"{tmp_path / 'a'}", "-o", page, "--archive", results]) == 0
     assert "<b>Not finished:</b> 2 of 4 folds are done." in Path(page, "index.html").read_text()
     shutil.rmtree(tmp_path / "a")
     assert main([*words, f"{tmp_path / 'b'}", "--kept", results]) == 0
-    assert main(["report", f"{tmp_path / 'b'}", "-o", page, "--keep", results]) == 0
+    assert main(["report", f"{tmp_path / 'b'}", "-o", page, "--archive", results]) == 0
     assert read_run(kept_folder(Path(results), "mine", 0)).complete
     assert main([*words, f"{tmp_path / 'c'}", "--kept", f"{tmp_path / 'none'}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("affekt: ")

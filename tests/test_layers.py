@@ -56,11 +56,14 @@ ROOMS = {
         "train",
     ),
     "evaluation": Room(
+        {"aliases"},
         packages={"numpy", "pandas", "sklearn"},
         lazily={"threadpoolctl"},
         extra="report",
     ),
-    "report": Room({"evaluation"}, {"numpy", "pandas", "matplotlib", "jinja2"}, extra="report"),
+    "report": Room(
+        {"evaluation", "aliases"}, {"numpy", "pandas", "matplotlib", "jinja2"}, extra="report"
+    ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
     "commands": Room({"locations", "atomic_write"}, {"typer"}, EVERYTHING | {"numpy", "rich"}),

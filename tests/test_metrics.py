@@ -93,8 +93,8 @@ def test_a_label_without_clips_is_refused(score):
 @pytest.mark.parametrize(
     ("truth", "predicted", "labels", "message"),
     [
-        ("ax", "ab", "ab", "truth must hold the labels a, b only. Got 'x' for clip 2"),
-        ("ab", "xb", "ab", "predicted must hold the labels a, b only. Got 'x' for clip 1"),
+        ("ax", "ab", "ab", "truth must have only the labels a, b. Got 'x' for clip 2"),
+        ("ab", "xb", "ab", "predicted must have only the labels a, b. Got 'x' for clip 1"),
         ("ab", "aba", "ab", "one length. Got 2 and 3"),
         ("ab", "ab", "aba", "all different. Got a, b, a"),
         ("", "", "", "one or more, all different. Got nothing"),

@@ -8,9 +8,10 @@ import pytest
 
 from affekt.errors import LabelError, RunError
 from affekt.evaluation.ablation import ablation, groups, is_variant
-from affekt.evaluation.cross_corpus import crossings, unheard_means
-from affekt.evaluation.enrolment import enrolments, flagships
-from affekt.evaluation.intervals import compare, mean_uar_interval, uar_interval
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
+from affekt.evaluation.enrolment import enrolments, main_profiles
+from affekt.evaluation.intervals import mean_uar_interval, uar_interval
 from affekt.evaluation.keeping import keep_run
 from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run
@@ -63,7 +64,7 @@ def test_profiles_stand_in_the_order_of_a_curve(results):
         "adaptive",
     )
     assert results["sequel-frozen"].profiles == ("none",)
-    assert flagships(results["sequel"]) == ("none", "random-8", "all")
+    assert main_profiles(results["sequel"]) == ("none", "random-8", "all")
 
 
 def test_a_profile_that_one_seed_lacks_is_no_profile_of_the_recipe(tmp_path):
@@ -159,7 +160,7 @@ def test_a_corpus_that_one_seed_has_not_come_to_has_the_other_seeds(tmp_path):
     assert [[run.seed for run in part.runs] for part in result.by_corpus] == [[0, 1], [0]]
     assert all(protocol(part) == "leave-one-corpus-out" for part in result.by_corpus)
     assert not result.complete
-    assert unheard_means([result]).empty
+    assert unseen_means([result]).empty
 
 
 def test_speakers_of_several_corpora_in_one_fold_fall_apart(tmp_path):
@@ -186,7 +187,7 @@ def test_the_protocol_says_that_a_corpus_was_never_heard(results, tmp_path):
 
 def test_the_matrix_holds_the_unheard_corpora_and_the_diagonal_of_the_same_method(results, runs):
     loco, full = results["sequel-loco"], results["sequel"]
-    table = crossings([full, results["sequel-frozen"], loco])
+    table = cross_corpus_matrix([full, results["sequel-frozen"], loco])
     cells = table[table["profile"] == "none"].set_index(["train", "test"])
     assert list(cells.index) == [
         ("emovo+nemo", "ravdess"),
@@ -197,12 +198,12 @@ def test_the_matrix_holds_the_unheard_corpora_and_the_diagonal_of_the_same_metho
     ravdess = loco.by_corpus[2]
     assert cells.loc[("emovo+nemo", "ravdess"), "uar"] == ravdess.uar.value
     assert set(table["profile"]) == {"none", "random-8", "all"}
-    assert crossings([full]).empty
+    assert cross_corpus_matrix([full]).empty
 
 
 def test_the_mean_over_unheard_corpora_weighs_them_the_same(results):
     loco = results["sequel-loco"]
-    table = unheard_means([results["sequel"], loco]).set_index("profile")
+    table = unseen_means([results["sequel"], loco]).set_index("profile")
     assert list(table.index) == ["none", "random-8", "all"]
     by_corpus = [part.under("all").uar.value for part in loco.by_corpus]
     assert table.loc["all", "uar"] == pytest.approx(np.mean(by_corpus))

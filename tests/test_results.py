@@ -15,8 +15,8 @@ import pytest
 import affekt
 from affekt.evaluation.calibration import answers_of, calibrations, pooled_temperatures
 from affekt.evaluation.calibration_metrics import fit_temperature
-from affekt.evaluation.cross_corpus import crossings, unheard_means
-from affekt.evaluation.intervals import compare
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.runs import Run, find_runs, read_run
@@ -81,7 +81,9 @@ def test_every_run_is_of_a_recipe_as_it_stands(run: Run) -> None:
 
 
 def test_the_cross_corpus_matrix_has_its_diagonal() -> None:
-    table = crossings([r for r in collect(KEPT) if r.complete and len(r.tally.labels) == 4])
+    table = cross_corpus_matrix(
+        [r for r in collect(KEPT) if r.complete and len(r.tally.labels) == 4]
+    )
     cells = set(zip(table["train"], table["test"], strict=True))
     assert {("ravdess", "ravdess"), ("emovo", "emovo"), ("ravdess", "emovo")} <= cells
 
@@ -168,7 +170,7 @@ def test_the_page_on_the_method_says_how_sure_it_may_be_of_whom_it_knows() -> No
     best = []
     for profile in ("random-1", "random-4", "random-8"):
         answers = answers_of(whole.under(profile))
-        best.append(1 / fit_temperature(answers.probabilities, answers.truth).scale[0])
+        best.append(fit_temperature(answers.probabilities, answers.truth))
     assert "for 1, 4 and 8 clips, {:.2f}, {:.2f} and {:.2f},".format(*best) in page
 
 
@@ -289,7 +291,7 @@ def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
 def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None:
     page = text_of("docs/ingredients.md")
     before, after = of_recipe("crossing"), of_recipe("crossing-half-colour")
-    means = unheard_means([before, after]).set_index(["profile", "recipe"])["uar"]
+    means = unseen_means([before, after]).set_index(["profile", "recipe"])["uar"]
     for profile, words in (("none", "nobody known"), ("random-8", "8 clips"), ("all", "all other")):
         found = compare(after.under(profile).tally, before.under(profile).tally)
         cost = found.difference
@@ -347,6 +349,6 @@ def test_the_readme_shows_what_the_shipped_model_answers() -> None:
 
 def test_the_report_names_the_protocol_of_the_whole_run(tmp_path: Path) -> None:
     """Not that of a corpus' share in it, whose six speakers stand alone in six of ten folds."""
-    page = build_report([RESULTS / "corpora"], tmp_path).read_text(encoding="utf-8")
+    page = build_report([of_recipe("corpora")], tmp_path).read_text(encoding="utf-8")
     for name in ("EMOVO", "nEMO", "RAVDESS"):
-        assert f"{name}, 10 speaker-folds" in page
+        assert f"{name}, 4 classes, 10 speaker-folds" in page

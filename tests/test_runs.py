@@ -32,9 +32,13 @@ def runs(tmp_path_factory):
     return folder
 
 
+def results_of(folder):
+    return collect(map(read_run, find_runs([folder])))
+
+
 @pytest.fixture(scope="module")
 def results(runs):
-    return collect(read_run(folder) for folder in find_runs([runs]))
+    return results_of(runs)
 
 
 def only(runs):
@@ -148,10 +152,10 @@ def test_an_unfinished_run_has_no_score(tmp_path):
     make_run(tmp_path, done=2)
     unfinished = only(tmp_path)
     assert unfinished.progress == "2 of 4 folds"
-    with pytest.raises(RunError, match="Got unfinished ravdess-yamnet-lstm"):
+    with pytest.raises(RunError, match="Unfinished: ravdess-yamnet-lstm"):
         summarize([unfinished])
     make_run(tmp_path, "ravdess-mfcc-svm", epochs=0)
-    write_summary([tmp_path], tmp_path / "summary.csv")
+    write_summary(results_of(tmp_path), tmp_path / "summary.csv")
     assert pd.read_csv(tmp_path / "summary.csv")["recipe"].tolist() == ["ravdess-mfcc-svm"]
     row = tables.scores([unfinished]).iloc[0]
     assert row[["folds", "planned", "clips", "paper", "angry_paper"]].tolist() == [
@@ -295,7 +299,7 @@ def test_results_cannot_be_written_over_a_file(runs, tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         keep_runs([runs], tmp_path / "results")
     with pytest.raises(RunError, match="cannot be written"):
-        write_summary([runs], tmp_path)
+        write_summary(results_of(runs), tmp_path)
 
 
 def test_seeds_stand_together_and_are_averaged(results):
@@ -393,7 +397,7 @@ def test_recipes_are_compared_and_seeds_listed(results):
 
 
 def test_a_summary_says_who_was_trained_on_and_tested(results, tmp_path, runs):
-    write_summary([runs], tmp_path / "summary.csv")
+    write_summary(results_of(runs), tmp_path / "summary.csv")
     table = pd.read_csv(tmp_path / "summary.csv", dtype=str)
     assert tuple(table.columns) == COLUMNS
     row = table.set_index("recipe").loc["ravdess-yamnet-lstm"]

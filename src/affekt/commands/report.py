@@ -1,4 +1,4 @@
-"""The command ``report``: of which runs, then one library call."""
+"""Parse ``affekt report``, and write page, archive and summary of some runs."""
 
 from functools import partial
 from pathlib import Path
@@ -9,37 +9,46 @@ import typer
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders of some.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders, or folders that contain some."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for page, pictures and tables.")
+        Path, typer.Option("-o", "--output", help="Folder for the page, figures and tables.")
     ] = Path("report"),
     data: Annotated[
-        Path | None, typer.Option(help="Recordings, to draw Figure 2 from (needs extra train).")
+        Path | None,
+        typer.Option(help="Folder of recordings, to draw example clips (needs affekt[train])."),
     ] = None,
-    keep: Annotated[
-        Path | None, typer.Option(help="Also copy finished folds, without sound or weights, here.")
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Also archive finished folds in this folder, without sound or weights."),
     ] = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Also write one CSV row for each recipe here.")
+        Path | None, typer.Option(help="Also write a CSV file with a row for each result.")
     ] = None,
 ) -> None:
-    """Make one page of everything that was measured, beside the paper's values."""
+    """Write a page of all results of some runs, beside the values of the paper."""
     from rich.console import Console
+    from rich.progress import track
 
     from affekt.evaluation.keeping import keep_runs
+    from affekt.evaluation.results import collect
+    from affekt.evaluation.runs import find_runs, read_run
     from affekt.evaluation.summary import write_summary
-    from affekt.report.page import build_report, no_voices
+    from affekt.report.page import build_report, no_clips
 
-    if keep:
-        keep_runs(runs, keep)
+    console = Console(stderr=True)
+    progress = partial(track, console=console, transient=True, disable=not console.is_terminal)
+    if archive:
+        keep_runs(runs, archive)
+    folders = progress(find_runs(runs), "reading runs")
+    results = collect(read_run(folder) for folder in folders)
     if summary:
-        write_summary(runs, summary)
-    voices = no_voices
+        write_summary(results, summary)
+    clips = no_clips
     if data:
-        from affekt.experiments.examples import example_voices
+        from affekt.experiments.examples import example_clips
 
-        voices = partial(example_voices, root=data)
-    with Console(stderr=True).status("reading runs and drawing the page"):
-        page = build_report(runs, output, voices=voices)
-    print(page)
+        clips = partial(example_clips, root=data)
+    draw = partial(progress, description="drawing figures")
+    print(build_report(results, output, clips=clips, progress=draw))

@@ -1,7 +1,7 @@
-"""Recipes of a group to what each ingredient is worth: a recipe beside its variants.
+"""Compare recipes with their variants.
 
-A variant is named after its recipe: ``ravdess-yamnet-lstm-frozen`` is one of
-``ravdess-yamnet-lstm``. What a variant changes is read from both recipes' knobs.
+A variant is named after its recipe: ``ravdess-yamnet-lstm-frozen`` is a variant of
+``ravdess-yamnet-lstm``. The knobs that it changes are read from both recipes.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from affekt.evaluation.enrolment import flagships
-from affekt.evaluation.intervals import compare
+from affekt.aliases import from_stored
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.enrolment import main_profiles
 from affekt.evaluation.results import Result
 
-APART = {"name", "seed"}  # knobs in which a variant always differs
+IDENTITY = {"name", "seed"}  # knobs that do not belong to the method
 COLUMNS = (
     "recipe",
     "changes",
@@ -27,17 +28,18 @@ COLUMNS = (
     "difference_low",
     "difference_high",
     "p",
+    "spread",
 )
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Recipes with their variants.
+    """Group recipes with their variants.
 
     Args:
         results: recipes of the same recordings and protocol.
 
     Returns:
-        For each recipe that has variants among the results: itself, then they.
+        For each recipe that has variants among the results: the recipe, then its variants.
     """
     found: dict[str, list[Result]] = {}
     by_name = {result.recipe: result for result in results}
@@ -48,36 +50,43 @@ def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def is_variant(result: Result, results: Sequence[Result]) -> bool:
-    """Whether a recipe is named after another one of the results."""
+    """Tell whether a recipe is named after another one of the results."""
     return any(result.recipe.startswith(f"{other.recipe}-") for other in results)
 
 
 def ablation(group: Sequence[Result]) -> pd.DataFrame:
-    """How much better or worse each variant is than the full recipe.
+    """Compare each variant with the full recipe.
 
-    Seeds that one of both lacks are left out, and so are variants that answered other clips or
-    are not finished: what remains differs in the ingredient alone.
+    Seeds that one of both lacks are left out, and so are variants that were tested on other clips
+    or are unfinished.
 
     Args:
-        group: the full recipe, then its variants, as :func:`groups` gives them.
+        group: the full recipe, then its variants, as :func:`groups` returns them.
 
     Returns:
-        Rows of ``COLUMNS``: the full recipe under each profile that is shown, then its
-        variants under it, the most harmful first. ``changes`` are the knobs that differ, as in
-        a recipe's file; ``difference`` in UAR is the variant's less the full recipe's over the
-        same ``seeds``, paired by speaker, with its interval and p value.
+        Rows of ``COLUMNS``: the full recipe under each main enrolment condition, then its
+        variants, the lowest UAR first. ``changes`` are the knobs that differ; ``difference`` is
+        the variant's UAR minus that of the full recipe over the same ``seeds``, paired by
+        speaker, with its interval and p value.
     """
     full, *variants = group
     rows: list[dict[str, object]] = []
-    for profile in flagships(full):
+    for profile in main_profiles(full):
         rows.append(_row(full, profile, ""))
         found = [_compared(full, variant, profile) for variant in variants]
         rows += sorted(chain.from_iterable(found), key=lambda row: float(str(row["difference"])))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def changed_knobs(full: Result, variant: Result) -> str:
+    """List the knobs that a variant changes, such as ``hop = 7680, frozen = true``."""
+    before, after = (from_stored(result.runs[0].knobs) for result in (full, variant))
+    names = [name for name in after if name not in IDENTITY and after[name] != before.get(name)]
+    return ", ".join(f"{name} = {_toml(after[name])}" for name in names)
+
+
 def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, object]]:
-    """The variant's row, if it can be compared under this profile."""
+    """The variant's row, if it can be compared under this enrolment condition."""
     seeds = {run.seed for run in full.runs} & {run.seed for run in variant.runs}
     one, other = full.with_seeds(seeds), variant.with_seeds(seeds)
     if not (
@@ -85,29 +94,20 @@ def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, obj
         and one.complete
         and other.complete
         and profile in other.profiles
-        and not np.isnan(one.uar.value)
-        and set(one.predictions["file"]) == set(other.predictions["file"])
+        and not np.isnan(one.shown.value)
+        and one.clips == other.clips
     ):
         return []
     found = compare(other.under(profile).tally, one.under(profile).tally)
-    difference = found.difference
-    row = _row(other, profile, _changes(full, variant))
-    row |= {"difference": difference.value, "p": found.p}
-    return [row | {"difference_low": difference.low, "difference_high": difference.high}]
+    difference = found.shown.columns("difference", "difference_") | {"p": found.p}
+    return [_row(other, profile, changed_knobs(full, variant)) | difference]
 
 
 def _row(result: Result, profile: str, changes: str) -> dict[str, object]:
-    uar = result.under(profile).uar
+    shown = result.under(profile).shown
     seeds = " ".join(str(run.seed) for run in result.runs)
     row: dict[str, object] = {"recipe": result.recipe, "changes": changes, "profile": profile}
-    row |= {"seeds": seeds}
-    return row | {"uar": uar.value, "low": uar.low, "high": uar.high}
-
-
-def _changes(full: Result, variant: Result) -> str:
-    before, after = full.runs[0].knobs, variant.runs[0].knobs
-    names = [name for name in after if name not in APART and after[name] != before.get(name)]
-    return ", ".join(f"{name} = {_toml(after[name])}" for name in names)
+    return row | {"seeds": seeds, "spread": shown.kind} | shown.columns()
 
 
 def _toml(value: object) -> str:

@@ -1,53 +1,31 @@
-"""Probabilities to how far they can be trusted, and to probabilities that can be.
+"""Measure the calibration of probabilities, and fit the temperature that improves it.
 
-Everything is a sum over clips, so it can be pooled over folds and resampled by speaker. A
-scaling is fitted on the answers for validation speakers and applied to those for test
-speakers; log-probabilities serve as logits, from which they differ by a constant for each clip
-that no scaling here feels.
+Log-probabilities serve as logits: they differ from the network's logits by a constant for each
+clip, which temperature scaling ignores.
 
-Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks" (2017): ECE,
-temperature and vector scaling; Nguyen & O'Connor, "Posterior calibration and exploratory
-analysis for natural language processing models" (2015): bins of equal mass; Brier,
-"Verification of forecasts expressed in terms of probability" (1950).
+Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks" (2017): ECE and
+temperature scaling; Nguyen & O'Connor, "Posterior calibration and exploratory analysis for
+natural language processing models" (2015): bins of equal mass; Brier, "Verification of forecasts
+expressed in terms of probability" (1950).
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from affekt.errors import LabelError
 
 BINS = 10
 FLOOR = 5e-7  # half of the last digit that probabilities are written with
-SHARPEST, FLATTEST = 0.05, 20.0  # temperatures; beyond, few validation clips speak for luck
-SHIFT = 5.0  # nats that vector scaling may add to a label at most
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What to do with log-probabilities: times ``scale``, plus ``shift``, softmax again.
-
-    Attributes:
-        scale: ``(labels,)`` factors, all above 0; for a temperature T all are 1 / T.
-        shift: ``(labels,)`` in nats; zeros for a temperature.
-    """
-
-    scale: NDArray[np.float64]
-    shift: NDArray[np.float64]
-
-    def __call__(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """``(clips, labels)`` probabilities to calibrated ones of the same shape."""
-        return _softmax(self.scale * _logs(probabilities) + self.shift)
+LOWEST, HIGHEST = 0.05, 20.0  # temperatures; values beyond come from too few validation clips
 
 
 def equal_width(bins: int = BINS) -> NDArray[np.float64]:
-    """Edges that cut [0, 1] into parts of one width.
+    """Divide [0, 1] into bins of equal width.
 
     Args:
-        bins: how many parts.
+        bins: number of bins.
 
     Returns:
         ``(bins + 1,)`` rising edges.
@@ -59,11 +37,11 @@ def equal_width(bins: int = BINS) -> NDArray[np.float64]:
 
 
 def equal_mass(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.float64]:
-    """Edges that cut [0, 1] into parts that hold as many clips each, as far as ties allow.
+    """Divide [0, 1] into bins with the same number of clips, as far as ties allow.
 
     Args:
         confidence: ``(clips,)`` in [0, 1].
-        bins: how many parts at most; fewer if many confidences are the same.
+        bins: largest number of bins; there are fewer if many confidences are equal.
 
     Returns:
         Rising edges, the first 0 and the last 1.
@@ -76,7 +54,7 @@ def equal_mass(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np
 
 
 def bin_of(confidence: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArray[np.int64]:
-    """In which bin each confidence lies: a bin holds its lower edge, the last one both.
+    """Find the bin of each confidence; a bin includes its lower edge, the last one both edges.
 
     Args:
         confidence: ``(clips,)`` in [0, 1].
@@ -101,12 +79,12 @@ def bin_of(confidence: NDArray[np.floating], edges: NDArray[np.floating]) -> NDA
 
 
 def expected_calibration_error(
-    confidence: NDArray[np.floating],
-    right: NDArray[np.bool_],
-    *,
-    edges: NDArray[np.floating],
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], *, edges: NDArray[np.floating]
 ) -> float:
-    """Mean distance of confidence and accuracy, each bin weighing by its clips (ECE).
+    """Compute the expected calibration error (ECE).
+
+    It is the mean absolute difference between confidence and accuracy over bins, weighted by
+    their clips.
 
     Args:
         confidence: ``(clips,)`` highest probability of each clip.
@@ -125,7 +103,7 @@ def expected_calibration_error(
     0.1333
     """
     if not len(confidence):
-        raise LabelError("an expected calibration error must be of a clip or more. Got none.")
+        raise LabelError("an expected calibration error needs at least one clip. Got none.")
     gaps = np.bincount(bin_of(confidence, edges), np.asarray(confidence) - right)
     return float(np.abs(gaps).sum() / len(confidence))
 
@@ -133,14 +111,14 @@ def expected_calibration_error(
 def brier_scores(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Squared distance of each clip's probabilities from what was true; its mean is the score.
+    """Compute the squared distance of each clip's probabilities from the one-hot true label.
 
     Args:
         probabilities: ``(clips, labels)``.
         truth: ``(clips,)`` columns of the true labels.
 
     Returns:
-        ``(clips,)`` in [0, 2]: 0 for certain and right, 2 for certain and wrong.
+        ``(clips,)`` in [0, 2]; their mean is the Brier score.
 
     >>> brier_scores(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 0])).tolist()
     [0.0, 0.5]
@@ -152,14 +130,14 @@ def brier_scores(
 def log_losses(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Negative log-likelihood of each clip's true label; its mean is the score.
+    """Compute the negative log-likelihood of each clip's true label.
 
     Args:
-        probabilities: ``(clips, labels)``; one below ``FLOOR`` counts as that.
+        probabilities: ``(clips, labels)``; values below ``FLOOR`` are raised to it.
         truth: ``(clips,)`` columns of the true labels.
 
     Returns:
-        ``(clips,)`` nats, 0 or more.
+        ``(clips,)`` nats, 0 or more; their mean is the log loss.
 
     >>> log_losses(np.array([[0.5, 0.5]]), np.array([1])).round(4).tolist()
     [0.6931]
@@ -167,77 +145,49 @@ def log_losses(
     return np.asarray(-_logs(probabilities)[np.arange(len(truth)), truth])
 
 
-def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Scaling:
-    """Find the one temperature that makes the true labels most likely; no answer changes.
+def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
+    """Find the temperature that minimizes the log loss.
 
     Args:
         probabilities: ``(clips, labels)`` of validation speakers.
         truth: ``(clips,)`` columns of the true labels.
 
     Returns:
-        The scaling; its temperature lies in [0.05, 20].
+        The temperature in [0.05, 20]; above 1 if the probabilities are overconfident.
 
     Raises:
         LabelError: no clip.
     """
-    logits = _given(probabilities, truth)
+    if not len(truth):
+        raise LabelError("fitting a temperature needs at least one clip. Got none.")
+    logits, clips = _logs(probabilities), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        return _mean_loss(logits / np.exp(log_temperature), truth)
+        scaled = logits / np.exp(log_temperature)
+        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[clips, truth]).mean())
 
-    bounds = float(np.log(SHARPEST)), float(np.log(FLATTEST))
+    bounds = float(np.log(LOWEST)), float(np.log(HIGHEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
-    labels = logits.shape[1]
-    return Scaling(np.full(labels, float(np.exp(-found.x))), np.zeros(labels))
+    return float(np.exp(found.x))
 
 
-def fit_vector(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Scaling:
-    """Find the factor and the shift of each label that make the true labels most likely.
+def apply_temperature(
+    probabilities: NDArray[np.floating], temperature: float
+) -> NDArray[np.float64]:
+    """Divide the logits of probabilities by a temperature; the highest stays the highest.
 
     Args:
-        probabilities: ``(clips, labels)`` of validation speakers.
-        truth: ``(clips,)`` columns of the true labels.
+        probabilities: ``(clips, labels)``.
+        temperature: above 0; above 1 it makes the probabilities more even.
 
     Returns:
-        The scaling: factors in [1 / 20, 20], shifts in [-5, 5] nats whose mean is about 0,
-        since a shift of all labels changes nothing. It may change answers.
+        ``(clips, labels)`` probabilities.
 
-    Raises:
-        LabelError: no clip.
+    >>> apply_temperature(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
+    [[0.667, 0.333]]
     """
-    logits = _given(probabilities, truth)
-    clips, labels = logits.shape
-    wanted = np.eye(labels)[truth]
-
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = values[:labels] * logits + values[labels:]
-        slope = (_softmax(scaled) - wanted) / clips
-        gradient = np.concatenate([(slope * logits).sum(axis=0), slope.sum(axis=0)])
-        return _mean_loss(scaled, truth), gradient
-
-    start = fit_temperature(probabilities, truth)
-    bounds = [(1 / FLATTEST, 1 / SHARPEST)] * labels + [(-SHIFT, SHIFT)] * labels
-    options = {"ftol": 1e-12, "gtol": 1e-8, "maxiter": 1000}
-    first = np.concatenate([start.scale, start.shift])
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Scaling(found.x[:labels], found.x[labels:])
-
-
-def _given(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> NDArray[np.float64]:
-    if not len(truth):
-        raise LabelError("a scaling must be fitted on a clip or more. Got none.")
-    return _logs(probabilities)
+    return np.asarray(softmax(_logs(probabilities) / temperature, axis=1))
 
 
 def _logs(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.log(np.maximum(probabilities, FLOOR)), np.float64)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(softmax(logits, axis=1))
-
-
-def _mean_loss(logits: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
-    """Exact where a rounded probability would be 0, so that it and its slope agree."""
-    true = logits[np.arange(len(truth)), truth]
-    return float((logsumexp(logits, axis=1) - true).mean())

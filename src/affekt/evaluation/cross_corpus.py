@@ -1,19 +1,20 @@
-"""Results to the cross-corpus matrix: who learned from which corpora, tested on each.
+"""Build the cross-corpus matrix: UAR by training corpora and test corpus.
 
-A recipe belongs in it if it was tested on a corpus that it never learned from, or if it equals
-such a recipe in all knobs but those that say which recordings: then it is the diagonal.
+A recipe is in the matrix if it was tested on a corpus that it was not trained on, or if it equals
+such a recipe in all knobs but those that choose the recordings: then its cell is on the diagonal.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from affekt.evaluation.enrolment import flagships
-from affekt.evaluation.intervals import mean_uar_interval
+from affekt.evaluation.enrolment import main_profiles
+from affekt.evaluation.intervals import FEW_SPEAKERS, Interval, mean_uar_interval
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 
-#: Knobs that say which recordings are learned from and tested, and nothing about the method.
+#: Knobs that choose the recordings to train on and to test, and not the method.
 RECORDINGS = (
     "name",
     "seed",
@@ -25,60 +26,75 @@ RECORDINGS = (
     "held_out",
     "validation",
 )
-UNHEARD = ("leave-one-corpus-out", "cross-corpus")
-COLUMNS = ("recipe", "train", "test", "protocol", "seeds", "profile", "uar", "low", "high")
+UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen corpora
+COLUMNS = (
+    "recipe",
+    "train",
+    "test",
+    "protocol",
+    "seeds",
+    "profile",
+    "uar",
+    "low",
+    "high",
+    "spread",
+)
 
 
-def crossings(results: Sequence[Result]) -> pd.DataFrame:
-    """The cross-corpus matrix, a row for each of its cells and profiles.
+def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
+    """Score each pair of training corpora and test corpus under the main enrolment conditions.
+
+    Where several recipes were trained and tested on the same corpora, the one with the shortest
+    name is in the matrix: the others are its variants.
 
     Args:
-        results: recipes with the same labels, whatever they were trained and tested on.
+        results: recipes with the same labels, trained and tested on any corpora.
 
     Returns:
         Rows of ``COLUMNS``, sorted by ``train``; ``train`` and ``test`` name corpora as
-        ``emovo+ravdess``, each ``test`` a single one whose folds are all done. No rows if every
-        corpus that was tested was learned from as well.
+        ``emovo+ravdess``, each ``test`` a single corpus with all folds done. No rows if no
+        recipe was tested on a corpus that it was not trained on.
     """
     parts = [part for result in results for part in result.by_corpus if part.complete]
-    methods = [_method(part) for part in parts if protocol(part) in UNHEARD]
+    methods = [_method(part) for part in parts if protocol(part) in UNSEEN]
+    cells: dict[tuple[str, str], Result] = {}
+    for part in sorted(parts, key=lambda part: (len(part.recipe), part.recipe)):
+        if _method(part) in methods:
+            cells.setdefault((trained_corpora(part), tested_corpora(part)), part)
     rows = []
-    for part in parts:
-        if _method(part) not in methods:
-            continue
-        for profile in flagships(part):
-            uar = part.under(profile).uar
-            row: dict[str, object] = {"recipe": part.recipe, "train": trained_corpora(part)}
-            row |= {"test": tested_corpora(part), "protocol": protocol(part)}
-            row |= {"seeds": len(part.runs), "profile": profile}
-            rows.append({**row, "uar": uar.value, "low": uar.low, "high": uar.high})
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.sort_values(["train", "test", "recipe"], kind="stable", ignore_index=True)
+    for _, part in sorted(cells.items(), key=lambda cell: cell[0]):
+        rows += [_row(part, profile, part.under(profile).shown) for profile in main_profiles(part)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def unheard_means(results: Sequence[Result]) -> pd.DataFrame:
-    """Mean UAR over the corpora that a recipe tested and never learned from.
+def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
+    """Compute the mean UAR over the unseen corpora of each recipe that tested several.
 
     Args:
         results: recipes with the same labels.
 
     Returns:
-        For each finished recipe that tested several such corpora, and each profile shown:
-        ``recipe``, ``test``, ``seeds``, ``profile``, ``uar``, ``low``, ``high``; every corpus
-        weighs the same.
+        Rows of ``COLUMNS`` for each finished recipe and main enrolment condition; ``train`` are
+        all corpora of training, and every tested corpus has the same weight.
     """
     rows = []
     for result in results:
         parts = result.by_corpus
-        if len(parts) == 1 or not result.complete or protocol(result) not in UNHEARD:
+        if len(parts) == 1 or not result.complete or protocol(result) not in UNSEEN:
             continue
-        for profile in flagships(result):
+        for profile in main_profiles(result):
             uar = mean_uar_interval([part.under(profile).tally for part in parts])
-            row: dict[str, object] = {"recipe": result.recipe, "test": tested_corpora(result)}
-            row |= {"seeds": len(result.runs), "profile": profile}
-            rows.append({**row, "uar": uar.value, "low": uar.low, "high": uar.high})
-    columns = [name for name in COLUMNS if name not in ("train", "protocol")]
-    return pd.DataFrame(rows, columns=columns)
+            if len(result.tally.speakers) < FEW_SPEAKERS:
+                uar = Interval(uar.value, np.nan, np.nan)
+            rows.append(_row(result, profile, uar))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:
+    row: dict[str, object] = {"recipe": result.recipe, "protocol": protocol(result)}
+    row |= {"train": trained_corpora(result), "test": tested_corpora(result)}
+    row |= {"seeds": len(result.runs), "profile": profile, "spread": uar.kind}
+    return row | uar.columns()
 
 
 def _method(result: Result) -> dict[str, object]:

@@ -1,46 +1,56 @@
-"""Results to what it is worth to know the speaker: UAR against the clips enrolled.
+"""Measure how UAR depends on the enrolment of the speaker.
 
-The test clips are the same under every profile, so each is compared with none speaker by
-speaker.
+The test clips are the same under every enrolment condition, so each condition is compared with no
+enrolment, paired by speaker.
 """
 
 import numpy as np
 import pandas as pd
 
-from affekt.evaluation.intervals import compare
+from affekt.evaluation.comparison import compare
 from affekt.evaluation.results import NO_PROFILE, Result
 
 CLIPS = {NO_PROFILE: "0", "all": "all"} | {f"random-{n}": str(n) for n in (1, 2, 4, 8, 16)}
-FLAGSHIP = ("random-8", "all")  # profiles that tables of other things show beside none
+COLUMNS = (
+    "profile",
+    "clips",
+    "uar",
+    "low",
+    "high",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "p",
+    "spread",
+)
+MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolment
 
 
 def enrolments(result: Result) -> pd.DataFrame:
-    """How well a recipe listens under each profile of the speaker.
+    """Score a recipe under each enrolment condition.
 
     Args:
-        result: a recipe that was tested under one profile or more.
+        result: a recipe that was tested under one condition or more.
 
     Returns:
-        A row for each profile, ``none`` first: ``profile``; ``clips`` enrolled, ``0`` to
-        ``all``, empty unless they were drawn from all moods at random; ``uar``, ``low``,
+        A row for each condition, ``none`` first: ``profile``; ``clips`` enrolled, ``0`` to
+        ``all``, empty unless they were drawn at random from all emotions; ``uar``, ``low``,
         ``high``; ``gain`` in UAR over ``none`` on the same clips, ``gain_low``, ``gain_high``
-        and its ``p``, NaN for ``none`` and where a label has no clip.
+        and its ``p``, NaN for ``none`` and if a label has no clip; ``spread``, the kind of the
+        ends (:class:`~affekt.evaluation.intervals.Interval`).
     """
     rows = []
     for profile in result.profiles:
         found = result.under(profile)
         row: dict[str, object] = {"profile": profile, "clips": CLIPS.get(profile, "")}
-        row |= {"uar": found.uar.value, "low": found.uar.low, "high": found.uar.high}
-        if profile != NO_PROFILE and not np.isnan(found.uar.value):
+        row |= found.shown.columns() | {"spread": found.shown.kind}
+        if profile != NO_PROFILE and not np.isnan(found.shown.value):
             against = compare(found.tally, result.tally)
-            gain = against.difference
-            row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
-            row |= {"p": against.p}
+            row |= against.shown.columns("gain", "gain_") | {"p": against.p}
         rows.append(row)
-    columns = ["profile", "clips", "uar", "low", "high", "gain", "gain_low", "gain_high", "p"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def flagships(result: Result) -> tuple[str, ...]:
-    """The profiles under which a recipe is shown beside others: none, and two if it has them."""
-    return (NO_PROFILE, *(profile for profile in FLAGSHIP if profile in result.profiles))
+def main_profiles(result: Result) -> tuple[str, ...]:
+    """Return the tested ones among no enrolment, 8 clips and all clips, to compare recipes by."""
+    return (NO_PROFILE, *(profile for profile in MAIN if profile in result.profiles))

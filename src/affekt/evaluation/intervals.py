@@ -1,186 +1,211 @@
-"""Counts by speaker to intervals and comparisons; the speaker is the unit of chance.
+"""Compute confidence intervals of scores by resampling speakers.
 
-Clips of one voice are alike, so a resample draws whole speakers, with all their clips and all
-seeds together. Intervals are percentiles of the resampled scores: they stay inside [0, 1], need
-no variance formula, and mean the same for every score. Of few speakers the plain percentiles lie
-too close together (of four, some four intervals in five hold the truth in place of 19 in 20), so
-they are taken further out, by what Student's t is wider than the normal. They speak about other
-speakers of the same corpus, not about other seeds: those are reported one by one.
+Clips of one speaker are correlated, so a resample draws whole speakers with replacement, with all
+their clips and all seeds. Intervals are percentiles of the resampled scores: they stay inside
+[0, 1], need no variance formula, and hold for any score. With few speakers the plain percentile
+interval is too narrow, so its tails are expanded by the ratio of Student's t to the normal
+distribution. An interval covers the choice of speakers within a corpus, not the choice of seeds.
+
+With fewer than 8 speakers no interval is shown to readers: tables and figures print the lowest
+and the highest speaker instead.
 
 Source: Field & Welsh, "Bootstrapping clustered data" (2007); Efron & Tibshirani, "An
-Introduction to the Bootstrap", chapters 13 and 15; Hesterberg, "What teachers should know about
-the bootstrap" (2015), expanded percentiles; Phipson & Smyth, "Permutation p-values should never
-be zero" (2010).
+Introduction to the Bootstrap", chapter 13; Hesterberg, "What teachers should know about the
+bootstrap" (2015), expanded percentiles.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from affekt.errors import LabelError
 from affekt.evaluation.metrics import recalls_of
 from affekt.evaluation.tally import Tally
 
 RESAMPLES = 10_000
 SEED = 0
 LEVEL = 0.95
-EXACT_SPEAKERS = 13  # up to so many, all 2**speakers sign flips are fewer than RESAMPLES
+FEW_SPEAKERS = 8  # below this number, the range over speakers is shown in place of an interval
+INTERVAL, RANGE = "95 % interval", "range over speakers"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its 95 % interval over speakers; NaN where unknown."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Difference in UAR of two recipes on the same clips, and how likely chance makes it.
+    """A score with its 95 % interval, or with its lowest and highest speaker.
 
     Attributes:
-        difference: UAR of the first less that of the second, with its interval.
-        p: share of the by-speaker exchanges of both recipes that differ at least as much.
+        value: the score over all speakers; NaN if a label has no clip.
+        low: lower end; NaN if there is none.
+        high: upper end; NaN if there is none.
+        kind: what the ends are, ``INTERVAL`` or ``RANGE``.
     """
 
-    difference: Interval
-    p: float
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    kind: str = INTERVAL
+
+    def columns(self, score: str = "uar", ends: str = "") -> dict[str, float]:
+        """Cells of a table: ``<score>``, ``<ends>low``, ``<ends>high``."""
+        return {score: self.value, f"{ends}low": self.low, f"{ends}high": self.high}
 
 
 def uar_interval(tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """UAR, averaged over seeds, with its 95 % interval over speakers.
+    """Compute UAR, averaged over seeds, with its 95 % interval over speakers.
 
     Args:
         tally: counts of one recipe.
-        resamples: how many times to draw the speakers anew.
-        seed: of the drawing.
+        resamples: number of bootstrap resamples.
+        seed: of the random generator.
 
     Returns:
         UAR in [0, 1] and its interval; NaN for a label without clips, no interval (NaN) for one
         speaker.
     """
-    drawn = _recalls(tally, speaker_draws(tally, resamples, seed)).mean(axis=1)
+    drawn = drawn_recalls(tally, speaker_draws(tally, resamples, seed)).mean(axis=1)
     return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
+
+
+def shown_uar(tally: Tally) -> Interval:
+    """Compute UAR as tables and figures show it.
+
+    Args:
+        tally: counts of one recipe.
+
+    Returns:
+        UAR with its 95 % interval, or with its range over speakers if there are fewer than 8.
+    """
+    if len(tally.speakers) >= FEW_SPEAKERS:
+        return uar_interval(tally)
+    return over_speakers(float(_pooled(tally).mean()), speaker_uars(tally))
 
 
 def mean_uar_interval(
     tallies: Sequence[Tally], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Interval:
-    """Mean of the UARs on several corpora, each weighing the same, with its 95 % interval.
+    """Compute the mean of the UARs on several corpora with its 95 % interval.
 
     Args:
-        tallies: counts of one recipe on each corpus; the speakers of each are drawn apart.
-        resamples: how many times to draw the speakers anew.
-        seed: of the drawing.
+        tallies: counts of one recipe on each corpus; the speakers of each are drawn separately.
+        resamples: number of bootstrap resamples.
+        seed: of the random generator.
 
     Returns:
-        Mean UAR in [0, 1] and its interval, as in :func:`uar_interval`.
+        Mean UAR in [0, 1], every corpus with the same weight, and its interval, as in
+        :func:`uar_interval`.
     """
     value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
     by_corpus = [
-        _recalls(tally, speaker_draws(tally, resamples, seed + number)).mean(axis=1)
+        drawn_recalls(tally, speaker_draws(tally, resamples, seed + number)).mean(axis=1)
         for number, tally in enumerate(tallies)
     ]
     shortest = min(map(len, by_corpus))  # none for a corpus of one speaker
     if not shortest:
-        return Interval(value, np.nan, np.nan)
+        return Interval(value)
     variances = [float(drawn.var()) for drawn in by_corpus]
     tail = _tail([len(tally.speakers) for tally in tallies], variances)
     return _middle(value, np.mean([drawn[:shortest] for drawn in by_corpus], axis=0), tail)
 
 
-def recall_intervals(
-    tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED
-) -> dict[str, Interval]:
-    """Class accuracies, averaged over seeds, each with its 95 % interval over speakers.
+def shown_recalls(tally: Tally) -> dict[str, Interval]:
+    """Compute class accuracies, averaged over seeds, as tables show them.
 
     Args:
         tally: counts of one recipe.
-        resamples: how many times to draw the speakers anew.
-        seed: of the drawing.
 
     Returns:
-        For each label its recall in [0, 1] and interval, as in :func:`uar_interval`.
+        For each label its recall in [0, 1], with its 95 % interval or its range over speakers,
+        as in :func:`shown_uar`.
     """
-    drawn = _recalls(tally, speaker_draws(tally, resamples, seed))
-    return {
-        label: percentiles(float(value), drawn[:, column], speakers=len(tally.speakers))
-        for column, (label, value) in enumerate(zip(tally.labels, _pooled(tally), strict=True))
-    }
+    speakers, pooled = len(tally.speakers), _pooled(tally)
+    if speakers < FEW_SPEAKERS:
+        of_speakers = recalls_of(tally.counts.sum(axis=0))
+        found = [over_speakers(float(v), of_speakers[:, at]) for at, v in enumerate(pooled)]
+    else:
+        drawn = drawn_recalls(tally, speaker_draws(tally, RESAMPLES, SEED))
+        found = [
+            percentiles(float(v), drawn[:, at], speakers=speakers) for at, v in enumerate(pooled)
+        ]
+    return dict(zip(tally.labels, found, strict=True))
 
 
-def compare(
-    first: Tally, second: Tally, *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Comparison:
-    """Compare two recipes on the same clips, speaker by speaker.
-
-    If both were equally good, exchanging their answers for any speaker would change nothing but
-    luck: ``p`` is the share of such exchanges whose difference is at least as large, over all of
-    them for few speakers, else over ``resamples`` drawn at random.
+def speaker_uars(tally: Tally) -> NDArray[np.float64]:
+    """Compute the UAR of each speaker over the labels that the speaker has clips of.
 
     Args:
-        first: counts of the one recipe.
-        second: counts of the other; its seeds may be others.
-        resamples: how many resamples, and exchanges, to draw.
-        seed: of the drawing.
+        tally: counts of one recipe; seeds are pooled.
 
     Returns:
-        The difference in UAR with its interval, and the two-sided p value in (0, 1].
-
-    Raises:
-        LabelError: the recipes did not answer the same clips, or a label has none.
+        ``(speakers,)`` UARs in [0, 1].
     """
-    _check_same_clips(first, second)
-    draws = speaker_draws(first, resamples, seed)
-    drawn = (_recalls(first, draws) - _recalls(second, draws)).mean(axis=1)
-    shares = _shares(first) - _shares(second)
-    difference = float(shares.sum())
-    interval = percentiles(difference, drawn, speakers=len(first.speakers))
-    return Comparison(interval, _flip_p(shares, resamples, seed))
+    return np.asarray(np.nanmean(recalls_of(tally.counts.sum(axis=0)), axis=1))
 
 
 def speaker_draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
     """Draw speakers with replacement; a draw that leaves a label without a clip is drawn again.
 
     Args:
-        tally: whose speakers.
-        resamples: how many draws.
-        seed: of the drawing; the same speakers and seed give the same draws.
+        tally: counts of the speakers to draw from.
+        resamples: number of draws.
+        seed: of the random generator; the same speakers and seed give the same draws.
 
     Returns:
-        ``(resamples, speakers)``: how often each speaker is drawn; no rows for one speaker, or
-        where a label has no clip at all.
+        ``(resamples, speakers)``: how often each speaker is drawn, read-only; no rows for one
+        speaker, or if a label has no clip at all.
     """
     speakers = len(tally.speakers)
-    support = tally.counts.sum(axis=-1)
-    if speakers < 2 or not support.sum(axis=1).all():
+    given = np.asarray(tally.counts.sum(axis=-1)) > 0  # (seeds, speakers, labels)
+    if speakers < 2 or not given.any(axis=1).all():
         return np.ones((0, speakers), np.int64)
+    columns = given.transpose(0, 2, 1).reshape(-1, speakers)
+    rare = frozenset(column.tobytes() for column in columns if not column.all())
+    return _draws(speakers, rare, resamples, seed)
+
+
+@lru_cache(maxsize=64)
+def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> NDArray[np.int64]:
+    """Draws that hold a speaker of each ``rare`` label, given as the speakers who have it."""
+    needed = np.frombuffer(b"".join(sorted(rare)), bool).reshape(-1, speakers)
     generator = np.random.default_rng(seed)
     kept = np.ones((0, speakers), np.int64)
     while len(kept) < resamples:
         draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), resamples)
-        whole = np.einsum("rs,ksl->rkl", draws, support).all(axis=(1, 2))
+        whole = (draws @ needed.T.astype(np.int64) > 0).all(axis=1)
         kept = np.concatenate([kept, draws[whole]])[:resamples]
+    kept.flags.writeable = False
     return kept
 
 
+def drawn_sums(
+    draws: NDArray[np.int64], sums: NDArray[np.int64] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum over the speakers of each draw.
+
+    Args:
+        draws: ``(draws, speakers)``, as :func:`speaker_draws` returns them.
+        sums: ``(seeds, speakers, columns)``.
+
+    Returns:
+        ``(draws, seeds, columns)``.
+    """
+    seeds, speakers, columns = sums.shape
+    flat = sums.transpose(1, 0, 2).reshape(speakers, -1).astype(np.float64)
+    return np.asarray(draws.astype(np.float64) @ flat).reshape(-1, seeds, columns)
+
+
 def percentiles(value: float, drawn: NDArray[np.float64], *, speakers: int) -> Interval:
-    """A score with its 95 % interval.
+    """Compute the 95 % interval of a score from its resamples.
 
     Args:
         value: the score.
         drawn: ``(resamples,)`` the score of each resample of the speakers.
-        speakers: how many were drawn; the fewer, the further out the percentiles.
+        speakers: number of speakers; the fewer, the wider the percentiles are taken.
 
     Returns:
-        The score between two percentiles of its resamples; an open interval (NaN) if there are
-        none.
+        The score and its interval; no interval (NaN) without resamples.
 
     >>> found = percentiles(0.5, np.linspace(0, 1, 1001), speakers=1000)
     >>> found.value, round(found.low, 3), round(found.high, 3)
@@ -189,16 +214,16 @@ def percentiles(value: float, drawn: NDArray[np.float64], *, speakers: int) -> I
     0.002
     """
     if not len(drawn):
-        return Interval(value, np.nan, np.nan)
+        return Interval(value)
     return _middle(value, drawn, _tail([speakers], [1.0]))
 
 
 def _tail(speakers: Sequence[int], variances: Sequence[float]) -> float:
-    """Share of the resamples to leave out on either side.
+    """Share of the resamples to leave out at either end.
 
-    Of one group of speakers, or of the mean of several with these variances of their resamples:
-    a resample of n varies by (n - 1) / n of what n speakers do, and the degrees of freedom are
-    Satterthwaite's.
+    For one group of speakers, or for the mean of several groups whose resamples have these
+    variances. A resample of n speakers varies by (n - 1) / n of what n speakers do; the degrees
+    of freedom are Satterthwaite's.
     """
     n, found = np.asarray(speakers), np.asarray(variances)
     if not found.any():
@@ -214,45 +239,19 @@ def _middle(value: float, drawn: NDArray[np.float64], tail: float) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+def over_speakers(value: float, by_speaker: NDArray[np.float64]) -> Interval:
+    """The lowest and highest speaker; no range (NaN) of one speaker or without the score."""
+    given = by_speaker[np.isfinite(by_speaker)]
+    if len(given) < 2 or np.isnan(value):
+        return Interval(value, kind=RANGE)
+    return Interval(value, float(given.min()), float(given.max()), RANGE)
+
+
 def _pooled(tally: Tally) -> NDArray[np.float64]:
     return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
 
 
-def _recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+def drawn_recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
     """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
-    counts = np.einsum("rs,kslm->rklm", draws, tally.counts)
-    return np.asarray(recalls_of(counts).mean(axis=1))
-
-
-def _shares(tally: Tally) -> NDArray[np.float64]:
-    """``(speakers,)``: what each speaker adds to the UAR, averaged over seeds."""
-    hits = np.diagonal(tally.counts, axis1=-2, axis2=-1)
-    support = tally.counts.sum(axis=(1, 3))[:, np.newaxis]
-    return np.asarray((hits / support).mean(axis=(0, 2)))
-
-
-def _flip_p(shares: NDArray[np.float64], resamples: int, seed: int) -> float:
-    rounding = 1e-9
-    least = abs(shares.sum()) - rounding
-    if len(shares) <= EXACT_SPEAKERS:
-        signs = np.array(list(product((-1, 1), repeat=len(shares))))
-        return float((np.abs(signs @ shares) >= least).mean())
-    signs = np.random.default_rng(seed).choice((-1, 1), size=(resamples, len(shares)))
-    return float(((np.abs(signs @ shares) >= least).sum() + 1) / (resamples + 1))
-
-
-def _check_same_clips(first: Tally, second: Tally) -> None:
-    same = first.labels == second.labels and first.speakers == second.speakers
-    if same:
-        clips = first.counts[0].sum(axis=-1)
-        same = all((each.counts.sum(axis=-1) == clips).all() for each in (first, second))
-    if not same:
-        raise LabelError(
-            "recipes to compare must have answered the same clips of the same speakers with the "
-            "same labels. Got different ones. Run both over all folds of one corpus."
-        )
-    if not clips.sum(axis=0).all():
-        raise LabelError(
-            "recipes to compare must have answered a clip of each label. Got none of some. "
-            "Run both over all folds."
-        )
+    hits = drawn_sums(draws, np.diagonal(tally.counts, axis1=-2, axis2=-1))
+    return np.asarray((hits / drawn_sums(draws, tally.counts.sum(axis=-1))).mean(axis=1))

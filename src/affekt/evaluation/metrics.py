@@ -1,8 +1,8 @@
-"""Truth and predictions to scores; every score names the labels that it is a mean of.
+"""Compute recall, unweighted average recall (UAR), accuracy and F1 from truth and predictions.
 
-All scores follow from one matrix of counts, so they can be pooled over folds, summed over
-speakers and resampled by adding matrices. scikit-learn computes the same numbers, but drops a
-label that it does not find instead of refusing, so it is the yardstick of the tests here.
+All scores are computed from a confusion matrix, so they can be pooled over folds and resampled
+over speakers by adding matrices. scikit-learn computes the same values, but silently ignores a
+label without clips; here that is an error. The tests compare both.
 
 Source: Sharan, Mascolo & Schuller, section III: class accuracy is the recall of a class over
 all folds pooled, average accuracy the mean of the class accuracies (UAR).
@@ -19,7 +19,7 @@ from affekt.errors import LabelError
 def confusion(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> NDArray[np.int64]:
-    """Count how often each label was taken for which.
+    """Count clips by true and predicted label (confusion matrix).
 
     Args:
         truth: ``(clips,)`` annotated labels.
@@ -30,7 +30,7 @@ def confusion(
         ``(labels, labels)`` counts: a row is a true label, a column a predicted one.
 
     Raises:
-        LabelError: a label outside ``labels``, one named twice, or parts of unequal length.
+        LabelError: a label outside ``labels``, a label listed twice, or unequal lengths.
 
     >>> confusion("aabb", "abbb", labels="ab").tolist()
     [[1, 1], [0, 2]]
@@ -50,7 +50,7 @@ def confusion(
 def recalls(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> NDArray[np.float64]:
-    """Share of each label's clips that were named rightly: the paper's class accuracy.
+    """Compute the recall of each label: the class accuracy of the paper.
 
     Args:
         truth: ``(clips,)`` annotated labels.
@@ -73,7 +73,7 @@ def recalls(
 def unweighted_average_recall(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> float:
-    """Mean of the recalls of ``labels``, each weighing the same.
+    """Compute UAR, the mean of the recalls of ``labels``.
 
     Args:
         truth: ``(clips,)`` annotated labels.
@@ -97,7 +97,7 @@ def unweighted_average_recall(
 def accuracy(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> float:
-    """Share of all clips that were named rightly, each clip weighing the same.
+    """Compute the share of clips with the correct label.
 
     Args:
         truth: ``(clips,)`` annotated labels.
@@ -120,7 +120,7 @@ def accuracy(
 def macro_f1(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> float:
-    """Mean over ``labels`` of the harmonic mean of precision and recall.
+    """Compute macro F1, the mean over ``labels`` of the harmonic mean of precision and recall.
 
     A label that is never predicted counts 0.
 
@@ -143,7 +143,7 @@ def macro_f1(
 
 
 def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Recalls of one or many confusion matrices.
+    """Compute the recalls of one or many confusion matrices.
 
     Args:
         counts: ``(..., labels, labels)`` counts, a row for each true label.
@@ -159,7 +159,7 @@ def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """F1 of each label, for one or many confusion matrices.
+    """Compute F1 of each label, for one or many confusion matrices.
 
     Args:
         counts: ``(..., labels, labels)`` counts, a row for each true label.
@@ -193,7 +193,7 @@ def _positions(
     for clip, label in enumerate(given, start=1):
         if label not in order:
             raise LabelError(
-                f"{what} must hold the labels {_names(order)} only. Got {label!r} for clip {clip}."
+                f"{what} must have only the labels {_names(order)}. Got {label!r} for clip {clip}."
             )
         positions.append(order[label])
     return np.array(positions, dtype=np.int64)
@@ -203,8 +203,8 @@ def _supported(counts: NDArray[np.int64], labels: Sequence[Hashable]) -> NDArray
     missing = [label for label, clips in zip(labels, counts.sum(axis=1), strict=True) if not clips]
     if missing:
         raise LabelError(
-            f"truth must hold a clip of each label that is scored. Got none of {_names(missing)}. "
-            f"Score over more speakers, or name fewer labels."
+            f"truth must have a clip of each scored label. Got none of {_names(missing)}. "
+            f"Score more speakers, or fewer labels."
         )
     return counts
 

@@ -1,4 +1,4 @@
-"""The paper's own numbers, once, as data: what stands beside ours in every table.
+"""List the accuracies that the paper reports, to be shown beside the measured ones.
 
 Source: Sharan, Mascolo & Schuller, "Emotion Recognition from Speech Signals by Mel-Spectrogram
 and a CNN-RNN", Table II: average accuracies, and class accuracies of YAMNet-LSTM.
@@ -13,7 +13,7 @@ class Published:
 
     Attributes:
         uar: average accuracy in [0, 1].
-        recalls: class accuracy in [0, 1] of each label, where the paper gives it.
+        recalls: class accuracy in [0, 1] of each label, for methods where the paper reports it.
     """
 
     uar: float

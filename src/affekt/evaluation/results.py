@@ -1,39 +1,44 @@
-"""Runs to results: all seeds of a recipe together, scored.
+"""Collect the runs of each recipe over all seeds, and score them.
 
-A score of several seeds is the mean of the seeds' scores; the seeds themselves are listed
-beside it. A seed with a fold missing counts in no score of the others. A result can be seen in
-parts: as it answered under one profile of the speakers, and as it answered one of the corpora
-that it was tested on.
+The score of several seeds is the mean of their scores. A seed with a missing fold is left out of
+the score of the others. A result can be divided by enrolment condition and by tested corpus.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.errors import RunError
-from affekt.evaluation.intervals import Interval, recall_intervals, uar_interval
+from affekt.evaluation.intervals import (
+    FEW_SPEAKERS,
+    Interval,
+    shown_recalls,
+    shown_uar,
+    uar_interval,
+)
 from affekt.evaluation.paper import PUBLISHED, Published
 from affekt.evaluation.predictions import PROFILE
 from affekt.evaluation.runs import Run
 from affekt.evaluation.tally import Tally, tally
 
-NO_PROFILE = "none"  # the condition of predictions.csv
+NO_PROFILE = "none"  # the enrolment condition of predictions.csv
 
 
 @dataclass(frozen=True)
 class Result:
-    """One recipe, over all the seeds it was run with.
+    """One recipe over all seeds that it was run with.
 
     Attributes:
         recipe: its name.
-        runs: one for each seed, sorted by seed; alike in all other knobs. They are all complete,
+        runs: one for each seed, sorted by seed, with equal other knobs; either all are complete
             or none is.
-        unfinished: seeds with a fold missing, beside complete ones.
+        unfinished: seeds with a missing fold, if other seeds are complete.
     """
 
     recipe: str
@@ -52,13 +57,18 @@ class Result:
 
     @cached_property
     def uar(self) -> Interval:
-        """Average accuracy with its interval."""
+        """Average accuracy with its 95 % interval."""
         return uar_interval(self.tally)
 
     @cached_property
+    def shown(self) -> Interval:
+        """Average accuracy as tables show it: with fewer than 8 speakers, with their range."""
+        return self.uar if len(self.tally.speakers) >= FEW_SPEAKERS else shown_uar(self.tally)
+
+    @cached_property
     def recalls(self) -> dict[str, Interval]:
-        """Class accuracies with their intervals."""
-        return recall_intervals(self.tally)
+        """Class accuracies as tables show them."""
+        return shown_recalls(self.tally)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -67,25 +77,39 @@ class Result:
 
     @cached_property
     def profiles(self) -> tuple[str, ...]:
-        """Under what profiles every seed was tested: ``none``, then in :func:`profile_order`."""
-        found = [set(run.enrolment[PROFILE]) for run in self.runs]
-        return (NO_PROFILE, *sorted(set.intersection(*found), key=profile_order))
+        """Enrolment conditions of every seed: ``none``, then sorted by :func:`profile_order`."""
+        found = set.intersection(*map(set, self._enrolled))
+        return (NO_PROFILE, *sorted(found, key=profile_order))
+
+    @cached_property
+    def clips(self) -> frozenset[str]:
+        """Files of all predictions."""
+        return frozenset(self.predictions["file"].unique())
 
     def under(self, profile: str) -> "Result":
-        """The same recipe as it answered under one of its ``profiles``."""
-        if profile == NO_PROFILE:
-            return self
-        runs = []
-        for run in self.runs:
-            rows = run.enrolment[run.enrolment[PROFILE] == profile].drop(columns=PROFILE)
-            runs.append(replace(run, predictions=rows.reset_index(drop=True)))
-        return Result(self.recipe, tuple(runs))
+        """Return the predictions under one of the ``profiles``."""
+        if profile not in self._by_profile:
+            runs = []
+            for run, rows in zip(self.runs, self._enrolled, strict=True):
+                table = run.enrolment.take(rows[profile]).drop(columns=PROFILE)
+                runs.append(replace(run, predictions=table.reset_index(drop=True)))
+            self._by_profile[profile] = Result(self.recipe, tuple(runs))
+        return self._by_profile[profile]
+
+    @cached_property
+    def _by_profile(self) -> dict[str, "Result"]:
+        return {NO_PROFILE: self}
+
+    @cached_property
+    def _enrolled(self) -> list[dict[Any, Any]]:
+        """Row numbers of each profile, by run."""
+        return [run.enrolment.groupby(PROFILE).indices for run in self.runs]
 
     @cached_property
     def by_corpus(self) -> tuple["Result", ...]:
-        """A result for each corpus that was tested, sorted by name; itself if one only is to be."""
+        """A result for each tested corpus, sorted by name; itself if there is only one."""
         parts = self.runs[0].parts
-        planned = set(parts.loc[parts["part"] == "test", "speaker"].map(corpus_of))
+        planned = set(map(corpus_of, parts.loc[parts["part"] == "test", "speaker"].unique()))
         if len(planned) == 1:
             return (self,)
         tested = sorted({corpus_of(speaker) for speaker in self.tally.speakers})
@@ -96,43 +120,43 @@ class Result:
         return tuple(found)
 
     def with_seeds(self, seeds: Collection[int]) -> "Result":
-        """Of the same recipe these seeds alone."""
+        """Return the result of some seeds only."""
         return Result(self.recipe, tuple(run for run in self.runs if run.seed in seeds))
 
     @property
     def published(self) -> Published | None:
-        """What the paper reports for this recipe, if it does."""
+        """The values that the paper reports for this recipe, if any."""
         return PUBLISHED.get(self.recipe)
 
     @property
     def complete(self) -> bool:
-        """Whether every fold is finished, so that there is a score to speak of."""
+        """Whether every fold is finished."""
         return all(run.complete for run in self.runs)
 
     @property
     def progress(self) -> str:
-        """Folds done, in words, such as ``3 of 24 folds``; those of all seeds together."""
+        """Finished folds over all seeds in words, such as ``3 of 24 folds``."""
         done = sum(len(run.folds) for run in self.runs)
         return f"{done} of {sum(run.planned for run in self.runs)} folds"
 
     @property
     def command(self) -> str:
-        """What makes this row, one run after the other."""
+        """The commands that produce this result, one for each seed."""
         return " && ".join(run.command for run in self.runs)
 
 
 def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
-    """Put the seeds of each recipe together.
+    """Collect the seeds of each recipe.
 
     Args:
         runs: in any order.
 
     Returns:
-        A result for each recipe, sorted by name: of its complete runs, or of what is there if
-        none is.
+        A result for each recipe, sorted by name: of its complete runs, or of its unfinished runs
+        if none is complete.
 
     Raises:
-        RunError: a seed twice, or seeds of one recipe whose other knobs differ.
+        RunError: a seed is given twice, or seeds of one recipe differ in other knobs.
     """
     by_recipe: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.recipe, run.seed)):
@@ -150,7 +174,7 @@ def _result(recipe: str, runs: Sequence[Run]) -> Result:
 
 
 def corpus_of(speaker: str) -> str:
-    """The corpus that a speaker's name begins with.
+    """Return the corpus at the start of a speaker's name.
 
     >>> corpus_of("emovo:f1")
     'emovo'
@@ -159,7 +183,7 @@ def corpus_of(speaker: str) -> str:
 
 
 def profile_order(profile: str) -> tuple[int, str, float]:
-    """A key that sorts profiles: none, random clips by number, all, one mood, adaptive, others.
+    """Return a sort key: none, random clips by number, all, one emotion, adaptive, others.
 
     >>> sorted(["adaptive", "all", "random-16", "random-2", "none"], key=profile_order)
     ['none', 'random-2', 'random-16', 'all', 'adaptive']
@@ -172,7 +196,7 @@ def profile_order(profile: str) -> tuple[int, str, float]:
 
 
 def _part(run: Run, corpus: str) -> Run:
-    """What a run has to do with testing one of its corpora."""
+    """The part of a run that tests one of its corpora."""
     predictions = _of_corpus(run.predictions, corpus)
     tested = _of_corpus(run.parts[run.parts["part"] == "test"], corpus)["fold"].unique()
     folds = tuple(fold for fold in run.folds if fold["fold"] in tested)
@@ -181,14 +205,14 @@ def _part(run: Run, corpus: str) -> Run:
         for table in (run.validation, run.curves)
     )
     parts = run.parts[run.parts["fold"].isin(tested)]
-    strangers = (parts["part"] == "test") & (parts["speaker"].map(corpus_of) != corpus)
+    other = (parts["part"] == "test") & (parts["speaker"].map(corpus_of) != corpus)
     classes = run.corpus.get("corpora", {}).get(corpus, run.corpus["classes"])
     return replace(
         run,
         corpus={**run.corpus, "name": corpus, "classes": classes},
         planned=len(tested),
         folds=folds,
-        parts=parts[~strangers].reset_index(drop=True),
+        parts=parts[~other].reset_index(drop=True),
         predictions=predictions,
         enrolment=_of_corpus(run.enrolment, corpus),
         validation=validation,
@@ -197,7 +221,8 @@ def _part(run: Run, corpus: str) -> Run:
 
 
 def _of_corpus(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    return table[table["speaker"].map(corpus_of) == corpus].reset_index(drop=True)
+    names = [name for name in table["speaker"].unique() if corpus_of(name) == corpus]
+    return table[table["speaker"].isin(names)].reset_index(drop=True)
 
 
 def _check_alike(recipe: str, runs: Sequence[Run]) -> None:
@@ -205,13 +230,14 @@ def _check_alike(recipe: str, runs: Sequence[Run]) -> None:
     for before, run in pairwise(runs):
         if before.seed == run.seed:
             raise RunError(
-                f"recipe {recipe}: must be given once for each seed. Got seed {run.seed} twice, "
-                f"of digest {before.digest} and {run.digest}. Leave one out."
+                f"recipe {recipe}: each seed must be given once. Got seed {run.seed} twice, "
+                f"with digests {before.digest} and {run.digest}. Leave one out."
             )
-        names = sorted((first.knobs.keys() & run.knobs.keys()) - {"seed"})  # of newer runs more
+        names = sorted((first.knobs.keys() & run.knobs.keys()) - {"seed"})  # newer runs have more
         odd = [name for name in names if first.knobs[name] != run.knobs[name]]
         if odd:
             raise RunError(
-                f"recipe {recipe}: its seeds must differ in nothing else. Got seeds {first.seed} "
-                f"and {run.seed} with different {', '.join(odd)}. Give the variant its own name."
+                f"recipe {recipe}: its runs must have equal knobs but for the seed. Got seeds "
+                f"{first.seed} and {run.seed} with different {', '.join(odd)}. "
+                f"Give the variant its own name."
             )

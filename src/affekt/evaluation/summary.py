@@ -1,9 +1,8 @@
-"""Results to ``results/summary.csv``: one line for each claimed row, made and never typed.
+"""Write ``results/summary.csv``: the score of each recipe, enrolment condition and tested corpus.
 
-What a row says of corpora and protocol is read from who was trained on and who was tested, not
-from a recipe's words. A recipe has a row for each profile that it was tested under; one that
-tested several corpora has those rows for each of them, and for their mean, in which every
-corpus weighs the same.
+Corpora and protocol are derived from the speakers that were trained on and tested, not from the
+recipe. A recipe tested on several corpora also has rows for their mean, in which every corpus has
+the same weight.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +12,7 @@ import pandas as pd
 
 from affekt.errors import RunError
 from affekt.evaluation.intervals import Interval, mean_uar_interval
-from affekt.evaluation.results import NO_PROFILE, Result, collect, corpus_of
-from affekt.evaluation.runs import find_runs, read_run
+from affekt.evaluation.results import NO_PROFILE, Result, corpus_of
 
 COLUMNS = (
     "recipe",
@@ -33,39 +31,38 @@ COLUMNS = (
 
 
 def summarize(results: Sequence[Result]) -> pd.DataFrame:
-    """A row for each recipe, corpus tested, and profile.
+    """Score each recipe on each corpus that it tested, under each enrolment condition.
 
     Args:
         results: complete ones.
 
     Returns:
-        ``COLUMNS`` as text: scores with six digits, ``paper`` empty where it reports nothing.
+        A row of ``COLUMNS`` for each, as text: scores with six digits; ``paper`` is empty where
+        the paper reports no value.
 
     Raises:
-        RunError: a result with a fold missing.
+        RunError: a result has a missing fold.
     """
     unfinished = [result.recipe for result in results if not result.complete]
     if unfinished:
         raise RunError(
-            f"results to summarize must have every fold. Got unfinished {', '.join(unfinished)}. "
-            f"Run them again to finish them."
+            f"results to summarize must have every fold. Unfinished: {', '.join(unfinished)}. "
+            f"Run these recipes again to finish them."
         )
     rows = [row for result in results for row in _rows(result)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_summary(runs: Iterable[Path], path: Path) -> None:
-    """Write ``summary.csv``: the complete runs, as an unfinished one has no score yet.
+def write_summary(results: Sequence[Result], path: Path) -> None:
+    """Write ``summary.csv`` of the complete results.
 
     Args:
-        runs: run folders, or folders that hold some.
+        results: complete and unfinished ones; the latter are left out.
         path: the file.
 
     Raises:
-        RunError: a broken run, or a file that cannot be written.
-        LabelError: predictions that do not fit their labels.
+        RunError: the file cannot be written.
     """
-    results = collect(read_run(folder) for folder in find_runs(runs))
     table = summarize([result for result in results if result.complete])
     try:
         table.to_csv(path, index=False, lineterminator="\n")
@@ -74,18 +71,18 @@ def write_summary(runs: Iterable[Path], path: Path) -> None:
 
 
 def trained_corpora(result: Result) -> str:
-    """Corpora that a result learned from, such as ``emovo+ravdess``."""
+    """Name the corpora that a result was trained on, such as ``emovo+ravdess``."""
     parts = result.runs[0].parts
-    return _corpora(parts.loc[parts["part"] == "train", "speaker"])
+    return _corpora(parts.loc[parts["part"] == "train", "speaker"].unique())
 
 
 def tested_corpora(result: Result) -> str:
-    """Corpora that a result was tested on."""
+    """Name the corpora that a result was tested on."""
     return _corpora(result.tally.speakers)
 
 
 def protocol(result: Result) -> str:
-    """How speakers were held out: with their corpus, one by one, in folds, or once."""
+    """Name how test speakers were chosen: by corpus, one by one, in folds, or once."""
     run = result.runs[0]
     tested = run.parts["part"] == "test"
     corpora = run.parts["speaker"].map(corpus_of)
@@ -100,7 +97,7 @@ def protocol(result: Result) -> str:
 
 
 def _rows(result: Result) -> list[dict[str, object]]:
-    how = protocol(result)  # of the whole: a part alone seems to have fewer folds
+    how = protocol(result)  # of the whole run: the part of one corpus may have fewer folds
     rows = [
         _row(part, how, profile, part.under(profile).uar)
         for part in result.by_corpus

@@ -1,6 +1,9 @@
-"""Results to tables: what the page shows and what stands beside it as CSV.
+"""Compute the tables of a report, each as a data frame that is also saved as CSV.
 
-Source: paper, Tables I (clips per class), II (accuracies) and III (confusion).
+Ends of scores are 95 % intervals over speakers or, with fewer than 8 speakers, the lowest and the
+highest speaker; the column ``spread`` tells which.
+
+Source: paper, Tables I (clips per class), II (accuracies) and III (confusion matrix).
 """
 
 from collections.abc import Sequence
@@ -8,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from affekt.evaluation.intervals import Interval, compare, uar_interval
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.intervals import Interval, shown_uar, speaker_uars
 from affekt.evaluation.metrics import f1_of, recalls_of
 from affekt.evaluation.results import Result
 from affekt.evaluation.runs import Run
@@ -16,7 +20,7 @@ from affekt.evaluation.tally import Tally
 
 
 def classes(run: Run) -> pd.DataFrame:
-    """Table I as measured: clips, speakers and durations of each class.
+    """Count clips, speakers and durations of each class (Table I).
 
     Args:
         run: any run on the corpus.
@@ -39,16 +43,16 @@ def classes(run: Run) -> pd.DataFrame:
 
 
 def scores(results: Sequence[Result]) -> pd.DataFrame:
-    """Table II: ours with intervals, beside the paper's.
+    """Score recipes beside the values of the paper (Table II).
 
     Args:
         results: recipes of one corpus and one set of labels.
 
     Returns:
         A row for each: ``recipe``, ``seeds``, ``folds`` done, ``planned``, ``clips``, ``uar``,
-        ``low``, ``high``, ``paper``, ``accuracy``, ``macro_f1``, and for each label ``<label>``,
-        ``<label>_low``, ``<label>_high``, ``<label>_paper``; NaN where the paper is silent, and
-        for all scores of an unfinished recipe.
+        ``low``, ``high``, ``spread``, ``paper``, ``accuracy``, ``macro_f1``, and for each label
+        ``<label>``, ``<label>_low``, ``<label>_high``, ``<label>_paper``; NaN where the paper
+        has no value, and for all scores of an unfinished recipe.
     """
     rows = []
     for result in results:
@@ -57,20 +61,19 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
             "seeds": len(result.runs),
             "folds": sum(len(run.folds) for run in result.runs),
             "planned": sum(run.planned for run in result.runs),
-            "clips": result.predictions["file"].nunique(),
+            "clips": len(result.clips),
         }
         rows.append({**row, **_scores(result)})
     return pd.DataFrame(rows)
 
 
 def _scores(result: Result) -> dict[str, object]:
-    none = Interval(np.nan, np.nan, np.nan)
-    uar = result.uar if result.complete else none
+    none = Interval(np.nan)
+    uar = result.shown if result.complete else none
     by_seed = result.tally.counts.sum(axis=1)
     row: dict[str, object] = {
-        "uar": uar.value,
-        "low": uar.low,
-        "high": uar.high,
+        **uar.columns(),
+        "spread": uar.kind,
         "paper": result.published.uar if result.published else np.nan,
         "accuracy": np.trace(result.counts) / result.counts.sum() if result.complete else np.nan,
         "macro_f1": f1_of(by_seed).mean() if result.complete else np.nan,
@@ -78,20 +81,20 @@ def _scores(result: Result) -> dict[str, object]:
     published = result.published.recalls if result.published else {}
     for label in result.tally.labels:
         recall = result.recalls[label] if result.complete else none
-        row[label], row[f"{label}_low"] = recall.value, recall.low
-        row[f"{label}_high"], row[f"{label}_paper"] = recall.high, published.get(label, np.nan)
+        row |= recall.columns(label, f"{label}_")
+        row[f"{label}_paper"] = published.get(label, np.nan)
     return row
 
 
 def chance(result: Result) -> pd.DataFrame:
-    """What answering without listening is expected to score on the same clips.
+    """Compute the expected scores of guessing on the same clips.
 
     Args:
         result: any recipe on the corpus.
 
     Returns:
         Two rows, ``majority class`` (always the most frequent) and ``stratified random`` (each
-        as often as it occurs): ``rule``, ``uar``, ``accuracy``, and the recall of each label.
+        class with its frequency): ``rule``, ``uar``, ``accuracy``, and the recall of each label.
     """
     support = result.counts.sum(axis=1)
     share = support / support.sum()
@@ -105,7 +108,7 @@ def chance(result: Result) -> pd.DataFrame:
 
 
 def confusion(result: Result) -> pd.DataFrame:
-    """Table III: counts, a row for each true and a column for each predicted class.
+    """Count clips by true class (rows) and predicted class (columns) (Table III).
 
     Args:
         result: a recipe; counts of several seeds are summed.
@@ -120,41 +123,40 @@ def confusion(result: Result) -> pd.DataFrame:
 
 
 def speakers(result: Result) -> pd.DataFrame:
-    """Scores of each speaker, the one who fails most first.
+    """Score each speaker, the lowest UAR first.
 
     Args:
         result: a recipe; several seeds are averaged.
 
     Returns:
-        ``speaker``, ``gender``, ``clips``, ``uar`` (over the classes that the speaker has),
-        ``accuracy``, and the recall of each label, NaN where the speaker has no clip of it.
+        ``speaker``, ``gender``, ``clips``, ``uar`` (over the speaker's classes), ``accuracy``,
+        and the recall of each label, NaN if the speaker has no clip of it.
     """
     counts = result.tally.counts.sum(axis=0)
     clips = counts.sum(axis=(1, 2))
-    recalls = recalls_of(counts)
     genders = result.predictions.groupby("speaker")["gender"].first()
     table = pd.DataFrame(
         {
             "speaker": result.tally.speakers,
             "gender": genders[list(result.tally.speakers)].to_numpy(),
             "clips": clips // len(result.runs),
-            "uar": np.nanmean(recalls, axis=1),
+            "uar": speaker_uars(result.tally),
             "accuracy": np.trace(counts, axis1=1, axis2=2) / clips,
         }
     )
-    table[list(result.tally.labels)] = recalls
+    table[list(result.tally.labels)] = recalls_of(counts)
     return table.sort_values(["uar", "speaker"], ignore_index=True)
 
 
 def genders(result: Result) -> pd.DataFrame:
-    """Scores of each gender, with intervals over its speakers.
+    """Score the speakers of each gender.
 
     Args:
         result: a recipe; several seeds are averaged.
 
     Returns:
-        ``gender``, ``speakers``, ``clips``, ``uar``, ``low``, ``high``, and the recall of each
-        label.
+        ``gender``, ``speakers``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, and the
+        recall of each label.
     """
     by_speaker = result.predictions.groupby("speaker")["gender"].first()
     whole = result.tally
@@ -163,17 +165,16 @@ def genders(result: Result) -> pd.DataFrame:
         of_it = [by_speaker[speaker] == gender for speaker in whole.speakers]
         names = tuple(s for s, kept in zip(whole.speakers, of_it, strict=True) if kept)
         part = Tally(whole.labels, whole.seeds, names, whole.counts[:, of_it])
-        uar = uar_interval(part)
-        clips = int(part.counts[0].sum())
-        row = {"gender": gender, "speakers": len(names), "clips": clips, "uar": uar.value}
+        uar = shown_uar(part)
+        row = {"gender": gender, "speakers": len(names), "clips": int(part.counts[0].sum())}
         recalls = recalls_of(part.counts.sum(axis=1)).mean(axis=0)
-        row |= {"low": uar.low, "high": uar.high}
+        row |= uar.columns() | {"spread": uar.kind}
         rows.append({**row, **dict(zip(part.labels, recalls, strict=True))})
     return pd.DataFrame(rows)
 
 
 def seeds(results: Sequence[Result]) -> pd.DataFrame:
-    """Each seed by itself, and what it took.
+    """Score each seed, with the time that it took.
 
     Args:
         results: any recipes.
@@ -198,26 +199,26 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _seconds(run: Run) -> float:
-    """What all folds took: of one that was killed and gone on with, all of its epochs."""
+    """Time of all folds; a resumed fold takes the time of all its epochs."""
     epochs = run.curves.groupby("fold")["seconds"].sum()
     return float(sum(max(fold["seconds"], epochs.get(fold["fold"], 0.0)) for fold in run.folds))
 
 
 def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:
-    """How much better or worse a recipe is than others on the same clips.
+    """Compare a recipe with others on the same clips, paired by speaker.
 
     Args:
         reference: the recipe that all are compared with.
         others: complete recipes on the same corpus.
 
     Returns:
-        ``recipe``, ``against``, ``difference`` in UAR, ``low``, ``high``, ``p``.
+        ``recipe``, ``against``, ``difference`` in UAR, ``low``, ``high``, ``spread``, ``p``.
     """
     rows = []
     for other in others:
         found = compare(reference.tally, other.tally)
-        difference = found.difference
-        row = {"recipe": reference.recipe, "against": other.recipe, "difference": difference.value}
-        rows.append({**row, "low": difference.low, "high": difference.high, "p": found.p})
-    columns = ["recipe", "against", "difference", "low", "high", "p"]
+        row: dict[str, object] = {"recipe": reference.recipe, "against": other.recipe}
+        row |= found.shown.columns("difference") | {"spread": found.shown.kind, "p": found.p}
+        rows.append(row)
+    columns = ["recipe", "against", "difference", "low", "high", "spread", "p"]
     return pd.DataFrame(rows, columns=columns)

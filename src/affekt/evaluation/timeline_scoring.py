@@ -1,4 +1,4 @@
-"""Timelines to one number: the emotion diarization error rate (EDER).
+"""Score timelines by the emotion diarization error rate (EDER).
 
 Source: Wang, Ravanelli, Nfissi & Yacoubi, "Speech Emotion Diarization: Which Emotion Appears
 When?" (2023), section on the metric of the Zaion Emotion Dataset (ZED).
@@ -14,7 +14,7 @@ from affekt.errors import LabelError
 
 
 class Span(Protocol):
-    """Anything with a start and an end in seconds and a label."""
+    """A time span with a label."""
 
     @property
     def start(self) -> float:
@@ -26,19 +26,19 @@ class Span(Protocol):
 
     @property
     def label(self) -> str:
-        """Which emotion."""
+        """Name of the emotion."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmotionErrors:
-    """How long which mistakes last.
+    """Durations of the errors of a timeline.
 
     Attributes:
-        false_alarm: seconds without emotion that were given one.
-        missed: seconds with an emotion that were given none.
-        confusion: seconds with an emotion that were given others only.
-        overlap: seconds with one emotion that were given it and others too.
-        seconds: how long the recording is.
+        false_alarm: seconds without emotion in the reference and with one in the prediction.
+        missed: seconds with an emotion in the reference and with none in the prediction.
+        confusion: seconds in which both have emotions, and none in common.
+        overlap: seconds with one emotion in the reference and further ones in the prediction.
+        seconds: duration of the recording.
     """
 
     false_alarm: float
@@ -49,7 +49,7 @@ class EmotionErrors:
 
     @property
     def rate(self) -> float:
-        """The EDER in [0, 1]: all mistakes over the whole recording."""
+        """The EDER in [0, 1]: duration of all errors divided by that of the recording."""
         return (self.false_alarm + self.missed + self.confusion + self.overlap) / self.seconds
 
 
@@ -61,26 +61,26 @@ def emotion_diarization_errors(
     labels: Sequence[str],
     unemotional: Collection[str] = ("neutral",),
 ) -> EmotionErrors:
-    """Measure a timeline against an annotated one.
+    """Measure the errors of a timeline against a reference annotation.
 
     EDER = (false alarm + missed emotion + confusion + overlap) / duration of the recording.
-    At each instant the emotions of either side are the labels of the spans that hold it, without
-    the unemotional ones; time in no span is without emotion, like neutral speech.
+    The emotions at an instant are the labels of all spans around it, without the unemotional
+    ones; time outside of all spans has no emotion, like neutral speech.
 
     - False alarm: the reference has no emotion, the prediction has.
     - Missed emotion: the reference has an emotion, the prediction has none.
     - Confusion: both have, and none in common.
     - Overlap: the reference has one emotion only, the prediction has it and others.
 
-    The sums are over time, not over spans, so touching and overlapping spans of one label are as
-    one. Several recordings are measured together by adding their seconds.
+    Errors are summed over time, not over spans, so touching and overlapping spans of one label
+    count once. Add the seconds of several recordings to score them together.
 
     Args:
         reference: annotated spans, in any order.
-        predicted: spans to judge, in any order.
-        seconds: how long the recording is; no span may end later.
+        predicted: spans to score, in any order.
+        seconds: duration of the recording; no span may end later.
         labels: all labels of the task.
-        unemotional: those that stand for no emotion.
+        unemotional: labels that count as no emotion.
 
     Returns:
         The four parts in seconds; :attr:`EmotionErrors.rate` is the EDER.
@@ -121,7 +121,7 @@ def _mistake(true: set[str], given: set[str]) -> str:
 
 
 def _instants(truth: list[Span], guess: list[Span]) -> Iterator[tuple[float, set[str], set[str]]]:
-    """Stretches of time in which neither side changes: length, and the emotions of both."""
+    """Spans of time without a change on either side: length, and the emotions of both."""
     changes = sorted(
         (time, side, step, span.label)
         for side, spans in enumerate((truth, guess))

@@ -1,7 +1,7 @@
-"""Activations to points in the plane: what Figure 3 shows.
+"""Project network activations to two dimensions by t-SNE (Figure 3 of the paper).
 
-Each fold has a network of its own. Its activations are centred and scaled before all are
-pooled, so that folds do not stand apart merely because their networks do.
+Each fold has its own network. Its activations are standardized before all folds are pooled, so
+that differences between the networks do not separate the folds.
 
 Source: van der Maaten & Hinton, "Visualizing Data using t-SNE" (2008); paper, Figure 3.
 """
@@ -19,20 +19,20 @@ from affekt.evaluation.runs import ACTIVATIONS, POINTS, Run, fold_name, read_tab
 
 COLUMNS = ("file", "truth", "x", "y")
 SEED = 0
-PERPLEXITY = 30  # neighbours that a clip is compared with, scikit-learn's default
+PERPLEXITY = 30  # effective number of neighbours; the default of scikit-learn
 
 
 def read_points(run: Run) -> pd.DataFrame:
-    """Points of a run's test clips: those it keeps, or made from its folds' activations.
+    """Read the archived points of a run, or project its folds' activations.
 
     Args:
-        run: of either form.
+        run: a run folder or an archived run.
 
     Returns:
-        ``file``, ``truth``, ``x``, ``y``; no rows if no activations were saved.
+        ``file``, ``truth``, ``x``, ``y`` of the test clips; no rows if no activations were saved.
 
     Raises:
-        RunError: activations that are not those of the run's clips.
+        RunError: the activations belong to other clips.
     """
     kept = read_table(run.folder / POINTS, COLUMNS, needed=False)
     paths = [run.folder / fold_name(fold["fold"]) / ACTIVATIONS for fold in run.folds]
@@ -59,7 +59,7 @@ def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
 
 
 def project(activations: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """Lay activations out in the plane so that neighbours stay neighbours.
+    """Project activations to two dimensions by t-SNE.
 
     Args:
         activations: for each fold ``(clips, units)``; four clips or more in all.
@@ -67,7 +67,7 @@ def project(activations: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     Returns:
         ``(clips of all folds, 2)`` points; the axes have no meaning and no unit.
     """
-    from sklearn.manifold import TSNE  # takes a second, and only this figure needs it
+    from sklearn.manifold import TSNE  # slow to import, and only this figure needs it
     from sklearn.preprocessing import StandardScaler
 
     scaled = np.concatenate([StandardScaler().fit_transform(fold) for fold in activations])

@@ -20,10 +20,10 @@ from affekt.audio.windows import (
 from affekt.corpora import Clip, Manifest, load
 from affekt.errors import CorpusError
 from affekt.model.logmel import LogMel
-from affekt.report.figures import Voice
+from affekt.report.figures import ExampleClip
 
 
-def example_voices(corpus: str, root: Path) -> tuple[Voice, ...]:
+def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
     """Find and read the clips that Figure 2 shows of a corpus.
 
     Args:
@@ -38,12 +38,12 @@ def example_voices(corpus: str, root: Path) -> tuple[Voice, ...]:
         manifest = load(corpus, root, partial=True)
     except CorpusError:
         return ()
-    voices = []
+    clips = []
     for clip in _alike(manifest):
         samples = read(root / clip.file, channel=clip.channel, start=clip.start or 0, end=clip.end)
         hop_seconds = FRAME_HOP / SAMPLE_RATE
-        voices.append(Voice(clip.label, samples, _log_mel(samples), SAMPLE_RATE, hop_seconds))
-    return tuple(voices)
+        clips.append(ExampleClip(clip.label, samples, _log_mel(samples), SAMPLE_RATE, hop_seconds))
+    return tuple(clips)
 
 
 def _log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:

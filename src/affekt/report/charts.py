@@ -1,23 +1,33 @@
-"""Tables to charts: how recipes, folds and speakers compare."""
+"""Draw scores of recipes, speakers, enrolment conditions and variants.
+
+Bars are 95 % intervals over speakers or, with fewer than 8 speakers, the range over speakers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from affekt.evaluation.intervals import INTERVAL
 from affekt.report.style import CHANCE, INK, LINE, OURS, PAPER, STYLE
+
+GENDERS = {"f": ("o", "#cc79a7", "female"), "m": ("s", "#0072b2", "male")}
 
 
 @rc_context(STYLE)
 def curves(table: pd.DataFrame) -> Figure:
-    """Learning curves: a thin line for each fold, a thick one for their median.
+    """Draw learning curves: a thin line for each fold, a thick one for their median.
 
     Args:
         table: ``fold``, ``epoch``, ``train_loss``, ``validation_loss``, ``validation_uar`` of
             one run.
 
     Returns:
-        The picture: train loss, validation loss, validation UAR.
+        The figure: training loss, validation loss, validation UAR.
     """
     figure = Figure(figsize=(9.4, 2.9), layout="constrained")
     panels = {
@@ -37,66 +47,140 @@ def curves(table: pd.DataFrame) -> Figure:
 
 @rc_context(STYLE)
 def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
-    """UAR of each speaker, best on top, the shape of the point their gender.
+    """Draw the UAR of each speaker, the highest on top, with the gender as marker.
 
     Args:
-        table: ``speaker``, ``gender``, ``uar``, worst first.
+        table: ``speaker``, ``gender``, ``uar``, the lowest first.
         uar: of all speakers together.
-        chance: what guessing is expected to score.
+        chance: expected UAR of guessing.
 
     Returns:
-        The picture.
+        The figure.
     """
     figure = Figure(figsize=(6.6, 0.9 + 0.19 * len(table)), layout="constrained")
     axes = figure.subplots()
     rank = np.arange(len(table))
     axes.hlines(rank, 0, table["uar"], color=LINE, lw=1)
-    known = {"f": ("o", "#cc79a7", "female"), "m": ("s", "#0072b2", "male")}
     for gender in sorted(table["gender"].unique()):
-        marker, colour, name = known.get(gender, ("D", CHANCE, "gender not given"))
+        marker, colour, name = GENDERS.get(gender, ("D", CHANCE, "gender not given"))
         of_it = (table["gender"] == gender).to_numpy()
-        axes.scatter(
-            table["uar"][of_it],
-            rank[of_it],
-            s=30,
-            marker=marker,
-            color=colour,
-            label=name,
-            zorder=3,
-        )
+        style: dict[str, Any] = {"marker": marker, "color": colour, "label": name}
+        axes.scatter(table["uar"][of_it], rank[of_it], s=30, zorder=3, **style)
     axes.axvline(uar, color=INK, lw=1, label=f"all {uar:.3f}")
     axes.axvline(chance, color=CHANCE, lw=1, ls="--", label=f"chance {chance:.2f}")
-    axes.set_yticks(rank, table["speaker"], fontsize=7.5)
-    axes.set(xlim=(0, 1.01), ylim=(-0.7, len(table) - 0.3), xlabel="UAR")
-    axes.tick_params(length=0)
-    axes.grid(axis="x")
+    axes.set(xlim=(0, 1.01))
+    _rows(axes, [str(name) for name in table["speaker"]], "UAR", fontsize=7.5)
     figure.legend(loc="outside upper left", ncols=4, fontsize=8, columnspacing=1.4)
     return figure
 
 
 @rc_context(STYLE)
-def ladder(table: pd.DataFrame, chance: float) -> Figure:
-    """UAR of each recipe with its interval, the paper's value, and chance.
+def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
+    """Draw the UAR of each recipe, the value of the paper, and chance.
 
     Args:
-        table: ``recipe``, ``uar``, ``low``, ``high``, ``paper``, best first.
-        chance: what guessing is expected to score.
+        table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
+        names: of the recipes.
+        chance: expected UAR of guessing.
 
     Returns:
-        The picture.
+        The figure.
     """
     figure = Figure(figsize=(7.6, 1.05 + 0.33 * len(table)), layout="constrained")
     axes = figure.subplots()
-    rank = np.arange(len(table))[::-1]
+    rank = np.arange(len(table))
     axes.hlines(rank, table["low"], table["high"], color=OURS, lw=3, alpha=0.35)
-    axes.plot(table["uar"], rank, "o", color=OURS, ms=7, label="measured here, 95 % interval")
+    label = f"measured, {table['spread'].iloc[0]}"
+    axes.plot(table["uar"], rank, "o", color=OURS, ms=7, label=label)
     if table["paper"].notna().any():
         (paper,) = axes.plot(table["paper"], rank, "D", mfc="none", mec=PAPER, mew=1.6, ms=7)
-        paper.set_label("the paper")
+        paper.set_label("paper")
     axes.axvline(chance, color=CHANCE, lw=1, ls="--", label="chance")
-    axes.set_yticks(rank, table["recipe"], color=INK)
-    axes.set(xlim=(0, 1), ylim=(-0.6, len(table) - 0.4), xlabel="UAR")
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.grid(axis="x")
+    axes.set(xlim=(0, 1))
+    _rows(axes, names, "UAR")
     figure.legend(loc="outside upper left", ncols=3, fontsize=8.5, columnspacing=1.6)
     return figure
+
+
+@rc_context(STYLE)
+def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Draw the difference in UAR between each variant and the full recipe.
+
+    Args:
+        table: ``difference``, ``difference_low``, ``difference_high``, ``spread`` of variants,
+            the last on top.
+        names: of the variants.
+
+    Returns:
+        The figure; variants to the right of the line are better than the full recipe.
+    """
+    figure = Figure(figsize=(7.6, 0.85 + 0.33 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    rank, spread = np.arange(len(table)), table["spread"].iloc[0]
+    axes.axvline(0, color=INK, lw=1)
+    ends = table["difference_low"], table["difference_high"]
+    axes.hlines(rank, *ends, color=OURS, lw=3, alpha=0.35)
+    apart = ((ends[0] > 0) | (ends[1] < 0)).to_numpy() & (spread == INTERVAL)
+    for of_it, face, name in ((apart, OURS, f"{spread} without 0"), (~apart, "white", spread)):
+        if of_it.any():
+            style: dict[str, Any] = {"color": OURS, "mfc": face, "ms": 7, "label": name}
+            axes.plot(table["difference"][of_it], rank[of_it], "o", **style)
+    _rows(axes, names, "UAR minus UAR of the full recipe")
+    figure.legend(loc="outside upper left", ncols=2, fontsize=8.5, columnspacing=1.6)
+    return figure
+
+
+@rc_context(STYLE)
+def enrolment(table: pd.DataFrame, chance: float) -> Figure:
+    """Draw UAR against the number of enrolled clips, and the other enrolment conditions beside it.
+
+    Args:
+        table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, as
+            :func:`affekt.evaluation.enrolment.enrolments` returns them.
+        chance: expected UAR of guessing.
+
+    Returns:
+        The figure: random clips on the left; clips of one emotion and adaptation on the right.
+    """
+    drawn, other = table[table["clips"] != ""], table[table["clips"] == ""]
+    widths = [1.2 + 0.6 * len(part) for part in (drawn, other) if len(part)]
+    size = max(4.6, 0.6 + sum(widths)), 3.7
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
+    place = np.arange(len(drawn))
+    label = {"label": drawn["spread"].iloc[0]}
+    panels[0].fill_between(place, drawn["low"], drawn["high"], color=OURS, alpha=0.16, lw=0, **label)
+    panels[0].plot(place, drawn["uar"], "o-", color=OURS, lw=2, ms=6)
+    panels[0].set_xticks(place, drawn["clips"])
+    least = float(np.nanmin([chance, *table["uar"], *table["low"]]))
+    panels[0].set(xlabel="enrolled clips of all emotions", ylabel="UAR")
+    panels[0].set(xlim=(-0.4, len(drawn) - 0.6), ylim=(max(0, least - 0.1), 1))
+    for axes in panels[1:]:
+        _conditions(axes, other)
+    for axes in panels:
+        axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
+        axes.axhline(float(drawn["uar"].iloc[0]), color=INK, lw=0.9, ls=":", label="no enrolment")
+        axes.tick_params(length=0)
+        axes.grid(axis="y")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=3, fontsize=8.5)
+    return figure
+
+
+def _conditions(axes: Axes, table: pd.DataFrame) -> None:
+    """A point for each enrolment condition."""
+    place = np.arange(len(table))
+    axes.vlines(place, table["low"], table["high"], color=PAPER, lw=3, alpha=0.35)
+    axes.plot(place, table["uar"], "D", color=PAPER, ms=6)
+    parts = [profile.partition("-") for profile in table["profile"]]
+    names = [f"{kind}\n{n} clips" if n else kind for kind, _, n in parts]
+    axes.set_xticks(place, names, fontsize=7.5)
+    axes.set(xlabel="clips of one emotion; adaptive", xlim=(-0.6, len(table) - 0.4))
+
+
+def _rows(axes: Axes, names: Sequence[str], score: str, **text: Any) -> None:
+    """A row for each name, the last on top."""
+    axes.set_yticks(range(len(names)), names, color=INK, **text)
+    axes.set(ylim=(-0.6, len(names) - 0.4), xlabel=score)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.grid(axis="x")

@@ -1,23 +1,28 @@
-"""Sound and predictions to the paper's pictures: Figure 2, Figure 3, and Table III as one.
+"""Draw example clips, t-SNE projections, confusion matrices and the cross-corpus matrix.
 
 Source: paper, Figures 2 and 3, Table III.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from affekt.report.style import COUNTS, MARKERS, STYLE, colours
+from affekt.evaluation.intervals import RANGE
+from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, colours
 
 
 @dataclass(frozen=True)
-class Voice:
-    """One clip of Figure 2.
+class ExampleClip:
+    """A clip of Figure 2.
 
     Attributes:
         label: its emotion.
@@ -35,14 +40,14 @@ class Voice:
 
 
 @rc_context(STYLE)
-def voices(clips: Sequence[Voice]) -> Figure:
-    """Figure 2: waveform above log-mel spectrogram, one column for each emotion.
+def examples(clips: Sequence[ExampleClip]) -> Figure:
+    """Draw waveform and log-mel spectrogram of a clip of each emotion (Figure 2).
 
     Args:
-        clips: the same speaker and words, one clip for each emotion.
+        clips: of the same speaker and words, one for each emotion.
 
     Returns:
-        The picture; all columns share their scales.
+        The figure; all columns share their scales.
     """
     figure = Figure(figsize=(2.35 * len(clips), 3.9), layout="constrained")
     axes = figure.subplots(
@@ -57,15 +62,9 @@ def voices(clips: Sequence[Voice]) -> Figure:
         wave.set_title(clip.label, color=palette[clip.label])
         wave.tick_params(length=0)
         end = len(clip.log_mel) * clip.hop_seconds
-        image = patch.imshow(
-            clip.log_mel.T,
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
-            vmin=low,
-            vmax=high,
-            extent=(0, end, 0.5, clip.log_mel.shape[1] + 0.5),
-        )
+        extent = (0, end, 0.5, clip.log_mel.shape[1] + 0.5)
+        style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": low, "vmax": high}
+        image = patch.imshow(clip.log_mel.T, extent=extent, **style)
         patch.set_xlabel("time in s")
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("mel band")
@@ -77,31 +76,23 @@ def voices(clips: Sequence[Voice]) -> Figure:
 
 @rc_context(STYLE)
 def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Figure 3: each test clip a point, its colour and shape the true class.
+    """Draw each test clip as a point, with the true class as color and marker (Figure 3).
 
     Args:
-        points: ``(clips, 2)`` as :func:`affekt.evaluation.tsne.project` gives.
+        points: ``(clips, 2)`` as :func:`affekt.evaluation.tsne.project` returns them.
         truth: ``(clips,)`` labels.
         labels: all labels of the task, in the order of the legend.
 
     Returns:
-        The picture.
+        The figure.
     """
     figure = Figure(figsize=(6.2, 4.6), layout="constrained")
     axes = figure.subplots()
     palette, given = colours(labels), np.asarray(truth)
     for label, marker in zip(labels, cycle(MARKERS), strict=False):
-        of_it = points[given == label]
-        axes.scatter(
-            of_it[:, 0],
-            of_it[:, 1],
-            s=17,
-            marker=marker,
-            color=palette[label],
-            alpha=0.75,
-            lw=0,
-            label=label,
-        )
+        style: dict[str, Any] = {"marker": marker, "color": palette[label], "label": label}
+        x, y = points[given == label].T
+        axes.scatter(x, y, s=17, alpha=0.75, lw=0, **style)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.4)
@@ -109,30 +100,71 @@ def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[
 
 
 @rc_context(STYLE)
-def matrix(counts: NDArray[np.int64], labels: Sequence[str], title: str = "") -> Figure:
-    """A confusion matrix: counts, shaded by their share of the true class.
+def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    """Draw a confusion matrix, shaded by the share of the true class (Table III).
 
     Args:
         counts: ``(labels, labels)``, a row for each true label.
         labels: of rows and columns.
-        title: above it.
 
     Returns:
-        The picture.
+        The figure.
     """
-    side = 1.0 + 0.62 * len(labels)
+    side = 1.0 + 0.72 * len(labels)
     figure = Figure(figsize=(side + 0.4, side), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap=COUNTS, vmin=0, vmax=1)
-    for (row, column), share in np.ndenumerate(shares):
-        text = f"{counts[row, column]}\n{share:.0%}"
-        dark = share > 0.45
-        colour = "#ffffff" if dark else "#12202e"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    axes.set_xticks(range(len(labels)), labels)
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
+    for at, share in np.ndenumerate(shares):
+        _cell(axes, at, f"{counts[at]}\n{share:.0%}", dark=share > 0.45)
     axes.set_yticks(range(len(labels)), labels)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    _columns(axes, labels)
+    axes.set(xlabel="predicted", ylabel="true")
     return figure
+
+
+@rc_context(STYLE)
+def cross_corpus(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw the cross-corpus matrix: training corpora by test corpus, a panel per enrolment.
+
+    Args:
+        table: ``train``, ``test``, ``profile``, ``uar``, ``low``, ``high``, ``spread``, as
+            :func:`affekt.evaluation.cross_corpus.cross_corpus_matrix` returns them.
+        names: how to print each value of ``train``, ``test`` and ``profile``.
+
+    Returns:
+        The figure; frames mark test corpora with other speakers in training.
+    """
+    rows, columns = (sorted(table[name].unique()) for name in ("train", "test"))
+    profiles = list(dict.fromkeys(table["profile"]))
+    size = (2.2 + len(profiles) * (0.3 + 1.02 * len(columns)), 1.0 + 0.56 * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(profiles), sharey=True, squeeze=False)[0]
+    for axes, profile in zip(panels, profiles, strict=True):
+        grid = np.full((len(rows), len(columns)), np.nan)
+        for cell in table[table["profile"] == profile].to_dict("records"):
+            row, column = at = rows.index(cell["train"]), columns.index(cell["test"])
+            grid[at] = cell["uar"]
+            ends = f"{cell['low']:.2f} to {cell['high']:.2f}" if cell["low"] == cell["low"] else ""
+            mark = "*" if ends and cell["spread"] == RANGE else ""
+            _cell(axes, at, f"{cell['uar']:.2f}\n{ends}{mark}".strip(), dark=cell["uar"] > 0.6)
+            if cell["test"] in cell["train"].split("+"):
+                frame = (column - 0.46, row - 0.44), 0.92, 0.88
+                axes.add_patch(Rectangle(*frame, fill=False, ec=PAPER, lw=1.6))
+        axes.imshow(grid, cmap=SHADES, vmin=0.2, vmax=1, aspect="auto")
+        _columns(axes, [names[name] for name in columns])
+        axes.set(title=f"enrolment: {names[profile]}", xlabel="tested on")
+    panels[0].set_yticks(range(len(rows)), [names[name] for name in rows])
+    panels[0].set_ylabel("trained on")
+    return figure
+
+
+def _columns(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+
+
+def _cell(axes: Axes, at: tuple[int, ...], text: str, *, dark: bool) -> None:
+    colour = "#ffffff" if dark else "#12202e"
+    axes.text(at[1], at[0], text, ha="center", va="center", color=colour, fontsize=8)

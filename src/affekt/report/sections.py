@@ -1,8 +1,4 @@
-"""Recipes of one corpus and protocol to all that the page says of them.
-
-Tables are computed, saved as CSV and handed on as rows; figures are drawn, saved as PNG and
-handed on as pictures. The page shows what is there and leaves the rest out.
-"""
+"""Assemble the tables and figures that a report shows of one corpus and protocol."""
 
 import base64
 from collections.abc import Sequence
@@ -17,16 +13,18 @@ from matplotlib.figure import Figure
 from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
-from affekt.report import charts, figures
-from affekt.report.calibration_charts import coverage, reliability
-from affekt.report.comparison_charts import enrolment, forest
-from affekt.report.diagram import method, steps_of
-from affekt.report.figures import Voice
-from affekt.evaluation.enrolment import enrolments, flagships
+from affekt.evaluation.enrolment import enrolments, main_profiles
+from affekt.evaluation.intervals import INTERVAL
 from affekt.evaluation.results import Result
-from affekt.report.style import colours, save_png, to_svg
 from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.evaluation.tsne import read_points
+from affekt.report import charts, figures
+from affekt.report.calibration_charts import coverage, reliability
+from affekt.report.figures import ExampleClip
+from affekt.report.names import GUESSES, method_names, used_knobs
+from affekt.report.style import colours, save_png, themed, to_svg
+
+VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Picture:
 
     Attributes:
         source: the drawing as a ``data:`` address.
-        text: what it shows, in words, for who cannot see it.
-        file: name of the PNG beside the page.
+        text: alternative text.
+        file: name of the SVG file beside the page; a PNG file has the same stem.
         width: on the page at most, in CSS pixels.
         height: that goes with it.
     """
@@ -48,8 +46,8 @@ class Picture:
     height: int
 
 
-class Desk:
-    """Where the tables and pictures of one section are laid down, under one name."""
+class Files:
+    """Save the tables and figures of one section, and collect them for the page."""
 
     def __init__(self, output: Path, name: str) -> None:
         self.output, self.name = output, name
@@ -57,76 +55,84 @@ class Desk:
         self.pictures: dict[str, Picture] = {}
 
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
-        """Save a table as ``<name>-<part>.csv`` and keep its rows for the page."""
+        """Save a table as ``<name>-<part>.csv``."""
         path = self.output / f"{self.name}-{part}.csv"
         table.to_csv(path, index=False, lineterminator="\n")
-        self.tables[part.replace("-", "_")] = _records(table)
+        self.tables[part.replace("-", "_")] = records(table)
         return table
 
     def picture(self, part: str, figure: Figure) -> Picture:
-        """Save a figure as ``<name>-<part>.png`` and keep it for the page."""
-        self.pictures[part] = _picture(figure, self.output, f"{self.name}-{part}")
+        """Save a figure as ``<name>-<part>.svg`` and ``.png``."""
+        name = f"{self.name}-{part}"
+        drawing = to_svg(figure)
+        (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        figure.set_layout_engine("none")  # the layout is done
+        save_png(figure, self.output / f"{name}.png")
+        source = base64.b64encode(themed(drawing).encode()).decode()
+        width, height = (round(inches * 96) for inches in figure.get_size_inches())
+        self.pictures[part] = Picture(
+            f"data:image/svg+xml;base64,{source}", name.replace("-", " "), f"{name}.svg", width, height
+        )
         return self.pictures[part]
 
 
 def section(
-    results: Sequence[Result], how: str, output: Path, voices: Sequence[Voice]
+    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip]
 ) -> dict[str, Any]:
-    """Everything that the page says of recipes with the same recordings and protocol.
+    """Save the tables and figures of recipes with the same recordings and protocol.
 
     Args:
         results: of one corpus, protocol and set of labels.
-        how: the protocol's name; a part of a result alone seems to have fewer folds.
-        output: folder for pictures and tables.
-        voices: the clips of Figure 2; may be none.
+        how: the name of the protocol of the whole runs.
+        output: folder for figures and tables.
+        clips: example clips to draw; may be none.
 
     Returns:
-        What the page's template asks for.
+        The variables of the page's template.
 
     Raises:
-        RunError: activations that are not those of the run's clips.
-        OSError: a file that cannot be written.
+        RunError: the activations of a run belong to other clips.
+        OSError: a file cannot be written.
     """
-    results = sorted(results, key=_order)
+    trained = [r for r in results if r.runs[0].knobs["method"] not in GUESSES]
+    results = sorted(trained or results, key=_order)
     chosen, leading = _chosen(results), _leading(results)
     labels = chosen.tally.labels
     corpus, train = tested_corpora(chosen), trained_corpora(chosen)
     name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
-    desk = Desk(output, name)
-    _scores(desk, chosen, results, voices)
-    others = {
-        f"confusion-{result.recipe}": figures.matrix(result.counts, labels, result.recipe)
-        for result in results
-        if result.complete
-    }
-    matrices = [_picture(figure, output, f"{name}-{k}") for k, figure in others.items()]
+    files = Files(output, name)
+    names = method_names(results)
+    _scores(files, chosen, results, names)
+    for part, figure in _drawings(chosen, clips).items():
+        files.picture(part, figure)
     return {
         "corpus": corpus,
         "name": name,
+        "names": names,
         "labels": labels,
         "colours": colours(labels),
         "chosen": chosen,
         "verdict": verdict_of(chosen),
         "leading": _headline(leading, chosen),
-        "results": results,
-        "certain": _certainty(desk, results, chosen),
-        "enrolled": _enrolment(desk, results),
-        "ablations": _ablations(desk, results),
-        "tables": desk.tables,
-        "pictures": desk.pictures,
-        "matrices": matrices,
+        "calibrated": _calibration(files, results, chosen),
+        "enrolled": _enrolment(files, results),
+        "ablations": _ablations(files, results, names),
+        "tables": files.tables,
+        "pictures": files.pictures,
         "protocol": how,
         "train": train,
-        "knobs": sorted(chosen.runs[0].knobs.items()),
+        "knobs": used_knobs(chosen.runs[0].knobs),
         "origins": _origins(chosen),
     }
 
 
-def _scores(desk: Desk, chosen: Result, results: Sequence[Result], voices: Sequence[Voice]) -> None:
-    """The paper's tables and figures."""
+def _scores(
+    files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]
+) -> None:
+    """Tables and figures of accuracy."""
     chance = 1 / len(chosen.tally.labels)
-    scores = desk.table("table-2", tables.scores(results))
-    by_speaker = desk.table("speakers", tables.speakers(chosen))
+    scores = files.table("table-2", tables.scores(results))
+    by_speaker = files.table("speakers", tables.speakers(chosen))
     for part, table in {
         "table-1": tables.classes(chosen.runs[0]),
         "chance": tables.chance(chosen),
@@ -135,94 +141,97 @@ def _scores(desk: Desk, chosen: Result, results: Sequence[Result], voices: Seque
         "genders": tables.genders(chosen),
         "seeds": tables.seeds(results),
     }.items():
-        desk.table(part, table)
-    drawn = {
-        **_drawings(chosen, voices),
-        **_ladder(scores, chance),
-        "speakers": charts.speakers(by_speaker, chosen.uar.value, chance),
-    }
-    for part, figure in drawn.items():
-        desk.picture(part, figure)
+        files.table(part, table)
+    finished = scores.dropna(subset="uar").sort_values("uar", kind="stable")
+    if len(finished) > 1:
+        labels = [names[recipe] for recipe in finished["recipe"]]
+        files.picture("recipes", charts.recipes(finished, labels, chance))
+    files.picture("speakers", charts.speakers(by_speaker, chosen.shown.value, chance))
+    files.picture("confusion", figures.confusion(chosen.counts, chosen.tally.labels))
 
 
-def _certainty(desk: Desk, results: Sequence[Result], chosen: Result) -> dict[str, Any]:
-    """Calibration and abstention of a finished recipe, one that can be scaled if there is."""
+def _calibration(files: Files, results: Sequence[Result], chosen: Result) -> dict[str, Any]:
+    """Calibration and abstention of the best recipe with validation predictions, if any."""
     able = _leading([result for result in results if calibration.scalable(result)])
     best = able or chosen
-    scaling = "temperature" if able else calibration.UNSCALED
-    titles = {calibration.UNSCALED: "as trained", "temperature": "temperature", "vector": "vector"}
-    if not best.complete:  # there is no score of it to speak of
+    if not best.complete:
         return {}
-    after = calibration.scaled(best, scaling)
-    found = desk.table("calibration", calibration.calibrations(best)).set_index("scaling")
-    edges = equal_width()
+    versions = {calibration.UNSCALED: best}
+    if able:
+        versions[calibration.TEMPERATURE] = calibration.scaled(best)
+    found = files.table("calibration", calibration.calibrations(best))
     bins = {}
-    for name in found.index:
-        part = "reliability" if name == calibration.UNSCALED else f"reliability-{name}"
-        rows = calibration.reliability(calibration.scaled(best, name), edges)
-        bins[titles[name]] = desk.table(part, rows)
-    errors = {titles[name]: float(found.loc[name, "ece"]) for name in found.index}
-    desk.picture("reliability", reliability(bins, errors))
-    curve = desk.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
-    marks = abstention.abstention(after, abstention.MIN_CONFIDENCES)
-    desk.table("abstention", marks)
-    desk.picture("coverage", coverage(curve, marks, 1 / len(best.tally.labels)))
-    return {"recipe": best.recipe, "scaling": scaling, "titles": titles}
+    for scaling, version in versions.items():
+        part = "reliability" if scaling == calibration.UNSCALED else f"reliability-{scaling}"
+        rows = calibration.reliability(version, equal_width())
+        bins[VERSIONS[scaling]] = files.table(part, rows)
+    errors = dict(zip(bins, found["ece"], strict=True))
+    files.picture("reliability", reliability(bins, errors))
+    *_, (scaling, after) = versions.items()
+    curve = files.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
+    marks = files.table("abstention", abstention.abstention(after, abstention.MIN_CONFIDENCES))
+    files.picture("coverage", coverage(curve, marks, 1 / len(best.tally.labels)))
+    return {"recipe": best.recipe, "scaling": scaling, "titles": VERSIONS}
 
 
-def _enrolment(desk: Desk, results: Sequence[Result]) -> str:
-    """The recipe whose enrolment is shown; empty if none was tested under profiles."""
+def _enrolment(files: Files, results: Sequence[Result]) -> str:
+    """Name the best recipe that was tested with enrolment; empty if there is none."""
     best = _leading([result for result in results if len(result.profiles) > 1])
     if best is None:
         return ""
-    table = desk.table("enrolment", enrolments(best))
-    desk.picture("enrolment", enrolment(table, 1 / len(best.tally.labels)))
+    table = files.table("enrolment", enrolments(best))
+    files.picture("enrolment", charts.enrolment(table, 1 / len(best.tally.labels)))
     return best.recipe
 
 
-def _ablations(desk: Desk, results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Each recipe that has variants, with its tables by profile and its picture."""
+def _ablations(
+    files: Files, results: Sequence[Result], names: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Each recipe with variants: its tables by enrolment condition, and a figure."""
     found = []
     for full, group in groups(results).items():
         table = ablation(group)
-        variants = table[table["recipe"] != full]
-        if variants.empty:
+        drawn = table[(table["recipe"] != full) & (table["profile"] == "none")][::-1]
+        if drawn.empty:
             continue
-        desk.table(f"ablation-{full}", table)
-        drawn = desk.picture(f"ablation-{full}", forest(variants[variants["profile"] == "none"]))
+        files.table(f"ablation-{full}", table)
+        labels = [
+            row["changes"].replace(", ", "\n") if row["changes"].count(",") < 2 else names[row["recipe"]]
+            for row in drawn.to_dict("records")
+        ]
+        picture = files.picture(f"ablation-{full}", charts.variants(drawn, labels))
         by_profile = {
-            str(profile): _records(rows) for profile, rows in table.groupby("profile", sort=False)
+            str(profile): records(rows) for profile, rows in table.groupby("profile", sort=False)
         }
-        found.append({"full": full, "profiles": by_profile, "picture": drawn})
+        found.append({"full": full, "profiles": by_profile, "picture": picture})
     return found
 
 
 def _leading(results: Sequence[Result]) -> Result | None:
-    """The best finished recipe, no variant of another: a variant is there to be compared."""
+    """The finished recipe with the highest UAR; variants of other recipes do not count."""
     whole = [r for r in results if r.complete and not is_variant(r, results)]
-    return max(whole, key=lambda result: result.uar.value, default=None)
+    return max(whole, key=lambda result: result.shown.value, default=None)
 
 
 def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Result]]:
-    """Ours beside the paper's own system, with and without profile, where ours is better."""
+    """The best recipe without and with enrolment, unless it is shown already."""
     if leading is None or (leading is chosen and len(leading.profiles) == 1):
         return []
-    profiles = flagships(leading)[leading is chosen : 2]
+    profiles = main_profiles(leading)[leading is chosen : 2]
     return [(leading.recipe, profile, leading.under(profile)) for profile in profiles]
 
 
-def _drawings(result: Result, voices: Sequence[Voice]) -> dict[str, Figure]:
-    """Figures that need more than predictions, as far as that is there."""
+def _drawings(result: Result, clips: Sequence[ExampleClip]) -> dict[str, Figure]:
+    """Figures that need more than predictions, if it is there."""
     run = result.runs[0]
     drawn = {}
-    steps = steps_of(run.knobs, result.tally.labels)
-    if steps:
-        drawn["figure-1"] = method(steps)
-    if voices:
-        drawn["figure-2"] = figures.voices(voices)
-    points = read_points(run) if "corpora" not in run.corpus else pd.DataFrame()
-    if len(points):  # those of several corpora lie in one plane, none's by itself
-        drawn["figure-3"] = figures.scatter(
+    if clips:
+        drawn["examples"] = figures.examples(clips)
+    if "corpora" in run.corpus:  # activations and curves belong to several corpora
+        return drawn
+    points = read_points(run)
+    if len(points):
+        drawn["t-sne"] = figures.scatter(
             points[["x", "y"]].to_numpy(), list(points["truth"]), result.tally.labels
         )
     if len(run.curves):
@@ -230,51 +239,45 @@ def _drawings(result: Result, voices: Sequence[Voice]) -> dict[str, Figure]:
     return drawn
 
 
-def _ladder(scores: pd.DataFrame, chance: float) -> dict[str, Figure]:
-    """The finished recipes, if there is one."""
-    finished = scores.dropna(subset="uar").sort_values("uar", ascending=False, kind="stable")
-    return {"ladder": charts.ladder(finished, chance)} if len(finished) else {}
-
-
 def _order(result: Result) -> tuple[bool, float]:
-    """The paper's rows first, as it lists them, then ours; in both the best comes last."""
+    """The methods of the paper first, in the order of its UARs, then others by UAR."""
     published = result.published
-    return published is None, published.uar if published else result.uar.value
+    return published is None, published.uar if published else result.shown.value
 
 
 def _chosen(results: Sequence[Result]) -> Result:
-    """The paper's own system where it was run to its end, else the best of the finished ones."""
+    """The paper's main method if it is finished, else the best finished recipe."""
 
     def merit(result: Result) -> tuple[bool, bool, float]:
-        own = bool(result.published and result.published.recalls)
-        return result.complete, own, result.uar.value
+        main = bool(result.published and result.published.recalls)
+        return result.complete, main, result.shown.value
 
     return max(results, key=merit)
 
 
 def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
-    clips = set(chosen.predictions["file"])
     return [
         result
         for result in results
         if result is not chosen
         and result.complete
         and chosen.complete
-        and set(result.predictions["file"]) == clips
+        and result.clips == chosen.clips
     ]
 
 
 def verdict_of(result: Result) -> str:
-    """Where the paper's value lies, in words; empty without one, or without an interval."""
-    if not result.complete or not result.published or np.isnan(result.uar.low):
+    """Tell where the paper's UAR lies; empty without such a value or without an interval."""
+    shown = result.shown
+    if not result.complete or not result.published or shown.kind != INTERVAL:
         return ""
-    if result.published.uar > result.uar.high:
+    if result.published.uar > shown.high:
         return "above our interval"
-    return "below our interval" if result.published.uar < result.uar.low else "inside our interval"
+    return "below our interval" if result.published.uar < shown.low else "inside our interval"
 
 
 def _origins(result: Result) -> list[str]:
-    """On what, and by which versions, the folds were run; a line for each that differs."""
+    """Revision, package versions and hardware of the folds, without repetitions."""
     lines: dict[str, None] = {}
     for fold in (fold for run in result.runs for fold in run.folds):
         versions = ", ".join(f"{name} {number}" for name, number in fold["versions"].items())
@@ -282,13 +285,6 @@ def _origins(result: Result) -> list[str]:
     return list(lines)
 
 
-def _picture(figure: Figure, output: Path, name: str) -> Picture:
-    save_png(figure, output / f"{name}.png")
-    drawing = base64.b64encode(to_svg(figure).encode()).decode()
-    width, height = (round(inches * 96) for inches in figure.get_size_inches())
-    source = f"data:image/svg+xml;base64,{drawing}"
-    return Picture(source, name.replace("-", " "), f"{name}.png", width, height)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Convert a table to its rows."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -1,8 +1,7 @@
-"""One hand for all pictures: colours, type, and the two forms a picture is kept in.
+"""Define the colors and fonts of all figures, and save figures as SVG and PNG.
 
-Colours are those of Okabe and Ito, told apart by any eye; where points overlap, their shapes
-differ as well. A picture is kept as PNG for papers and as SVG for the page, whose ink follows
-the reader's light or dark ground.
+The colors of Okabe and Ito can be distinguished with any color vision; overlapping points also
+differ in their markers. Text in the SVG of a page follows the reader's light or dark theme.
 
 Source: Okabe & Ito, "Color Universal Design" (2008).
 """
@@ -23,7 +22,7 @@ OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
 EMOTIONS = {"angry": "#d55e00", "happy": "#e69f00", "sad": "#0072b2", "neutral": "#7f8790"}
 OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#b3a100")
 MARKERS = "os^Dv*P"
-COUNTS = LinearSegmentedColormap.from_list("counts", ["#eef4f9", "#56a3d0", "#00446e"])
+SHADES = LinearSegmentedColormap.from_list("counts", ["#eef4f9", "#56a3d0", "#00446e"])
 STYLE: Any = {  # keys that matplotlib checks itself
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -53,36 +52,34 @@ THEME = """<style>
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a picture for a paper: 200 dots an inch on white.
-
-    Args:
-        figure: any of the report's.
-        path: the file.
-    """
+    """Save a figure as PNG with 200 dots per inch on white."""
     with rc_context(STYLE):
-        figure.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
+        figure.savefig(
+            path,
+            dpi=200,
+            facecolor="white",
+            metadata={"Software": None},
+            pil_kwargs={"compress_level": 3},
+        )
 
 
 def to_svg(figure: Figure) -> str:
-    """Draw a picture for the page; the same figure always gives the same text.
-
-    Args:
-        figure: any of the report's.
-
-    Returns:
-        An SVG document whose ink turns light on a dark ground.
-    """
+    """Convert a figure to SVG with fixed colors; equal figures give equal text."""
     text = io.StringIO()
     with rc_context(STYLE):
         figure.savefig(text, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
-    drawing = text.getvalue()
+    return text.getvalue()
+
+
+def themed(drawing: str) -> str:
+    """Let the text and lines of an SVG document turn light in a dark theme."""
     for colour, name in ((INK, "ink"), (MUTED, "muted"), (LINE, "line"), (OURS, "blue")):
         drawing = drawing.replace(colour, f"var(--{name})")
     return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + THEME, drawing, count=1)
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """The colour of each label, the same in every picture.
+    """Choose the color of each label, the same in every figure.
 
     >>> colours(["sad", "calm"])
     {'sad': '#0072b2', 'calm': '#009e73'}

@@ -1,8 +1,4 @@
-"""A timeline to a picture of a page's width: waveform, probabilities, and which emotion when.
-
-Colour is never alone: the probabilities are stacked in the order of the legend, and every
-emotion has a lane of its own.
-"""
+"""Draw a timeline of emotions: waveform, probabilities, and a lane for each emotion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +13,11 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from affekt.evaluation.timeline_scoring import Span
-from affekt.report.style import LINE, STYLE, colours, save_png, to_svg
+from affekt.report.style import LINE, STYLE, colours, save_png, themed, to_svg
 
-WIDTH = 7.0  # inches: a page's
-COLUMNS = 250  # more answers than this are drawn as means of so many parts of the time
-TITLE = 40  # letters, so that the legend fits beside it
+WIDTH = 7.0  # inches: the text width of a page
+COLUMNS = 250  # longer timelines are averaged over this number of equal parts
+TITLE = 40  # characters, so that the legend fits beside the title
 STEPS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200)
 SUFFIXES = frozenset({".png", ".svg"})
 
@@ -31,7 +27,7 @@ class Answer(Span, Protocol):
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Of every label; their sum is 1."""
+        """Probability of each label; their sum is 1."""
 
 
 @rc_context(STYLE)
@@ -44,13 +40,13 @@ def draw_timeline(
     labels: Sequence[str],
     title: str = "",
 ) -> Figure:
-    """Draw which emotion appears when.
+    """Draw a timeline.
 
     Args:
-        answers: in order and apart.
+        answers: sorted by time, without overlap.
         swings: ``(parts, 2)`` lowest and highest sample of each part of the sound.
-        seconds: how long the sound is.
-        seconds_per_part: how long a part is.
+        seconds: duration of the recording.
+        seconds_per_part: duration of a part of ``swings``.
         labels: of the model, in the order of lanes and legend.
         title: above it.
 
@@ -80,14 +76,9 @@ def draw_timeline(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Keep a picture.
-
-    Args:
-        figure: any.
-        path: the file, ``.png`` for paper or ``.svg`` for the page.
-    """
+    """Save a figure as ``.png`` or ``.svg``, by the ending of the path."""
     if path.suffix.lower() == ".svg":
-        path.write_text(to_svg(figure), encoding="utf-8")
+        path.write_text(themed(to_svg(figure)), encoding="utf-8")
     else:
         save_png(figure, path)
 
@@ -99,12 +90,12 @@ def _draw_wave(
     seconds_per_part: float,
     palette: dict[str, str],
 ) -> None:
-    """The waveform in the colour of what was heard, pale where nobody speaks."""
+    """The waveform in the color of the emotion, gray without speech."""
     times = (np.arange(len(swings)) + 0.5) * seconds_per_part
     shades = np.full(len(swings), LINE, dtype=object)
     for answer in answers:
         first, end = np.searchsorted(times, (answer.start, answer.end))
-        shades[first:end] = palette.get(answer.label, LINE)  # pale where it is uncertain, too
+        shades[first:end] = palette.get(answer.label, LINE)  # gray also if uncertain
     loudest = float(np.abs(swings).max(initial=1e-4))
     axes.axhline(0, color=LINE, lw=0.6, zorder=0)
     axes.vlines(times, swings[:, 0], swings[:, 1], colors=shades.tolist(), lw=0.5, rasterized=True)
@@ -116,7 +107,7 @@ def _draw_wave(
 def _draw_stack(
     axes: Axes, answers: Sequence[Answer], seconds: float, palette: dict[str, str]
 ) -> None:
-    """The probabilities over time, stacked to 1."""
+    """The probabilities over time, stacked."""
     starts, widths, shares = _columns(answers, seconds, [*palette])
     bottom = np.zeros(len(starts))
     for label, heights in zip(reversed(palette), shares.T[::-1], strict=True):  # first on top
@@ -131,7 +122,7 @@ def _draw_stack(
 def _columns(
     answers: Sequence[Answer], seconds: float, labels: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Starts, widths and probabilities of answers, or of their means where they are too narrow."""
+    """Starts, widths and probabilities of answers, or of their averages in a long timeline."""
     times = np.array([(each.start, each.end) for each in answers]).reshape(-1, 2)
     shares = np.array([[each.probabilities[label] for label in labels] for each in answers])
     starts, widths = times[:, 0], times[:, 1] - times[:, 0]
@@ -170,7 +161,7 @@ def _mark_time(axes: Axes, seconds: float) -> None:
 
 
 def _clock(seconds: float, hours: bool) -> str:
-    """Seconds as on a clock.
+    """Format seconds as minutes and seconds, or with hours.
 
     >>> _clock(75, hours=False), _clock(3_675, hours=True)
     ('1:15', '1:01:15')

@@ -1,0 +1,117 @@
+"""Compare two recipes on the same clips by a paired permutation test over speakers.
+
+Source: Efron & Tibshirani, "An Introduction to the Bootstrap", chapter 15; Phipson & Smyth,
+"Permutation p-values should never be zero" (2010).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.errors import LabelError
+from affekt.evaluation.intervals import (
+    FEW_SPEAKERS,
+    RESAMPLES,
+    SEED,
+    Interval,
+    drawn_recalls,
+    over_speakers,
+    percentiles,
+    speaker_draws,
+    speaker_uars,
+)
+from affekt.evaluation.tally import Tally
+
+EXACT_SPEAKERS = 13  # up to this number, all 2**speakers sign flips are fewer than RESAMPLES
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Difference in UAR between two recipes on the same clips.
+
+    Attributes:
+        difference: UAR of the first minus that of the second, with its 95 % interval.
+        shown: the same as printed: with fewer than 8 speakers, with the range over speakers.
+        p: two-sided p value of a permutation test that exchanges both recipes' answers speaker
+            by speaker.
+    """
+
+    difference: Interval
+    shown: Interval
+    p: float
+
+
+def compare(
+    first: Tally, second: Tally, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Comparison:
+    """Compare two recipes on the same clips, paired by speaker.
+
+    If both recipes were equally good, exchanging their answers for any speaker would only add
+    noise: ``p`` is the share of such exchanges with at least the measured difference, over all
+    exchanges for few speakers, else over ``resamples`` random ones.
+
+    Args:
+        first: counts of one recipe.
+        second: counts of the other; its seeds may differ.
+        resamples: number of bootstrap resamples and of exchanges.
+        seed: of the random generator.
+
+    Returns:
+        The difference in UAR with its interval, and the two-sided p value in (0, 1].
+
+    Raises:
+        LabelError: the recipes did not answer the same clips, or a label has none.
+    """
+    _check_same_clips(first, second)
+    draws = speaker_draws(first, resamples, seed)
+    drawn = (drawn_recalls(first, draws) - drawn_recalls(second, draws)).mean(axis=1)
+    shares = _shares(first) - _shares(second)
+    difference, speakers = float(shares.sum()), len(first.speakers)
+    shown = interval = percentiles(difference, drawn, speakers=speakers)
+    if speakers < FEW_SPEAKERS:
+        shown = over_speakers(difference, speaker_uars(first) - speaker_uars(second))
+    return Comparison(interval, shown, _flip_p(shares, resamples, seed))
+
+
+def _shares(tally: Tally) -> NDArray[np.float64]:
+    """``(speakers,)``: each speaker's contribution to the UAR, averaged over seeds."""
+    hits = np.diagonal(tally.counts, axis1=-2, axis2=-1)
+    support = tally.counts.sum(axis=(1, 3))[:, np.newaxis]
+    return np.asarray((hits / support).mean(axis=(0, 2)))
+
+
+def _flip_p(shares: NDArray[np.float64], resamples: int, seed: int) -> float:
+    rounding = 1e-9
+    exact = len(shares) <= EXACT_SPEAKERS
+    flipped = np.abs(_signs(len(shares), exact, resamples, seed) @ shares)
+    as_large = flipped >= abs(shares.sum()) - rounding
+    return float(as_large.mean() if exact else (as_large.sum() + 1) / (resamples + 1))
+
+
+@lru_cache(maxsize=64)
+def _signs(speakers: int, exact: bool, resamples: int, seed: int) -> NDArray[np.float64]:
+    """``(flips, speakers)`` of -1 and 1: all of them, or random ones."""
+    if exact:
+        return np.array(list(product((-1.0, 1.0), repeat=speakers)))
+    random = np.random.default_rng(seed).choice((-1, 1), size=(resamples, speakers))
+    return random.astype(np.float64)
+
+
+def _check_same_clips(first: Tally, second: Tally) -> None:
+    same = first.labels == second.labels and first.speakers == second.speakers
+    if same:
+        clips = first.counts[0].sum(axis=-1)
+        same = all((each.counts.sum(axis=-1) == clips).all() for each in (first, second))
+    if not same:
+        raise LabelError(
+            "recipes to compare must have predictions for the same clips, speakers and labels. "
+            "Got different ones. Run both over all folds of one corpus."
+        )
+    if not clips.sum(axis=0).all():
+        raise LabelError(
+            "recipes to compare must have predictions for a clip of each label. Got a label "
+            "without clips. Run both over all folds."
+        )
