@@ -267,7 +267,7 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
 
 def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    assert import_module("ingredients").markdown(RESULTS) in text_of("docs/ingredients.md")
+    assert import_module("ablations").markdown(RESULTS) in text_of("docs/ingredients.md")
 
 
 def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:

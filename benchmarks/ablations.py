@@ -1,8 +1,8 @@
-"""Kept results to the table of what each ingredient of affekt's own network is worth.
+"""Print the ablation table of affekt's own network, as it is in the documentation.
 
-    python benchmarks/ingredients.py
+    python benchmarks/ablations.py
 
-Prints the table that stands in ``docs/ingredients.md``.
+Reads archived results; needs no recordings.
 """
 
 import argparse
@@ -15,31 +15,30 @@ from affekt.evaluation.results import collect
 from affekt.evaluation.runs import find_runs, read_run
 
 FULL = "ingredients"
-PROFILES = {"none": "nobody known", "all": "all other clips known"}
-BEYOND_CHANCE = 0.05
+PROFILES = {"none": "no enrolment", "all": "all other clips enrolled"}
+SIGNIFICANT = 0.05
 
 
 def markdown(results: Path) -> str:
-    """The full recipe and each variant's difference to it, under both profiles, and a last line.
+    """Tabulate the full recipe and the difference of each variant, with and without enrolment.
 
-    The line says how many p values are small even when multiplied by how many there are
-    (Bonferroni's correction).
+    The last line counts the p values that are significant after Bonferroni's correction.
     """
     found = collect(read_run(folder) for folder in find_runs(results.glob(f"{FULL}*")))
     full = next(result for result in found if result.recipe == FULL)
     table = ablation([full, *(result for result in found if result is not full)])
     lines = [
-        f"| what differs | {' | '.join(PROFILES.values())} |",
+        f"| changed setting | {' | '.join(PROFILES.values())} |",
         "| --- |" + " --- |" * len(PROFILES),
-        f"| nothing | {' | '.join(_score(table, profile) for profile in PROFILES)} |",
+        f"| none | {' | '.join(_score(table, profile) for profile in PROFILES)} |",
     ]
     for changes in dict.fromkeys(table[table["changes"] != ""]["changes"]):
         cells = " | ".join(_difference(table, changes, profile) for profile in PROFILES)
         lines.append(f"| `{changes}` | {cells} |")
-    chances = table[table["profile"].isin(PROFILES)]["p"].dropna()
-    beyond = int((len(chances) * chances < BEYOND_CHANCE).sum())
-    lines += ["", f"Of {len(chances)} comparisons, {beyond} have a p value below {BEYOND_CHANCE} "]
-    lines[-1] += "once it is multiplied by their number."
+    p_values = table[table["profile"].isin(PROFILES)]["p"].dropna()
+    significant = int((len(p_values) * p_values < SIGNIFICANT).sum())
+    lines += ["", f"{significant} of {len(p_values)} differences are significant "]
+    lines[-1] += f"(p < {SIGNIFICANT} after Bonferroni's correction)."
     return "\n".join(lines)
 
 
@@ -54,12 +53,11 @@ def _difference(table: pd.DataFrame, changes: str, profile: str) -> str:
         return ""
     row = rows.iloc[0]
     between = f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}"
-    chance = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
-    return f"{row['difference']:+.3f} ({between}; {chance})"
+    p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
+    return f"{row['difference']:+.3f} ({between}; {p})"
 
 
 def main() -> None:
-    """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
