@@ -292,8 +292,6 @@ def test_baselines_are_runs_as_well(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     recipe = tiny_recipe(method, method=method)
-    if not method.startswith("chance"):
-        recipe = recipe.with_(weights="random")
     one, other = places_in(tmp_path / "one", corpus), places_in(tmp_path / "other", corpus)
     monkeypatch.setattr(baselines, "TREES", 10)
     run_inline(recipe, one)
