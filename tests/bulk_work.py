@@ -1,4 +1,4 @@
-"""What workers of a cluster do in tests of many files; it loads no framework, as they load none."""
+"""Define what Ray workers run in tests; imports no framework, so that they start quickly."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def note_and_answer(folder: Path, function: Callable[[Any], Any], batch: tuple[Any, ...]) -> Any:
-    """Leave a file with this process in its name, wait to be noticed, and answer."""
+    """Write a file named after the process, wait until it is seen, and run the function."""
     (folder / f"begun-{os.getpid()}").touch()
     time.sleep(0.2)
     return function(batch)

@@ -1,4 +1,4 @@
-"""A page in a real browser, which hears a file in place of a microphone."""
+"""Open a page in a real browser whose microphone plays a file."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,13 +19,13 @@ needs_browser = pytest.mark.skipif(
     reason="needs Debian's chromium and chromium-driver",
 )
 PATIENCE = 60.0  # s: a busy machine is slow to start a browser
-#: Different colours that a canvas shows.
+#: Count the colours of a canvas.
 COLOURS = """
 const canvas = document.getElementById(arguments[0]);
 const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
 return new Set(new Uint32Array(dots.buffer)).size;
 """
-#: Elements beyond the right edge of the screen, or of the box that they stand in.
+#: Find elements beyond the right edge of the screen or of their parent.
 OUTSIDE = """
 const right = (element) => element.getBoundingClientRect().right;
 const overflows = (element) =>
@@ -37,7 +37,7 @@ return [...document.querySelectorAll("body *")].filter(outside).map((each) => ea
 
 
 class Page:
-    """The page, open in a browser that hears a file in place of a microphone."""
+    """A page in a browser whose microphone plays a file."""
 
     def __init__(self, browser: webdriver.Chrome, downloads: Path) -> None:
         self.browser = browser
@@ -50,7 +50,7 @@ class Page:
         WebDriverWait(self.browser, PATIENCE, 0.1).until(lambda _: ready())
 
     def saved(self, button: str, name: str) -> Path:
-        """The file that a button saves."""
+        """Click a button and return the file that it saves."""
         self.at(button).click()
         file = self.downloads / name
         self.wait(lambda: file.exists() and file.stat().st_size)
@@ -59,23 +59,23 @@ class Page:
     def colours(self, canvas: str) -> int:
         return int(self.browser.execute_script(COLOURS, canvas))
 
-    def sticks_out(self, width: int) -> list[str]:
-        """Elements that are wider than a screen of this width."""
+    def elements_outside(self, width: int) -> list[str]:
+        """List elements that do not fit a screen of this width."""
         size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         found = self.browser.execute_script(OUTSIDE)
         self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         return list(found)
 
-    def faults(self) -> list[str]:
-        """What the browser complains of; a socket that the service ends is none of the page's."""
+    def errors(self) -> list[str]:
+        """Read and clear the errors in the browser's log."""
         told = self.browser.get_log("browser")
         return [each["message"] for each in told if each["level"] == "SEVERE"]
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Page]:
-    """A browser whose microphone hears a made sound and whose downloads go to a folder."""
+    """Start a browser whose microphone plays generated audio; downloads go to a folder."""
     voice = folder / "voice.wav"
     soundfile.write(voice, made_sound(8.0), 16_000)
     options = webdriver.ChromeOptions()

@@ -1,4 +1,4 @@
-"""The model inside a page: what it answers there is what the library answers."""
+"""Test the browser example in a real browser: its predictions equal the library's."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ NPM = shutil.which("npm") or ""
 
 
 def npm_answers() -> bool:
-    """Whether npm is here and its registry within reach."""
+    """Tell whether npm is installed and reaches its registry."""
     try:
         return (
             bool(NPM)
@@ -39,7 +39,7 @@ def npm_answers() -> bool:
         return False
 
 
-#: What follows it is work with a model, in a module of the page.
+#: Load a model in the page; the code of a test follows.
 LOADED = """
 const [file, ...given] = arguments;
 const done = given.pop();
@@ -48,7 +48,7 @@ const done = given.pop();
   const model = await load(new Uint8Array(await (await fetch(file)).arrayBuffer()));
   const refused = (work) => work.then((found) => found, (error) => error.message);
 """
-#: A sound in pieces, then nothing, then the sound again; and again, by who was learned.
+#: Predict audio in blocks, then nothing, then the audio again, and once with the profile.
 ANSWERS = """
   const [sound, piece, adapt] = given;
   const voice = new Stream(model, { adapt });
@@ -65,7 +65,7 @@ ANSWERS = """
     await known.push(sound),
   ];
 """
-#: What is refused, one after the other, and the sound by the same stream.
+#: Cause errors, and predict the audio with the same stream.
 REFUSALS = """
   const [sound] = given;
   const voice = new Stream(model);
@@ -86,7 +86,7 @@ REFUSALS = """
   model.session = session;
   return [told, [...half, ...await voice.push(sound.slice(20000)), ...await voice.flush()]];
 """
-#: From now on the page's answers wait for `release`.
+#: Hold all predictions of the page until `release` is called.
 HELD = """
 const done = arguments[0];
 import("./affekt.js").then(({ Stream }) => {
@@ -106,7 +106,7 @@ const { width, height } = document.getElementById("chart");
 const pen = document.getElementById("chart").getContext("2d");
 return pen.getImageData(0, 0, width, height / 2).data.every((part) => part === 0);
 """
-#: What Firefox does where the microphone has another rate.
+#: Fail as Firefox does if the microphone has another sample rate.
 FIREFOX = """
 AudioContext.prototype.createMediaStreamSource = () => {
   throw new DOMException("not supported", "NotSupportedError");
@@ -121,7 +121,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as a user builds it, and a second model beside the shipped one."""
+    """Build the page as a user does, and add a second model."""
     if not npm_answers():
         pytest.skip("needs npm and its registry")
     tree = tmp_path_factory.mktemp("tree")
@@ -161,11 +161,11 @@ def page(browser: Page, address: str) -> Iterator[Page]:
     browser.browser.get(address)
     browser.wait(lambda: browser.at("microphone").is_enabled())
     yield browser
-    assert browser.faults() == []
+    assert browser.errors() == []
 
 
 def vector_sound(samples: int = VECTORS["sound"]["samples"]) -> np.ndarray:
-    """The sound whose formula stands among the test vectors."""
+    """Compute the audio of the test vectors from its formula."""
     t = np.arange(samples) / VECTORS["sound"]["rate"]
     names = {"sin": np.sin, "pi": np.pi, "t": t}
     formula = VECTORS["sound"]["formula"].partition(",")[0]
@@ -173,7 +173,7 @@ def vector_sound(samples: int = VECTORS["sound"]["samples"]) -> np.ndarray:
 
 
 def work(page: Page, what: str, *given: Any) -> Any:
-    """What work with a model gives in the page: a text, if it fails."""
+    """Run code with a model in the page; return its result, or its error as a text."""
     script = f"{LOADED}{what}}})().then(done, (error) => done(String(error)));"
     return page.browser.execute_async_script(script, *given)
 
@@ -192,7 +192,7 @@ def close(found: list[dict[str, Any]], expected: Sequence[affekt.Segment]) -> bo
     + [(192_000, piece) for piece in (160, 7_001, 192_000)],  # more windows than a run takes
 )
 @pytest.mark.parametrize("file", ["affekt.onnx", "own.onnx"])
-def test_a_stream_in_the_page_is_one_in_python(
+def test_a_stream_in_the_page_equals_one_in_python(
     page: Page, site: Path, file: str, samples: int, piece: int
 ) -> None:
     sound = vector_sound(samples)
@@ -209,7 +209,7 @@ def test_a_stream_in_the_page_is_one_in_python(
     assert close(known, affekt.load(site / file, profile=person).stream().push(sound))
 
 
-def test_it_gives_the_test_vectors(page: Page) -> None:
+def test_the_page_reproduces_the_test_vectors(page: Page) -> None:
     for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
         sound = vector_sound().tolist()
         found, *_ = work(page, ANSWERS, "affekt.onnx", sound, 7_001, adapt)
@@ -217,7 +217,7 @@ def test_it_gives_the_test_vectors(page: Page) -> None:
         np.testing.assert_allclose(shares, VECTORS["probabilities"][name], atol=1e-3)
 
 
-def test_what_is_refused_leaves_a_stream_as_it_was(page: Page) -> None:
+def test_an_error_leaves_a_stream_unchanged(page: Page) -> None:
     sound = vector_sound()
     told, found = work(page, REFUSALS, "affekt.onnx", sound.tolist())
     assert (
@@ -239,7 +239,7 @@ def test_what_is_refused_leaves_a_stream_as_it_was(page: Page) -> None:
         (("affekt", "effekt"), "must be a file that affekt export wrote"),
     ],
 )
-def test_what_is_no_model_of_ours_is_refused(
+def test_other_files_are_not_loaded(
     page: Page, site: Path, change: tuple[str, str], fault: str
 ) -> None:
     old, new = (text.encode() for text in change)
@@ -247,7 +247,7 @@ def test_what_is_no_model_of_ours_is_refused(
     assert fault in work(page, "", f"other.onnx?{fault}")  # the browser has seen none of this name
 
 
-def test_a_person_stays_with_the_kind_of_model_that_learned_it(page: Page) -> None:
+def test_a_profile_works_only_with_its_kind_of_model(page: Page) -> None:
     person = {"of": "another", "state": {}}
     found = work(page, "new Stream(model, { profile: given[0] });", "own.onnx", person)
     assert "must be of the same kind of model" in found
@@ -257,7 +257,7 @@ def test_a_person_stays_with_the_kind_of_model_that_learned_it(page: Page) -> No
 
 
 def recording(page: Page, file: Path, sound: np.ndarray) -> None:
-    """Open a recording in the page, which answers as the library does with nobody known."""
+    """Predict a recording in the page, and compare with the library without a profile."""
     soundfile.write(file, sound, RATE, subtype="FLOAT")
     page.at("file").send_keys(str(file))
     page.wait(lambda: page.at("status").text.startswith(f"{file.name}: "))
@@ -278,7 +278,7 @@ def nothing_shown(page: Page) -> bool:
     return now.text == "microphone off" and not now.get_attribute("style")
 
 
-def test_a_recording_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
+def test_recordings_are_predicted_in_the_page(page: Page, tmp_path: Path) -> None:
     recording(page, tmp_path / "said.wav", vector_sound())
     recording(page, tmp_path / "also.wav", made_sound(5.0, pitch=250.0))
     assert not page.at("reset").is_enabled()
@@ -290,7 +290,7 @@ def test_a_recording_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
     assert page.browser.execute_script(UNDRAWN)
 
 
-def test_a_microphone_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
+def test_the_microphone_is_predicted_in_the_page(page: Page, tmp_path: Path) -> None:
     page.at("microphone").click()
     page.wait(lambda: page.at("label").text in VECTORS["labels"])
     assert page.at("microphone").text == "Stop microphone"
@@ -307,13 +307,13 @@ def test_a_microphone_is_heard_in_the_page(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_nothing_sticks_out(page: Page, tmp_path: Path, width: int) -> None:
-    assert page.sticks_out(width) == []
+def test_all_elements_fit_the_screen(page: Page, tmp_path: Path, width: int) -> None:
+    assert page.elements_outside(width) == []
     recording(page, tmp_path / f"{'a_very_long_name_' * 9}.wav", vector_sound())
-    assert page.sticks_out(width) == []
+    assert page.elements_outside(width) == []
 
 
-def test_answers_on_their_way_are_dropped_by_stop(page: Page) -> None:
+def test_stop_drops_predictions_on_their_way(page: Page) -> None:
     page.browser.execute_async_script(HELD)
     page.at("microphone").click()
     page.wait(lambda: page.browser.execute_script("return window.held;"))
@@ -331,10 +331,10 @@ def test_an_open_page_needs_no_server(browser: Page, site: Path) -> None:
     browser.at("microphone").click()
     browser.wait(lambda: browser.at("label").text in VECTORS["labels"])
     browser.at("microphone").click()
-    browser.faults()  # its icon may come too late
+    browser.errors()  # its icon may come too late
 
 
-def test_a_microphone_of_another_rate_is_told_in_firefox(page: Page) -> None:
+def test_a_microphone_that_firefox_cannot_resample_is_reported(page: Page) -> None:
     page.browser.execute_script(FIREFOX)
     page.at("microphone").click()
     page.wait(lambda: "does not resample the microphone to 16 kHz" in page.at("status").text)
@@ -349,7 +349,7 @@ def test_a_microphone_of_another_rate_is_told_in_firefox(page: Page) -> None:
         ("ort-wasm-simd-threaded.wasm", "fetching of the wasm failed"),
     ],
 )
-def test_a_page_that_is_not_whole_says_so(
+def test_an_incomplete_page_is_reported(
     browser: Page, site: Path, tmp_path: Path, missing: str, told: str
 ) -> None:
     shutil.copytree(site, tmp_path / "dist", ignore=shutil.ignore_patterns(missing))
@@ -359,4 +359,4 @@ def test_a_page_that_is_not_whole_says_so(
     assert browser.at("model").text == "No model"
     assert told in browser.at("status").text
     assert not browser.at("microphone").is_enabled()
-    assert browser.faults()
+    assert browser.errors()

@@ -1,4 +1,4 @@
-"""Many files: what a run left behind is gone on with, whatever ended it, in constant memory."""
+"""Test ``affekt predict --resume`` after any interruption, and memory with many files."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def make_folder(place: Path, files: int) -> Path:
-    """Recordings in two folders, one name of two lines among them, and two that are none."""
+    """Write recordings in two folders, one with a line break in its name, and two bad files."""
     (place / "deep").mkdir(parents=True)
     rng = np.random.default_rng(files)
     for number in range(files):
@@ -57,7 +57,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def records(text: str, form: str) -> list[str]:
-    """What was printed, one text a result, in any order."""
+    """Split printed results, and sort them."""
     if form == "--json":
         return sorted(text.splitlines())
     return sorted(map(repr, csv.reader(io.StringIO(text, newline=""))))
@@ -71,7 +71,7 @@ def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_killed_at_random_instants_and_gone_on_with(
+def test_resume_after_kills_at_random_times(
     model: str, many: Path, tmp_path: Path, form: str
 ) -> None:
     whole, output = tmp_path / "whole", tmp_path / "output"
@@ -100,7 +100,7 @@ def test_killed_at_random_instants_and_gone_on_with(
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_cut_off_anywhere_it_comes_out_the_same(
+def test_resume_from_an_output_cut_off_anywhere(
     model: str, folder: Path, tmp_path: Path, form: str
 ) -> None:
     output = tmp_path / "output"
@@ -116,7 +116,7 @@ def test_cut_off_anywhere_it_comes_out_the_same(
         assert records(output.read_text(), form) == expected
 
 
-def test_what_is_there_is_not_predicted_again(
+def test_finished_files_are_not_predicted_again(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     output = tmp_path / "results.jsonl"
@@ -138,7 +138,7 @@ def test_what_is_there_is_not_predicted_again(
     assert capsys.readouterr().err.count("cut.wav") == 2
 
 
-def test_a_repaired_failure_makes_it_a_success(model: str, tmp_path: Path) -> None:
+def test_failed_files_are_tried_again(model: str, tmp_path: Path) -> None:
     folder, output = tmp_path / "sounds", tmp_path / "results.csv"
     folder.mkdir()
     (folder / "a.wav").write_text("not yet copied")
@@ -169,7 +169,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_what_is_not_ours_is_refused_and_left(
+def test_a_foreign_output_is_refused_and_unchanged(
     model: str, folder: Path, tmp_path: Path, form: str, content: bytes, capsys: Captured
 ) -> None:
     output = tmp_path / "mine"
@@ -198,7 +198,7 @@ def test_another_model_is_refused(
     assert output.read_bytes() == before
 
 
-def test_a_model_that_cannot_be_checked_is_told(
+def test_a_model_that_cannot_be_checked_is_reported(
     model: str, tmp_path: Path, capsys: Captured
 ) -> None:
     folder, output = tmp_path / "sounds", tmp_path / "results.jsonl"
@@ -215,7 +215,7 @@ def test_a_model_that_cannot_be_checked_is_told(
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_keeps_what_was_done(
+def test_an_interruption_keeps_finished_results(
     model: str, many: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     output = tmp_path / "results.jsonl"
@@ -234,7 +234,7 @@ def test_stopped_it_keeps_what_was_done(
     assert len(names) == len(set(names)) == 403
 
 
-def test_a_full_disk_is_one_line(model: str, folder: Path, capsys: Captured) -> None:
+def test_a_full_disk_is_one_error_line(model: str, folder: Path, capsys: Captured) -> None:
     if not os.access("/dev/full", os.W_OK):
         pytest.skip("no device that is always full")
     assert main(["predict", str(folder), "--json", "--model", model, "-o", "/dev/full"]) == 2
@@ -243,7 +243,7 @@ def test_a_full_disk_is_one_line(model: str, folder: Path, capsys: Captured) -> 
 
 
 def peak_memory(*words: str) -> int:
-    """Kilobytes that a successful run of ``predict`` took at most."""
+    """Run ``affekt predict`` and return its peak memory in kilobytes."""
     code = (
         "import resource, sys; from affekt.cli import main; code = main(sys.argv[1:]);"
         "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -277,7 +277,7 @@ def test_memory_does_not_grow_with_the_files(model: str, tmp_path: Path) -> None
     assert len(output.read_text().splitlines()) == 45_000
 
 
-def test_lines_of_a_cluster_are_not_among_the_results(
+def test_log_lines_of_a_cluster_are_not_in_the_results(
     model: str, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def noisy(function: Any, batches: Iterable[Any], *, jobs: int | None) -> Iterator[Outcome[Any]]:
@@ -313,7 +313,7 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
-def test_wrong_use_is_one_line(words: list[str], capsys: Captured) -> None:
+def test_wrong_use_is_one_line_and_exit_code_2(words: list[str], capsys: Captured) -> None:
     assert main(["predict", "a.wav", *words]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

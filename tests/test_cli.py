@@ -1,4 +1,4 @@
-"""The command line as people and scripts meet it: output, exit codes, one line a complaint."""
+"""Test the command line: output, exit codes, one line per error."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """20 good recordings, two of them deeper, and three files that are none."""
+    """Write 20 recordings, two of them in a subfolder, and three other files."""
     place = tmp_path / "sounds"
     (place / "deep" / "deeper").mkdir(parents=True)
     rng = np.random.default_rng(5)
@@ -55,13 +55,13 @@ def folder(tmp_path: Path) -> Path:
 Captured = pytest.CaptureFixture[str]
 
 
-def complaints(text: str) -> list[str]:
+def error_lines(text: str) -> list[str]:
     lines = text.splitlines()
     assert all(line.startswith("affekt: ") for line in lines), text
     return lines
 
 
-def test_json_is_as_contracted(model: str, folder: Path, capsys: Captured) -> None:
+def test_json_format(model: str, folder: Path, capsys: Captured) -> None:
     assert main(["predict", str(folder), "--json", "--model", model]) == 0
     printed = capsys.readouterr()
     objects = [json.loads(line) for line in printed.out.splitlines()]
@@ -80,7 +80,7 @@ def test_json_is_as_contracted(model: str, folder: Path, capsys: Captured) -> No
         assert each["segments"][-1]["end"] <= each["duration"] == expected.duration
 
 
-def test_csv_is_flat(model: str, folder: Path, capsys: Captured) -> None:
+def test_csv_format(model: str, folder: Path, capsys: Captured) -> None:
     missing = str(folder / "missing.wav")
     assert main(["predict", str(folder), missing, "--csv", "--model", model]) == 1
     printed = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_csv_is_flat(model: str, folder: Path, capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
-def test_the_table_tells_file_and_emotion(
+def test_table_shows_file_and_emotion(
     model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
@@ -113,7 +113,7 @@ def test_the_table_tells_file_and_emotion(
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
-def test_what_is_not_sure_is_uncertain(
+def test_min_confidence_gives_uncertain(
     form: list[str], model: str, folder: Path, capsys: Captured
 ) -> None:
     assert main(["predict", str(folder), *form, "--min-confidence", "1", "--model", model]) == 0
@@ -121,14 +121,16 @@ def test_what_is_not_sure_is_uncertain(
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
-def test_jobs_change_nothing(model: str, folder: Path, capsys: Captured, jobs: str) -> None:
+def test_results_do_not_depend_on_jobs(
+    model: str, folder: Path, capsys: Captured, jobs: str
+) -> None:
     main(["predict", str(folder), "--json", "--model", model])
     expected = capsys.readouterr().out
     assert main(["predict", str(folder), "--json", "--model", model, "--jobs", jobs]) == 0
     assert capsys.readouterr().out == expected
 
 
-def test_twenty_good_and_five_bad(model: str, folder: Path, capsys: Captured) -> None:
+def test_bad_files_do_not_stop_the_others(model: str, folder: Path, capsys: Captured) -> None:
     (folder / "a_text.wav").write_text("this is no sound\n" * 99)
     (folder / "b_empty.flac").write_bytes(b"")
     (folder / "c_cut.wav").write_bytes((folder / "00.wav").read_bytes()[:400])
@@ -143,15 +145,17 @@ def test_twenty_good_and_five_bad(model: str, folder: Path, capsys: Captured) ->
     assert len(objects) == 25
     assert [Path(each["file"]).name[0] for each in failed] == list("abcde")
     assert [list(each) for each in failed] == [["file", "error"]] * 5
-    assert complaints(printed.err) == ["affekt: " + each["error"] for each in failed]
+    assert error_lines(printed.err) == ["affekt: " + each["error"] for each in failed]
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_is_one_line(name: str, model: str, tmp_path: Path, capfd: Captured) -> None:
+def test_bad_input_is_one_error_line(
+    name: str, model: str, tmp_path: Path, capfd: Captured
+) -> None:
     path = BAD_INPUTS[name](tmp_path)
     assert main(["predict", str(path), "--json", "--model", model]) == 1
     printed = capfd.readouterr()  # what decoders print themselves would show here too
-    (line,) = complaints(printed.err)
+    (line,) = error_lines(printed.err)
     (answer,) = map(json.loads, printed.out.splitlines())
     assert set(answer) == {"file", "error"}
     assert path.name[:30] in line
@@ -170,14 +174,14 @@ def test_standard_input(model: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no sound at all"])
-def test_no_sound_on_standard_input(
+def test_no_audio_on_standard_input(
     model: str, content: bytes, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert main(["predict", "-", "--json", "--model", model]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["file"] == "-"
-    assert len(complaints(printed.err)) == 1
+    assert len(error_lines(printed.err)) == 1
 
 
 WRONG_USE = {
@@ -194,11 +198,11 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
-def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) -> None:
+def test_wrong_use_is_one_line_and_exit_code_2(words: list[str], capsys: Captured) -> None:
     assert main(words) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert len(complaints(printed.err)) == 1
+    assert len(error_lines(printed.err)) == 1
 
 
 def test_help_shows_an_example(capsys: Captured) -> None:
@@ -208,7 +212,7 @@ def test_help_shows_an_example(capsys: Captured) -> None:
     assert "predict" in capsys.readouterr().out
 
 
-def test_models_say_what_they_are(model: str, capsys: Captured) -> None:
+def test_models_are_described(model: str, capsys: Captured) -> None:
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
     for words in (
@@ -232,14 +236,14 @@ def test_version(capsys: Captured) -> None:
     assert capsys.readouterr().out == f"affekt {affekt.__version__}\n"
 
 
-def test_the_samples_are_sounds(model: str, capsys: Captured) -> None:
+def test_the_samples_are_recordings(model: str, capsys: Captured) -> None:
     assert main(["predict", str(SAMPLES), "--json", "--model", model]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(list(SAMPLES.glob("*.flac"))) >= 3
 
 
 def test_an_empty_folder_is_a_failure(model: str, tmp_path: Path, capsys: Captured) -> None:
     assert main(["predict", str(tmp_path), "--model", model]) == 1
-    (line,) = complaints(capsys.readouterr().err)
+    (line,) = error_lines(capsys.readouterr().err)
     assert "holds no audio file" in line
 
 
@@ -252,7 +256,7 @@ def test_hidden_folders_are_not_searched(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "table"])
-def test_strange_names_are_kept(
+def test_unusual_file_names_are_printed_whole(
     model: str,
     folder: Path,
     tmp_path: Path,
@@ -270,7 +274,7 @@ def test_strange_names_are_kept(
     words = ["predict", str(strange), "--model", model, *([form] if form != "table" else [])]
     assert main(words) == 1
     printed = capfdbinary.readouterr()
-    assert len(complaints(printed.err.decode())) == 1
+    assert len(error_lines(printed.err.decode())) == 1
     if form == "--json":
         found = {os.fsencode(json.loads(line)["file"]) for line in printed.out.splitlines()}
         assert found > {os.fsencode(strange / os.fsdecode(name)) for name in names}
@@ -281,11 +285,11 @@ def test_strange_names_are_kept(
         assert b"a line\\nbreak.wav" in printed.out
 
 
-def test_one_line_whatever_it_holds() -> None:
+def test_printable_escapes_control_characters() -> None:
     assert printable("a\r\n\x1b[31mb\udce9ü\u2028") == "a\\r\\n\\x1b[31mb\\udce9ü\\u2028"
 
 
-def test_a_fault_of_ours_does_not_stop_the_rest(
+def test_a_bug_does_not_stop_the_other_files(
     model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict = affekt.Predictor.predict
@@ -299,7 +303,7 @@ def test_a_fault_of_ours_does_not_stop_the_rest(
     assert main(["predict", str(folder), "--json", "--model", model]) == 1
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 20
-    (line,) = complaints(printed.err)
+    (line,) = error_lines(printed.err)
     assert "ZeroDivisionError('of ours')" in line
 
 
@@ -323,7 +327,7 @@ def test_files_are_not_read_far_ahead(model: str, folder: Path) -> None:
     assert taken <= 50 + 2 * files.AHEAD + 1
 
 
-def test_a_closed_pipe_ends_it_quietly(model: str, folder: Path) -> None:
+def test_a_closed_pipe_ends_the_command_silently(model: str, folder: Path) -> None:
     words = [*COMMAND, "predict", *[str(folder)] * 200, "--json", "--model", model]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -343,7 +347,7 @@ def test_standard_streams_that_are_full_or_closed(model: str, folder: Path, how:
     assert (done.returncode, len(done.stderr.splitlines())) == ((1, 1) if "full" in how else (0, 0))
 
 
-def test_a_terminal_of_few_letters_gets_every_name(model: str, folder: Path) -> None:
+def test_an_ascii_terminal_gets_every_file_name(model: str, folder: Path) -> None:
     strange = folder / "ünï.wav"
     strange.write_bytes(next(folder.glob("*.wav")).read_bytes())
     for form in ("--csv", "--timeline"):
@@ -355,7 +359,7 @@ def test_a_terminal_of_few_letters_gets_every_name(model: str, folder: Path) -> 
     strange.unlink()
 
 
-def test_what_is_to_be_heard_is_not_printed_over(model: str, folder: Path, tmp_path: Path) -> None:
+def test_an_input_is_not_overwritten(model: str, folder: Path, tmp_path: Path) -> None:
     bare = tmp_path / "recording"  # any name will do for a file that is named
     bare.write_bytes(next(folder.glob("*.wav")).read_bytes())
     before = bare.read_bytes()
@@ -364,7 +368,7 @@ def test_what_is_to_be_heard_is_not_printed_over(model: str, folder: Path, tmp_p
     assert bare.read_bytes() == before
 
 
-def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_command_at_once(model: str, tmp_path: Path) -> None:
     first, long = tmp_path / "a.wav", tmp_path / "b.wav"
     soundfile.write(first, np.zeros(16_000), 16_000)
     with soundfile.SoundFile(long, "w", 1_000, 1, subtype="PCM_U8") as file:
@@ -384,7 +388,7 @@ def test_ctrl_c_ends_it_at_once(model: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--model", "--profile", "--plot", "PATH"])
-def test_what_is_used_is_not_printed_over(option: str, tmp_path: Path, capsys: Captured) -> None:
+def test_no_used_file_is_overwritten(option: str, tmp_path: Path, capsys: Captured) -> None:
     used = tmp_path / "used.svg"
     used.write_text("before")
     about = ["--timeline", "--json"] if option == "--plot" else []
@@ -397,7 +401,7 @@ def test_what_is_used_is_not_printed_over(option: str, tmp_path: Path, capsys: C
     assert main(["predict", str(SAMPLES), "-o", "-"]) == 2
 
 
-def test_a_name_too_long_stops_no_other_file(model: str, tmp_path: Path) -> None:
+def test_a_too_long_name_does_not_stop_the_others(model: str, tmp_path: Path) -> None:
     output = tmp_path / "found.jsonl"
     words = ["predict", f"{300 * 'a'}.wav", str(SAMPLES / "calm.flac"), "--model", model]
     assert main([*words, "--json", "-o", str(output)]) == 1
@@ -406,7 +410,7 @@ def test_a_name_too_long_stops_no_other_file(model: str, tmp_path: Path) -> None
     assert "label" in good
 
 
-def test_folders_that_are_linked_to_are_searched_once(folder: Path, tmp_path: Path) -> None:
+def test_linked_folders_are_searched_once(folder: Path, tmp_path: Path) -> None:
     start = tmp_path / "start"
     start.mkdir()
     (start / "linked").symlink_to(folder)
@@ -418,7 +422,7 @@ def test_folders_that_are_linked_to_are_searched_once(folder: Path, tmp_path: Pa
     ]
 
 
-def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, folder: Path) -> None:
+def test_progress_bar_on_standard_error(model: str, folder: Path) -> None:
     pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()
     words = [*COMMAND, "predict", str(folder), str(folder / "missing.wav"), "--json"]
@@ -439,7 +443,7 @@ def test_a_bar_on_standard_error_only_where_results_are_not_seen(model: str, fol
 
 
 def stray(work: Callable[..., Any]) -> Callable[..., Any]:
-    """A library in the middle of a prediction that prints, as Ray does."""
+    """Wrap a function so that it prints, as Ray does."""
 
     def printing(*arguments: Any, **named: Any) -> Any:
         print("(raylet) a line of a log")
@@ -476,7 +480,7 @@ def test_results_hold_nothing_but_results(
 def test_a_forgotten_command_is_suggested(folder: Path, capsys: Captured) -> None:
     for words in (["rec.m4a"], [str(folder)], ["s3://bucket/a.wav"], ["--json", "my voice.wav"]):
         assert main(words) == 2
-        (line,) = complaints(capsys.readouterr().err)
+        (line,) = error_lines(capsys.readouterr().err)
         assert line.endswith(f"Did you mean: affekt predict {shlex.join(words)}")
     assert main(["predikt", "x.wav"]) == 2
     assert "affekt predict predikt" not in capsys.readouterr().err
@@ -487,7 +491,7 @@ def test_a_mistake_points_to_the_help_of_its_command(
     command: Callable[..., Any], capsys: Captured
 ) -> None:
     assert main([command.__name__, "--no-such-option"]) == 2
-    (line,) = complaints(capsys.readouterr().err)
+    (line,) = error_lines(capsys.readouterr().err)
     assert line.endswith(f" See affekt {command.__name__} --help.")
 
 
@@ -499,12 +503,14 @@ def test_a_mistake_points_to_the_help_of_its_command(
         (["--timeline", "--engine", "ray"], "--engine cannot be combined with --timeline."),
         (["-", "--engine", "ray"], "--engine cannot be combined with - (standard input)."),
         (["--plot", "a.png"], "--plot needs --timeline."),
+        (["--address", "head:1"], "--address needs --engine ray."),
+        (["--jobs", "many"], "Invalid value for '--jobs': 'many' is not a number."),
         (["--resume"], "--resume needs --output, and --json or --csv."),
     ],
 )
 def test_options_that_exclude_each_other(words: list[str], message: str, capsys: Captured) -> None:
     assert main(["predict", "x.wav", *words]) == 2
-    (line,) = complaints(capsys.readouterr().err)
+    (line,) = error_lines(capsys.readouterr().err)
     assert line == f"affekt: {message} See affekt predict --help."
 
 

@@ -1,4 +1,4 @@
-"""``affekt corpus``: the table people read, the manifest, and one line for each mistake."""
+"""Test ``affekt corpus``: the printed counts, the manifest, and one line per error."""
 
 import io
 from pathlib import Path
@@ -15,7 +15,7 @@ from affekt.corpora import read_manifest
 
 @pytest.fixture
 def savee(tmp_path: Path) -> Path:
-    """SAVEE, complete in its four classes but for one clip."""
+    """Write a SAVEE whose four classes lack one clip."""
     root = tmp_path / "savee"
     sound = io.BytesIO()
     soundfile.write(sound, np.zeros(800), 8_000, format="WAV")
@@ -28,7 +28,7 @@ def savee(tmp_path: Path) -> Path:
     return root
 
 
-def test_counts_stand_beside_the_published(
+def test_counts_are_compared_with_published_ones(
     savee: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "new" / "manifest.csv"
@@ -77,7 +77,7 @@ def test_own_recordings(savee: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["mine", ".", "--speaker", "("], "must be a regular expression"),
     ],
 )
-def test_mistakes_are_one_line(
+def test_errors_are_one_line(
     arguments: list[str],
     message: str,
     savee: Path,
@@ -93,7 +93,7 @@ def test_mistakes_are_one_line(
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(1.0, False), (3.0, True)])
-def test_a_bar_comes_after_two_seconds(
+def test_progress_bar_appears_after_two_seconds(
     seconds: float, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = io.StringIO()

@@ -1,4 +1,4 @@
-"""The page in a real browser: a voice from its microphone, a recording, and what goes wrong."""
+"""Test the service's page in a real browser: microphone, recordings, profiles and errors."""
 
 import csv
 import math
@@ -21,11 +21,11 @@ pytestmark = needs_browser
 RATE = 16_000
 LABELS = ("angry", "happy", "sad", "neutral")
 ANSWERED = "return document.getElementById('save').disabled === false"
-#: What the bars say, all at one instant.
+#: Read all bars at once.
 SHARES = (
     "return [...document.querySelectorAll('.share')].map((each) => parseFloat(each.textContent))"
 )
-#: Makes the microphone known to a test.
+#: Give the test access to the microphone.
 HOLD = """
 const { mediaDevices } = navigator;
 const ask = mediaDevices.getUserMedia.bind(mediaDevices);
@@ -64,10 +64,10 @@ def page(browser: Page, model: Path) -> Iterator[Page]:
         browser.browser.get(address)
         browser.wait(lambda: browser.at("model").text)
         yield browser
-    assert browser.faults() == []
+    assert browser.errors() == []
 
 
-def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
+def test_microphone_predictions_and_profile_are_saved(page: Page) -> None:
     page.at("microphone").click()
     page.wait(lambda: page.browser.execute_script(ANSWERED))
     assert page.at("label").text in LABELS
@@ -105,7 +105,7 @@ def test_a_voice_is_heard_and_what_was_heard_is_saved(page: Page) -> None:
     assert page.at("label").text == "microphone off"
 
 
-def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path: Path) -> None:
+def test_a_loaded_profile_is_used(page: Page, model: Path, tmp_path: Path) -> None:
     sound = made_sound(8.0)
     affekt.load(model).enroll([sound], sample_rate=RATE).save(tmp_path / "me.profile")
     page.at("profile").send_keys(str(tmp_path / "me.profile"))
@@ -117,11 +117,13 @@ def test_a_known_voice_starts_from_its_profile(page: Page, model: Path, tmp_path
     assert again.seconds == read_profile(tmp_path / "me.profile").seconds
 
     knowing = affekt.load(model, profile=tmp_path / "me.profile")
-    assert_recording_is_answered_as_by(knowing, page, tmp_path)
+    assert_predicted_as_by(knowing, page, tmp_path)
 
 
-def test_a_recording_is_answered_as_by_the_library(page: Page, model: Path, tmp_path: Path) -> None:
-    assert_recording_is_answered_as_by(affekt.load(model, adapt=True), page, tmp_path)
+def test_a_recording_is_predicted_as_by_the_library(
+    page: Page, model: Path, tmp_path: Path
+) -> None:
+    assert_predicted_as_by(affekt.load(model, adapt=True), page, tmp_path)
     assert page.colours("recording-chart") > len(LABELS)
 
     (tmp_path / "text.wav").write_text("no sound at all")
@@ -129,12 +131,10 @@ def test_a_recording_is_answered_as_by_the_library(page: Page, model: Path, tmp_
     page.wait(lambda: "fault" in page.at("prediction").get_attribute("class").split())
     assert "sound" in page.at("prediction").text
     assert not page.at("recording-chart").is_displayed()
-    assert any("422" in each for each in page.faults())  # which also empties the list
+    assert any("422" in each for each in page.errors())  # which also empties the list
 
 
-def assert_recording_is_answered_as_by(
-    predictor: affekt.Predictor, page: Page, folder: Path
-) -> None:
+def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path) -> None:
     file = folder / "said.wav"
     soundfile.write(file, made_sound(5.0, 220.0), RATE)
     page.at("file").send_keys(str(file))
@@ -149,17 +149,17 @@ def assert_recording_is_answered_as_by(
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_nothing_sticks_out(page: Page, tmp_path: Path, width: int) -> None:
-    assert page.sticks_out(width) == []
+def test_all_elements_fit_the_screen(page: Page, tmp_path: Path, width: int) -> None:
+    assert page.elements_outside(width) == []
     file = tmp_path / f"{'a_very_long_name_' * 9}.wav"
     soundfile.write(file, made_sound(2.0, 220.0), RATE)
     page.at("file").send_keys(str(file))
     page.wait(lambda: "%" in page.at("prediction").text)
     page.at("profile").send_keys(str(file))  # only its name is shown
-    assert page.sticks_out(width) == []
+    assert page.elements_outside(width) == []
 
 
-def test_a_microphone_that_goes_away_is_told(page: Page) -> None:
+def test_a_disconnected_microphone_is_reported(page: Page) -> None:
     page.browser.execute_script(HOLD)
     page.at("microphone").click()
     page.wait(lambda: page.at("label").text in LABELS)
@@ -169,7 +169,7 @@ def test_a_microphone_that_goes_away_is_told(page: Page) -> None:
     page.wait(page.at("save-profile").is_enabled)
 
 
-def test_the_end_of_the_service_is_told(browser: Page, model: Path) -> None:
+def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
     with served(model) as (address, server):
         browser.browser.get(address)
         browser.wait(lambda: browser.at("model").text)

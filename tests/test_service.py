@@ -1,4 +1,4 @@
-"""The service: what it answers is what the library answers, and strangers are turned away."""
+"""Test the service: its predictions equal the library's, and foreign requests are rejected."""
 
 import asyncio
 import base64
@@ -54,7 +54,7 @@ def wav(sound: np.ndarray, rate: int = RATE) -> bytes:
 
 
 def talk(client: TestClient, query: str, *messages: bytes | str) -> list[dict[str, Any]]:
-    """All that a conversation answers before it ends."""
+    """Send messages to a live session and return all that it sends until it ends."""
     found = []
     with client.websocket_connect(f"{STREAM}?{query}") as socket:
         for message in messages:
@@ -77,7 +77,7 @@ def close(found: list[dict[str, Any]], expected: tuple[affekt.Segment, ...]) -> 
     return True
 
 
-def test_a_recording_is_answered_as_by_the_library(
+def test_a_recording_is_predicted_as_by_the_library(
     client: TestClient, predictor: affekt.Predictor
 ) -> None:
     found = client.post("/predict", content=wav(SOUND)).json()
@@ -109,7 +109,7 @@ def test_a_recording_is_answered_as_by_the_library(
         ("", bytes(5_001), 413, "must have at most 5000 bytes"),
     ],
 )
-def test_what_cannot_be_answered_says_why(
+def test_bad_requests_are_explained(
     client: TestClient,
     monkeypatch: pytest.MonkeyPatch,
     query: str,
@@ -123,8 +123,8 @@ def test_what_cannot_be_answered_says_why(
     assert words in found.json()["error"]
 
 
-def test_a_recording_of_a_known_voice(client: TestClient, predictor: affekt.Predictor) -> None:
-    """The answer is that of ``affekt predict --profile P --adapt``."""
+def test_a_recording_with_a_profile(client: TestClient, predictor: affekt.Predictor) -> None:
+    """The prediction is that of ``affekt predict --profile P --adapt``."""
     person = predictor.enroll([made_sound(8.0)], sample_rate=RATE)
     header = {"Profile": base64.b64encode(person.content()).decode()}
     for adapt in (False, True):
@@ -142,14 +142,12 @@ def test_a_recording_of_a_known_voice(client: TestClient, predictor: affekt.Pred
 
 
 def scope(kind: str, path: str) -> dict[str, Any]:
-    """A request as a server hands it on, for what a test client does not do."""
+    """Make an ASGI scope, for requests that the test client cannot send."""
     host = [(b"host", b"localhost")]
     return {"type": kind, "method": "POST", "path": path, "query_string": b"", "headers": host}
 
 
-def test_only_so_many_recordings_lie_in_memory(
-    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uploads_are_limited(predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAX_UPLOADS", 1)
     app = make_app(predictor, hosts={"localhost"})
     gone = asyncio.Event()
@@ -172,7 +170,7 @@ def test_only_so_many_recordings_lie_in_memory(
 
 
 @pytest.mark.parametrize("rate", [RATE, 48_000])
-def test_a_live_voice_is_answered_as_by_the_library(
+def test_a_live_stream_is_predicted_as_by_the_library(
     client: TestClient, predictor: affekt.Predictor, rate: int
 ) -> None:
     expected = predictor.predict(SOUND, sample_rate=rate).segments
@@ -183,7 +181,7 @@ def test_a_live_voice_is_answered_as_by_the_library(
     assert [each["label"] for each in found] == [each.label for each in expected]
 
 
-def test_it_learns_who_speaks_and_gives_the_profile(
+def test_a_live_session_adapts_and_returns_the_profile(
     client: TestClient, predictor: affekt.Predictor
 ) -> None:
     with client.websocket_connect(f"{STREAM}?adapt=1") as socket:
@@ -225,14 +223,14 @@ def test_it_learns_who_speaks_and_gives_the_profile(
         ("", [bytes(40), "aGVsbG8="], "must be sent before the first samples"),
     ],
 )
-def test_a_conversation_that_makes_no_sense_ends_in_one_line(
+def test_bad_messages_end_a_live_session_with_one_error(
     client: TestClient, query: str, messages: list[bytes | str], words: str
 ) -> None:
     (found,) = talk(client, query, *messages)
     assert words in found["error"]
 
 
-def test_who_comes_too_late_finds_no_seat(
+def test_live_sessions_are_limited(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "MAX_STREAMS", 1)
@@ -249,7 +247,7 @@ def test_who_comes_too_late_finds_no_seat(
         assert talk(client, "", "end") == []
 
 
-def test_who_leaves_while_refused_leaves_no_traceback(
+def test_a_client_that_leaves_during_an_error_causes_no_traceback(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "MAX_STREAMS", 1)
@@ -274,7 +272,7 @@ def test_who_leaves_while_refused_leaves_no_traceback(
     assert "at most 1 live streams" in lost[1]
 
 
-def test_strangers_are_turned_away(client: TestClient) -> None:
+def test_foreign_hosts_and_origins_are_rejected(client: TestClient) -> None:
     for headers in (
         {"host": "evil.example"},
         {"origin": "https://evil.example"},
@@ -295,7 +293,7 @@ def test_strangers_are_turned_away(client: TestClient) -> None:
         socket.send_text("end")
 
 
-def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_page_loads_nothing_from_other_sites(client: TestClient) -> None:
     page = client.get("/")
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'self'; connect-src 'self' ws://localhost:8000")
@@ -309,8 +307,8 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     assert client.get("/model").json()["labels"] == ["angry", "happy", "sad", "neutral"]
 
 
-def test_the_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]) -> None:
-    """A real server: it says where it is, hears a voice, and ends at Ctrl-C."""
+def test_serve_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run a real server: it prints its address, predicts a stream, and ends on Ctrl-C."""
     words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
     words += ["--model", str(predictor.graph.file)]
     with subprocess.Popen(
@@ -342,7 +340,7 @@ def test_the_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[
         assert len(said.splitlines()) <= 1
 
 
-def test_the_page_needs_no_extra_to_be_told_of(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from affekt.cli import main; "
     code += "sys.exit(main(['serve']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

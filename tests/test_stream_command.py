@@ -1,4 +1,4 @@
-"""``affekt stream -`` as people and scripts meet it: what goes in, what comes out, and when."""
+"""Test ``affekt stream -``: its input, its output, and when the output comes."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def hear(model: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Hear:
-    """What ``affekt stream - --json`` says of what comes through a pipe."""
+    """Return a function that runs ``affekt stream - --json`` on bytes from a pipe."""
 
     def heard(content: bytes, *words: str, code: int = 0) -> list[dict[str, Any]]:
         out, into = os.pipe()
@@ -62,7 +62,7 @@ def write(into: int, content: bytes) -> None:
         pipe.write(content)
 
 
-def assert_heard(
+def assert_predicted(
     found: list[dict[str, Any]], model: str, sound: np.ndarray, rate: int = 16_000, **tolerance: Any
 ) -> None:
     expected = affekt.load(model).predict(sound, sample_rate=rate).segments
@@ -74,7 +74,7 @@ def assert_heard(
 
 @contextmanager
 def running(*words: str, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The command while it runs, with a pipe into it; it has ended when this ends."""
+    """Run the command with a pipe as its input, and end it at the end of the block."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
     process = subprocess.Popen(
         [*COMMAND, *words], stdin=subprocess.PIPE, bufsize=0, preexec_fn=hears_ctrl_c, **pipes
@@ -89,11 +89,11 @@ def running(*words: str, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:
                 pipe.close()
 
 
-# ------------------------------------------------------------------ what goes in
+# ------------------------------------------------------------------ input
 
 
-def test_raw_samples_are_16_khz_mono_unless_said(hear: Hear, model: str) -> None:
-    assert_heard(hear(PCM.tobytes()), model, PCM)
+def test_raw_samples_are_16_khz_mono_by_default(hear: Hear, model: str) -> None:
+    assert_predicted(hear(PCM.tobytes()), model, PCM)
 
 
 def stereo_of(kind: str) -> np.ndarray:
@@ -108,28 +108,30 @@ def test_raw_samples_of_any_kind_rate_and_channels(hear: Hear, model: str, encod
     content = values.astype(f"{kind}{int(encoding[1:3]) // 8}").tobytes()
     found = hear(content, "--encoding", encoding, "--rate", "22050", "--channels", "2")
     both = (stereo_of("<f4") / 32_768).mean(axis=1)
-    assert_heard(found, model, both, 22_050, abs=1e-4)
+    assert_predicted(found, model, both, 22_050, abs=1e-4)
 
 
 def test_one_of_two_channels(hear: Hear, model: str) -> None:
     content = stereo_of("<i2").tobytes()
-    assert_heard(hear(content, "--channels", "2", "--channel", "0"), model, PCM)
+    assert_predicted(hear(content, "--channels", "2", "--channel", "0"), model, PCM)
 
 
 @pytest.mark.parametrize("promised", [None, 0, 2**32 - 1, 0x7FFF_F000 - 36])
-def test_a_wav_says_itself_what_it_is(hear: Hear, model: str, promised: int | None) -> None:
+def test_the_header_of_a_wav_overrides_the_options(
+    hear: Hear, model: str, promised: int | None
+) -> None:
     content = wav_bytes(PCM.tobytes(), rate=22_050, promised=promised)
     found = hear(content, "--rate", "8000", "--channels", "2")
-    assert_heard(found, model, PCM, 22_050, abs=1e-4)
+    assert_predicted(found, model, PCM, 22_050, abs=1e-4)
 
 
-def test_what_follows_the_sound_of_a_wav_is_not_heard(hear: Hear, model: str) -> None:
+def test_chunks_after_the_samples_of_a_wav_are_ignored(hear: Hear, model: str) -> None:
     noise = np.random.default_rng(0).bytes(60_000)
     content = wav_bytes(PCM.tobytes()) + b"LIST" + len(noise).to_bytes(4, "little") + noise
-    assert_heard(hear(content), model, PCM)
+    assert_predicted(hear(content), model, PCM)
 
 
-def test_what_is_not_sure_is_uncertain(hear: Hear) -> None:
+def test_min_confidence_gives_uncertain(hear: Hear) -> None:
     assert {each["label"] for each in hear(PCM.tobytes(), "--min-confidence", "1")} == {"uncertain"}
 
 
@@ -141,19 +143,19 @@ def test_a_file_as_standard_input(model: str, tmp_path: Path) -> None:
                 [*COMMAND, "--json", "--model", model], stdin=file, capture_output=True, check=True
             )
         found = [json.loads(line) for line in done.stdout.splitlines()]
-        assert_heard(found, model, sound, abs=1e-5)
+        assert_predicted(found, model, sound, abs=1e-5)
 
 
-def test_less_than_a_window_is_answered_at_its_end(hear: Hear, model: str) -> None:
+def test_less_than_a_window_is_predicted_at_the_end(hear: Hear, model: str) -> None:
     (only,) = hear(PCM[:4_000].tobytes())
     assert (only["start"], only["end"]) == (0, 0.25)
 
 
-# ---------------------------------------------------------------- when it comes
+# ------------------------------------------------------------------ latency
 
 
 @pytest.mark.parametrize("head", [b"", wav_bytes(b"", promised=2**32 - 1)], ids=["raw", "wav"])
-def test_every_window_is_answered_while_the_voice_speaks(model: str, head: bytes) -> None:
+def test_every_window_is_predicted_at_once(model: str, head: bytes) -> None:
     with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -167,7 +169,7 @@ def test_every_window_is_answered_while_the_voice_speaks(model: str, head: bytes
             assert answer["end"] == (15_600 + window * 7_800) / 16_000
 
 
-def test_people_read_one_line_a_window(model: str) -> None:
+def test_text_output_is_one_line_per_window(model: str) -> None:
     done = subprocess.run([*COMMAND, "--model", model], input=PCM.tobytes(), capture_output=True)
     lines = done.stdout.decode().splitlines()
     assert done.returncode == 0
@@ -180,7 +182,7 @@ def test_people_read_one_line_a_window(model: str) -> None:
     assert lines[0].split()[0] == "0:01.0"
 
 
-# ------------------------------------------------------------------ in a terminal
+# ------------------------------------------------------------------ terminal
 
 
 def shown_by(leader: int) -> bytes:
@@ -193,7 +195,7 @@ def shown_by(leader: int) -> bytes:
 
 
 def screen(shown: bytes, columns: int) -> list[str]:
-    """What is left on a terminal: just the few orders that rich gives."""
+    """Emulate the few terminal sequences that rich uses; return the lines on the screen."""
     lines, row, column = [""], 0, 0
     for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|\r|\n|[^\x1b\r\n]+", shown.decode()):
         if part == "\n":
@@ -216,7 +218,7 @@ def screen(shown: bytes, columns: int) -> list[str]:
 
 @pytest.mark.parametrize("columns", [30, 80])
 @pytest.mark.parametrize("ending", ["end", signal.SIGINT])
-def test_bars_move_in_place(model: str, columns: int, ending: object) -> None:
+def test_bars_are_redrawn_in_place(model: str, columns: int, ending: object) -> None:
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"}
     with running("--model", model, stdout=follower, stderr=follower, env=environment) as process:
@@ -250,7 +252,7 @@ def test_bars_move_in_place(model: str, columns: int, ending: object) -> None:
 
 
 @pytest.mark.parametrize("change", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
-def test_a_terminal_that_cannot_draw_gets_lines(model: str, change: dict[str, str]) -> None:
+def test_a_plain_terminal_gets_lines(model: str, change: dict[str, str]) -> None:
     leader, follower = pty.openpty()
     done = subprocess.run(
         [*COMMAND, "--model", model],
@@ -265,11 +267,11 @@ def test_a_terminal_that_cannot_draw_gets_lines(model: str, change: dict[str, st
     assert all(re.match(r" +0:0\d\.\d ", line) for line in lines)
 
 
-# ------------------------------------------------------------------- how it ends
+# ------------------------------------------------------------------ end and errors
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_and_what_was_answered_is_out(model: str, sign: signal.Signals) -> None:
+def test_signals_end_the_command_after_its_output(model: str, sign: signal.Signals) -> None:
     with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -284,7 +286,7 @@ def test_signals_end_it_and_what_was_answered_is_out(model: str, sign: signal.Si
     assert ends[:4] == [(15_600 + window * 7_800) / 16_000 for window in range(4)]
 
 
-def test_a_closed_pipe_ends_it_quietly(model: str) -> None:
+def test_a_closed_pipe_ends_the_command_silently(model: str) -> None:
     with running("--json", "--model", model) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -300,7 +302,7 @@ def test_a_closed_pipe_ends_it_quietly(model: str) -> None:
         assert process.stderr.read() == b""
 
 
-def test_a_wav_that_ends_too_early_is_answered_then_complained_of(hear: Hear, model: str) -> None:
+def test_an_incomplete_wav_is_predicted_then_reported(hear: Hear, model: str) -> None:
     found = hear(wav_bytes(PCM.tobytes(), promised=96_000 * 3), code=1)
     assert [each["end"] for each in found] == [0.975 + 0.4875 * number for number in range(5)]
 
@@ -319,7 +321,7 @@ def test_a_wav_that_ends_too_early_is_answered_then_complained_of(hear: Hear, mo
         (BAD_BYTES["not a number"](), "holds nan at 1.250 s"),
     ],
 )
-def test_what_is_no_sound_is_one_line(model: str, content: bytes, message: str) -> None:
+def test_bad_input_is_one_error_line(model: str, content: bytes, message: str) -> None:
     done = subprocess.run([*COMMAND, "--model", model], input=content, capture_output=True)
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("affekt: ")
@@ -344,7 +346,7 @@ WRONG_USE = (
 
 
 @pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)
-def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) -> None:
+def test_wrong_use_is_one_line_and_exit_code_2(words: list[str], capsys: Captured) -> None:
     assert main(["stream", *words]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -1,4 +1,4 @@
-"""``affekt predict --timeline`` as people and scripts meet it."""
+"""Test ``affekt predict --timeline``: all formats, pictures, errors and interruptions."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recordings with speech, a silent one between them, and one that is none."""
+    """Write two recordings with speech, a silent one, and a text file named like one."""
     place = tmp_path_factory.mktemp("sounds")
     quiet = np.zeros(16_000, np.float32)
     for name in ("calm", "loud"):
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty minutes of talk."""
+    """Write a recording of forty minutes of speech."""
     path = tmp_path_factory.mktemp("long") / "long.flac"
     sayings = np.concatenate([np.zeros(16_000, np.float32), read(SAMPLES / "loud.flac")])
     with soundfile.SoundFile(path, "w", 16_000, 1) as file:
@@ -109,7 +109,7 @@ def test_the_table(
         ("textgrid", 'File type = "ooTextFile"\n'),
     ],
 )
-def test_annotations_go_into_a_file(
+def test_annotation_files(
     model: str, folder: Path, tmp_path: Path, capsys: Captured, form: str, head: str
 ) -> None:
     into = tmp_path / "labels"
@@ -119,7 +119,7 @@ def test_annotations_go_into_a_file(
 
 
 @pytest.mark.parametrize("form", ["--json", "audacity", "webvtt", "rttm", "textgrid"])
-def test_silence_is_an_empty_timeline(
+def test_silence_gives_an_empty_timeline(
     model: str, folder: Path, capsys: Captured, form: str
 ) -> None:
     words = [form] if form == "--json" else ["--format", form]
@@ -130,7 +130,7 @@ def test_silence_is_an_empty_timeline(
     assert ("intervals: size = 1\n" in printed.out) == (form == "textgrid")
 
 
-def test_the_picture(model: str, folder: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_plot(model: str, folder: Path, tmp_path: Path, capsys: Captured) -> None:
     for name in ("calm", "hush"):
         plot = tmp_path / f"{name}.svg"
         assert run(folder / f"{name}.wav", "--plot", plot, "--model", model) == 0
@@ -139,7 +139,7 @@ def test_the_picture(model: str, folder: Path, tmp_path: Path, capsys: Captured)
 
 
 @pytest.mark.parametrize("form", ["audacity", "textgrid", "webvtt", "rttm", "json", "csv", "table"])
-def test_what_is_not_sure_is_uncertain_in_every_form(
+def test_min_confidence_gives_uncertain_in_every_format(
     form: str, model: str, folder: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     words = {"json": ["--json"], "csv": ["--csv"], "table": []}.get(form, ["--format", form])
@@ -148,7 +148,9 @@ def test_what_is_not_sure_is_uncertain_in_every_form(
     assert "uncertain" in capsys.readouterr().out
 
 
-def test_a_picture_without_matplotlib_is_one_line(model: str, folder: Path, tmp_path: Path) -> None:
+def test_plot_without_matplotlib_is_one_error_line(
+    model: str, folder: Path, tmp_path: Path
+) -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "from affekt.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -164,7 +166,9 @@ def test_a_picture_without_matplotlib_is_one_line(model: str, folder: Path, tmp_
 
 
 @pytest.mark.parametrize("name", [*BAD_INPUTS][::8])
-def test_bad_input_is_one_line(name: str, model: str, tmp_path: Path, capfd: Captured) -> None:
+def test_bad_input_is_one_error_line(
+    name: str, model: str, tmp_path: Path, capfd: Captured
+) -> None:
     path = BAD_INPUTS[name](tmp_path)
     plot = tmp_path / "a.png"
     assert run(path, "--format", "textgrid", "--plot", plot, "--model", model) == 1
@@ -202,14 +206,16 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
-def test_wrong_use_is_one_line_and_exit_2(words: list[str], model: str, capsys: Captured) -> None:
+def test_wrong_use_is_one_line_and_exit_code_2(
+    words: list[str], model: str, capsys: Captured
+) -> None:
     assert main(["predict", *words, "--model", model]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
 
 
-def test_a_closed_pipe_ends_it_quietly(model: str, long: Path) -> None:
+def test_a_closed_pipe_ends_the_command_silently(model: str, long: Path) -> None:
     words = [*COMMAND, "predict", str(long), "--timeline", "--json", "--model", model]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -222,7 +228,7 @@ def test_a_closed_pipe_ends_it_quietly(model: str, long: Path) -> None:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_what_was_heard_when_stopped_is_kept(
+def test_an_interrupted_timeline_is_written(
     model: str, long: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     grid, plot = tmp_path / "a.TextGrid", tmp_path / "a.png"

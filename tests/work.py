@@ -1,4 +1,4 @@
-"""What workers do in tests; they are processes of their own, so it must be importable."""
+"""Define the functions that worker processes run in tests; they must be importable."""
 
 import itertools
 import multiprocessing
@@ -17,14 +17,14 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run
 
-# The server that forks workers, and those of Ray, must find this module to import it once.
+# The fork server and the workers of Ray must be able to import this module.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
 
 
 def forked(target: Callable[..., object], *arguments: object) -> Any:
-    """A process that has only imported what it works with; not started yet."""
+    """Prepare a forked process that has imported this module only; it is not started."""
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context.Process(target=target, args=arguments)
@@ -36,19 +36,19 @@ def inline(
     *,
     jobs: int | None,
 ) -> Generator[Outcome[Any] | None]:
-    """An engine without processes of its own: whoever kills the runner kills the work."""
+    """Run items in this process, as an engine."""
     for item in items:
         function(item)
         yield Outcome(item, "")
 
 
 def run_inline(recipe: Recipe, places: Places, folds: Collection[int] | None = None) -> None:
-    """Run a recipe in this very process."""
+    """Run a recipe in this process."""
     run(recipe, places, folds=folds, engine=inline)
 
 
 def run_and_die(recipe: Recipe, places: Places, event: int) -> None:
-    """Run a recipe's fold 1, and be killed just before the file of that number gets its name."""
+    """Run fold 1 of a recipe, and kill this process before its n-th file is renamed."""
     events = itertools.count()
     replace = Path.replace
 
@@ -62,19 +62,19 @@ def run_and_die(recipe: Recipe, places: Places, event: int) -> None:
 
 
 def die(*_: object) -> None:
-    """End as by ``kill -9``."""
+    """End this process as ``kill -9`` does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_at_two(function: Callable[[Fold], None], fold: Fold) -> None:
-    """Work, but die over fold 2."""
+    """Run the function, but die in fold 2."""
     if fold.number == 2:
         die()
     function(fold)
 
 
 def end(how: str) -> None:
-    """End in the way that is named."""
+    """Fail in the given way."""
     if how == "refuse":
         raise RunError("what must be so is not. Got this. Do that.")
     if how == "fault":
@@ -88,26 +88,26 @@ def end(how: str) -> None:
 
 
 def note(folder: Path, item: int) -> None:
-    """Leave a file with this process in it, and another one on going."""
+    """Write a file with the process ID, and another one at the end."""
     (folder / f"{item}").write_text(str(os.getpid()))
     time.sleep(0.3)
     (folder / f"{item} done").touch()
 
 
 def sleep(folder: Path, item: int) -> None:
-    """Leave a file with this process in it, and stay."""
+    """Write a file with the process ID, and sleep."""
     (folder / f"{item}.part").write_text(str(os.getpid()))
     (folder / f"{item}.part").replace(folder / f"{item}")
     time.sleep(600)
 
 
 def run_forever(folder: Path) -> None:
-    """A runner whose work has no end."""
+    """Run items that never end."""
     list(local(partial(sleep, folder), range(9), jobs=1))
 
 
 def note_and_work(folder: Path, function: Callable[[Fold], None], fold: Fold) -> None:
-    """Leave a file with fold and process in its name, wait to be noticed, and work."""
+    """Write a file named after fold and process, wait until it is seen, and run the function."""
     (folder / f"begun-{fold.number}-{os.getpid()}").touch()
     time.sleep(3)
     function(fold)

@@ -8,6 +8,7 @@ and raises :class:`~affekt.errors.AffektError` for what it refuses.
 import inspect
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -93,6 +94,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     if not name and (first_option or is_recording(words[0])):
         return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
     help_command = " ".join(filter(None, ["affekt", name, "--help"]))
     return f"{message}{'' if message.endswith('?') else '.'} See {help_command}."
 

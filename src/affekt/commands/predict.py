@@ -80,6 +80,8 @@ def predict(
         refuse_together({name: value, "--timeline": timeline})
         refuse_together({name: value, "- (standard input)": STDIN in paths})
     refuse_together({"--jobs": jobs, "--timeline": timeline})
+    if address and not on_ray:
+        raise typer.BadParameter("--address needs --engine ray.")
     _check_timeline(paths, timeline, annotation, plot)
     _check_output(output, [*paths, model, profile, plot])
     find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
