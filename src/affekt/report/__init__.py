@@ -1,0 +1,1 @@
+"""Draw the figures of experiments, and the page that holds them with their tables."""

@@ -1,0 +1,96 @@
+"""Name methods, corpora and enrolment conditions as a paper prints them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from affekt.aliases import from_stored
+from affekt.evaluation.ablation import changed_knobs
+from affekt.evaluation.cross_corpus import RECORDINGS
+from affekt.evaluation.results import Result
+
+CORPORA = {"demos": "DEMoS", "nemo": "nEMO", "emodb": "EMO-DB", "cremad": "CREMA-D"}
+CLASSIFIERS = {"rf": "random forest", "svm": "SVM", "mlp": "MLP"}
+GUESSES = {"chance-majority": "Majority class", "chance-stratified": "Stratified random"}
+HEADS = {
+    "lstm": "YAMNet-LSTM",
+    "mean": "YAMNet, mean pooling",
+    "statistics": "YAMNet, statistics pooling",
+    "transformer": "YAMNet-transformer",
+}
+FEATURES = ("hop", "front_end", "weights")  # knobs of the deep features of other classifiers
+
+
+def corpus_name(corpora: str) -> str:
+    """Name corpora.
+
+    >>> corpus_name("nemo+ravdess")
+    'nEMO + RAVDESS'
+    """
+    return " + ".join(CORPORA.get(name, name.upper()) for name in corpora.split("+"))
+
+
+def enrolment_name(profile: str) -> str:
+    """Name an enrolment condition.
+
+    >>> [enrolment_name(name) for name in ("none", "random-1", "all", "sad-4", "adaptive")]
+    ['none', '1 clip', 'all', '4 clips, sad', 'adaptive']
+    """
+    kind, _, clips = profile.rpartition("-")
+    if not kind:
+        return profile
+    words = f"{clips} clip" if clips == "1" else f"{clips} clips"
+    return words if kind == "random" else f"{words}, {kind}"
+
+
+def method_name(knobs: Mapping[str, Any]) -> str:
+    """Name the method of a recipe.
+
+    >>> method_name({"method": "mfcc-svm"})
+    'MFCC + deep features, SVM'
+    >>> method_name({"method": "network", "head": "lstm", "frozen": True})
+    'YAMNet-LSTM, frozen CNN'
+    """
+    knobs, method = from_stored(dict(knobs)), str(knobs["method"])
+    if method != "network":
+        features, _, classifier = method.partition("-")
+        name = f"{features.upper()} + deep features, {CLASSIFIERS.get(classifier, classifier)}"
+        return GUESSES.get(method, name)
+    if knobs.get("speaker_normalization"):
+        return "affekt"
+    words = [HEADS.get(knobs["head"], f"YAMNet, {knobs['head']}")]
+    words += ["frozen CNN"] * bool(knobs.get("frozen"))
+    words += ["random initialization"] * (knobs.get("weights") == "random")
+    words += ["power spectrum"] * (knobs.get("front_end") == "power")
+    return ", ".join(words)
+
+
+def method_names(results: Sequence[Result]) -> dict[str, str]:
+    """Name the method of each recipe so that no two names are equal.
+
+    Args:
+        results: recipes that stand in one table or figure.
+
+    Returns:
+        A name for each recipe: of its method; of a variant with the changed knobs; of recipes
+        that are still alike with the recipe's name.
+    """
+    methods = {result.recipe: method_name(result.runs[0].knobs) for result in results}
+    names = dict(methods)
+    for result in results:
+        for full in results:
+            variant = result.recipe.startswith(f"{full.recipe}-")
+            if variant and methods[full.recipe] == methods[result.recipe]:
+                changes = changed_knobs(full, result)
+                names[result.recipe] = f"{methods[full.recipe]}, {changes}".removesuffix(", ")
+    count = Counter(names.values())
+    return {r: name if count[name] == 1 else f"{name} ({r})" for r, name in names.items()}
+
+
+def used_knobs(knobs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """List the knobs that have an effect on a recipe's method, sorted by name."""
+    knobs, method = from_stored(dict(knobs)), str(knobs["method"])
+    used = set(knobs)
+    if method != "network":
+        used &= {"method", "task", *RECORDINGS, *(() if method in GUESSES else FEATURES)}
+    return sorted((name, knobs[name]) for name in used)
