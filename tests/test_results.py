@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
-from affekt.evaluation.runs import Run, find_runs, read_run
+from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, summarize
 from affekt.experiments.recipe import read_recipe
 from affekt.report.page import build_report
@@ -29,7 +30,9 @@ RESULTS = ROOT / "results"
 VECTORS = "docs/artefacts/vectors.json"
 LABELS = ("angry", "happy", "sad", "neutral")
 COMMAND = r"`affekt run recipes/(.*)\.toml`"
-KEPT = [read_run(folder) for folder in find_runs([RESULTS])]
+FOLDERS = find_runs([RESULTS])
+every_run = pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f"{f.parent.name}-{f.name}")
+archived = cache(read_run)  # each is read once, and only by who asks for it
 
 
 def text_of(page: str) -> str:
@@ -41,14 +44,17 @@ def rows_of(table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+@cache
 def of_recipe(name: str) -> Result:
-    (result,) = (result for result in collect(KEPT) if result.recipe == name)
+    (result,) = collect([archived(folder) for folder in FOLDERS if folder.parent.name == name])
+    assert result.recipe == name
     return result
 
 
-@pytest.mark.parametrize("run", KEPT, ids=lambda run: f"{run.recipe}-{run.seed}")
-def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(run: Run) -> None:
+@every_run
+def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(folder: Path) -> None:
     """Counted anew from the files, whatever the reader of runs has checked."""
+    run = archived(folder)
     rows = pd.read_csv(run.folder / "predictions.csv")
     parts = pd.read_csv(run.folder / "folds.csv")
     assert not rows["file"].duplicated().any()
@@ -68,13 +74,15 @@ def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(run: Run) ->
 
 def test_the_summary_follows_from_the_predictions() -> None:
     found = pd.read_csv(RESULTS / "summary.csv", dtype=str, keep_default_na=False)
-    made = summarize([result for result in collect(KEPT) if result.complete])
+    made = summarize([result for result in collect(map(archived, FOLDERS)) if result.complete])
     pd.testing.assert_frame_equal(found, made.astype(str), check_dtype=False)
     assert tuple(found.columns) == COLUMNS
 
 
-@pytest.mark.parametrize("run", KEPT, ids=lambda run: f"{run.recipe}-{run.seed}")
-def test_every_run_is_of_a_recipe_as_it_stands(run: Run) -> None:
+@every_run
+def test_every_run_is_of_a_recipe_as_it_stands(folder: Path) -> None:
+    run = archived(folder)
+    assert folder.parent.name == run.recipe
     recipe = read_recipe(ROOT / "recipes" / f"{run.recipe}.toml").with_(seed=run.seed)
     assert run.digest == recipe.digest
     assert run.knobs == json.loads(json.dumps(recipe.values()))
@@ -82,7 +90,7 @@ def test_every_run_is_of_a_recipe_as_it_stands(run: Run) -> None:
 
 def test_the_cross_corpus_matrix_has_its_diagonal() -> None:
     table = cross_corpus_matrix(
-        [r for r in collect(KEPT) if r.complete and len(r.tally.labels) == 4]
+        [r for r in collect(map(archived, FOLDERS)) if r.complete and len(r.tally.labels) == 4]
     )
     cells = set(zip(table["train"], table["test"], strict=True))
     assert {("ravdess", "ravdess"), ("emovo", "emovo"), ("ravdess", "emovo")} <= cells
@@ -280,8 +288,7 @@ def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
             f"| {svm:.3f} | {network:.3f} | {cost:+.3f} ({low:+.3f} to {high:+.3f}; p {p:.3f}) |"
         )
         assert scores in page
-        runs = (run for run in KEPT if (run.recipe, run.seed) == (row["recipe"], 0))
-        (whole,) = collect(runs)
+        (whole,) = collect([archived(RESULTS / row["recipe"] / "seed-0")])
         parts = {part.tally.speakers[0].partition(":")[0]: part for part in whole.by_corpus}
         assert parts[row["test"]].under(row["profile"]).uar.value == pytest.approx(
             network, abs=1e-6

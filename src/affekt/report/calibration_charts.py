@@ -66,12 +66,23 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
     axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of answered clips")
     axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
     given = marks[marks["uar"].notna()].drop_duplicates("coverage", keep="last")
-    style: dict[str, Any] = {"mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "label": "minimum confidence"}
+    style: dict[str, Any] = {
+        "mfc": "white",
+        "mec": INK,
+        "mew": 1.3,
+        "ms": 6,
+        "label": "minimum confidence",
+    }
     axes.plot(given["coverage"], given["uar"], "o", **style)
     last = 2.0
     for threshold, share, uar in given[["threshold", "coverage", "uar"]].to_numpy(float):
         if last - share > 0.035:  # labels would overlap
-            text: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": INK}
+            text: dict[str, Any] = {
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": 8,
+                "color": INK,
+            }
             axes.annotate(f"{threshold:.1f}", (share, uar), (0, 8), **text)
             last = share
     least = float(np.nanmin([chance, *curve["uar"], *curve["low"]]))

@@ -149,7 +149,9 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
     panels = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
     place = np.arange(len(drawn))
     label = {"label": drawn["spread"].iloc[0]}
-    panels[0].fill_between(place, drawn["low"], drawn["high"], color=OURS, alpha=0.16, lw=0, **label)
+    panels[0].fill_between(
+        place, drawn["low"], drawn["high"], color=OURS, alpha=0.16, lw=0, **label
+    )
     panels[0].plot(place, drawn["uar"], "o-", color=OURS, lw=2, ms=6)
     panels[0].set_xticks(place, drawn["clips"])
     least = float(np.nanmin([chance, *table["uar"], *table["low"]]))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -71,7 +70,11 @@ class Files:
         source = base64.b64encode(themed(drawing).encode()).decode()
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = Picture(
-            f"data:image/svg+xml;base64,{source}", name.replace("-", " "), f"{name}.svg", width, height
+            f"data:image/svg+xml;base64,{source}",
+            name.replace("-", " "),
+            f"{name}.svg",
+            width,
+            height,
         )
         return self.pictures[part]
 
@@ -126,9 +129,7 @@ def section(
     }
 
 
-def _scores(
-    files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]
-) -> None:
+def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]) -> None:
     """Tables and figures of accuracy."""
     chance = 1 / len(chosen.tally.labels)
     scores = files.table("table-2", tables.scores(results))
@@ -196,7 +197,9 @@ def _ablations(
             continue
         files.table(f"ablation-{full}", table)
         labels = [
-            row["changes"].replace(", ", "\n") if row["changes"].count(",") < 2 else names[row["recipe"]]
+            row["changes"].replace(", ", "\n")
+            if row["changes"].count(",") < 2
+            else names[row["recipe"]]
             for row in drawn.to_dict("records")
         ]
         picture = files.picture(f"ablation-{full}", charts.variants(drawn, labels))
