@@ -23,7 +23,8 @@ def corpus(
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),
     task: Annotated[
-        str | None, option("four|all", "Labels: the paper's four, or all (default for your own).")
+        str | None,
+        option("four|all", "Labels: angry, happy, sad, neutral; or all (default for your own)."),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept an incomplete corpus.")
@@ -47,8 +48,8 @@ def corpus(
     if "" in labels:
         raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
     if name in CORPORA and (labels or speaker):
-        option = "--label" if labels else "--speaker"
-        raise typer.BadParameter(f"{option} is for your own corpus, and cannot change {name}.")
+        given = "--label" if labels else "--speaker"
+        raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")
     if name in CORPORA:
         found = survey(CORPORA[name], root, task or "four", watch=with_progress)
     elif speaker or root.is_file():

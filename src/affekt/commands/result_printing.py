@@ -122,16 +122,15 @@ def table(out: TextIO, labels: Sequence[str]) -> Printer:
 def results_output(
     output: str | None, prepare: Callable[[Path], Prepared] | None = None
 ) -> Iterator[tuple[TextIO, Prepared | None]]:
-    """Open where results go. All other printing of the process goes to standard error meanwhile.
+    """Open the output; all other printing of the process goes to standard error meanwhile.
 
     Args:
-        output: file or location, which must not be named like a recording; standard output by
-            default.
-        prepare: is called with the file before results are appended to it; by default, the file
-            is overwritten.
+        output: file or location; standard output by default.
+        prepare: is called with the file, to which results are then appended; by default, the
+            file is overwritten.
 
     Yields:
-        The opened file, and what ``prepare`` returned.
+        The opened output, and what ``prepare`` returned.
 
     Raises:
         RunError: the file is named like a recording, or cannot be written.

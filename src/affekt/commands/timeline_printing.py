@@ -25,24 +25,13 @@ ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
 
 
 def print_timelines(
-    predictor: "Predictor",
-    paths: Sequence[str],
-    out: TextIO,
-    *,
-    form: str,
-    plot: Path | None = None,
+    predictor: "Predictor", paths: Sequence[str], out: TextIO, *, form: str, plot: Path | None
 ) -> int:
     """Print utterances while recordings are read, draw them, and return the exit code.
 
-    Args:
-        predictor: the loaded model.
-        paths: recordings and folders; one recording for a plot or :data:`ONE_RECORDING`.
-        out: where utterances are printed.
-        form: ``table``, ``json``, ``csv``, or one of :data:`ANNOTATIONS`.
-        plot: picture to write, with one of the suffixes :data:`PICTURES`.
-
-    Raises:
-        KeyboardInterrupt: after the utterances so far were printed and drawn.
+    The form is ``table``, ``json``, ``csv`` or one of :data:`ANNOTATIONS`. A plot, and a form of
+    :data:`ONE_RECORDING`, need exactly one recording. After an interruption, the utterances so
+    far are printed and drawn.
     """
     from affekt.inference.annotations import textgrid
     from affekt.inference.files import timeline_files
