@@ -95,20 +95,3 @@ def with_progress(
                 progress.update(task, total=total() if callable(total) else total)
                 shown.enter_context(progress)
                 begin = math.inf
-
-
-def knob_table() -> None:
-    """Print every knob of a recipe."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from affekt.experiments.knobs import KNOB_COLUMNS, knobs
-
-    lines = Table(title="Knobs of a recipe", title_justify="left", box=None, pad_edge=False)
-    for name in KNOB_COLUMNS:
-        lines.add_column(name, no_wrap=name != "meaning", overflow="fold")
-    for row in knobs():
-        lines.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    console.print(lines)
-    console.print("\npaper: Sharan, Mascolo & Schuller, the sections that fix the value")

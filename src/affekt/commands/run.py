@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from affekt.commands.printing import complain, knob_table
+from affekt.commands.printing import complain
 
 
 class WithKnobs(TyperCommand):
@@ -17,6 +17,23 @@ class WithKnobs(TyperCommand):
         """Write the usual help, then the knobs."""
         super().format_help(ctx, formatter)
         knob_table()
+
+
+def knob_table() -> None:
+    """Print every knob of a recipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from affekt.experiments.knobs import KNOB_COLUMNS, knobs
+
+    lines = Table(title="Knobs of a recipe", title_justify="left", box=None, pad_edge=False)
+    for name in KNOB_COLUMNS:
+        lines.add_column(name, no_wrap=name != "meaning", overflow="fold")
+    for row in knobs():
+        lines.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    console.print(lines)
+    console.print("\npaper: Sharan, Mascolo & Schuller, the sections that fix the value")
 
 
 def run(
