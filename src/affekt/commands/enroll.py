@@ -26,7 +26,7 @@ def enroll(
 ) -> None:
     """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
 
-    Any recordings of the speaker will do, best in several moods; labels are not needed. The
+    Any recordings of the speaker will do, best with several emotions; labels are not needed. The
     profile holds statistics of the voice, and no audio.
     """
     from affekt.audio.reading import blocks
