@@ -27,10 +27,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def print_results(results: Iterable[Result], printer: Printer) -> int:
-    """Print results as they come, failures to standard error too; return the exit code.
-
-    The exit code is 1 if any file failed, else 0.
-    """
+    """Print results as they come; return the exit code, which is 1 if any file failed, else 0."""
     from affekt.inference.files import Failure
 
     code = 0

@@ -136,13 +136,9 @@ def _draw(
 def _progress(
     outline: "Outline", out: TextIO, form: str
 ) -> "Iterator[tuple[Callable[[str], Watch], Console]]":
-    """Pass each file's samples to the outline, and show a progress bar on standard error.
+    """Yield a function that observes a file's samples, and the console for the table.
 
-    There is no bar if standard error is not a terminal, or if the terminal shows lines other than
-    the table's.
-
-    Yields:
-        A function that makes the observer of a file, and the console for the table.
+    On a terminal, show a progress bar, unless the terminal shows results other than the table.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
