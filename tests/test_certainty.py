@@ -251,5 +251,6 @@ def test_resamples_that_lose_a_class_are_left_out(tmp_path):
 
 def test_thresholds_give_the_coverage_they_are_for(result):
     wanted = [1.0, 0.6, 0.2]
-    table = abstention(result, thresholds(result, wanted), resamples=50)
+    even = scaled(result)  # fewer equal confidences
+    table = abstention(even, thresholds(even, wanted), resamples=50)
     assert table["coverage"].to_numpy() == pytest.approx(wanted, abs=0.02)

@@ -62,6 +62,7 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
     """
     figure = Figure(figsize=(6.6, 3.7), layout="constrained")
     axes = figure.subplots()
+    curve = pd.concat([curve, marks]).sort_values("coverage")
     axes.fill_between(curve["coverage"], curve["low"], curve["high"], color=OURS, alpha=0.16, lw=0)
     axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of answered clips")
     axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")

@@ -114,7 +114,7 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     Returns:
         The figure; variants to the right of the line are better than the full recipe.
     """
-    figure = Figure(figsize=(7.6, 0.85 + 0.33 * len(table)), layout="constrained")
+    figure = Figure(figsize=(7.6, 0.85 + 0.36 * len(table)), layout="constrained")
     axes = figure.subplots()
     rank, spread = np.arange(len(table)), table["spread"].iloc[0]
     axes.axvline(0, color=INK, lw=1)
@@ -125,7 +125,7 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         if of_it.any():
             style: dict[str, Any] = {"color": OURS, "mfc": face, "ms": 7, "label": name}
             axes.plot(table["difference"][of_it], rank[of_it], "o", **style)
-    _rows(axes, names, "UAR minus UAR of the full recipe")
+    _rows(axes, names, "UAR minus UAR of the full recipe", fontsize=8)
     figure.legend(loc="outside upper left", ncols=2, fontsize=8.5, columnspacing=1.6)
     return figure
 

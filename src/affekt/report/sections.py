@@ -21,7 +21,7 @@ from affekt.report import charts, figures
 from affekt.report.calibration_charts import coverage, reliability
 from affekt.report.figures import ExampleClip
 from affekt.report.names import GUESSES, method_names, used_knobs
-from affekt.report.style import colours, save_png, themed, to_svg
+from affekt.report.style import colours, lay_out, save_png, themed, to_svg
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
 
@@ -63,9 +63,9 @@ class Files:
     def picture(self, part: str, figure: Figure) -> Picture:
         """Save a figure as ``<name>-<part>.svg`` and ``.png``."""
         name = f"{self.name}-{part}"
+        lay_out(figure)
         drawing = to_svg(figure)
         (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
-        figure.set_layout_engine("none")  # the layout is done
         save_png(figure, self.output / f"{name}.png")
         source = base64.b64encode(themed(drawing).encode()).decode()
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
