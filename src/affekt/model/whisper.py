@@ -1,0 +1,238 @@
+"""Compute speech features with the first layers of Whisper's encoder, window by window.
+
+Whisper's encoder was trained on whole recordings. To run it on a stream, each window is encoded
+together with the windows before it, always at the same positions. All three parts are layers of
+one network, so the exported graph takes waveform:
+
+* :class:`WhisperLogMel`: windows to log-mel frames (fixed matrices).
+* :class:`WindowContext`: frames to one loudness, joined with the frames of the windows before.
+* :class:`WhisperEncoder`: two convolutions and the first transformer layers.
+
+Source: Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022);
+``audio.py`` and ``model.py`` of openai/whisper.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from affekt.audio.windows import PATCH, SAMPLE_RATE
+from affekt.model.loudness import State, fading_sums
+
+FRAME, FRAME_HOP = 400, 160  # samples: 25 ms, 10 ms
+BANDS = 80
+SILENCE = 10.0  # decades below a power of 1, where silence lies
+RANGE = 8.5  # decades below the reference loudness that are kept
+#: Power of a frame (the sum of its mel bands) that speech is brought to, in decades: the level
+#: at which Whisper's own normalization leaves it on average.
+REFERENCE = 4.0
+FLOOR = 4.0  # decades below the reference; a quieter sound is not brought up further
+HALF = 2.5  # decades: a frame this much softer than the reference counts half as speech
+POOLED = 2  # encoder steps of 20 ms whose mean is one step
+STEPS = PATCH // 2 // POOLED  # of a window: 24
+
+
+class WhisperLogMel(nn.Module):
+    """Compute Whisper's log-mel frames of windows; nothing in it is trained."""
+
+    transform: Tensor
+    mel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        time, bins = np.arange(FRAME), np.arange(FRAME // 2 + 1)
+        hann = 0.5 - 0.5 * np.cos(2 * math.pi * time / FRAME)
+        turns = hann * np.exp(-2j * math.pi * np.outer(bins, time) / FRAME)
+        kernels = np.concatenate([turns.real, turns.imag])[:, None]
+        for name, values in (("transform", kernels), ("mel", mel_matrix())):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Compute log-mel frames.
+
+        Args:
+            windows: ``(windows, 15600)`` float32 at 16 kHz.
+
+        Returns:
+            ``(windows, 96, 80)``: decades of power above 1e-10, so that silence is 0.
+        """
+        parts = nn.functional.conv1d(windows[:, None], self.transform, stride=FRAME_HOP)
+        real, imaginary = parts.chunk(2, dim=1)
+        power = (real.square() + imaginary.square()).transpose(1, 2) @ self.mel
+        return power.clamp_min(10**-SILENCE).log10() + SILENCE
+
+
+def mel_matrix() -> NDArray[np.float64]:
+    """Compute the weights of 80 triangular mel bands over the bins of the spectrum.
+
+    The mel scale is Slaney's: linear below 1 kHz, logarithmic above. Each triangle has area 1.
+
+    Returns:
+        ``(201, 80)``.
+
+    Source: ``librosa.filters.mel(sr=16000, n_fft=400, n_mels=80)``.
+    """
+
+    def hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+        exponential = 1000.0 * 6.4 ** ((mel - 15.0) / 27.0)
+        return np.where(mel < 15.0, mel * 200.0 / 3.0, exponential)
+
+    highest = 15.0 + 27.0 * math.log(SAMPLE_RATE / 2 / 1000.0) / math.log(6.4)
+    edges = hertz(np.linspace(0.0, highest, BANDS + 2))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, FRAME // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    weights: NDArray[np.float64] = triangles * (2.0 / (edges[2:] - edges[:-2]))
+    return weights
+
+
+class WindowContext(nn.Module):
+    """Bring each window and those before it to one loudness, and join their frames.
+
+    Loudness is measured as in :class:`~affekt.model.loudness.RunningLoudness`: the power of the
+    frames so far, weighted by their own power, so that pauses count for nothing. The gain that
+    holds at the end of a window is applied to all of its segment.
+
+    Args:
+        windows: windows before the current one that are joined with it.
+        decay: what is left of a window's share in the loudness one window later, in (0, 1].
+    """
+
+    def __init__(self, windows: int, decay: float) -> None:
+        super().__init__()
+        self.windows, self.decay = windows, decay
+        self.state = {
+            "loudness_power": (1,),
+            "loudness_square": (1,),
+            "context": (windows * PATCH, BANDS),
+        }
+
+    def forward(self, patches: Tensor, state: State) -> tuple[Tensor, State]:
+        """Compute the encoder's inputs.
+
+        Args:
+            patches: ``(clips, windows, 96, 80)`` of :class:`WhisperLogMel`.
+            state: as returned for the windows before.
+
+        Returns:
+            ``(clips, windows, 96 * (1 + context), 80)`` in Whisper's own scale, and the state
+            after the last window.
+        """
+        clips, windows = patches.shape[:2]
+        power = (10.0 ** (patches - SILENCE - REFERENCE)).sum(dim=3)  # of each frame
+        linear = fading_sums(power.sum(2, keepdim=True), state["loudness_power"], self.decay)
+        square = power.square().sum(2, keepdim=True)
+        square = fading_sums(square, state["loudness_square"], self.decay)
+        loudness = (square / linear.clamp_min(1e-12)).clamp_min(10**-FLOOR)
+        gain = -loudness.log10()[..., None]
+        frames = torch.cat([state["context"], patches.flatten(1, 2)], dim=1)
+        starts = PATCH * torch.arange(windows, device=patches.device)
+        length = PATCH * (self.windows + 1)
+        rows = starts[:, None] + torch.arange(length, device=patches.device)
+        segments = frames[:, rows.flatten()].reshape(clips, windows, length, BANDS)
+        leveled = (segments - SILENCE + gain).clamp_min(REFERENCE - RANGE)
+        after = {"loudness_power": linear[:, -1], "loudness_square": square[:, -1]}
+        after["context"] = frames[:, windows * PATCH :]
+        return (leveled + 4.0) / 4.0, after
+
+
+def encoder_speech_shares(segments: Tensor) -> Tensor:
+    """Estimate how much of each step is speech, from its loudness alone.
+
+    Args:
+        segments: ``(windows, frames, 80)`` of :class:`WindowContext`.
+
+    Returns:
+        ``(windows, 24)`` in [0, 1), of the last window of each segment.
+    """
+    frames = 4.0 * segments[:, -PATCH:] - 4.0
+    power = (10.0 ** (frames - REFERENCE)).sum(dim=2)
+    shares = power / (power + 10**-HALF)
+    return shares.reshape(-1, STEPS, PATCH // STEPS).mean(dim=2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, as in Whisper: keys have no bias."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(windows, steps, width)`` to the same shape."""
+        windows, steps, width = x.shape
+        q, k, v = (
+            projection(x).reshape(windows, steps, self.heads, -1).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        weights = (q @ k.transpose(2, 3) * (width // self.heads) ** -0.5).softmax(dim=-1)
+        mixed: Tensor = self.out_proj((weights @ v).transpose(1, 2).reshape(windows, steps, width))
+        return mixed
+
+
+class EncoderLayer(nn.Module):
+    """One transformer layer: attention and two linear layers, each after a layer norm."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn = Attention(width, heads)
+        self.final_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(windows, steps, width)`` to the same shape."""
+        x = x + self.self_attn(self.self_attn_layer_norm(x))
+        inner = nn.functional.gelu(self.fc1(self.final_layer_norm(x)))
+        return x + self.fc2(inner)  # type: ignore[no-any-return]
+
+
+class WhisperEncoder(nn.Module):
+    """The first layers of Whisper's encoder, all of them side by side.
+
+    Names of weights are those of ``WhisperEncoder`` in Hugging Face transformers.
+
+    Args:
+        layers: transformer layers to keep, at least 1.
+        context: windows before the current one that a segment holds.
+        width: of a step: 384 for tiny, 512 for base.
+        heads: 6 for tiny, 8 for base.
+    """
+
+    def __init__(self, *, layers: int, context: int, width: int = 384, heads: int = 6) -> None:
+        super().__init__()
+        positions = (1 + context) * PATCH // 2
+        self.conv1 = nn.Conv1d(BANDS, width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(positions, width)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
+        #: Steps of a window, and numbers of a step.
+        self.steps, self.features = STEPS, layers * width
+
+    def forward(self, segments: Tensor) -> Tensor:
+        """Encode segments and return the steps of their last windows.
+
+        Args:
+            segments: ``(windows, 96 * (1 + context), 80)`` of :class:`WindowContext`.
+
+        Returns:
+            ``(windows, 24, features)``: outputs of all layers side by side, in steps of 40 ms.
+        """
+        gelu = nn.functional.gelu
+        x = gelu(self.conv2(gelu(self.conv1(segments.transpose(1, 2))))).transpose(1, 2)
+        x = x + self.embed_positions.weight
+        outputs = []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x[:, -POOLED * STEPS :])
+        kept = torch.cat(outputs, dim=2)
+        return kept.reshape(len(kept), STEPS, POOLED, -1).mean(dim=2)
