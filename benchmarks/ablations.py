@@ -12,7 +12,7 @@ import pandas as pd
 
 from affekt.evaluation.ablation import ablation
 from affekt.evaluation.results import collect
-from affekt.evaluation.runs import find_runs, read_run
+from affekt.runs.reading import find_runs, read_run
 
 FULL = "ingredients"
 PROFILES = {"none": "no enrolment", "all": "all other clips enrolled"}

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from affekt.experiments.batches import load_patches
+from affekt.experiments.material import load_material
 from numpy.typing import NDArray
 from rich.progress import track
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -23,16 +25,14 @@ from affekt.corpora import Manifest, load
 from affekt.corpora.folds import Fold
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.results import collect
-from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.tally import tally
-from affekt.experiments.batches import load_patches
 from affekt.experiments.fold import part_of
-from affekt.experiments.material import load_material
 from affekt.experiments.network import architecture_of, start_network
 from affekt.experiments.profiles import enrolments
 from affekt.experiments.recipe import Recipe, read_recipe
-from affekt.experiments.run_folder import Places, make_folds, usual_places
 from affekt.experiments.training import Part
+from affekt.runs.folder import Locations, make_folds, usual_locations
+from affekt.runs.reading import find_runs, read_run
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("ravdess-profile", "crossing")
@@ -67,7 +67,7 @@ def moments(weight: Floats, total: Floats, square: Floats) -> tuple[Floats, Floa
     return mean, np.sqrt(np.maximum(square / weight - mean**2, LEAST**2))
 
 
-def sums_of(recipe: Recipe, manifest: Manifest, places: Places) -> Sums:
+def sums_of(recipe: Recipe, manifest: Manifest, places: Locations) -> Sums:
     """The activations as recorded, from the cache of the recipe's runs or made for it."""
     architecture = architecture_of(recipe, manifest.labels)
     patches = (load_patches(manifest, places.cache, architecture),)
@@ -99,7 +99,7 @@ def _fitted(sums: Sums, training: Part, others: Mapping[int, NDArray[np.int64]])
 def compared(name: str) -> Iterator[dict[str, object]]:
     """A row for each corpus tested and profile: the machine, the network, their difference."""
     recipe = read_recipe(ROOT / "recipes" / f"{name}.toml")
-    places = usual_places(recipe, data=None, runs=ROOT / "runs", weights=None)
+    places = usual_locations(recipe, data=None, runs=ROOT / "runs", weights=None)
     manifest = load(recipe.corpus, places.data, partial=recipe.partial)
     sums = sums_of(recipe, manifest, places)
     folds = make_folds(recipe, manifest)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from affekt.experiments.batches import read_samples
 from rich.progress import track
 
 import affekt
@@ -24,12 +25,11 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.evaluation.metrics import unweighted_average_recall
-from affekt.evaluation.predictions import labels_of, read_predictions
-from affekt.evaluation.runs import fold_name
-from affekt.experiments.batches import read_samples
+from affekt.experiments.preparation import usual_locations
 from affekt.experiments.recipe import Recipe, read_recipe
-from affekt.experiments.run_folder import usual_places
 from affekt.model.export import export
+from affekt.runs.predictions import labels_of, read_predictions
+from affekt.runs.reading import fold_name
 
 KINDS = ("float32", "float16", "int8")
 CALIBRATING = 48  # recordings of training speakers that the ranges of int8 come from
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 
 def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
     """The test clips of all folds of a run that are done."""
-    places = usual_places(recipe, data=None, runs=run.parent, weights=None)
+    places = usual_locations(recipe, data=None, runs=run.parent, weights=None)
     manifest = read_manifest(run / "manifest.csv", places.data)
     for fold in track(read_folds(run / "folds.csv"), "folds"):
         folder = run / fold_name(fold.number)

@@ -19,7 +19,7 @@ from affekt.evaluation.calibration_metrics import (
 )
 from affekt.evaluation.intervals import RANGE
 from affekt.evaluation.results import Result, collect
-from affekt.evaluation.runs import Run, find_runs, read_run
+from affekt.runs.reading import Run, find_runs, read_run
 
 TITLES = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
 ENROLMENTS = {

@@ -34,10 +34,10 @@ from rich.table import Table
 
 import affekt
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
-from affekt.experiments.records import hardware
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import BATCH
-from affekt.model.official import check_digest, find
+from affekt.model.pretrained import check_digest, find
+from affekt.runs.writing import hardware
 
 RATE = 48_000  # Hz of recordings, as RAVDESS' are
 LIBRARIES = ("affekt", "numpy", "onnxruntime", "soundfile", "soxr", "ai-edge-litert")

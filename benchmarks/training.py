@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from affekt.experiments.batches import Patches, load_patches, read_samples, shuffled
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -30,16 +31,14 @@ from rich.table import Table
 from affekt.audio.windows import sliding_windows
 from affekt.corpora import Manifest, load
 from affekt.corpora.splits import leave_one_speaker_out
-from affekt.experiments.batches import Patches, load_patches, read_samples, shuffled
 from affekt.experiments.fold import part_of
-from affekt.experiments.material import Material
 from affekt.experiments.network import architecture_of, start_network
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.records import hardware, revision
-from affekt.experiments.run_folder import Places
 from affekt.experiments.training import Part, keep_freed_memory, train
 from affekt.model.classifier import Classifier
 from affekt.model.logmel import LogMel
+from affekt.runs.folder import Locations
+from affekt.runs.writing import hardware, revision
 
 LOOPS = ("plain", "float32", "bfloat16")
 TARGET = 1.5  # times as fast as the plain loop
@@ -106,7 +105,7 @@ def plain_loop(network: Classifier, patches: Patches, training: Part, validation
 
 
 def network_for(manifest: Manifest, patches: Patches) -> Classifier:
-    nowhere = Places(Path(), Path(), Path())
+    nowhere = Locations(Path(), Path(), Path())
     return start_network(RECIPE, manifest.labels, 1, patches, np.arange(1), nowhere)
 
 

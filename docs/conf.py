@@ -7,8 +7,9 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-import affekt  # noqa: E402
 from affekt.experiments.knobs import knobs_markdown  # noqa: E402
+
+import affekt  # noqa: E402
 
 project = "affekt"
 author = "the affekt authors"

@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places
+from affekt.runs.folder import Locations
 
 EMOTIONS = {"05": 520.0, "03": 390.0, "04": 150.0, "01": 230.0, "02": 190.0}  # Hz; 02 is calm
 
@@ -70,6 +70,6 @@ def own_recipe(name: str = "own", **knobs: object) -> Recipe:
     return tiny_recipe(name, **{**ours, **knobs})
 
 
-def places_in(root: Path, data: Path) -> Places:
+def places_in(root: Path, data: Path) -> Locations:
     """Runs below ``root``, the cache beside the corpus, so that tests share it."""
-    return Places(data, root / "runs", data.parent / "cache")
+    return Locations(data, root / "runs", data.parent / "cache")

@@ -12,7 +12,7 @@ from affekt.audio.windows import PATCH_HOP, sliding_windows
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.export import export
-from affekt.model.speaker import window_sums
+from affekt.model.speaker_normalization import window_sums
 
 Floats = NDArray[np.float32]
 LABELS = ("angry", "happy", "sad", "neutral")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from affekt.experiments.batches import load_patches, read_samples, shuffled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,7 @@ from affekt.audio.windows import WINDOW_HOP, sliding_windows
 from affekt.corpora import Manifest, load
 from affekt.errors import CorpusError, RunError
 from affekt.experiments import batches
-from affekt.experiments.batches import load_patches, read_samples, shuffled
-from affekt.experiments.voices import simulated
+from affekt.experiments.augmentation import simulated
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import loudness_of
 from affekt.model.logmel import LogMel

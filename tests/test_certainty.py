@@ -26,7 +26,7 @@ from affekt.evaluation.calibration_metrics import (
     fit_temperature,
 )
 from affekt.evaluation.results import collect
-from affekt.evaluation.runs import find_runs, read_run
+from affekt.runs.reading import find_runs, read_run
 from made_runs import LABELS, make_run
 
 SHARES = [f"p_{label}" for label in LABELS]

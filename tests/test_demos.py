@@ -16,7 +16,7 @@ import soundfile
 from affekt.cli import main
 from affekt.corpora import CORPORA
 from affekt.corpora.form import recognize
-from affekt.evaluation.runs import find_runs, read_run
+from affekt.runs.reading import find_runs, read_run
 from made_voices import RATE, Speaker
 
 RECIPES = Path(__file__).parents[1] / "recipes"

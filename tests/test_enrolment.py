@@ -14,30 +14,29 @@ from numpy.typing import NDArray
 
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.activations import Activations, gather
-from affekt.experiments.enrolled import answer_enrolled
-from affekt.experiments.material import Material
+from affekt.experiments.minibatches import gather
 from affekt.experiments.profiles import (
     ADAPTIVE,
     AMOUNTS,
     MOST,
     NOBODY,
-    ONE_MOOD,
+    ONE_EMOTION,
     draw_profiles,
     enrolments,
+    predict_enrolled,
     profile_of,
     same_speaker,
 )
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier
-from affekt.model.speaker import window_sums
+from affekt.model.speaker_normalization import window_sums
 from made_network import LABELS, OWN
 
 Rows = NDArray[np.int64]
 CONDITIONS = [
     *(f"random-{n}" for n in AMOUNTS),
     "all",
-    *(f"{label}-{ONE_MOOD}" for label in LABELS),
+    *(f"{label}-{ONE_EMOTION}" for label in LABELS),
 ]
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 #: Speaker and label of each clip.
@@ -87,10 +86,10 @@ def test_a_tested_clip_is_never_in_its_own_profile(
             elif name == "all":
                 assert {*chosen} == pool
             else:
-                label = name.removesuffix(f"-{ONE_MOOD}")
+                label = name.removesuffix(f"-{ONE_EMOTION}")
                 alike = [each for each in pool if manifest.clips[each].label == label]
                 assert {manifest.clips[each].label for each in chosen} <= {label}
-                assert len(chosen) == min(ONE_MOOD, len(alike))
+                assert len(chosen) == min(ONE_EMOTION, len(alike))
 
 
 def test_a_seed_enrols_the_same_and_each_condition_draws_for_itself() -> None:
@@ -223,7 +222,7 @@ def spoken() -> tuple[Manifest, Activations]:
 def answers_of(voice: Activations) -> dict[str, NDArray[np.float32]]:
     manifest, _ = spoken()
     material = Material((), (voice,))
-    return dict(answer_enrolled(network(), material, manifest, np.arange(12), seed=(0, 1)))
+    return dict(predict_enrolled(network(), material, manifest, np.arange(12), seed=(0, 1)))
 
 
 def test_every_condition_answers_every_clip_as_its_profile_says() -> None:

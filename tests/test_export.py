@@ -37,8 +37,8 @@ from affekt.model.export import (
     round_to_halves,
 )
 from affekt.model.heads import HEADS
-from affekt.model.weights import load_yamnet
 from affekt.model.yamnet import LAYERS
+from affekt.model.yamnet_weights import load_yamnet
 from made_network import FACTS, LABELS, OWN, Floats, made_network, made_sound, own_model, spread
 
 
@@ -534,7 +534,7 @@ def test_model_file_runs_no_code(tmp_path: Path) -> None:
 
 def test_model_file_rebuilds_itself(tmp_path: Path) -> None:
     torch.manual_seed(9)
-    architecture = Architecture(("no", "yes"), ceiling=math.inf, **OWN)
+    architecture = Architecture(("no", "yes"), relu_max=math.inf, **OWN)
     network = Classifier(architecture)
     network.speaker.mean.fill_(0.5)  # type: ignore[union-attr]
     save_classifier(network, tmp_path / "model.pt", corpora=[{"name": "made"}])

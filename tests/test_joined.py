@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affekt.experiments.batches import read_samples
 
 from affekt.audio.reading import read
 from affekt.corpora import Manifest, load, read_manifest, write_manifest
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.errors import CorpusError, RunError
-from affekt.evaluation.runs import find_runs, read_run
-from affekt.experiments.batches import read_samples
 from affekt.experiments.fold import part_of
-from affekt.experiments.run_folder import Places, usual_places
 from affekt.experiments.runner import run
 from affekt.model.classifier import load_classifier
+from affekt.runs.folder import Locations, usual_locations
+from affekt.runs.reading import find_runs, read_run
 from made_corpus import make_corpus, make_emovo, places_in, tiny_recipe
 from work import inline
 
@@ -178,10 +178,10 @@ def test_several_corpora_are_looked_for_in_one_folder(
 ) -> None:
     monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path}")
     recipe = tiny_recipe(corpus=BOTH, protocol="leave-one-corpus-out")
-    assert usual_places(recipe, data=None, runs=Path("runs"), weights=None).data == tmp_path
+    assert usual_locations(recipe, data=None, runs=Path("runs"), weights=None).data == tmp_path
     monkeypatch.delenv("AFFEKT_DATA")
     with pytest.raises(RunError, match=r"recordings of ravdess\+emovo must be named"):
-        usual_places(recipe, data=None, runs=Path("runs"), weights=None)
-    named = usual_places(recipe, data=Path("here"), runs=Path("runs"), weights=None)
-    assert isinstance(named, Places)
+        usual_locations(recipe, data=None, runs=Path("runs"), weights=None)
+    named = usual_locations(recipe, data=Path("here"), runs=Path("runs"), weights=None)
+    assert isinstance(named, Locations)
     assert named.data.name == "here"

@@ -1,4 +1,4 @@
-"""Finished folds that are kept in a repository, and a run that goes on from them elsewhere."""
+"""Finished folds that are kept in a repository, and a run that goes on from them simulate_channel."""
 
 import csv
 import json
@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from affekt.cli import main
 from affekt.errors import RunError
-from affekt.evaluation.keeping import keep_runs, kept_folder
-from affekt.evaluation.runs import DONE, find_runs, read_run
 from affekt.evaluation.tsne import read_points
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run
+from affekt.runs.archive import archive_folder, archive_runs
+from affekt.runs.folder import Locations
+from affekt.runs.reading import DONE, find_runs, read_run
 from made_corpus import make_corpus, places_in, tiny_recipe
 from work import inline
 
@@ -46,12 +46,12 @@ def begun(corpus: Path) -> Path:
     results = corpus.parent / "results"
     for recipe in (NETWORK, CHANCE):
         assert run(recipe, places, folds=[1, 2], engine=inline) == ()
-    keep_runs([places.runs], results)
+    archive_runs([places.runs], results)
     shutil.rmtree(places.runs)
     return results
 
 
-def asked(recipe: Recipe, places: Places, results: Path) -> list[int]:
+def asked(recipe: Recipe, places: Locations, results: Path) -> list[int]:
     """Run what is left; the folds that were."""
     numbers = []
 
@@ -83,8 +83,8 @@ def test_a_run_goes_on_elsewhere_to_the_same_end(
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(undisturbed)))
 
     results = shutil.copytree(begun, tmp_path / "results")
-    (kept,) = keep_runs([folder], results)
-    (once,) = keep_runs([undisturbed], tmp_path / "once")
+    (kept,) = archive_runs([folder], results)
+    (once,) = archive_runs([undisturbed], tmp_path / "once")
     for name in ("predictions.csv", "validation.csv", "folds.csv", "points.csv"):
         assert (kept / name).read_bytes() == (once / name).read_bytes()
     assert sorted(path.name for path in kept.iterdir()) == sorted(
@@ -100,13 +100,13 @@ def curve_of(fold: Path) -> list[list[str]]:
 def test_a_kept_run_that_is_complete_is_taken_over_whole(
     undisturbed: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    (kept,) = keep_runs([undisturbed], tmp_path / "results")
+    (kept,) = archive_runs([undisturbed], tmp_path / "results")
     places = places_in(tmp_path, corpus)
     assert asked(NETWORK, places, tmp_path / "results") == []
     folder = places.runs / NETWORK.run
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(kept)))
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
-    keep_runs([folder], tmp_path / "results")
+    archive_runs([folder], tmp_path / "results")
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
@@ -178,7 +178,7 @@ MISFITS = {
 def test_what_does_not_fit_is_refused(begun: Path, corpus: Path, tmp_path: Path, what: str) -> None:
     fault, odd = MISFITS[what]
     results = shutil.copytree(begun, tmp_path / "results")
-    fault(kept_folder(results, CHANCE.name, 0))
+    fault(archive_folder(results, CHANCE.name, 0))
     places = places_in(tmp_path, corpus)
     with pytest.raises(RunError) as caught:
         run(CHANCE, places, kept=results, engine=inline)
@@ -207,6 +207,6 @@ def test_the_commands(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     shutil.rmtree(tmp_path / "a")
     assert main([*words, f"{tmp_path / 'b'}", "--kept", results]) == 0
     assert main(["report", f"{tmp_path / 'b'}", "-o", page, "--archive", results]) == 0
-    assert read_run(kept_folder(Path(results), "mine", 0)).complete
+    assert read_run(archive_folder(Path(results), "mine", 0)).complete
     assert main([*words, f"{tmp_path / 'c'}", "--kept", f"{tmp_path / 'none'}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("affekt: ")

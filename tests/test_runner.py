@@ -20,12 +20,12 @@ from affekt.cli import main
 from affekt.corpora.folds import read_folds
 from affekt.engines import local
 from affekt.errors import AffektError, RunError
-from affekt.evaluation.runs import DONE, read_run
 from affekt.experiments import baselines, features
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places, usual_places
 from affekt.experiments.runner import free_first, run
 from affekt.model.classifier import load_classifier
+from affekt.runs.folder import Locations, usual_locations
+from affekt.runs.reading import DONE, read_run
 from made_corpus import make_corpus, own_recipe, places_in, tiny_recipe
 from work import die_at_two, forked, inline, run_and_die, run_inline
 
@@ -359,7 +359,7 @@ def test_own_recordings_are_a_corpus_too(
     assert "must be the manifest of mine, task four" in capsys.readouterr().err
 
 
-def refused(recipe: Recipe, places: Places, **options: Any) -> str:
+def refused(recipe: Recipe, places: Locations, **options: Any) -> str:
     with pytest.raises(AffektError) as error:
         run(recipe, places, engine=inline, **options)
     assert "\n" not in str(error.value)
@@ -375,14 +375,14 @@ def test_refusals_before_the_first_fold(
     assert "corpus must be one of" in refused(chance.with_(corpus="mine"), places)
     assert "must be in 1 to 3. Got 0, 9" in refused(chance, places, folds=[1, 9, 0])
     assert "weights, yamnet.tflite" in refused(
-        tiny_recipe(weights="yamnet.tflite"), Places(corpus, tmp_path, tmp_path, tmp_path)
+        tiny_recipe(weights="yamnet.tflite"), Locations(corpus, tmp_path, tmp_path, tmp_path)
     )
     assert not list(tmp_path.rglob("fold-*"))
     file = tmp_path / "file"
     file.touch()
-    assert "must be a folder to write to" in refused(chance, Places(corpus, file, tmp_path))
+    assert "must be a folder to write to" in refused(chance, Locations(corpus, file, tmp_path))
     assert "must take what is computed" in refused(
-        tiny_recipe(), Places(corpus, tmp_path / "runs", file)
+        tiny_recipe(), Locations(corpus, tmp_path / "runs", file)
     )
 
 
@@ -426,12 +426,12 @@ def test_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = tiny_recipe()
     with pytest.raises(RunError, match="Use --data FOLDER"):
-        usual_places(recipe, data=None, runs=Path("runs"), weights=None)
-    given = usual_places(recipe, data=Path("mine"), runs=Path("runs"), weights=None)
-    assert given == Places(tmp_path / "mine", tmp_path / "runs", tmp_path)
+        usual_locations(recipe, data=None, runs=Path("runs"), weights=None)
+    given = usual_locations(recipe, data=Path("mine"), runs=Path("runs"), weights=None)
+    assert given == Locations(tmp_path / "mine", tmp_path / "runs", tmp_path)
     monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path / 'data'}")
     monkeypatch.delenv("AFFEKT_CACHE")
-    usual = usual_places(recipe, data=None, runs=Path("runs"), weights=Path("w"))
+    usual = usual_locations(recipe, data=None, runs=Path("runs"), weights=Path("w"))
     assert usual.data == tmp_path / "data" / "ravdess"
     assert usual.weights == tmp_path / "w"
     assert usual.cache.name == "affekt"
@@ -483,7 +483,7 @@ def test_real_voices(data: Path, weights: Path, tmp_path: Path, method: str) -> 
             (root / actor / file.name).symlink_to(file)
     recipe = tiny_recipe(method=method).with_(weights="yamnet.tflite")
     recipe = recipe.with_(epochs=1, batch=24) if method == "network" else recipe
-    places = Places(root, tmp_path / "runs", tmp_path / "cache", weights)
+    places = Locations(root, tmp_path / "runs", tmp_path / "cache", weights)
     assert run(recipe, places, folds=[1], engine=inline) == ()
     rows = rows_of(places.runs / recipe.run)
     assert len(rows) == 28

@@ -13,12 +13,12 @@ from affekt.corpora import read_manifest
 from affekt.errors import RunError
 from affekt.evaluation import tables
 from affekt.evaluation.intervals import Interval
-from affekt.evaluation.keeping import keep_run, keep_runs
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
-from affekt.evaluation.runs import find_runs, read_run
 from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summary
 from affekt.evaluation.tsne import read_points
+from affekt.runs.archive import archive_run, archive_runs
+from affekt.runs.reading import find_runs, read_run
 from made_runs import LABELS, make_run
 
 
@@ -74,7 +74,7 @@ def test_the_digest_is_that_of_the_manifest(runs):
 
 def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
     run = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
-    kept = read_run(keep_run(run, tmp_path))
+    kept = read_run(archive_run(run, tmp_path))
     for name in ("predictions", "parts", "curves"):
         pd.testing.assert_frame_equal(getattr(kept, name), getattr(run, name), check_dtype=False)
     for name in ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds"):
@@ -86,7 +86,7 @@ def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
 
 
 def test_a_baseline_has_no_curves_and_no_points(runs, tmp_path):
-    folders = keep_runs([runs], tmp_path)
+    folders = archive_runs([runs], tmp_path)
     assert len(folders) == 3
     baseline = read_run(tmp_path / "ravdess-mfcc-svm" / "seed-0")
     assert len(baseline.curves) == 0
@@ -108,7 +108,7 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     run = read_run(make_run(tmp_path / "runs", done=2, activations=True))
     assert not run.complete
     results = tmp_path / "results"
-    kept = read_run(keep_run(run, results))
+    kept = read_run(archive_run(run, results))
     assert (kept.planned, len(kept.folds), kept.complete) == (4, 2, False)
     pd.testing.assert_frame_equal(kept.predictions, run.predictions)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run))
@@ -116,35 +116,35 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     tables = {"run.json", "predictions.csv", "folds.csv", "curve.csv"}
     assert names == tables | {f"fold-{number}/activations.npz" for number in (1, 2)}
     before = {path: path.read_bytes() for path in kept.folder.rglob("*.*")}
-    keep_run(kept, results)  # in its own place
+    archive_run(kept, results)  # in its own place
     assert {path: path.read_bytes() for path in kept.folder.rglob("*.*")} == before
-    keep_run(read_run(whole), results)
+    archive_run(read_run(whole), results)
     assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv"}
 
 
 def test_what_another_recipe_of_its_name_made_is_not_displaced(tmp_path):
     run = read_run(make_run(tmp_path / "runs"))
-    folder = keep_run(run, tmp_path / "results")
+    folder = archive_run(run, tmp_path / "results")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(RunError, match=f"digest {run.digest}. Got 0123. Remove that folder"):
-        keep_run(replace(run, digest="0123"), tmp_path / "results")
+        archive_run(replace(run, digest="0123"), tmp_path / "results")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_fold_that_is_kept_is_not_lost_to_a_younger_run(tmp_path):
     """Nothing is written then, not even the other runs."""
     results = tmp_path / "results"
-    folder = keep_run(read_run(make_run(tmp_path / "older", done=2)), results)
+    folder = archive_run(read_run(make_run(tmp_path / "older", done=2)), results)
     before = (folder / "run.json").read_bytes()
     make_run(tmp_path / "younger", done=1)
     make_run(tmp_path / "younger", "another", epochs=0)
     command = f"affekt run recipes/ravdess-yamnet-lstm.toml --kept {results}"
     with pytest.raises(RunError, match=f"Missing: 2. Take them over first: {command}$"):
-        keep_runs([tmp_path / "younger"], results)
+        archive_runs([tmp_path / "younger"], results)
     assert (folder / "run.json").read_bytes() == before
     assert not (results / "another").exists()
     make_run(tmp_path / "third", done=3)
-    keep_runs([tmp_path / "third"], results)
+    archive_runs([tmp_path / "third"], results)
     assert len(read_run(folder).folds) == 3
 
 
@@ -247,7 +247,7 @@ def test_a_broken_run_is_refused_in_one_line(tmp_path, fault, message):
 
 
 def test_a_broken_kept_run_is_refused(runs, tmp_path):
-    folder = keep_run(read_run(next(runs.iterdir())), tmp_path)
+    folder = archive_run(read_run(next(runs.iterdir())), tmp_path)
     change_json("run.json", planned=None)(folder)
     with pytest.raises(RunError, match="must be a run as it was written"):
         read_run(folder)
@@ -297,7 +297,7 @@ def test_torn_activations_are_refused(tmp_path):
 def test_results_cannot_be_written_over_a_file(runs, tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        keep_runs([runs], tmp_path / "results")
+        archive_runs([runs], tmp_path / "results")
     with pytest.raises(RunError, match="cannot be written"):
         write_summary(results_of(runs), tmp_path)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from affekt.model.classifier import Classifier
 from affekt.model.loudness import State
-from affekt.model.speaker import SpeakerNorm, window_sums
+from affekt.model.speaker_normalization import SpeakerNormalization, window_sums
 from made_network import OWN, made_network
 
 FEATURES, STEPS, PRIOR, KEEP = 6, 4, 20.0, 0.97
@@ -18,9 +18,9 @@ NO, YES = torch.zeros(1), torch.ones(1)
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 
 
-def norm(*, prior: float = PRIOR, keep: float = KEEP) -> SpeakerNorm:
+def norm(*, prior: float = PRIOR, keep: float = KEEP) -> SpeakerNormalization:
     """With a population of its own mean and variance."""
-    made = SpeakerNorm(FEATURES, prior, keep)
+    made = SpeakerNormalization(FEATURES, prior, keep)
     generator = torch.Generator().manual_seed(3)
     made.mean.copy_(torch.randn(FEATURES, generator=generator))
     made.variance.copy_(0.5 + torch.rand(FEATURES, generator=generator))
@@ -62,7 +62,7 @@ def test_nobody_is_the_population() -> None:
 
 
 def test_the_population_is_what_it_was_told() -> None:
-    made, (steps, shares) = SpeakerNorm(FEATURES, PRIOR, KEEP), voice(1, 200)
+    made, (steps, shares) = SpeakerNormalization(FEATURES, PRIOR, KEEP), voice(1, 200)
     made.set_population(
         {name: each.sum((0, 1)) for name, each in window_sums(steps, shares).items()}
     )

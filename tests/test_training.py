@@ -7,22 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from affekt.experiments.batches import Patches, load_patches
 
 from affekt.corpora import Manifest, load
 from affekt.errors import RunError
 from affekt.experiments import training
-from affekt.experiments.batches import Patches, load_patches
 from affekt.experiments.fold import part_of
-from affekt.experiments.material import Material
 from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places, make_folds
-from affekt.experiments.training import CURVE, kept_epoch, predict, train, validation_uar
+from affekt.experiments.training import CURVE, chosen_epoch, predict, train, validation_uar
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier
+from affekt.runs.folder import Locations, make_folds
 from made_corpus import make_corpus, tiny_recipe
 
-NOWHERE = Places(Path("none"), Path("none"), Path("none"))
+NOWHERE = Locations(Path("none"), Path("none"), Path("none"))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_a_seed_is_a_result(manifest: Manifest, patches: Patches, tmp_path: Path
     np.testing.assert_array_equal(curve_in(tmp_path / "one"), curve_in(tmp_path / "other"))
     kept = torch.load(tmp_path / "one" / "best.pt", weights_only=True)["classifier"]
     assert equal(weights_of(one), kept)
-    assert epoch == kept_epoch(curve_in(tmp_path / "one").tolist(), "best")
+    assert epoch == chosen_epoch(curve_in(tmp_path / "one").tolist(), "best")
     seeded, _ = trained(recipe.with_(seed=1), manifest, patches, tmp_path / "seeded")
     assert not equal(weights_of(one), weights_of(seeded))
 
@@ -195,9 +194,9 @@ def test_an_epoch_of_another_version_is_refused_with_the_remedy(
 
 def test_the_epoch_kept() -> None:
     rows = [[1, 0, 0.9, 0.5, 0], [2, 0, 0.8, 0.7, 0], [3, 0, 0.7, 0.7, 0], [4, 0, 0.7, 0.7, 0]]
-    assert kept_epoch(rows, "best") == 3  # UAR, then loss, then the earlier
-    assert kept_epoch(rows[:2], "best") == 2
-    assert kept_epoch(rows, "last") == 4
+    assert chosen_epoch(rows, "best") == 3  # UAR, then loss, then the earlier
+    assert chosen_epoch(rows[:2], "best") == 2
+    assert chosen_epoch(rows, "last") == 4
 
 
 def test_best_moves_only_when_it_improves(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affekt.experiments.voices import DECIBELS, SEMITONES, simulated
+from affekt.experiments.augmentation import DECIBELS, SEMITONES, simulated
 
 Floats = NDArray[np.float32]
 RATE = 16_000

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from affekt.cli import main
 from affekt.errors import ModelError
-from affekt.model.official import OFFICIAL, Published, check_digest, download, find, folders
-from affekt.model.weights import load_yamnet, read_h5, read_tflite
+from affekt.model.pretrained import OFFICIAL, Published, check_digest, download, find, folders
 from affekt.model.yamnet import LAYERS, YAMNet
+from affekt.model.yamnet_weights import load_yamnet, read_h5, read_tflite
 
 NAMES = tuple(OFFICIAL)
 PATCHES = torch.zeros(2, 96, 64)
@@ -290,7 +290,7 @@ def test_h5_values_land_where_they_belong(
     assert max(value.max() for value in values.values()) < 2**24  # float32 tells all apart
     file = write_h5(tmp_path / "yamnet.h5", values)
     publish(monkeypatch, "yamnet.h5", file.read_bytes())
-    network = YAMNet(ceiling=float("inf"), blocks=blocks)
+    network = YAMNet(relu_max=float("inf"), blocks=blocks)
     load_yamnet(network, PATCHES, "yamnet.h5", tmp_path)
     layers = keras_layers()[: 1 + 2 * blocks]
     for row, (name, depthwise) in zip(network.rows, layers, strict=True):
@@ -313,7 +313,7 @@ def test_h5_gives_kerass_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """One separable block in NumPy, from the file's own numbers, beside the network's."""
     rng = np.random.default_rng(6)
     values = {path: rng.uniform(0.1, 0.3, value.shape) for path, value in keras_values().items()}
-    network = YAMNet(ceiling=float("inf")).eval()
+    network = YAMNet(relu_max=float("inf")).eval()
     network.load_state_dict(read_h5(write_h5(tmp_path / "yamnet.h5", values)))
     x = rng.normal(size=(48, 32, 32))
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from affekt.errors import ModelError
 from affekt.model.architecture import Architecture
 from affekt.model.logmel import LogMel
-from affekt.model.weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
 from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, LAYERS, YAMNet
+from affekt.model.yamnet_weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
 
 PATCHES = 12
 
@@ -140,11 +140,11 @@ def test_a_cut_network_is_the_whole_ones_beginning(kernels: Kernels) -> None:
         torch.testing.assert_close(found[:, step], column, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ceiling", [6.0, float("inf")])
-def test_rectifies_up_to_the_ceiling(ceiling: float) -> None:
-    (first, *_) = YAMNet(ceiling=ceiling).rows
+@pytest.mark.parametrize("relu_max", [6.0, float("inf")])
+def test_rectifies_up_to_relu_max(relu_max: float) -> None:
+    (first, *_) = YAMNet(relu_max=relu_max).rows
     values = torch.tensor([-7.0, 0.0, 5.0, 70.0])
-    assert first.rectify(values).tolist() == [0.0, 0.0, 5.0, min(70.0, ceiling)]
+    assert first.rectify(values).tolist() == [0.0, 0.0, 5.0, min(70.0, relu_max)]
 
 
 def test_unfolding_keeps_the_function(kernels: Kernels) -> None:

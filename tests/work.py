@@ -14,8 +14,8 @@ from affekt.corpora.folds import Fold
 from affekt.engines import Outcome, local
 from affekt.errors import RunError
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places
 from affekt.experiments.runner import run
+from affekt.runs.folder import Locations
 
 # The fork server and the workers of Ray must be able to import this module.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -42,12 +42,12 @@ def inline(
         yield Outcome(item, "")
 
 
-def run_inline(recipe: Recipe, places: Places, folds: Collection[int] | None = None) -> None:
+def run_inline(recipe: Recipe, places: Locations, folds: Collection[int] | None = None) -> None:
     """Run a recipe in this process."""
     run(recipe, places, folds=folds, engine=inline)
 
 
-def run_and_die(recipe: Recipe, places: Places, event: int) -> None:
+def run_and_die(recipe: Recipe, places: Locations, event: int) -> None:
     """Run fold 1 of a recipe, and kill this process before its n-th file is renamed."""
     events = itertools.count()
     replace = Path.replace

@@ -25,8 +25,9 @@ from affekt.commands.models import models
 from affekt.commands.options import is_recording
 from affekt.commands.predict import predict
 from affekt.commands.printing import complain
+from affekt.commands.recipe import recipe
 from affekt.commands.report import report
-from affekt.commands.run import WithKnobs, run
+from affekt.commands.run import run
 from affekt.commands.serve import serve
 from affekt.commands.stream import stream
 from affekt.commands.weights import weights
@@ -40,11 +41,12 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     models: "affekt models yamnet-lstm --json",
     corpus: "affekt corpus ravdess $AFFEKT_DATA/ravdess -o manifest.csv",
     weights: "affekt weights --download yamnet.h5",
-    run: "affekt run recipes/ravdess-yamnet-lstm.toml --folds 1,5",
+    recipe: "affekt recipe ravdess-yamnet-lstm",
+    run: "affekt run ravdess-yamnet-lstm --folds 1,5 --set epochs=3",
     report: "affekt report results/ -o report/",
     export: "affekt export runs/ravdess-yamnet-lstm-*/ --fold 1 -o model.onnx",
 }
-TRAINING = (corpus, weights, run, report, export)  # a section of their own in the help
+TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 SERVE = ("uvicorn", "starlette", "anyio", "websockets")
@@ -136,7 +138,6 @@ def _help_of(command: Callable[..., Any]) -> str:
 
 for command, example in EXAMPLES.items():
     app.command(
-        cls=WithKnobs if command is run else None,
         help=_help_of(command),
         epilog=f"Example: {example}",
         rich_help_panel="Training and evaluation" if command in TRAINING else "Recognition",

@@ -24,11 +24,11 @@ PATCH = 96  # frames of one window
 WINDOW = (PATCH - 1) * FRAME_HOP + FRAME  # 15,600 samples = 0.975 s
 WINDOW_HOP = WINDOW // 2  # 7,800 samples: the paper's 50 % overlap
 PATCH_HOP = PATCH * FRAME_HOP  # 15,360 samples: each frame stands in one window
-TAILS = ("drop", "pad")  # what becomes of a last window that does not fill
+LAST_WINDOW = ("drop", "pad")  # what happens to a last window that is not full
 
 
 def sliding_windows(
-    samples: NDArray[np.float32], *, hop: int = WINDOW_HOP, tail: str = "drop"
+    samples: NDArray[np.float32], *, hop: int = WINDOW_HOP, last_window: str = "drop"
 ) -> NDArray[np.float32]:
     """Cut a sound into windows of 15,600 samples.
 
@@ -37,14 +37,14 @@ def sliding_windows(
     Args:
         samples: ``(samples,)`` mono at 16 kHz, at least one sample.
         hop: samples from one window's start to the next, in [1, 15600].
-        tail: what becomes of samples after the last window that fills: ``drop`` leaves them out,
-            ``pad`` makes one more window of them, filled up with zeros.
+        last_window: ``drop`` leaves out the samples after the last full window, ``pad`` makes
+            one more window of them, padded with zeros.
 
     Returns:
         ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
 
     Raises:
-        AudioError: no samples, more than one axis, a hop out of range, or an unknown tail.
+        AudioError: no samples, more than one axis, a hop out of range, or an unknown last_window.
 
     Source: paper, section II-A.
 
@@ -56,29 +56,29 @@ def sliding_windows(
             f"hop of sliding_windows must be in [1, {WINDOW}] samples. Got {hop}. "
             f"Use WINDOW_HOP for the paper's half overlap."
         )
-    if tail not in TAILS:
+    if last_window not in LAST_WINDOW:
         raise AudioError(
-            f"tail of sliding_windows must be one of {', '.join(TAILS)}. Got {tail!r}. "
-            f"Use drop, as the paper does."
+            f"last_window of sliding_windows must be one of {', '.join(LAST_WINDOW)}. "
+            f"Got {last_window!r}. Use drop, as the paper does."
         )
     if samples.ndim != 1 or samples.size == 0:
         raise AudioError(
             f"samples of sliding_windows must be (samples,), at least one. "
             f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
         )
-    filled = (window_count(samples.size, hop=hop, tail=tail) - 1) * hop + WINDOW
+    filled = (window_count(samples.size, hop=hop, last_window=last_window) - 1) * hop + WINDOW
     if samples.size < filled:
         samples = np.pad(samples, (0, filled - samples.size))
     return np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop]
 
 
-def window_count(samples: int, *, hop: int = WINDOW_HOP, tail: str = "drop") -> int:
+def window_count(samples: int, *, hop: int = WINDOW_HOP, last_window: str = "drop") -> int:
     """How many windows :func:`sliding_windows` cuts from so many samples.
 
     >>> [window_count(n) for n in (1, 15_600, 23_399, 23_400)]
     [1, 1, 1, 2]
-    >>> [window_count(n, tail="pad") for n in (1, 15_600, 15_601, 23_400)]
+    >>> [window_count(n, last_window="pad") for n in (1, 15_600, 15_601, 23_400)]
     [1, 1, 2, 2]
     """
     beyond = max(0, samples - WINDOW)  # the first window
-    return (beyond // hop if tail == "drop" else -(-beyond // hop)) + 1
+    return (beyond // hop if last_window == "drop" else -(-beyond // hop)) + 1

@@ -31,16 +31,17 @@ def report(
     from rich.console import Console
     from rich.progress import track
 
-    from affekt.evaluation.keeping import keep_runs
     from affekt.evaluation.results import collect
-    from affekt.evaluation.runs import find_runs, read_run
     from affekt.evaluation.summary import write_summary
+    from affekt.evaluation.tsne import read_points
     from affekt.report.page import build_report, no_clips
+    from affekt.runs.archive import archive_runs
+    from affekt.runs.reading import find_runs, read_run
 
     console = Console(stderr=True)
     progress = partial(track, console=console, transient=True, disable=not console.is_terminal)
     if archive:
-        keep_runs(runs, archive)
+        archive_runs(runs, archive, points=read_points)
     folders = progress(find_runs(runs), "reading runs")
     results = collect(read_run(folder) for folder in folders)
     if summary:

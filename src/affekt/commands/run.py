@@ -1,84 +1,70 @@
-"""The command ``run``: a recipe to finished folds, by one library call."""
+"""Define the command ``run``, which trains and tests a recipe."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from affekt.commands.printing import complain
 
 
-class WithKnobs(TyperCommand):
-    """A command whose help ends with every knob of a recipe."""
-
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Write the usual help, then the knobs."""
-        super().format_help(ctx, formatter)
-        knob_table()
-
-
-def knob_table() -> None:
-    """Print every knob of a recipe."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from affekt.experiments.knobs import KNOB_COLUMNS, knobs
-
-    lines = Table(title="Knobs of a recipe", title_justify="left", box=None, pad_edge=False)
-    for name in KNOB_COLUMNS:
-        lines.add_column(name, no_wrap=name != "meaning", overflow="fold")
-    for row in knobs():
-        lines.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    console.print(lines)
-    console.print("\npaper: Sharan, Mascolo & Schuller, the sections that fix the value")
-
-
 def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to run.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Recipe file, or name of one in recipes/.")
+    ],
     folds: Annotated[str, typer.Option(metavar="1,5", help="Folds to run. (Default: all.)")] = "",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Folds at a time. (Default: one a core.)")
+        int | None, typer.Option(min=1, help="Folds at a time. (Default: one for each core.)")
     ] = None,
     engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Processes here, or a Ray cluster.")
+        str, typer.Option(metavar="local|ray", help="Run on this machine or on a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's. (Default: the one on this machine.)")
+        str | None, typer.Option(help="Address of the Ray cluster. (Default: this machine.)")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The corpus, or your manifest. (Default: in $AFFEKT_DATA.)")
+        Path | None,
+        typer.Option(help="Folder of the corpus, or your manifest. (Default: in $AFFEKT_DATA.)"),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that takes run folders.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     weights: Annotated[
-        Path | None, typer.Option(help="YAMNet's weights. (Default: see affekt weights.)")
+        Path | None, typer.Option(help="Pretrained weights. (Default: see affekt weights.)")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
-    kept: Annotated[
-        Path | None, typer.Option(help="Kept results, to take finished folds of the recipe from.")
+    seed: Annotated[int | None, typer.Option(help="Seed, in place of the recipe's.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; may be repeated."),
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Archived runs, to restore finished folds from.")
     ] = None,
 ) -> int:
     """Train and test every fold of a recipe that is not done.
 
-    Killed at any instant, it goes on when it is run again.
-    What is computed from recordings is kept in $AFFEKT_CACHE, or the user's cache.
-    The exit code is 1 if some fold failed; the others are done.
+    A killed run resumes when it is started again. Features computed from recordings are cached in
+    $AFFEKT_CACHE, or in the user's cache. The exit code is 1 if a fold failed; the others are done.
+    `affekt recipe NAME` lists all knobs.
     """
     from affekt.engines import engine_named
     from affekt.experiments.recipe import read_recipe
-    from affekt.experiments.run_folder import usual_places
     from affekt.experiments.runner import run as run_recipe
+    from affekt.runs.folder import usual_locations
 
-    wanted = read_recipe(recipe)
+    wanted = read_recipe(recipe, changes or ())
     wanted = wanted if seed is None else wanted.with_(seed=seed)
-    places = usual_places(wanted, data=data, runs=runs, weights=weights)
-    where = engine_named(engine, address)
-    failures = run_recipe(wanted, places, folds=_numbers(folds), kept=kept, jobs=jobs, engine=where)
+    locations = usual_locations(wanted.corpus, data=data, runs=runs, weights=weights)
+    failures = run_recipe(
+        wanted,
+        locations,
+        folds=_numbers(folds),
+        archive=archive,
+        jobs=jobs,
+        engine=engine_named(engine, address),
+    )
     for failure in failures:
         complain(failure)
-    print(places.runs / wanted.run)
+    print(locations.runs / wanted.run)
     return 1 if failures else 0
 
 

@@ -17,7 +17,7 @@ def weights(
     ] = False,
 ) -> int:
     """List the places that may hold YAMNet's pretrained weights, or download them."""
-    from affekt.model.official import download, survey
+    from affekt.model.pretrained import download, survey
 
     if fetch:
         print(download(name or "yamnet.tflite"))

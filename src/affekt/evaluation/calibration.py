@@ -34,9 +34,9 @@ from affekt.evaluation.intervals import (
     percentiles,
     speaker_draws,
 )
-from affekt.evaluation.predictions import PROBABILITY, PROFILE, labels_of
 from affekt.evaluation.results import Result
-from affekt.evaluation.runs import Run, find_runs, read_run
+from affekt.runs.predictions import PROBABILITY, PROFILE, labels_of
+from affekt.runs.reading import Run, find_runs, read_run
 
 UNSCALED, TEMPERATURE = "none", "temperature"
 ALL_CLIPS = "all"  # enrolment with all other clips of the speaker

@@ -23,9 +23,9 @@ from affekt.evaluation.intervals import (
     uar_interval,
 )
 from affekt.evaluation.paper import PUBLISHED, Published
-from affekt.evaluation.predictions import PROFILE
-from affekt.evaluation.runs import Run
 from affekt.evaluation.tally import Tally, tally
+from affekt.runs.predictions import PROFILE
+from affekt.runs.reading import Run
 
 NO_PROFILE = "none"  # the enrolment condition of predictions.csv
 

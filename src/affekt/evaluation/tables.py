@@ -15,8 +15,8 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import Interval, shown_uar, speaker_uars
 from affekt.evaluation.metrics import f1_of, recalls_of
 from affekt.evaluation.results import Result
-from affekt.evaluation.runs import Run
 from affekt.evaluation.tally import Tally
+from affekt.runs.reading import Run
 
 
 def classes(run: Run) -> pd.DataFrame:

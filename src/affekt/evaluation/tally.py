@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from affekt.evaluation.predictions import labels_of
+from affekt.runs.predictions import labels_of
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.errors import RunError
-from affekt.evaluation.runs import ACTIVATIONS, POINTS, Run, fold_name, read_table
+from affekt.runs.folder import ACTIVATIONS, POINTS, fold_name
+from affekt.runs.reading import Run, read_table
 
 COLUMNS = ("file", "truth", "x", "y")
 SEED = 0

@@ -1,10 +1,9 @@
-"""One fold to its folder: trained, tested, recorded; or gone on with where it was killed."""
+"""Train and test one fold and write its results; resume it if it was killed."""
 
 import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,96 +17,111 @@ from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.errors import AffektError, RunError
-from affekt.evaluation.runs import DONE, TRAINING
+from affekt.experiments.baseline_features import load_features
 from affekt.experiments.baselines import KINDS, Baseline
-from affekt.experiments.batches import Patches
-from affekt.experiments.clashes import YAMNET
-from affekt.experiments.enrolled import answer_enrolled
-from affekt.experiments.features import load_features
-from affekt.experiments.material import Material, load_all_patches, load_material
-from affekt.experiments.network import architecture_of, evaluate, set_population, start_network
-from affekt.experiments.profiles import same_speaker
-from affekt.experiments.recipe import Recipe
-from affekt.experiments.records import (
-    corpora_facts,
-    fold_facts,
-    write_enrolment,
-    write_json,
-    write_predictions,
+from affekt.experiments.feature_cache import Source, sound_digest
+from affekt.experiments.minibatches import Inputs, predict
+from affekt.experiments.network import (
+    architecture_of,
+    augmentation_of,
+    evaluate,
+    load_inputs,
+    set_population,
+    start_network,
+    training_config,
 )
-from affekt.experiments.run_folder import (
+from affekt.experiments.profiles import predict_enrolled, same_speaker
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.training import Part, train
+from affekt.model.classifier import Classifier, save_classifier
+from affekt.model.pretrained import TURN_DETECTOR, find
+from affekt.runs.folder import (
+    ACTIVATIONS,
+    DONE,
     EPOCHS,
-    Places,
+    Locations,
     fold_folder,
     is_done,
     manifest_of,
+    write_json,
 )
-from affekt.experiments.teacher import read_answers
-from affekt.experiments.training import Part, predict, train
-from affekt.model.classifier import Classifier, save_classifier
-from affekt.model.official import find
+from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
 
 
-def run_fold(recipe: Recipe, fold: Fold, folder: Path, places: Places) -> None:
+def run_fold(recipe: Recipe, fold: Fold, folder: Path, locations: Locations) -> None:
     """Train and test one fold on one thread, unless it is done.
 
     Args:
         recipe: the knobs.
-        fold: who trains, validates and is tested.
+        fold: its training, validation and test speakers.
         folder: the run folder, prepared; the fold's own is ``fold-<number>`` in it.
-        places: where data and weights are.
+        locations: of data and weights.
 
     Raises:
-        AffektError: data, weights or disk are not as they must be; what is done stays done.
+        AffektError: data, weights or disk are not as they must be; finished epochs stay.
     """
     own = fold_folder(folder, fold)
     try:
         own.mkdir(exist_ok=True)
-        with FileLock(own / "lock"):  # another runner may be at it
+        with FileLock(own / "lock"):  # another runner may train it
             if not is_done(folder, fold):
-                _run(recipe, fold, own, places)
+                _run(recipe, fold, own, locations)
             for epoch in EPOCHS:
                 (own / epoch).unlink(missing_ok=True)
     except AffektError:
         raise
     except OSError as error:
         raise RunError(
-            f"{own} must take what the fold makes. Got: {error.strerror}. Make room and run it "
-            f"again: the epochs that are done are kept."
+            f"{own} must take the fold's files. Got: {error.strerror}. Make room and run it "
+            f"again: finished epochs are kept."
         ) from error
 
 
-def _run(recipe: Recipe, fold: Fold, own: Path, places: Places) -> None:
+def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:
     started = time.monotonic()
-    facts = fold_facts(recipe, fold)  # now, as the checkout may have moved on by the end
-    manifest = manifest_of(own.parent, places)
-    patches = () if recipe.method in KINDS else _patches(recipe, manifest, places)
-    if patches:
-        facts["sound"] = patches[0].digest
-        _refuse_other_sound(own.parent, patches[0].digest)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    facts = fold_facts(recipe.identity, fold, gpu=gpu)  # now: the checkout may change later
+    manifest = manifest_of(own.parent, locations)
+    source = None
+    if recipe.method not in KINDS:
+        source = source_of(recipe, manifest, locations)
+        facts["sound"] = source.digest
+        _refuse_other_sound(own.parent, source.digest)
     probabilities: NDArray[Any]
-    if recipe.method == "network":
-        probabilities, found = _network(recipe, fold, manifest, patches, own, places, facts)
+    if source and recipe.method == "network":
+        probabilities, found = _network(recipe, fold, source, own, locations, facts)
     else:
-        probabilities, found = _baseline(recipe, fold, manifest, patches, places)
+        probabilities, found = _baseline(recipe, fold, manifest, source, locations)
     if fold.test:
         clips = part_of(manifest, fold.test).clips
-        write_predictions(own / "predictions.csv", recipe, fold, manifest, clips, probabilities)
+        path = own / "predictions.csv"
+        write_predictions(path, recipe.identity, fold, manifest, clips, probabilities)
     seconds = round(time.monotonic() - started, 1)
     write_json(own / DONE, {**facts, **found, "seconds": seconds})
 
 
+def source_of(recipe: Recipe, manifest: Manifest, locations: Locations) -> Source:
+    """The recordings of a manifest as a recipe's network needs them."""
+    return Source(
+        manifest,
+        sound_digest(manifest),
+        architecture_of(recipe, manifest.labels),
+        augmentation_of(recipe),
+        locations.cache,
+    )
+
+
 def _refuse_other_sound(folder: Path, sound: str) -> None:
-    """Folds of one run hear the same recordings, whatever a manifest cannot see of them."""
+    """Prove that all folds of a run use the same recordings, beyond what a manifest shows."""
     for done in folder.glob(f"fold-*/{DONE}"):
         if json.loads(done.read_text(encoding="utf-8")).get("sound", sound) != sound:
             raise RunError(
-                f"{folder} must go on with the recordings that {done.parent.name} heard. Got the "
+                f"{folder} must continue with the recordings of {done.parent.name}. Got the "
                 f"same names with other sound. Put them back, or use --runs with another folder."
             )
 
 
-def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
+def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
     """Compute what all folds share once, before they start side by side.
 
     Raises:
@@ -115,25 +129,29 @@ def fill_cache(recipe: Recipe, manifest: Manifest, places: Places) -> None:
     """
     if recipe.method.startswith("chance"):
         return
-    if recipe.weights != "random" and recipe.backbone == YAMNET:
-        find(recipe.weights, places.weights)
-    patches = _patches(recipe, manifest, places)
+    if recipe.trunk == "whisper":
+        find(TURN_DETECTOR, locations.weights)
+    elif recipe.weights != "random":
+        find(recipe.weights, locations.weights)
+    source = source_of(recipe, manifest, locations)
     if recipe.method != "network":
-        load_features(recipe, manifest, patches[0], places)
+        load_features(recipe, source, locations)
     elif recipe.frozen and recipe.weights != "random":
-        # the whole corpus may be looked at: an unfolded batch norm changes no activation
-        everything = np.arange(len(manifest.clips))
-        classifier = start_network(recipe, manifest.labels, 0, patches[0], everything, places)
-        load_material(recipe, manifest, patches, classifier, places)
+        # all clips may be used: an unfolded batch norm changes no feature
+        classifier = start_network(recipe, 0, source, np.arange(len(manifest.clips)), locations)
+        load_inputs(recipe, source, classifier)
+    elif not recipe.frozen:
+        for speaker in range(recipe.augmented_speakers + 1):
+            source.patches(speaker)
 
 
 def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = False) -> Part:
     """The clips of some speakers, in the manifest's order.
 
     Args:
-        manifest: whose clips.
+        manifest: of the clips.
         speakers: of the part.
-        balance: let every class of every corpus weigh the same, instead of every clip.
+        balance: give every class of every corpus the same weight, instead of every clip.
     """
     chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
     clips = np.array(chosen, np.int64)
@@ -150,41 +168,28 @@ def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = Fals
     )
 
 
-def _patches(recipe: Recipe, manifest: Manifest, places: Places) -> tuple[Patches, ...]:
-    return load_all_patches(recipe, manifest, architecture_of(recipe, manifest.labels), places)
-
-
 def _network(
     recipe: Recipe,
     fold: Fold,
-    manifest: Manifest,
-    patches: tuple[Patches, ...],
+    source: Source,
     own: Path,
-    places: Places,
+    locations: Locations,
     facts: dict[str, Any],
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Train the network; probabilities of the test clips, and what the fold's facts add."""
+    """Train the network; return probabilities of the test clips, and further facts."""
     torch.set_num_threads(1)
+    manifest = source.manifest
     training = part_of(manifest, fold.train, balance=recipe.balance)
-    if recipe.teacher:
-        answers = read_answers(places.runs / recipe.teacher, fold, manifest, training.clips)
-        training = replace(training, answers=answers)
     validation = part_of(manifest, fold.validation)
-    classifier = start_network(
-        recipe, manifest.labels, fold.number, patches[0], training.clips, places
-    )
-    material = load_material(recipe, manifest, patches, classifier, places)
-    set_population(classifier, material.activations, training.clips)
-    best_epoch = train(
-        classifier, material, training, validation, own, recipe=recipe, fold=fold.number
-    )
-    if recipe.teach:
-        answers = predict(classifier, material, training.clips).softmax(dim=1).numpy()
-        write_predictions(own / TRAINING, recipe, fold, manifest, training.clips, answers)
+    classifier = start_network(recipe, fold.number, source, training.clips, locations)
+    inputs = load_inputs(recipe, source, classifier)
+    set_population(classifier, inputs.features, training.clips)
+    config = training_config(recipe, fold.number)
+    best_epoch = train(classifier, inputs, training, validation, own, config=config)
     probabilities = np.zeros((0, len(manifest.labels)), np.float32)
     if fold.test:
-        probabilities = _test(recipe, fold, manifest, classifier, material, own)
-    corpora = corpora_facts(manifest, fold, patches[0].digest)
+        probabilities = _test(recipe, fold, manifest, classifier, inputs, own)
+    corpora = corpora_facts(manifest, fold, source.digest)
     save_classifier(classifier, own / "model.pt", corpora=corpora, best_epoch=best_epoch, **facts)
     return probabilities, {"best_epoch": best_epoch}
 
@@ -194,21 +199,21 @@ def _test(
     fold: Fold,
     manifest: Manifest,
     classifier: Classifier,
-    material: Material,
+    inputs: Inputs,
     own: Path,
 ) -> NDArray[np.float32]:
-    """Probabilities of the test clips; beside them the folder takes what else can be told."""
+    """Predict the test clips; write predictions with enrolment and of validation clips too."""
     validation, tested = (part_of(manifest, part).clips for part in (fold.validation, fold.test))
-    probabilities, activations = evaluate(classifier, material, tested)
+    probabilities, activations = evaluate(classifier, inputs, tested)
     files = np.array([manifest.names[clip] for clip in tested])
-    np.savez_compressed(own / "activations.npz", activations=activations, files=files)
-    chosen_by = predict(classifier, material, validation).softmax(dim=1).numpy()
-    about = (recipe, fold, manifest)
-    write_predictions(own / "validation.csv", *about, validation, chosen_by)
-    if recipe.profile:
+    np.savez_compressed(own / ACTIVATIONS, activations=activations, files=files)
+    about = (recipe.identity, fold, manifest)
+    validated = predict(classifier, inputs, validation).softmax(dim=1).numpy()
+    write_predictions(own / "validation.csv", *about, validation, validated)
+    if recipe.speaker_normalization:
         seed = (recipe.seed, fold.number)
-        answers = answer_enrolled(classifier, material, manifest, tested, seed=seed)
-        write_enrolment(own / "enrolment.csv", *about, tested, dict(answers))
+        enrolled = dict(predict_enrolled(classifier, inputs, manifest, tested, seed=seed))
+        write_enrolment(own / "enrolment.csv", *about, tested, enrolled)
     return probabilities
 
 
@@ -216,16 +221,16 @@ def _baseline(
     recipe: Recipe,
     fold: Fold,
     manifest: Manifest,
-    patches: tuple[Patches, ...],
-    places: Places,
+    source: Source | None,
+    locations: Locations,
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Fit a baseline; probabilities of the test clips, and what the fold's facts add."""
+    """Fit a baseline; return probabilities of the test clips, and further facts."""
     truth = np.array([clip.label for clip in manifest.clips])
-    if recipe.method in KINDS:  # a chance line, which hears nothing
+    if source is None:  # a chance line, which uses no features
         kind, features = recipe.method, np.zeros((len(truth), 1), np.float32)
     else:
         kind = recipe.method.partition("-")[2]
-        features = load_features(recipe, manifest, patches[0], places)
+        features = load_features(recipe, source, locations)
     with threadpool_limits(1):
         baseline = Baseline(kind, manifest.labels, recipe.seed).fit(
             features,

@@ -1,4 +1,4 @@
-"""Recipe and fold to the network before its first step, and a trained network to its answers."""
+"""Build the network of a recipe and fold with its initial weights, and evaluate a trained one."""
 
 import math
 import os
@@ -9,105 +9,145 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from affekt.experiments.activations import Activations
-from affekt.experiments.batches import Patches
-from affekt.experiments.clashes import YAMNET
-from affekt.experiments.material import Material
+from affekt.experiments.augmentation import Augmentation
+from affekt.experiments.feature_cache import Features, Source
+from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.profiles import profile_of
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places
-from affekt.experiments.training import predict, seed_torch
-from affekt.model.architecture import WAVEFORM, Architecture
-from affekt.model.backbone import Backbone, load_backbone, read_form
-from affekt.model.classifier import Classifier
-from affekt.model.weights import load_yamnet
+from affekt.experiments.training import TrainingConfig, seed_torch
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier, trunk_digest
+from affekt.model.pretrained import TURN_DETECTOR
+from affekt.model.whisper_weights import load_turn_detector
 from affekt.model.yamnet import YAMNet
+from affekt.model.yamnet_weights import load_yamnet
+from affekt.runs.folder import Locations
 
-UNFOLDING_CLIPS = 96  # whose windows the batch norms' statistics come from
+UNFOLDING_CLIPS = 96  # whose windows give the statistics of YAMNet's batch norms
+
+
+def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
+    """The network that a recipe describes."""
+    return Architecture(
+        labels,
+        trunk=recipe.trunk,
+        front_end=recipe.front_end,
+        relu_max=relu_max_of(recipe),
+        blocks=recipe.blocks,
+        encoder_layers=recipe.encoder_layers,
+        context=recipe.context,
+        head=recipe.head,
+        hop=recipe.hop,
+        last_window=recipe.last_window,
+        loudness=recipe.loudness,
+        speaker_normalization=recipe.speaker_normalization,
+        time_constant=recipe.time_constant,
+        ensemble_size=recipe.ensemble_size,
+    )
+
+
+def augmentation_of(recipe: Recipe) -> Augmentation:
+    """The augmentation that a recipe describes."""
+    return Augmentation(recipe.augmented_speakers, recipe.augment_channel, recipe.augment_bandwidth)
+
+
+def training_config(recipe: Recipe, fold: int) -> TrainingConfig:
+    """The training that a recipe describes, seeded for a fold."""
+    return TrainingConfig(
+        seed=(recipe.seed, fold),
+        frozen=recipe.frozen,
+        speaker_normalization=recipe.speaker_normalization,
+        augmented_speakers=recipe.augmented_speakers,
+        optimizer=recipe.optimizer,
+        schedule=recipe.schedule,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        label_smoothing=recipe.label_smoothing,
+        batch=recipe.batch,
+        epochs=recipe.epochs,
+        checkpoint=recipe.checkpoint,
+        bfloat16=recipe.precision == "bfloat16",
+    )
 
 
 def start_network(
     recipe: Recipe,
-    labels: tuple[str, ...],
     fold: int,
-    patches: Patches,
+    source: Source,
     training: NDArray[np.int64],
-    places: Places,
+    locations: Locations,
 ) -> Classifier:
-    """The network before its first step: pretrained CNN, fresh head, seeded by recipe and fold.
+    """The network before its first step: pretrained trunk, random head, seeded by recipe and fold.
 
     Args:
         recipe: the knobs.
-        labels: of the task.
         fold: number of the fold.
-        patches: of the whole manifest.
-        training: ``(clips,)`` rows to learn from; batch norms start from some of them.
-        places: where the weights are.
+        source: of all recordings.
+        training: ``(clips,)`` rows to learn from; YAMNet's batch norms start from some of them.
+        locations: of the weights.
 
     Raises:
-        ModelError: no weights, others than the official ones, or no such backbone.
+        ModelError: no weights, or others than the published ones.
     """
     seed_torch(recipe.seed, fold)
-    classifier = Classifier(architecture_of(recipe, labels))
-    if isinstance(classifier.trunk, Backbone):
-        load_backbone(classifier.trunk, recipe.backbone)
+    classifier = Classifier(source.architecture)
+    if isinstance(classifier.trunk, YAMNet):
+        load_trunk(classifier.trunk, recipe, source, training, locations)
     else:
-        load_trunk(classifier.trunk, recipe, patches, training, places)
+        load_turn_detector(classifier.trunk, locations.weights)
     return classifier.to(usual_device())
 
 
-def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
-    """The network that a recipe describes.
+def load_inputs(recipe: Recipe, source: Source, classifier: Classifier) -> Inputs:
+    """The inputs of a recipe's network for all clips, from the cache or computed now.
+
+    Pretrained weights are the same in all folds, and so are the features of a frozen trunk. A
+    trunk of random weights differs from fold to fold, and so do its cached features.
 
     Raises:
-        ModelError: its backbone is not there, or not one of speech.
+        AudioError: a recording that does not decode.
+        RunError: the cache cannot be written.
     """
-    backbone = read_form(recipe.backbone) if recipe.backbone != YAMNET else ""
-    return Architecture(
-        labels,
-        front_end=WAVEFORM if backbone else recipe.front_end,
-        ceiling=ceiling_of(recipe),
-        head=recipe.head,
-        hop=recipe.hop,
-        tail=recipe.tail,
-        blocks=recipe.blocks,
-        columns=recipe.columns,
-        level=recipe.level,
-        profile=recipe.profile,
-        memory=recipe.memory,
-        members=recipe.members,
-        backbone=backbone,
-    )
+    speakers = range(recipe.augmented_speakers + 1)
+    if not recipe.frozen:
+        return Inputs(patches=tuple(source.patches(speaker) for speaker in speakers))
+    a = source.architecture
+    key: list[object] = [a.blocks, recipe.weights]
+    if a.trunk == "whisper":
+        key = [TURN_DETECTOR, a.encoder_layers, a.context]
+    elif recipe.weights == "random":
+        key = [a.blocks, trunk_digest(classifier)]
+    return Inputs(features=tuple(source.features(classifier, key, speaker) for speaker in speakers))
 
 
 def set_population(
-    classifier: Classifier, voices: Sequence[Activations], clips: NDArray[np.int64]
+    classifier: Classifier, features: Sequence[Features], clips: NDArray[np.int64]
 ) -> None:
-    """Let the network know the training population, in all of its voices.
+    """Set the population statistics of the speaker normalization.
 
     Args:
-        classifier: a network that normalizes by speaker; others are left alone.
-        voices: the activations.
+        classifier: a network with speaker normalization; others are left alone.
+        features: of the original recordings and of the simulated speakers.
         clips: ``(clips,)`` rows to learn from.
     """
     if classifier.speaker is None:
         return
-    profiles = [profile_of(voice, clips) for voice in voices]
-    everybody = {name: torch.stack([p[name] for p in profiles]).sum(0) for name in profiles[0]}
-    classifier.speaker.set_population(everybody)
+    profiles = [profile_of(each, clips) for each in features]
+    total = {name: torch.stack([p[name] for p in profiles]).sum(0) for name in profiles[0]}
+    classifier.speaker.set_population(total)
 
 
 def usual_device() -> torch.device:
     """A CUDA device where PyTorch sees one (``CUDA_VISIBLE_DEVICES`` hides it), else the CPU.
 
-    Sets what makes CUDA give the same numbers twice.
+    Makes CUDA deterministic.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic = True
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def ceiling_of(recipe: Recipe) -> float:
+def relu_max_of(recipe: Recipe) -> float:
     """The rectifier's upper bound that the recipe's weights were trained with."""
     return math.inf if recipe.weights == "yamnet.h5" else 6.0
 
@@ -115,37 +155,37 @@ def ceiling_of(recipe: Recipe) -> float:
 def load_trunk(
     trunk: YAMNet,
     recipe: Recipe,
-    patches: Patches,
+    source: Source,
     clips: NDArray[np.int64],
-    places: Places,
+    locations: Locations,
 ) -> None:
-    """Put the recipe's weights into a CNN; random ones are already there.
+    """Load the recipe's weights into YAMNet; random ones are already there.
 
     Args:
         trunk: the CNN to fill.
         recipe: the knobs.
-        patches: of the whole manifest.
-        clips: ``(clips,)`` rows that may be looked at; batch norms start from some of them.
-        places: where the weights are.
+        source: of all recordings.
+        clips: ``(clips,)`` rows that may be used; batch norms start from some of them.
+        locations: of the weights.
     """
     if recipe.weights != "random":
         spread = np.linspace(0, len(clips) - 1, UNFOLDING_CLIPS).astype(int)
-        windows, _ = patches.gather(clips[np.unique(spread)])
-        load_yamnet(trunk, windows, recipe.weights, places.weights)
+        windows, _ = source.patches().gather(clips[np.unique(spread)])
+        load_yamnet(trunk, windows, recipe.weights, locations.weights)
 
 
 @torch.inference_mode()
 def evaluate(
-    classifier: Classifier, material: Material, clips: NDArray[np.int64]
+    classifier: Classifier, inputs: Inputs, clips: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities of some clips, and what the head's last layer was given for each.
+    """Predict some clips, and record the inputs of the head's last layer.
 
     Returns:
-        ``(clips, labels)`` and ``(clips, features)``.
+        Probabilities ``(clips, labels)`` and activations ``(clips, features)``.
     """
     seen: list[Tensor] = []
     hook = classifier.head.classes.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    logits = predict(classifier, material, clips, batch=1)
+    logits = predict(classifier, inputs, clips, batch=1)
     hook.remove()
-    activations = np.concatenate([answers[0, -1:].cpu().numpy() for answers in seen])
+    activations = np.concatenate([each[0, -1:].cpu().numpy() for each in seen])
     return logits.softmax(dim=1).numpy(), activations

@@ -1,7 +1,7 @@
-"""Clips of a speaker to that speaker's profile: drawn anew in training, by rule in testing.
+"""Choose the clips that a speaker is enrolled with: at random in training, by rule in tests.
 
-A network that is to work with few clips is trained with few: each training clip is normalized by
-a handful of its speaker's other clips, often by none. A tested clip is never in its own profile.
+A network must work with few enrolment clips, so it is trained with few: each training clip is
+normalized by some of its speaker's other clips, often by none. A clip is never in its own profile.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,54 +11,56 @@ import torch
 from numpy.typing import NDArray
 
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.activations import Activations
+from affekt.experiments.feature_cache import Features
+from affekt.experiments.minibatches import Inputs, predict
+from affekt.model.classifier import Classifier
 from affekt.model.loudness import State
 
-MOST = 64  # clips of a profile drawn in training
-NOBODY = 0.25  # of the training clips, which have no profile
+MOST = 64  # clips of a profile in training
+UNENROLLED = 0.25  # share of the training clips without a profile
 AMOUNTS = (1, 2, 4, 8, 16)  # random clips
-ONE_MOOD = 4  # clips
+ONE_EMOTION = 4  # clips
 ADAPTIVE = "adaptive"
 
 
 def draw_profiles(
-    voices: Sequence[Activations],
+    features: Sequence[Features],
     clips: NDArray[np.int64],
-    spoken: NDArray[np.int64],
+    speakers: NDArray[np.int64],
     others: Mapping[int, NDArray[np.int64]],
     generator: np.random.Generator,
 ) -> State:
-    """A profile for each clip of a batch, from random other clips of its speaker.
+    """Draw a profile for each clip of a mini-batch, from random other clips of its speaker.
 
     Args:
-        voices: of one manifest.
-        clips: ``(clips,)`` rows of the batch.
-        spoken: ``(clips,)`` the voice of each; its profile is of the same voice.
+        features: of the original recordings and of the simulated speakers.
+        clips: ``(clips,)`` rows of the mini-batch.
+        speakers: ``(clips,)`` number of the simulated speaker of each, for its profile too.
         others: rows of the training part with the same speaker, for each row.
-        generator: what decides.
+        generator: of the random choices.
 
     Returns:
-        Sums as :class:`~affekt.model.speaker.SpeakerNorm` takes them.
+        Sums as :class:`~affekt.model.speaker_normalization.SpeakerNormalization` takes them.
     """
     profiles = []
-    for clip, voice in zip(clips, spoken, strict=True):
+    for clip, speaker in zip(clips, speakers, strict=True):
         amount = int(np.exp(generator.uniform(0.0, np.log(MOST + 1))))
-        if generator.random() < NOBODY:
+        if generator.random() < UNENROLLED:
             amount = 0
         pool = others[int(clip)]
         amount = min(amount, len(pool))
         chosen = generator.choice(pool, amount, replace=False) if amount else pool[:0]
-        profiles.append(profile_of(voices[voice], chosen))
+        profiles.append(profile_of(features[speaker], chosen))
     return {name: torch.stack([each[name] for each in profiles]) for name in profiles[0]}
 
 
-def profile_of(voice: Activations, clips: NDArray[np.int64]) -> State:
-    """The profile that some clips of one speaker make: zeros where there are none."""
-    return {name: sums[clips].sum(0) for name, sums in voice.sums.items()}
+def profile_of(features: Features, clips: NDArray[np.int64]) -> State:
+    """Sum up the profile of some clips of one speaker; zeros without clips."""
+    return {name: sums[clips].sum(0) for name, sums in features.sums.items()}
 
 
 def same_speaker(manifest: Manifest, clips: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
-    """Of each clip the other clips of its speaker, among ``clips``."""
+    """For each clip the other clips of its speaker, among ``clips``."""
     speakers = np.array([manifest.clips[row].speaker for row in clips])
     return {
         int(row): clips[(speakers == speaker) & (clips != row)]
@@ -69,16 +71,16 @@ def same_speaker(manifest: Manifest, clips: NDArray[np.int64]) -> dict[int, NDAr
 def enrolments(
     manifest: Manifest, clips: NDArray[np.int64], *, seed: Sequence[int]
 ) -> Iterator[tuple[str, dict[int, NDArray[np.int64]]]]:
-    """What tested speakers are enrolled with, one condition after the other.
+    """List the enrolment clips of the test speakers, one condition after the other.
 
     Args:
-        manifest: whose clips.
-        clips: ``(clips,)`` rows that are tested.
-        seed: whole numbers that random clips follow from.
+        manifest: of the clips.
+        clips: ``(clips,)`` rows of the test clips.
+        seed: whole numbers; seeds the random clips.
 
     Yields:
-        The condition, ``random-<n>``, ``all`` or ``<label>-4``, and the rows that enrol for each
-        tested row; never itself.
+        The condition, ``random-<n>``, ``all`` or ``<label>-4``, and the enrolment rows of each
+        test row, never itself.
     """
     pools = same_speaker(manifest, clips)
     labels = np.array([clip.label for clip in manifest.clips])
@@ -97,6 +99,64 @@ def enrolments(
         yield name, drawn(name, pools, amount)
     yield "all", pools
     for label in manifest.labels:
-        name = f"{label}-{ONE_MOOD}"
-        moody = {row: pool[labels[pool] == label] for row, pool in pools.items()}
-        yield name, drawn(name, moody, ONE_MOOD)
+        name = f"{label}-{ONE_EMOTION}"
+        pools_of_label = {row: pool[labels[pool] == label] for row, pool in pools.items()}
+        yield name, drawn(name, pools_of_label, ONE_EMOTION)
+
+
+def predict_enrolled(
+    classifier: Classifier,
+    inputs: Inputs,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    *,
+    seed: Sequence[int],
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Predict the test clips once for each enrolment of their speakers.
+
+    Args:
+        classifier: the trained network.
+        inputs: of the whole manifest.
+        manifest: of the clips.
+        clips: ``(clips,)`` rows of the test clips.
+        seed: whole numbers; seeds the random clips.
+
+    Yields:
+        The condition and probabilities ``(clips, labels)``: those of
+        :func:`enrolments`, and ``adaptive``: no enrolment, but the profile adapts to the clips
+        of the speaker so far, the current one included.
+    """
+    original = inputs.features[0]
+    for name, enrolling in enrolments(manifest, clips, seed=seed):
+        each = [profile_of(original, enrolling[int(row)]) for row in clips]
+        profiles = {key: torch.stack([profile[key] for profile in each]) for key in each[0]}
+        logits = predict(classifier, inputs, clips, profiles=profiles)
+        yield name, logits.softmax(dim=1).numpy()
+    yield ADAPTIVE, _adaptively(classifier, inputs, manifest, clips, seed)
+
+
+@torch.inference_mode()
+def _adaptively(
+    classifier: Classifier,
+    inputs: Inputs,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    seed: Sequence[int],
+) -> NDArray[np.float32]:
+    """Predict the clips of each speaker one after the other, in random order."""
+    assert classifier.speaker is not None
+    order = np.random.default_rng([*seed, *ADAPTIVE.encode()]).permutation(clips)
+    others = same_speaker(manifest, clips)
+    found: dict[int, NDArray[np.float32]] = {}
+    adapt = torch.ones(1, device=classifier.device)
+    for first in order:
+        if int(first) in found:
+            continue
+        own = {int(first), *map(int, others[int(first)])}
+        profile = {name: classifier.start(1)[name] for name in classifier.speaker.state}
+        for row in (int(row) for row in order if int(row) in own):
+            encoded = inputs.encode(classifier, np.array([row]))
+            logits, after = classifier.logits_by_window(*encoded, profile, adapt=adapt)
+            profile = {name: after[name] for name in profile}
+            found[row] = logits[0, -1].softmax(dim=0).cpu().numpy()
+    return np.stack([found[int(row)] for row in clips])

@@ -1,6 +1,7 @@
-"""Every knob of an experiment on one page: type, default, unit, what it does, where it is from.
+"""List every setting (knob) of an experiment: type, default, unit, meaning and source.
 
-A recipe file is TOML and holds only what differs from these defaults; its name is the recipe's.
+A recipe file is TOML and holds only what differs from these defaults, or from the recipe that it
+names as its base. The recipe's name is the file's.
 
 Source: "paper" is Sharan, Mascolo & Schuller, "Emotion Recognition from Speech Signals by
 Mel-Spectrogram and a CNN-RNN".
@@ -10,14 +11,16 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from affekt.audio.windows import TAILS, WINDOW, WINDOW_HOP
+from affekt.aliases import from_stored, to_stored
+from affekt.audio.windows import LAST_WINDOW, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
-from affekt.experiments.clashes import YAMNET, refuse_clashes
-from affekt.experiments.knob import check, knob
+from affekt.experiments.recipe_checks import check_value, knob, refuse_clashes
+from affekt.runs.folder import RunIdentity
 
 PROTOCOLS = (
     "leave-one-speaker-out",
@@ -33,11 +36,13 @@ METHODS = (
     "chance-majority",
     "chance-stratified",
 )
+KNOB_COLUMNS = ("knob", "default", "unit", "meaning", "source")
+BASE = "base"  # key of a recipe file that names the recipe it starts from
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment: which recordings, which folds, which method, how it is trained.
+    """One experiment: recordings, folds, method, and training.
 
     Raises:
         RecipeError: a value of another type than its default, or outside its range.
@@ -45,140 +50,137 @@ class Recipe:
 
     name: str = field(metadata={"meaning": "the file's name"})
     # recordings
-    corpus: str = knob("ravdess", "corpus whose form reads the recordings, or several joined by +")
+    corpus: str = knob("ravdess", "corpus of the recordings, or several joined by +")
     task: str = knob("four", "label set", allowed=("four", "all"))
-    partial: bool = knob(False, "accept a corpus with recordings missing")
+    partial: bool = knob(False, "accept a corpus with missing recordings")
     # folds
     protocol: str = knob(
         "leave-one-speaker-out",
-        "who is tested when",
+        "how speakers are divided into folds",
         source="paper, III-A",
         allowed=PROTOCOLS,
     )
-    folds: int = knob(10, "folds of speaker-folds", source="paper, III-A", low=2, high=1_000)
-    held_out: tuple[str, ...] = knob((), "test speakers of held-out, such as ravdess:21")
-    source: str = knob("", "corpus that train-on-one-corpus learns from")
-    validation: float = knob(
-        0.2, "validation part of the other speakers", source="paper, III-A", low=0.01, high=0.9
+    folds: int = knob(
+        10, "number of folds of speaker-folds", source="paper, III-A", low=2, high=1_000
     )
-    seed: int = knob(0, "of folds, weights and batches", low=0, high=2**31 - 1)
+    held_out: tuple[str, ...] = knob((), "test speakers of held-out, such as ravdess:21")
+    source: str = knob("", "training corpus of train-on-one-corpus")
+    validation: float = knob(
+        0.2, "share of the other speakers for validation", source="paper, III-A", low=0.01, high=0.9
+    )
+    seed: int = knob(0, "seed of folds, weights and mini-batches", low=0, high=2**31 - 1)
     # method
     method: str = knob("network", "what is trained", allowed=METHODS)
     hop: int = knob(
         WINDOW_HOP,
-        "from one window's start to the next, at 16 kHz",
+        "from the start of a window to the next, at 16 kHz",
         unit="samples",
         source="paper, II-A",
         low=1,
         high=WINDOW,
     )
-    tail: str = knob("drop", "a last window that does not fill: left out, or padded", allowed=TAILS)
-    backbone: str = knob(
-        YAMNET,
-        "what hears the windows: yamnet, or hf: and a speech encoder's folder or name on the hub",
+    last_window: str = knob(
+        "drop",
+        "a last window that is not full is dropped, or padded with zeros",
+        allowed=LAST_WINDOW,
+    )
+    trunk: str = knob(
+        "yamnet",
+        "pretrained network: YAMNet, or the first layers of Whisper-tiny's encoder",
         source="paper, II-B",
+        allowed=("yamnet", "whisper"),
     )
     front_end: str = knob(
         "magnitude",
-        "log-mel of YAMNet, or of the paper's equations (1) and (2)",
+        "YAMNet's log-mel, or that of the paper's equations (1) and (2)",
         allowed=("magnitude", "power"),
     )
-    level: str = knob(
+    loudness: str = knob(
         "given",
-        "what the CNN hears: as recorded; at one loudness; at that and half the way to a flat "
-        "mean spectrum, both as it is heard",
-        allowed=("given", "running", "spectrum"),
+        "windows keep the recorded loudness, or are normalized by the running loudness",
+        allowed=("given", "running"),
     )
     weights: str = knob(
         "yamnet.tflite",
-        "what the CNN starts from",
+        "initial weights of YAMNet",
         source="paper, II-B",
         allowed=("yamnet.tflite", "yamnet.h5", "random"),
     )
     blocks: int = knob(
-        13, "separable blocks of the CNN that are kept", source="paper, II-B", low=1, high=13
+        13, "separable blocks of YAMNet that are kept", source="paper, II-B", low=1, high=13
     )
-    columns: int = knob(
-        1, "columns of a cut CNN's last layer that are averaged into one step", low=1, high=12
+    encoder_layers: int = knob(
+        2, "transformer layers of Whisper's encoder that are kept", low=1, high=4
     )
-    frozen: bool = knob(False, "keep the CNN as it starts", source="paper, II-B")
-    profile: bool = knob(
-        False, "normalize the CNN's activations by who speaks (only if it is frozen)"
+    context: int = knob(1, "earlier windows that Whisper's encoder sees", low=0, high=7)
+    frozen: bool = knob(False, "do not train the pretrained network", source="paper, II-B")
+    speaker_normalization: bool = knob(
+        False, "normalize the features of a frozen network by the speaker's statistics"
     )
     head: str = knob(
         "lstm",
-        "what reads the windows",
+        "network from features to classes",
         source="paper, II-C",
-        allowed=("lstm", "mean", "statistics", "transformer"),
+        allowed=("lstm", "mean", "statistics"),
     )
-    memory: float = knob(
+    time_constant: float = knob(
         0.0,
-        "time after which what was heard weighs 1/e in a head's sums; 0: for ever",
+        "time after which a window's weight in the head has fallen to 1/e; 0: never",
         unit="seconds",
         low=0.0,
         high=3_600.0,
     )
-    members: int = knob(
-        1, "statistics heads that learn side by side and answer together", low=1, high=64
+    ensemble_size: int = knob(
+        1, "statistics heads that are trained side by side and averaged", low=1, high=64
     )
     # training
-    voices: int = knob(0, "simulated speakers made of each training speaker", low=0, high=64)
-    places: bool = knob(
-        False, "put each simulated speaker elsewhere: another microphone, room, telephone"
+    augmented_speakers: int = knob(
+        0, "simulated speakers for each training speaker", low=0, high=64
     )
-    balance: bool = knob(False, "let every class of every corpus weigh the same in the loss")
+    augment_channel: bool = knob(
+        False, "simulate another microphone, room or telephone for each simulated speaker"
+    )
+    augment_bandwidth: bool = knob(
+        False, "limit the bandwidth of some simulated speakers to 4, 5.5 or 7 kHz"
+    )
+    balance: bool = knob(False, "give every class of every corpus the same weight in the loss")
     optimizer: str = knob(
         "adam",
-        "adamw takes its weight decay apart from the gradient",
+        "adamw decouples weight decay from the gradient",
         source="paper, III-A",
         allowed=("adam", "adamw"),
     )
     schedule: str = knob(
         "constant",
-        "of the step: constant, or one cycle up to learning_rate and down to nothing",
+        "of the learning rate: constant, or one cycle up to learning_rate and down to zero",
         source="paper, III-A",
         allowed=("constant", "one-cycle"),
     )
-    learning_rate: float = knob(3e-4, "Adam's step", source="paper, III-A", low=1e-8, high=1.0)
+    learning_rate: float = knob(3e-4, "step of Adam", source="paper, III-A", low=1e-8, high=1.0)
     weight_decay: float = knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
     label_smoothing: float = knob(
-        0.0, "share of each label that is spread over all", low=0.0, high=0.9
+        0.0, "share of each label that is spread over all labels", low=0.0, high=0.9
     )
     batch: int = knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
     epochs: int = knob(
         50, "passes over the training part", source="paper, III-A", low=1, high=10_000
     )
-    keep: str = knob(
+    checkpoint: str = knob(
         "best",
-        "epoch kept: best validation UAR (ties: lower loss), or the last",
-        allowed=("best", "last"),
+        "weights that are used: epoch of the best validation UAR (ties: lower loss), last epoch, "
+        "or mean over the last third of the epochs",
+        allowed=("best", "last", "averaged"),
     )
     precision: str = knob(
         "float32",
-        "arithmetic of the CNN; bfloat16 is faster on some processors and slower on others",
+        "arithmetic of YAMNet in training; bfloat16 is faster on some processors only",
         allowed=("float32", "bfloat16"),
-    )
-    # teacher and student
-    teach: bool = knob(False, "write the answers to training clips, for a student to learn from")
-    teacher: str = knob(
-        "", "run folder in that of the runs, or kept results, of the same folds, to learn from"
-    )
-    teacher_share: float = knob(
-        0.5, "of the teacher's answers in the loss; the rest is the labels'", low=0.0, high=1.0
-    )
-    temperature: float = knob(
-        2.0, "what both sides' logits are divided by to compare them", low=1.0, high=100.0
     )
 
     def __post_init__(self) -> None:
         for each in fields(self):
             if each.metadata.get("source") is not None:
-                check(self, each.name, each.metadata, each.default)
-        if self.backbone != YAMNET and not self.backbone.startswith("hf:"):
-            raise RecipeError(
-                f"backbone of recipe {self.name} must be yamnet, or hf: and a folder or a name on "
-                f"the hub. Got {self.backbone!r}. Leave it out for YAMNet."
-            )
+                check_value(self, each.name, each.metadata, each.default)
         refuse_clashes(self)
 
     @property
@@ -193,7 +195,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """12 hex digits over :attr:`changed`: a new knob leaves the digests of old recipes."""
-        text = json.dumps(self.changed, sort_keys=True)
+        text = json.dumps(to_stored(self.changed), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -201,33 +203,41 @@ class Recipe:
         """Name of the run's folder: ``<recipe>-<digest>``."""
         return f"{self.name}-{self.digest}"
 
+    @property
+    def identity(self) -> RunIdentity:
+        """What tells the recipe's run from others."""
+        return RunIdentity(self.name, self.digest, self.seed, self.values())
+
     def values(self) -> dict[str, Any]:
         """All knobs, as ``recipe.json`` holds them."""
         return asdict(self)
 
     def with_(self, **changes: Any) -> "Recipe":
-        """The same recipe with some knobs changed, checked as a file's are."""
+        """Return the recipe with some knobs changed, checked as those of a file."""
         _refuse_unknown(changes, self.name)
         return replace(self, **changes)
 
 
 def _refuse_unknown(knobs: Any, where: object) -> None:
-    known = [each.name for each in fields(Recipe) if each.name != "name"]
+    names = [each.name for each in fields(Recipe) if each.name != "name"]
     for name in knobs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"Did you mean {near[0]}?" if near else "See `affekt run --help`."
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+            hint = f"Did you mean {near[0]}?" if near else "See `affekt recipe`."
             raise RecipeError(
-                f"recipe {where} must hold only the knobs of `affekt run --help`. "
+                f"recipe {where} must hold only knobs that `affekt recipe` lists. "
                 f"Got {name!r}. {hint}"
             )
 
 
-def read_recipe(path: str | Path) -> Recipe:
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe file.
 
     Args:
-        path: TOML with knobs that differ from the defaults.
+        path: TOML with knobs that differ from the defaults, or from the recipe that ``base``
+            names: a file beside it, which has no base itself. Or the name of a file in the
+            folder ``recipes``, without its suffix.
+        changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
 
     Returns:
         The recipe, named as the file.
@@ -236,13 +246,55 @@ def read_recipe(path: str | Path) -> Recipe:
         RecipeError: no such file, not TOML, an unknown knob, or a bad value.
     """
     path = Path(path)
+    if not path.suffix and not path.is_file():
+        path = Path("recipes", f"{path}.toml")
+    knobs = _read_toml(path)
+    if BASE in knobs:
+        base = path.with_name(f"{knobs.pop(BASE)}.toml")
+        inherited = _read_toml(base)
+        if BASE in inherited:
+            raise RecipeError(
+                f"base of {path} must be a recipe without a base. Got {base}. Name its base."
+            )
+        knobs = inherited | knobs
+    knobs |= dict(_parsed(change) for change in changes)
+    _refuse_unknown(knobs, path)
+    return Recipe(name=path.stem, **knobs)
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    """Name and value of a knob on the command line."""
+    name, equals, text = change.partition("=")
+    if not equals:
+        raise RecipeError(f"a knob must be set as name=value. Got {change!r}. Try epochs=3.")
     try:
-        knobs = tomllib.loads(path.read_text(encoding="utf-8"))
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:  # a word without quotes
+        return name.strip(), text.strip()
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return from_stored(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RecipeError(
             f"{path} must be a recipe file. Got {error.strerror}. See the folder recipes/."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # bad TOML, bad UTF-8, too many digits
         raise RecipeError(f"{path} must be TOML. Got a fault: {error}. Correct it.") from error
-    _refuse_unknown(knobs, path)
-    return Recipe(name=path.stem, **knobs)
+
+
+def knob_table() -> list[tuple[str, str, str, str, str]]:
+    """A row of ``KNOB_COLUMNS`` for each knob: its default as TOML, its meaning with its range."""
+    rows = []
+    for each in fields(Recipe):
+        if each.name != "name":
+            meta = each.metadata
+            words = [meta["meaning"]]
+            if meta["allowed"]:
+                words.append(f"one of {', '.join(meta['allowed'])}")
+            if meta["low"] is not None:
+                words.append(f"{meta['low']} to {meta['high']}")
+            default = json.dumps(each.default)
+            rows.append((each.name, default, meta["unit"], "; ".join(words), meta["source"]))
+    return rows

@@ -1,7 +1,7 @@
-"""A recipe to finished folds: ``run`` gives an engine all that are not done.
+"""Run all folds of a recipe that are not done, side by side.
 
-Whatever is killed loses at most the epoch under way; running again goes on. Runners that share
-a run folder share its folds.
+A killed run loses at most the current epoch, and running it again resumes it. Runners that share a
+run folder share its folds.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,24 +15,19 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.engines import Engine, local
 from affekt.errors import RunError
 from affekt.experiments.fold import fill_cache, run_fold
-from affekt.experiments.kept import take_over
-from affekt.experiments.progress import shown
+from affekt.experiments.preparation import prepare
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import (
-    Places,
-    fold_folder,
-    is_done,
-    manifest_of,
-    prepare,
-)
+from affekt.runs.archive import restore_folds
+from affekt.runs.folder import Locations, fold_folder, is_done, manifest_of
+from affekt.runs.progress import shown
 
 
 def run(
     recipe: Recipe,
-    places: Places,
+    locations: Locations,
     *,
     folds: Collection[int] | None = None,
-    kept: Path | None = None,
+    archive: Path | None = None,
     jobs: int | None = None,
     engine: Engine = local,
 ) -> tuple[str, ...]:
@@ -40,31 +35,32 @@ def run(
 
     Args:
         recipe: the knobs.
-        places: where things are; the run folder is ``<runs>/<recipe>-<digest>``.
+        locations: of data, runs, cache and weights; the run folder is ``<runs>/<recipe>-<digest>``.
         folds: numbers of the folds to run; all by default.
-        kept: folder of kept results, whose finished folds of this recipe and seed are taken over.
+        archive: folder of archived runs, from which finished folds are restored.
         jobs: folds at a time; one a core by default.
-        engine: where they run.
+        engine: runs the folds, on this machine or a cluster.
 
     Returns:
         One line for each fold that failed; all others are done.
 
     Raises:
-        AffektError: what keeps every fold from running: recordings, weights, folders, numbers.
+        AffektError: a fault that stops every fold: recordings, weights, folders, numbers.
     """
-    folder = prepare(recipe, places)
+    folder = prepare(recipe, locations)
     planned = read_folds(folder / "folds.csv")
     chosen = _chosen(planned, folds, recipe)
-    manifest = manifest_of(folder, places)
-    if kept is not None:
-        take_over(recipe, folder, kept, manifest=manifest, folds=planned)
+    manifest = manifest_of(folder, locations)
+    if archive is not None:
+        restore_folds(recipe.identity, folder, archive, manifest=manifest, folds=planned)
     if all(is_done(folder, fold) for fold in chosen):
         return ()
-    fill_cache(recipe, manifest, places)
-    work = partial(_run_fold, recipe, folder, places)
+    fill_cache(recipe, manifest, locations)
+    work = partial(_run_fold, recipe, folder, locations)
     failed = []
+    epochs = recipe.epochs if recipe.method == "network" else 1
     with (
-        shown(recipe, folder, chosen) as update,
+        shown(recipe.name, epochs, folder, chosen) as update,
         closing(engine(work, free_first(folder, chosen), jobs=jobs)) as outcomes,
     ):
         for outcome in outcomes:
@@ -74,8 +70,8 @@ def run(
     return tuple(failed)
 
 
-def _run_fold(recipe: Recipe, folder: Path, places: Places, fold: Fold) -> None:
-    run_fold(recipe, fold, folder, places)
+def _run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
+    run_fold(recipe, fold, folder, locations)
 
 
 def _chosen(
@@ -91,7 +87,7 @@ def _chosen(
 
 
 def free_first(folder: Path, folds: Sequence[Fold]) -> Iterator[Fold]:
-    """Folds still to do, those that another runner is at last; decided as each is asked for."""
+    """Folds still to do; those that another runner trains come last. Decided one by one."""
     left = list(folds)
     while left := [fold for fold in left if not is_done(folder, fold)]:
         fold = next((fold for fold in left if not _is_locked(folder, fold)), left[0])

@@ -1,7 +1,7 @@
-"""One fold of the network, trained: a loop that reads from top to bottom.
+"""Train the network of one fold.
 
-After every epoch two files stand in the fold's folder: ``last.pt``, from which a killed run goes
-on bit for bit, and ``best.pt``, which moves only when validation improves.
+After every epoch the fold's folder holds ``last.pt``, from which a killed run resumes bit for bit,
+and ``best.pt``, the weights that are used if training ends there.
 """
 
 import csv
@@ -16,19 +16,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import RunError
-from affekt.evaluation.runs import CURVE
-from affekt.experiments.batches import shuffled
-from affekt.experiments.material import Material
+from affekt.experiments.minibatches import Inputs, predict, shuffled
 from affekt.experiments.profiles import draw_profiles
-from affekt.experiments.recipe import Recipe
-from affekt.experiments.teacher import student_loss
 from affekt.model.classifier import Classifier, save
-from affekt.model.loudness import State
+from affekt.runs.folder import CURVE
 
-EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
+AVERAGED_FROM = 2 / 3  # of the epochs: later ones are averaged
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of the training; see the knobs of the same names in :mod:`.recipe`.
+
+    Attributes:
+        seed: of the recipe and the fold; whole numbers.
+    """
+
+    seed: tuple[int, int]
+    frozen: bool
+    speaker_normalization: bool
+    augmented_speakers: int
+    optimizer: str
+    schedule: str
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    batch: int
+    epochs: int
+    checkpoint: str
+    bfloat16: bool
 
 
 @dataclass(frozen=True)
@@ -38,82 +58,88 @@ class Part:
     Attributes:
         clips: ``(clips,)`` rows of the manifest.
         truth: ``(clips,)`` index of each clip's label.
-        weights: ``(clips,)`` what each weighs in the loss.
-        others: of each clip, the other clips of its speaker in this part.
-        answers: ``(clips, labels)`` a teacher's probabilities; None where nobody teaches.
+        weights: ``(clips,)`` weight of each in the loss.
+        others: for each clip, the other clips of its speaker in this part.
     """
 
     clips: NDArray[np.int64]
     truth: NDArray[np.int64]
     weights: NDArray[np.float32]
     others: Mapping[int, NDArray[np.int64]]
-    answers: NDArray[np.float32] | None = None
 
 
 def train(
     classifier: Classifier,
-    material: Material,
+    inputs: Inputs,
     training: Part,
     validation: Part,
     folder: Path,
     *,
-    recipe: Recipe,
-    fold: int,
-) -> int:
-    """Train a network, or go on where a killed run stood.
+    config: TrainingConfig,
+) -> int | None:
+    """Train a network, or resume a killed training.
 
     Args:
-        classifier: the network at its start; holds the kept epoch's weights afterwards.
-        material: all clips of the manifest.
+        classifier: the network at its start; holds the chosen weights afterwards.
+        inputs: all clips of the manifest.
         training: clips to learn from.
-        validation: clips of other speakers, to choose the epoch by.
-        folder: the fold's; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
-        recipe: the knobs.
-        fold: number of the fold; part of the batches' seed.
+        validation: clips of other speakers, for the learning curve and the best epoch.
+        folder: of the fold; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
+        config: the settings.
 
     Returns:
-        The epoch kept, counted from 1.
+        The epoch of the chosen weights, counted from 1; None for averaged weights.
+
+    Raises:
+        RunError: the loss diverged, or ``last.pt`` is damaged.
     """
     keep_freed_memory()
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.frozen:
+    if config.frozen:
         classifier.trunk.requires_grad_(False)
     learned = [p for p in classifier.parameters() if p.requires_grad]
-    optimizer, schedule = _descent(learned, recipe, len(training.clips))
+    optimizer, schedule = _descent(learned, config, len(training.clips))
     parts: dict[str, Any] = {"classifier": classifier, "optimizer": optimizer, "schedule": schedule}
+    mean = AveragedModel(classifier) if config.checkpoint == "averaged" else None
+    if mean:
+        parts["mean"] = mean
     last, best = folder / "last.pt", folder / "best.pt"
     curve = _done_before(last, parts)
     write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
-    for epoch in range(len(curve) + 1, recipe.epochs + 1):
+    for epoch in range(len(curve) + 1, config.epochs + 1):
         started = time.monotonic()
-        seed_torch(recipe.seed, fold, epoch)  # by epoch, so that a resumed run draws the same
+        seed_torch(*config.seed, epoch)  # by epoch, so that a resumed run draws the same
         classifier.train()
-        if recipe.frozen:
+        if config.frozen:
             classifier.trunk.eval()
         losses = []
-        drawing = np.random.default_rng((recipe.seed, fold, epoch, 1))  # of voices and profiles
-        for clips in shuffled(training.clips, recipe.batch, seed=(recipe.seed, fold, epoch)):
-            loss = _loss(classifier, material, training, clips, recipe, drawing)
+        generator = np.random.default_rng((*config.seed, epoch, 1))  # of speakers and profiles
+        for clips in shuffled(training.clips, config.batch, seed=(*config.seed, epoch)):
+            loss = _loss(classifier, inputs, training, clips, config, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             losses.append(loss.item() * len(clips))
-        _refuse_divergence(losses, epoch, recipe)
+        _refuse_divergence(losses, epoch, config)
 
-        validation_loss, uar = _validate(classifier, material, validation)
+        if mean and epoch > config.epochs * AVERAGED_FROM:
+            mean.update_parameters(classifier)
+        validation_loss, uar = _validate(classifier, inputs, validation)
         seconds = time.monotonic() - started
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
-        if kept_epoch(curve, recipe.keep) == epoch:
+        if chosen_epoch(curve, config.checkpoint) == epoch:
             save({"classifier": classifier.state_dict()}, best)
         save({name: part.state_dict() for name, part in parts.items()} | {"curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
-    classifier.load_state_dict(
-        torch.load(best, map_location="cpu", weights_only=True)["classifier"]
-    )
-    return kept_epoch(curve, recipe.keep)
+    if mean:
+        classifier.load_state_dict(mean.module.state_dict())
+        return None
+    chosen = torch.load(best, map_location="cpu", weights_only=True)
+    classifier.load_state_dict(chosen["classifier"])
+    return chosen_epoch(curve, config.checkpoint)
 
 
 def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
@@ -129,96 +155,65 @@ def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
         raise
     except Exception as error:  # torch.load raises what its file makes it raise
         raise RunError(
-            f"{last} must be an epoch that this version of affekt wrote. Got another, or a damaged "
-            f"one ({type(error).__name__}). Remove it: the fold starts anew."
+            f"{last} must be an epoch written by this version of affekt. Got another, or a "
+            f"damaged one ({type(error).__name__}). Remove it to train the fold again."
         ) from error
     return curve
 
 
 def _loss(
     classifier: Classifier,
-    material: Material,
+    inputs: Inputs,
     training: Part,
     clips: NDArray[np.int64],
-    recipe: Recipe,
-    drawing: np.random.Generator,
+    config: TrainingConfig,
+    generator: np.random.Generator,
 ) -> Tensor:
-    """Loss of one batch, each clip in a voice and with a profile that ``drawing`` decides."""
+    """Loss of one mini-batch; the generator draws a simulated speaker and a profile for each."""
     rows = np.searchsorted(training.clips, clips)
-    spoken = drawing.integers(recipe.voices + 1, size=len(clips))
-    halved = recipe.precision == "bfloat16"
-    steps, shares, lengths = material.embed(classifier, clips, spoken, halved=halved)
+    speakers = generator.integers(config.augmented_speakers + 1, size=len(clips))
+    encoded = inputs.encode(classifier, clips, speakers, bfloat16=config.bfloat16)
     profiles = None
-    if recipe.profile:
-        profiles = draw_profiles(material.activations, clips, spoken, training.others, drawing)
-    logits = classifier.read(steps, shares, lengths, profiles)  # (clips, [members,] labels)
-    members = 1 if logits.dim() == 2 else logits.shape[1]
+    if config.speaker_normalization:
+        profiles = draw_profiles(inputs.features, clips, speakers, training.others, generator)
+    logits = classifier.read(*encoded, profiles)  # (clips, [ensemble_size,] labels)
+    ensemble_size = 1 if logits.dim() == 2 else logits.shape[1]
 
-    def to_each(of_clips: NDArray[Any]) -> Tensor:
-        """What a member is to answer, or weighs: the same for all members of a clip."""
+    def for_each_head(of_clips: NDArray[Any]) -> Tensor:
         rows_of = torch.from_numpy(of_clips[rows]).to(classifier.device)
-        return rows_of.repeat_interleave(members, dim=0)
+        return rows_of.repeat_interleave(ensemble_size, dim=0)
 
-    logits = logits.reshape(len(clips) * members, -1)
-    each = nn.functional.cross_entropy(
-        logits,
-        to_each(training.truth),
-        label_smoothing=recipe.label_smoothing,
+    losses = nn.functional.cross_entropy(
+        logits.reshape(len(clips) * ensemble_size, -1),
+        for_each_head(training.truth),
+        label_smoothing=config.label_smoothing,
         reduction="none",
     )
-    if training.answers is not None:
-        each = student_loss(
-            logits,
-            each,
-            to_each(training.answers),
-            share=recipe.teacher_share,
-            temperature=recipe.temperature,
-        )
-    weights = to_each(training.weights)
-    return (each * weights).sum() / weights.sum()
+    weights = for_each_head(training.weights)
+    return (losses * weights).sum() / weights.sum()
 
 
-def _validate(classifier: Classifier, material: Material, validation: Part) -> tuple[float, float]:
+def _validate(classifier: Classifier, inputs: Inputs, validation: Part) -> tuple[float, float]:
     """Loss a clip and UAR of the validation speakers; not numbers where there are none."""
     if not len(validation.clips):
         return np.nan, np.nan
-    logits = predict(classifier, material, validation.clips)
+    logits = predict(classifier, inputs, validation.clips)
     loss = nn.functional.cross_entropy(logits, torch.from_numpy(validation.truth)).item()
     return loss, validation_uar(logits, validation.truth)
 
 
 def _descent(
-    learned: Sequence[nn.Parameter], recipe: Recipe, clips: int
+    learned: Sequence[nn.Parameter], config: TrainingConfig, clips: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """What makes a step of a gradient, and how large its step is."""
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * -(-clips // recipe.batch)
-    if recipe.schedule == "one-cycle":
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
+    steps = config.epochs * -(-clips // config.batch)
+    if config.schedule == "one-cycle":
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=steps + 1
+            optimizer, config.learning_rate, total_steps=steps + 1
         )
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-
-
-@torch.inference_mode()
-def predict(
-    classifier: Classifier,
-    material: Material,
-    clips: NDArray[np.int64],
-    *,
-    profiles: State | None = None,
-    batch: int = EVALUATION_BATCH,
-) -> Tensor:
-    """Logits ``(clips, labels)`` of some clips on the CPU, the network in evaluation mode."""
-    classifier.eval()
-    found = []
-    for at in range(0, len(clips), batch):
-        rows = slice(at, at + batch)
-        of_rows = {name: sums[rows] for name, sums in profiles.items()} if profiles else None
-        embedded = material.embed(classifier, clips[rows])
-        found.append(classifier.read(*embedded, of_rows).cpu())
-    return torch.cat(found)
 
 
 def seed_torch(*numbers: int) -> None:
@@ -233,13 +228,15 @@ def validation_uar(logits: Tensor, truth: NDArray[np.int64]) -> float:
     return float(np.mean([np.mean(predicted[truth == label] == label) for label in present]))
 
 
-def kept_epoch(curve: Sequence[Sequence[float]], keep: str) -> int:
-    """The epoch to keep: the last, or the one of best validation UAR, ties by lower loss.
+def chosen_epoch(curve: Sequence[Sequence[float]], checkpoint: str) -> int:
+    """The epoch whose weights are used: the last, or that of the best validation UAR.
 
-    >>> kept_epoch([[1, 0, 0.9, 0.5, 0], [2, 0, 0.7, 0.6, 0], [3, 0, 0.8, 0.6, 0]], "best")
+    Ties are broken by the lower loss.
+
+    >>> chosen_epoch([[1, 0, 0.9, 0.5, 0], [2, 0, 0.7, 0.6, 0], [3, 0, 0.8, 0.6, 0]], "best")
     2
     """
-    if keep == "last":
+    if checkpoint != "best":
         return int(curve[-1][0])
     return int(min(curve, key=lambda row: (-row[3], row[2]))[0])
 
@@ -252,11 +249,11 @@ def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
         table.writerows([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)
 
 
-def _refuse_divergence(losses: Sequence[float], epoch: int, recipe: Recipe) -> None:
+def _refuse_divergence(losses: Sequence[float], epoch: int, config: TrainingConfig) -> None:
     if not np.isfinite(losses).all():
         raise RunError(
-            f"the loss of {recipe.name} must stay finite. Got {losses[-1]} in epoch {epoch}. "
-            f"Use a learning_rate below {recipe.learning_rate:g}."
+            f"the training loss must stay finite. Got {losses[-1]} in epoch {epoch}. "
+            f"Use a learning_rate below {config.learning_rate:g}."
         )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW
+from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 
 FORMAT = 1  # of the metadata
@@ -182,8 +182,8 @@ def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
         raise _disagreement(file, "its labels must be two or more different names", labels)
     if type(hop) is not int or not 1 <= hop <= WINDOW:
         raise _disagreement(file, f"its hop must be in [1, {WINDOW}] samples", hop)
-    if note.get("tail", "drop") not in TAILS:
-        raise _disagreement(file, f"its tail must be one of {TAILS}", note["tail"])
+    if note.get("tail", "drop") not in LAST_WINDOW:
+        raise _disagreement(file, f"its tail must be one of {LAST_WINDOW}", note["tail"])
     if not _are_names([name for name, _ in states]) or not all(
         isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
         for _, shape in states

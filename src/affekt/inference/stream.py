@@ -212,7 +212,7 @@ class Stream:
     def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
         """Answer the windows of a sound that starts where the next window does."""
         hop = self._graph.hop
-        windows = sliding_windows(sound, hop=hop, tail=tail)
+        windows = sliding_windows(sound, hop=hop, last_window=tail)
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
             probabilities, self._state = self._graph.run(batch, self._state, adapt=self._adapt)

@@ -1,76 +1,111 @@
-"""What it takes to rebuild a network before its weights are put in, on one page."""
+"""Describe a network: all settings needed to rebuild it before its weights are loaded."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from affekt.audio.windows import SAMPLE_RATE, TAILS, WINDOW_HOP
+from affekt.aliases import from_stored, to_stored
+from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW_HOP
 from affekt.errors import ModelError
 from affekt.model.heads import HEADS
 from affekt.model.logmel import FRONT_ENDS
-from affekt.model.yamnet import BLOCKS, check_columns
+from affekt.model.whisper import HOP
+from affekt.model.yamnet import BLOCKS
 
-LEVELS = ("given", "running", "spectrum")
-WAVEFORM = "waveform"  # the front end before a backbone: none
+TRUNKS = ("yamnet", "whisper")
+LOUDNESS = ("given", "running")
+#: Fields of earlier releases, with the only value that today's network still has.
+REMOVED_FIELDS = {"columns": 1, "backbone": ""}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What it takes to rebuild the network before its weights are put in.
+    """All settings needed to rebuild the network before its weights are loaded.
 
     Attributes:
-        labels: what the network answers, in the order of its outputs.
-        front_end: as in :class:`~affekt.model.logmel.LogMel`; ``waveform`` before a backbone.
-        ceiling: of the CNN's rectifiers.
+        labels: the classes, in the order of the network's outputs.
+        trunk: pretrained network that turns windows into features, one of ``TRUNKS``.
+        front_end: log-mel variant before YAMNet; see :class:`~affekt.model.logmel.LogMel`.
+        relu_max: upper bound of YAMNet's rectifiers.
+        blocks: separable blocks of YAMNet that are kept.
+        encoder_layers: transformer layers of Whisper's encoder that are kept.
+        context: windows before the current one that Whisper's encoder sees.
         head: one of ``HEADS``.
-        hop: samples from one window's start to the next.
-        tail: what becomes of a last window that does not fill, one of ``TAILS``.
-        blocks: separable blocks of the CNN that are kept.
-        columns: of a cut CNN's last layer that are averaged into one step.
-        level: ``given``: as recorded; ``running``: brought to one loudness as it is heard;
-            ``spectrum``: and halfway to one spectrum.
-        profile: whether activations are normalized by who speaks.
-        members: statistics heads that learn side by side and answer together.
-        memory: seconds after which what was heard weighs 1/e in a head's sums; 0: for ever.
-        backbone: form of the speech encoder in place of front end and CNN, as in
-            :class:`~affekt.model.backbone.Backbone`; empty for YAMNet.
+        hop: samples between the starts of two windows.
+        last_window: what happens to a last window that is not full, one of ``LAST_WINDOW``.
+        loudness: ``given`` leaves the recorded loudness; ``running`` brings each window to a
+            reference loudness, measured on the sound so far.
+        speaker_normalization: whether features are normalized by the speaker's profile.
+        ensemble_size: statistics heads that are trained side by side and averaged.
+        time_constant: seconds after which a window's weight in a head has fallen to 1/e; 0: never.
     """
 
     labels: tuple[str, ...]
+    trunk: str = "yamnet"
     front_end: str = "magnitude"
-    ceiling: float = 6.0
+    relu_max: float = 6.0
+    blocks: int = BLOCKS
+    encoder_layers: int = 2
+    context: int = 1
     head: str = "lstm"
     hop: int = WINDOW_HOP
-    tail: str = "drop"
-    blocks: int = BLOCKS
-    columns: int = 1
-    level: str = "given"
-    profile: bool = False
-    memory: float = 0.0
-    members: int = 1
-    backbone: str = ""
+    last_window: str = "drop"
+    loudness: str = "given"
+    speaker_normalization: bool = False
+    time_constant: float = 0.0
+    ensemble_size: int = 1
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("front_end", self.front_end, (WAVEFORM,) if self.backbone else FRONT_ENDS),
+            ("trunk", self.trunk, TRUNKS),
+            ("front_end", self.front_end, FRONT_ENDS),
             ("head", self.head, tuple(HEADS)),
-            ("level", self.level, LEVELS),
-            ("tail", self.tail, TAILS),
+            ("loudness", self.loudness, LOUDNESS),
+            ("last_window", self.last_window, LAST_WINDOW),
         ):
             if value not in allowed:
                 raise ModelError(
                     f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}."
                 )
-        check_columns(self.blocks, self.columns)
-        if self.members > 1 and self.head != "statistics":
+        if self.ensemble_size > 1 and self.head != "statistics":
             raise ModelError(
-                f"members of Architecture must be 1 with head {self.head}. Got {self.members}."
+                f"ensemble_size of Architecture must be 1 with head {self.head}. "
+                f"Got {self.ensemble_size}."
             )
-        if self.level != "given" and self.front_end != "magnitude":
+        if self.loudness != "given" and self.front_end != "magnitude":
             raise ModelError(
-                f"level of Architecture must be given with front_end {self.front_end}: loudness "
-                f"is measured on magnitudes. Got {self.level!r}."
+                f"loudness of Architecture must be given with front_end {self.front_end}: it "
+                f"is measured on magnitudes. Got {self.loudness!r}."
+            )
+        if self.trunk == "whisper" and (self.loudness, self.hop) != ("running", HOP):
+            raise ModelError(
+                f"trunk whisper of Architecture needs loudness running and hop {HOP}. "
+                f"Got {self.loudness} and {self.hop}."
             )
 
-    def keep(self, seconds: float) -> float:
-        """What is left of a sum one window later; it is 1/e after so many seconds."""
+    def decay(self, seconds: float) -> float:
+        """Factor by which a sum decays from one window to the next, for a time constant."""
         return math.exp(-self.hop / SAMPLE_RATE / seconds) if seconds else 1.0
+
+    def stored(self) -> dict[str, Any]:
+        """The fields as files hold them; see :mod:`affekt.aliases`."""
+        return to_stored(asdict(self))
+
+
+def read_architecture(stored: dict[str, Any]) -> Architecture:
+    """Rebuild an architecture from the fields in a file of this release or an earlier one.
+
+    Raises:
+        ModelError: a field that today's network does not have.
+    """
+    values = from_stored(stored)
+    for name, neutral in REMOVED_FIELDS.items():
+        if values.pop(name, neutral) != neutral:
+            raise ModelError(
+                f"the network uses {name}, which this version of affekt no longer has. "
+                f"Train it again, or use affekt 0.1."
+            )
+    unknown = set(values) - {each.name for each in fields(Architecture)}
+    if unknown:
+        raise ModelError(f"a network has no field {min(unknown)!r}. Update affekt.")
+    return Architecture(**{**values, "labels": tuple(values["labels"])})

@@ -24,8 +24,8 @@ from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, load_classifier, trunk_digest
-from affekt.model.folding import fold_pads
-from affekt.model.quantizing import listen, quantize
+from affekt.model.onnx_passes import fold_pads
+from affekt.model.quantization import listen, quantize
 from affekt.model.yamnet import YAMNet
 
 FORMAT = 1  # of the metadata
@@ -34,7 +34,6 @@ PRECISIONS = ("float16", "float32", "int8")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
 FLOOR = 1e-2  # noise under a tone: in bands that hold nothing, the logarithm shows rounding alone
 NETWORK = "model.pt"  # in a fold's folder
-LARGEST = (1 << 31) - (1 << 24)  # bytes: what one ONNX file holds, less some for the graph
 HALVED = 1024  # numbers from which on an array is worth storing in halves
 
 
@@ -124,7 +123,7 @@ def export(
             f"recordings {recordings}. Name a folder with some of the training speakers'."
         )
     classifier, facts = load_classifier(source)
-    _refuse_backbone(classifier, source, precision)
+    _refuse_int8(classifier, source, precision)
     classifier.temperature.fill_(temperature)
     classifier.temperature_known.fill_(temperature_known or temperature)
     try:
@@ -155,15 +154,11 @@ def export(
     return difference
 
 
-def _refuse_backbone(classifier: Classifier, source: Path, precision: str) -> None:
-    """What a large encoder cannot have: bytes, which are for YAMNet, and more than ONNX holds."""
-    if not classifier.architecture.backbone:
-        return
-    size = sum(weight.nbytes for weight in classifier.parameters())
-    if precision == "int8" or size > LARGEST:
+def _refuse_int8(classifier: Classifier, source: Path, precision: str) -> None:
+    if precision == "int8" and not isinstance(classifier.trunk, YAMNet):
         raise ModelError(
-            f"{source} holds a backbone: precision must be float16 or float32, and its weights at "
-            f"most {LARGEST:,} bytes. Got {precision} and {size:,}. Let it teach a small network."
+            f"precision of export must be float16 or float32 with trunk "
+            f"{classifier.architecture.trunk}. Got int8 for {source}. Leave --precision out."
         )
 
 
@@ -250,7 +245,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "hop": classifier.architecture.hop,
         "temperature": classifier.temperature.item(),
         "temperature_known": classifier.temperature_known.item(),
-        "tail": classifier.architecture.tail,
+        "tail": classifier.architecture.last_window,
         "state": [{"name": n, "shape": list(s)} for n, s in classifier.state.items()],
         "profile": speaker
         and {

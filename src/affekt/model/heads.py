@@ -1,10 +1,10 @@
-"""Heads: a sequence of steps to the answer after each window of them.
+"""Define the heads: networks from a sequence of steps to the logits after each window.
 
-Every head is causal and keeps a running state of fixed size: the answer after window ``i``
-depends on windows up to ``i``. So padding after the end never changes an answer, a stream needs
-no memory of the past, and training, export and streaming share the one ``forward``.
+Every head is causal and has a state of fixed size: the logits after window ``i`` depend on windows
+up to ``i``. So padding after the end changes nothing, a stream keeps nothing but the state, and
+training, export and streaming share the one ``forward``.
 
-The whole CNN gives one step a window, its embedding; a cut one gives several.
+The whole YAMNet gives one step for each window, its embedding; other trunks give several.
 """
 
 from collections.abc import Mapping
@@ -13,37 +13,36 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from affekt.model.loudness import fading_sums
-from affekt.model.transformer import TransformerHead
+from affekt.model.loudness import decaying_sums
 
 State = Mapping[str, Tensor]
 
-SILENT = 1e-6  # shares of speech that stand for none: no division by zero
-HIGHEST = 5.0  # score of a step
-SMALLEST = 1e-5  # variance, where the gradient of its root is still finite
+SILENT = 1e-6  # smallest weight of speech: no division by zero
+HIGHEST = 5.0  # bound of an attention score
+SMALLEST = 1e-5  # variance: keeps the gradient of its root finite
 
 
 class Head(Protocol):
-    """What the classifier asks of a head (an ``nn.Module``)."""
+    """Interface of a head, which is an ``nn.Module``."""
 
     #: Name and shape of each state tensor, without the axis of clips; zeros at the start.
     state: dict[str, tuple[int, ...]]
-    #: The last layer; what it is given is the network's activation of a clip.
+    #: The last layer; its input is the network's activation of a clip.
     classes: nn.Module
 
     def __call__(
         self, steps: Tensor, shares: Tensor, state: State
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Answer after each window.
+        """Compute the logits after each window.
 
         Args:
             steps: ``(clips, windows, steps, features)``.
-            shares: ``(clips, windows, steps)`` in [0, 1]: how much of each step is speech.
-            state: what the head returned for the windows before; each ``(clips, *shape)``.
+            shares: ``(clips, windows, steps)`` in [0, 1]: share of speech in each step.
+            state: as returned for the windows before; each ``(clips, *shape)``.
 
         Returns:
-            Logits ``(clips, windows, labels)``, and the state after the last window; in training
-            ``(clips, windows, members, labels)`` of a head of several members.
+            Logits ``(clips, windows, labels)``, and the state after the last window. An ensemble
+            in training returns ``(clips, windows, ensemble_size, labels)``.
         """
 
 
@@ -61,13 +60,12 @@ class LSTMHead(nn.Module):
         features: int,
         labels: int,
         *,
-        steps: int = 1,
-        keep: float = 1.0,
+        decay: float = 1.0,
         units: int = 150,
         layers: int = 2,
     ) -> None:
         super().__init__()
-        del steps, keep  # it learns what to forget
+        del decay  # an LSTM learns its own
         self.state = {"hidden": (layers, units), "cell": (layers, units)}
         self.lstm = nn.LSTM(features, units, layers, batch_first=True)
         self.classes = nn.Linear(units, labels)
@@ -99,15 +97,14 @@ class LSTMHead(nn.Module):
 
 
 class MeanHead(nn.Module):
-    """The mean of all steps so far, then the classes: the LSTM's yardstick.
+    """The mean of all steps so far, then the classes: a baseline for the LSTM.
 
-    Each step weighs as much as it is speech; older windows fade from the mean.
+    Steps are weighted by their share of speech; the weights of older windows decay.
     """
 
-    def __init__(self, features: int, labels: int, *, steps: int = 1, keep: float = 1.0) -> None:
+    def __init__(self, features: int, labels: int, *, decay: float = 1.0) -> None:
         super().__init__()
-        del steps
-        self.keep = keep
+        self.decay = decay
         self.state = {"sum": (features,), "count": (1,)}
         self.classes = nn.Linear(features, labels)
 
@@ -115,43 +112,49 @@ class MeanHead(nn.Module):
         self, steps: Tensor, shares: Tensor, state: State
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
-        sums = fading_sums((steps * shares[..., None]).sum(2), state["sum"], self.keep)
-        counts = fading_sums(shares.sum(2, keepdim=True), state["count"], self.keep)
+        sums = decaying_sums((steps * shares[..., None]).sum(2), state["sum"], self.decay)
+        counts = decaying_sums(shares.sum(2, keepdim=True), state["count"], self.decay)
         means = sums / counts.clamp_min(SILENT)
         return self.classes(means), {"sum": sums[:, -1], "count": counts[:, -1]}
 
 
 class Classes(nn.Module):
-    """The last layer of several members: the mean of their logits, or in training each member's.
+    """The last layers of an ensemble: the mean of their logits, or in training those of each.
 
-    Members learn apart, each by its own loss; their mean is right more often than one of them.
+    Each is trained by a loss of its own.
 
     Source: Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty
     estimation using deep ensembles" (2017), who take the mean of the probabilities.
     """
 
-    def __init__(self, features: int, labels: int, members: int) -> None:
+    def __init__(self, features: int, labels: int, ensemble_size: int) -> None:
         super().__init__()
-        self.in_features = members * features
-        self.weight = nn.Parameter(torch.empty(members, features, labels))
-        self.bias = nn.Parameter(torch.zeros(members, labels))
+        self.in_features = ensemble_size * features
+        self.weight = nn.Parameter(torch.empty(ensemble_size, features, labels))
+        self.bias = nn.Parameter(torch.zeros(ensemble_size, labels))
         nn.init.uniform_(self.weight, -(features**-0.5), features**-0.5)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """``(..., members * features)`` to ``(..., labels)``, or ``(..., members, labels)``."""
-        members, features, _ = self.weight.shape
-        of_members = pooled.reshape(*pooled.shape[:-1], members, 1, features)
-        logits = (of_members @ self.weight).squeeze(-2) + self.bias
-        return logits if self.training and members > 1 else logits.mean(dim=-2)
+        """Compute logits from pooled features.
+
+        Args:
+            pooled: ``(..., ensemble_size * features)``.
+
+        Returns:
+            ``(..., labels)``, or in training ``(..., ensemble_size, labels)``.
+        """
+        ensemble_size, features, _ = self.weight.shape
+        of_heads = pooled.reshape(*pooled.shape[:-1], ensemble_size, 1, features)
+        logits = (of_heads @ self.weight).squeeze(-2) + self.bias
+        return logits if self.training and ensemble_size > 1 else logits.mean(dim=-2)
 
 
 class StatisticsHead(nn.Module):
     """Attentive statistics: weighted mean and deviation of a projection, then the classes.
 
-    Each unit of the projection has weights of its own over the steps, learned, times how much
-    of a step is speech. The sums that mean and deviation are made of are the state; older
-    windows fade from them, so that a voice is heard as it is now. Several members share nothing
-    but what they hear.
+    Each unit of the projection has its own attention weights over the steps, multiplied by the
+    share of speech in a step. The state holds the sums of mean and deviation, in which the weights
+    of older windows decay. The heads of an ensemble share nothing but their input.
 
     Source: Okabe, Koshinaka & Shinoda, "Attentive statistics pooling for deep speaker
     embedding" (2018).
@@ -162,28 +165,26 @@ class StatisticsHead(nn.Module):
         features: int,
         labels: int,
         *,
-        steps: int = 1,
-        keep: float = 1.0,
-        members: int = 1,
+        decay: float = 1.0,
+        ensemble_size: int = 1,
         units: int = 128,
         drop: float = 0.5,
     ) -> None:
         super().__init__()
-        del steps
-        self.keep, self.members = keep, members
-        self.state = dict.fromkeys(("weight", "sum", "square"), (members, units))
-        self.projection = nn.Linear(features, members * units)
-        self.attention = nn.Parameter(torch.empty(members, units, units))
+        self.decay, self.ensemble_size = decay, ensemble_size
+        self.state = dict.fromkeys(("weight", "sum", "square"), (ensemble_size, units))
+        self.projection = nn.Linear(features, ensemble_size * units)
+        self.attention = nn.Parameter(torch.empty(ensemble_size, units, units))
         nn.init.uniform_(self.attention, -(units**-0.5), units**-0.5)
         self.dropout = nn.Dropout(drop)
-        self.classes = Classes(2 * units, labels, members)
+        self.classes = Classes(2 * units, labels, ensemble_size)
 
     def forward(
         self, steps: Tensor, shares: Tensor, state: State
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         units = nn.functional.relu(self.projection(steps))
-        units = units.reshape(*units.shape[:3], self.members, -1).transpose(2, 3)
+        units = units.reshape(*units.shape[:3], self.ensemble_size, -1).transpose(2, 3)
         scores = HIGHEST * torch.tanh(units @ self.attention / HIGHEST)  # their exp stays small
         weights = scores.exp() * shares[:, :, None, :, None]
         sums = {
@@ -191,7 +192,7 @@ class StatisticsHead(nn.Module):
             "sum": (weights * units).sum(3),
             "square": (weights * units.square()).sum(3),
         }
-        after = {name: fading_sums(each, state[name], self.keep) for name, each in sums.items()}
+        after = {name: decaying_sums(each, state[name], self.decay) for name, each in sums.items()}
         weight = after["weight"].clamp_min(SILENT)
         mean = after["sum"] / weight
         deviation = (after["square"] / weight - mean.square()).clamp_min(SMALLEST).sqrt()
@@ -203,5 +204,4 @@ HEADS = {
     "lstm": LSTMHead,
     "mean": MeanHead,
     "statistics": StatisticsHead,
-    "transformer": TransformerHead,
 }

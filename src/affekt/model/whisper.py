@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.audio.windows import PATCH, SAMPLE_RATE
-from affekt.model.loudness import State, fading_sums
+from affekt.model.loudness import State, running_loudness
 
 FRAME, FRAME_HOP = 400, 160  # samples: 25 ms, 10 ms
 BANDS = 80
+HOP = PATCH * FRAME_HOP  # samples from one window to the next: 0.96 s, no overlap
 SILENCE = 10.0  # decades below a power of 1, where silence lies
 RANGE = 8.5  # decades below the reference loudness that are kept
 #: Power of a frame (the sum of its mel bands) that speech is brought to, in decades: the level
@@ -99,7 +100,7 @@ class WindowContext(nn.Module):
 
     Args:
         windows: windows before the current one that are joined with it.
-        decay: what is left of a window's share in the loudness one window later, in (0, 1].
+        decay: factor by which a window's weight in the loudness decays per window, in (0, 1].
     """
 
     def __init__(self, windows: int, decay: float) -> None:
@@ -124,20 +125,15 @@ class WindowContext(nn.Module):
         """
         clips, windows = patches.shape[:2]
         power = (10.0 ** (patches - SILENCE - REFERENCE)).sum(dim=3)  # of each frame
-        linear = fading_sums(power.sum(2, keepdim=True), state["loudness_power"], self.decay)
-        square = power.square().sum(2, keepdim=True)
-        square = fading_sums(square, state["loudness_square"], self.decay)
-        loudness = (square / linear.clamp_min(1e-12)).clamp_min(10**-FLOOR)
-        gain = -loudness.log10()[..., None]
+        loudness, after = running_loudness(power, state, self.decay)
+        gain = -loudness.clamp_min(10**-FLOOR).log10()[..., None]
         frames = torch.cat([state["context"], patches.flatten(1, 2)], dim=1)
         starts = PATCH * torch.arange(windows, device=patches.device)
         length = PATCH * (self.windows + 1)
         rows = starts[:, None] + torch.arange(length, device=patches.device)
         segments = frames[:, rows.flatten()].reshape(clips, windows, length, BANDS)
         leveled = (segments - SILENCE + gain).clamp_min(REFERENCE - RANGE)
-        after = {"loudness_power": linear[:, -1], "loudness_square": square[:, -1]}
-        after["context"] = frames[:, windows * PATCH :]
-        return (leveled + 4.0) / 4.0, after
+        return (leveled + 4.0) / 4.0, after | {"context": frames[:, windows * PATCH :]}
 
 
 def encoder_speech_shares(segments: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from affekt.errors import ModelError
+from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.model.whisper import WhisperEncoder
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -27,12 +28,27 @@ MATRICES = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1",
 HUB_PREFIXES = ("model.encoder.", "encoder.", "")
 
 
+def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
+    """Put the weights of the published turn detector into an encoder.
+
+    Args:
+        encoder: to fill, at most 4 layers.
+        path: as in :func:`~affekt.model.pretrained.find`.
+
+    Raises:
+        ModelError: no file, another digest, or other names, counts or shapes.
+    """
+    file = find(TURN_DETECTOR, path)
+    check_digest(file)
+    load_whisper(encoder, read_turn_detector(file), file)
+
+
 def load_whisper(encoder: WhisperEncoder, arrays: Arrays, source: object) -> None:
     """Put weights into an encoder, all or nothing.
 
     Args:
-        encoder: to fill; it may have fewer layers and fewer positions than the file. The last
-            positions are taken: the file's network was trained on sound at the end of its input.
+        encoder: to fill; it may have fewer layers and fewer positions than the file. The first
+            positions are taken.
         arrays: by the names of ``WhisperEncoder``.
         source: what an error names.
 
@@ -44,7 +60,7 @@ def load_whisper(encoder: WhisperEncoder, arrays: Arrays, source: object) -> Non
     for name, tensor in wanted.items():
         array = arrays.get(name)
         if array is not None and name == "embed_positions.weight":
-            array = array[-len(tensor) :]
+            array = array[: len(tensor)]
         if array is None or array.shape != tuple(tensor.shape):
             got = "nothing there" if array is None else str(array.shape)
             raise ModelError(
@@ -94,11 +110,12 @@ def _encoder_weights(graph: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
     def value(name: str) -> NDArray[np.float32] | None:
         """A stored or dequantized tensor; None for an activation."""
-        node = made_by.get(name)
         if name in stored:
             return np.asarray(stored[name], np.float32)
-        quantized = node is not None and node.op_type == "DequantizeLinear"
-        return dequantized(node) if quantized and node.input[0] in stored else None
+        node = made_by.get(name)
+        if node is None or node.op_type != "DequantizeLinear" or node.input[0] not in stored:
+            return None
+        return dequantized(node)
 
     for name in stored:
         if name.startswith(PREFIX) and not name.endswith(("_quantized", "_scale", "_zero_point")):
@@ -125,8 +142,6 @@ def _matrices(graph: Any, made_by: Any, value: Any) -> Iterator[tuple[str, NDArr
         yield f"{owner}.weight", value(product.input[1]).T
         if owner.endswith("q_proj"):
             layer_of[product.input[0]] = owner.removesuffix("q_proj")
-    named = {id(_p) for _p in ()}
-    del named
     for product in products:  # keys have no bias: the one product of that input that has no name
         owner = layer_of.get(product.input[0])
         if owner and not _has_bias(product, graph):

@@ -1,4 +1,4 @@
-"""YAMNet: the CNN that turns each log-mel patch into an embedding of 1,024 numbers.
+"""Define YAMNet, the CNN that turns each log-mel patch into an embedding of 1,024 numbers.
 
 A MobileNet v1 over 96 x 64 patches, pretrained on AudioSet (Plakal & Ellis).
 
@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from affekt.audio.windows import MEL_BANDS, PATCH
-from affekt.errors import ModelError
 
 EMBEDDING = 1_024
-BLOCKS = 13  # separable ones, of two convolutions each
+BLOCKS = 13  # separable blocks of two convolutions each
 BATCH_NORM_EPSILON = 1e-4
 
 
@@ -53,9 +52,9 @@ LAYERS: tuple[Layer, ...] = (
 class Convolution(nn.Module):
     """One row of the table: convolution, batch norm, rectifier."""
 
-    def __init__(self, channels_in: int, layer: Layer, *, kernel: int, ceiling: float) -> None:
+    def __init__(self, channels_in: int, layer: Layer, *, kernel: int, relu_max: float) -> None:
         super().__init__()
-        self.ceiling = ceiling
+        self.relu_max = relu_max
         self.convolution = nn.Conv2d(
             channels_in,
             layer.channels,
@@ -79,68 +78,53 @@ class Convolution(nn.Module):
             return self.convolution(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
     def rectify(self, x: Tensor) -> Tensor:
-        """ReLU up to the ceiling."""
-        if math.isinf(self.ceiling):
+        """Apply ReLU, bounded by ``relu_max``."""
+        if math.isinf(self.relu_max):
             return nn.functional.relu(x)
-        return nn.functional.hardtanh(x, 0.0, self.ceiling)
+        return nn.functional.hardtanh(x, 0.0, self.relu_max)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(patches, channels, frames, bands)`` to the same of this layer's sizes."""
         return self.rectify(self.norm(self.convolve(x)))
 
 
-def check_columns(blocks: int, columns: int) -> None:
-    """Refuse columns that do not add up to steps.
-
-    Raises:
-        ModelError: they do not divide those that so many blocks leave.
-    """
-    shrunk = math.prod(layer.stride for layer in LAYERS[: 1 + 2 * blocks])
-    left = 1 if blocks == BLOCKS else PATCH // shrunk
-    if columns < 1 or left % columns:
-        raise ModelError(
-            f"columns of a step must divide the {left} that {blocks} blocks of YAMNet leave. "
-            f"Got {columns}."
-        )
-
-
 class YAMNet(nn.Module):
     """The CNN without AudioSet's classifier, whole or cut after one of its blocks.
 
     The whole network gives one embedding a patch: the mean of its last layer over time and
-    frequency. A cut one keeps time: each step is a column of the last layer left, or the mean of
-    some neighbours, all channels in all bands.
+    frequency. A cut one keeps time: each step is a column of its last layer, all channels in all
+    bands.
 
     Args:
-        ceiling: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
+        relu_max: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
             infinity for those of ``yamnet.h5`` (ReLU).
         blocks: separable blocks to keep, 1 to 13.
-        columns: that make a step of a cut network; :func:`check_columns` says which fit.
     """
 
-    def __init__(self, *, ceiling: float = 6.0, blocks: int = BLOCKS, columns: int = 1) -> None:
+    def __init__(self, *, relu_max: float = 6.0, blocks: int = BLOCKS) -> None:
         super().__init__()
         rows: list[Convolution] = []
         channels = 1
         for layer in LAYERS[: 1 + 2 * blocks]:
             pointwise = bool(rows) and not layer.depthwise
-            rows.append(Convolution(channels, layer, kernel=1 if pointwise else 3, ceiling=ceiling))
+            rows.append(
+                Convolution(channels, layer, kernel=1 if pointwise else 3, relu_max=relu_max)
+            )
             channels = layer.channels
         self.layers = nn.Sequential(*rows)
         shrunk = math.prod(row.convolution.stride[0] for row in rows)
         self.whole = whole = blocks == BLOCKS
         #: Steps of a patch, and numbers of a step.
-        self.steps = 1 if whole else PATCH // shrunk // columns
-        self.columns = columns
+        self.steps = 1 if whole else PATCH // shrunk
         self.features = channels if whole else channels * (MEL_BANDS // shrunk)
 
     @property
     def rows(self) -> tuple[Convolution, ...]:
-        """The layers, in order, as what they are."""
+        """The layers in order, with their own type."""
         return tuple(row for row in self.layers if isinstance(row, Convolution))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """What the network makes of patches.
+        """Compute features of patches.
 
         Args:
             patches: ``(patches, 96, 64)`` log-mels.
@@ -154,7 +138,4 @@ class YAMNet(nn.Module):
         maps: Tensor = self.layers(x)
         if self.whole:
             return maps.mean(dim=(2, 3))[:, None]
-        steps = maps.transpose(1, 2).flatten(2)
-        if self.columns == 1:
-            return steps
-        return steps.reshape(-1, self.steps, self.columns, self.features).mean(2)
+        return maps.transpose(1, 2).flatten(2)

@@ -1,35 +1,31 @@
-"""A manifest to the baselines' features of its clips, kept on disk.
+"""Compute the baselines' features of all clips once, and keep them on disk.
 
-A clip's row is statistics of its cepstra and of the embeddings that the pretrained YAMNet gives
-of its windows. Nothing is fitted, so one matrix serves all folds and classifiers.
+A clip's row holds statistics of its cepstra and of the embeddings that the pretrained YAMNet gives
+for its windows. Nothing is fitted, so one matrix serves all folds and classifiers.
 """
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from affekt.corpora.manifest import Manifest
 from affekt.experiments.baselines import clip_features
-from affekt.experiments.batches import Patches, cached, each_clip, read_samples
-from affekt.experiments.network import ceiling_of, load_trunk
+from affekt.experiments.feature_cache import Source, cached, each_clip, read_samples
+from affekt.experiments.network import load_trunk, relu_max_of
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.run_folder import Places
 from affekt.experiments.training import seed_torch
 from affekt.model.yamnet import YAMNet
+from affekt.runs.folder import Locations
 
 FORMAT = 1  # of the matrix; part of its digest
 
 
-def load_features(
-    recipe: Recipe, manifest: Manifest, patches: Patches, places: Places
-) -> NDArray[np.float32]:
-    """Features of all clips, from the cache, or computed and then kept there.
+def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArray[np.float32]:
+    """Features of all clips, from the cache or computed now.
 
     Args:
-        recipe: whose method names the cepstra.
-        manifest: whose clips.
-        patches: of the same manifest.
-        places: where cache and weights are.
+        recipe: its method names the cepstra.
+        source: of all recordings.
+        locations: of the weights.
 
     Returns:
         ``(clips, 2126)``, in the manifest's order.
@@ -41,14 +37,16 @@ def load_features(
     """
     cepstra, _, _ = recipe.method.partition("-")
     seed = recipe.seed if recipe.weights == "random" else None
-    facts = [FORMAT, patches.digest, recipe.front_end, recipe.hop, recipe.weights, seed, cepstra]
+    facts = [FORMAT, source.digest, recipe.front_end, recipe.hop, recipe.weights, seed, cepstra]
+    manifest = source.manifest
 
     def compute() -> tuple[NDArray[np.float32]]:
         seed_torch(recipe.seed)
-        trunk = YAMNet(ceiling=ceiling_of(recipe))
-        # the whole corpus may be looked at: an unfolded batch norm changes no embedding
-        load_trunk(trunk, recipe, patches, np.arange(len(manifest.clips)), places)
+        trunk = YAMNet(relu_max=relu_max_of(recipe))
+        # all clips may be used: an unfolded batch norm changes no embedding
+        load_trunk(trunk, recipe, source, np.arange(len(manifest.clips)), locations)
         trunk.eval()
+        patches = source.patches()
 
         def row(clip: int) -> NDArray[np.float32]:
             samples = read_samples(manifest, manifest.clips[clip])
@@ -59,6 +57,6 @@ def load_features(
         what = f"{cepstra} features of {manifest.corpus}"
         return (np.stack(each_clip(row, len(manifest.clips), what)),)
 
-    (path,) = cached(places.cache, ("features",), facts, compute)
+    (path,) = cached(locations.cache, ("features",), facts, compute)
     features: NDArray[np.float32] = np.load(path)
     return features

@@ -1,12 +1,12 @@
-"""``predictions.csv`` to a checked table.
+"""Read ``predictions.csv`` and its variants, and check them.
 
-One row is one test clip as one seed of one recipe answered it: ``recipe, seed, fold, file,
+One row is the prediction of one seed of one recipe for one test clip: ``recipe, seed, fold, file,
 speaker, gender, truth, predicted`` and a probability ``p_<label>`` for each label, in the
-task's order. Every number of a report follows from such tables alone.
+task's order. Every number of a report is computed from such tables alone.
 
-Two sisters have the same columns. ``enrolment.csv`` answers every test clip again under each
-``profile`` of the speaker, a column of its own; ``validation.csv`` holds the answers for the
-validation speakers of each fold, which calibration is fitted on.
+Two more files have the same columns. ``enrolment.csv`` holds predictions of the test clips with
+each enrolment of their speakers, named in the column ``profile``; ``validation.csv`` holds those of
+the validation clips of each fold, on which calibration is fitted.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ import pandas as pd
 from affekt.errors import LabelError, RunError
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
-PROFILE = "profile"  # heads the column of an enrolment's condition
-PROBABILITY = "p_"  # heads the column of each label's probability
+PROFILE = "profile"  # column with the name of the enrolment
+PROBABILITY = "p_"  # prefix of the columns of probabilities
 GENDERS = ("f", "m", "")
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
 
@@ -35,14 +35,14 @@ def read_predictions(*paths: Path) -> pd.DataFrame:
 
     Raises:
         RunError: not such a file: unreadable, columns missing, a clip twice, a speaker in two
-            folds, probabilities that are none.
-        LabelError: a label that no probability column stands for.
+            folds, values that are no probabilities.
+        LabelError: a label without a column of probabilities.
     """
     return _checked(paths, COLUMNS, once=("recipe", "seed", "file"))
 
 
 def read_validation(*paths: Path) -> pd.DataFrame:
-    """Read ``validation.csv`` files: what each fold's network answered its validation speakers.
+    """Read ``validation.csv`` files: predictions for the validation clips of each fold.
 
     Args:
         paths: one file or more, such as one for each fold.
@@ -52,13 +52,13 @@ def read_validation(*paths: Path) -> pd.DataFrame:
 
     Raises:
         RunError: not such a file, as for :func:`read_predictions`.
-        LabelError: a label that no probability column stands for.
+        LabelError: a label without a column of probabilities.
     """
     return _checked(paths, COLUMNS, once=("recipe", "seed", "fold", "file"))
 
 
 def read_enrolment(*paths: Path) -> pd.DataFrame:
-    """Read ``enrolment.csv`` files: the test clips, answered again under profiles of the speaker.
+    """Read ``enrolment.csv`` files: predictions for the test clips with each enrolment.
 
     Args:
         paths: one file or more, such as one for each fold.
@@ -68,7 +68,7 @@ def read_enrolment(*paths: Path) -> pd.DataFrame:
 
     Raises:
         RunError: not such a file, as for :func:`read_predictions`.
-        LabelError: a label that no probability column stands for.
+        LabelError: a label without a column of probabilities.
     """
     return _checked(paths, (PROFILE, *COLUMNS), once=("recipe", "seed", PROFILE, "file"))
 
@@ -101,7 +101,7 @@ def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str])
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The file as text; the index says of each row where it stands."""
+    """Read the file as text; the index names file and line of each row."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except OSError as error:

@@ -1,7 +1,6 @@
-"""What a fold leaves behind for people and reports: predictions, and who made them with what."""
+"""Write the files of a finished fold: predictions, and facts about how they were made."""
 
 import csv
-import json
 import os
 import platform
 import re
@@ -12,65 +11,63 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from affekt.atomic_write import atomic_write
 from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
-from affekt.evaluation.predictions import COLUMNS, PROFILE
-from affekt.experiments.recipe import Recipe
+from affekt.runs.folder import RunIdentity
+from affekt.runs.predictions import COLUMNS, PROFILE
 
-OWN = "own recordings"  # whose licence nobody else knows
+OWN = "own recordings"  # licence of a corpus that affekt does not know
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
 
 
 def write_predictions(
     path: Path,
-    recipe: Recipe,
+    run: RunIdentity,
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
     probabilities: NDArray[np.floating],
 ) -> None:
-    """Write ``predictions.csv``: one row per test clip.
+    """Write ``predictions.csv``: one row for each test clip.
 
     Args:
         path: the file.
-        recipe: what was run.
-        fold: which part of it.
-        manifest: whose clips.
-        clips: ``(clips,)`` rows of the manifest that were tested.
+        run: recipe and seed.
+        fold: of the clips.
+        manifest: of the clips.
+        clips: ``(clips,)`` rows of the test clips.
         probabilities: ``(clips, labels)``; the largest is the prediction.
     """
-    rows = _rows(recipe, fold, manifest, clips, probabilities)
+    rows = _rows(run, fold, manifest, clips, probabilities)
     _write_table(path, _header(manifest), rows)
 
 
 def write_enrolment(
     path: Path,
-    recipe: Recipe,
+    run: RunIdentity,
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
     conditions: Mapping[str, NDArray[np.floating]],
 ) -> None:
-    """Write ``enrolment.csv``: one row per test clip and condition of its speaker's profile.
+    """Write ``enrolment.csv``: one row for each test clip and enrolment of its speaker.
 
     Args:
         path: the file.
-        recipe: what was run.
-        fold: which part of it.
-        manifest: whose clips.
-        clips: ``(clips,)`` rows of the manifest that were tested.
-        conditions: by the condition's name, ``(clips, labels)`` probabilities.
+        run: recipe and seed.
+        fold: of the clips.
+        manifest: of the clips.
+        clips: ``(clips,)`` rows of the test clips.
+        conditions: name of each enrolment, with ``(clips, labels)`` probabilities.
     """
     rows = (
         [name, *row]
         for name, probabilities in conditions.items()
-        for row in _rows(recipe, fold, manifest, clips, probabilities)
+        for row in _rows(run, fold, manifest, clips, probabilities)
     )
     _write_table(path, [PROFILE, *_header(manifest)], rows)
 
@@ -80,7 +77,7 @@ def _header(manifest: Manifest) -> list[str]:
 
 
 def _rows(
-    recipe: Recipe,
+    run: RunIdentity,
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
@@ -91,7 +88,7 @@ def _rows(
         predicted = manifest.labels[shares.argmax()]
         who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
         numbers = (f"{share:.6f}" for share in shares)
-        yield [recipe.name, recipe.seed, fold.number, *who, *numbers]
+        yield [run.recipe, run.seed, fold.number, *who, *numbers]
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -101,34 +98,28 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
         table.writerows(rows)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is whole as soon as it is there."""
-    with atomic_write(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def fold_facts(recipe: Recipe, fold: Fold) -> dict[str, Any]:
-    """What was run, on what, with what: recipe, seed, versions, hardware, code revision."""
+def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]:
+    """Recipe, seed, test speakers, versions, hardware and code revision of a fold."""
     libraries = {name: version(name) for name in LIBRARIES}
     return {
-        "recipe": recipe.name,
-        "digest": recipe.digest,
-        "seed": recipe.seed,
+        "recipe": run.recipe,
+        "digest": run.digest,
+        "seed": run.seed,
         "fold": fold.number,
         "test_speakers": list(fold.test),
         "versions": {"python": platform.python_version(), **libraries},
-        "hardware": hardware(),
+        "hardware": hardware(gpu),
         "revision": revision(),
     }
 
 
 def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dict[str, Any]]:
-    """Who a fold's network has learned from, for the model file: one entry a corpus.
+    """Training and validation speakers of a fold, for the model file: one entry for each corpus.
 
     Args:
         manifest: of one corpus, or of several joined.
-        fold: who trained and validated.
-        sound_digest: of all the manifest's recordings.
+        fold: of the network.
+        sound_digest: of all recordings of the manifest.
     """
     facts = []
     for name in manifest.corpus.split(JOINT):
@@ -150,19 +141,18 @@ def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dic
     return facts
 
 
-def hardware() -> str:
+def hardware(gpu: str = "") -> str:
     """The processor's name, its number of cores, and the GPU's name if there is one."""
     try:
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:
         found = None
     name = found[1] if found else platform.processor() or platform.machine()
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {os.cpu_count()} cores{gpu}"
+    return f"{name}, {os.cpu_count()} cores{f', {gpu}' if gpu else ''}"
 
 
 def revision() -> str:
-    """Git's name of the code that runs, or empty where it is not a checkout of it."""
+    """Git revision of the running code; empty outside a checkout."""
     if not _git("ls-files", "--error-unmatch", Path(__file__).name):
         return ""
     return _git("describe", "--always", "--dirty", "--abbrev=12")

@@ -22,7 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from affekt.audio.reading import SUFFIXES, read
 from affekt.audio.windows import WINDOW, sliding_windows
 from affekt.errors import ModelError
-from affekt.model.folding import drop_unused
+from affekt.model.onnx_passes import drop_unused
 
 FLOAT = 2  # convolutions over time and frequency that stay float32
 BATCH = 8  # windows at a time

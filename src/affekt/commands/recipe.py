@@ -1,0 +1,39 @@
+"""Define the command ``recipe``, which prints the knobs of a recipe."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def recipe(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="Recipe file, or name of one in recipes/."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
+) -> None:
+    """Print every knob of a recipe with its value, meaning and source.
+
+    Without a recipe, the defaults are printed, which are those of the paper's network.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from affekt.experiments.recipe import KNOB_COLUMNS, Recipe, knob_table, read_recipe
+
+    shown = read_recipe(name, changes or ()) if name else Recipe("defaults")
+    values = shown.values()
+    if as_json:
+        print(json.dumps({**values, "digest": shown.digest}))
+        return
+    table = Table("knob", "value", *KNOB_COLUMNS[1:], box=box.SIMPLE, title=shown.run)
+    for knob, default, *rest in knob_table():
+        value = json.dumps(values[knob])
+        table.add_row(knob, value, default, *rest, style="bold" if value != default else "")
+    Console(markup=False).print(table)

@@ -1,0 +1,190 @@
+"""Simulate recordings of other speakers, rooms, microphones and bandwidths.
+
+A simulated speaker has another body size: pitch and formants move together; half of them keep
+the tempo, the others speak faster as they speak higher. One simulated speaker has the same size,
+room, microphone and bandwidth in all recordings, as most people have, so that a profile of it can
+be made. Only training speakers are simulated.
+
+Source: Jaitly & Hinton, "Vocal tract length perturbation improves speech recognition" (2013);
+Ko et al., "Audio augmentation for speech recognition" (2015), and "A study on data augmentation of
+reverberant speech for robust speech recognition" (2017); ITU-T G.711 for the telephone.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import librosa
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve, firwin2
+
+from affekt.audio.windows import SAMPLE_RATE
+
+SEMITONES = 4.0  # largest shift of pitch and formants, up or down
+DECIBELS = 6.0  # largest change of level, up or down
+NOISE = (-60.0, -30.0)  # dB of white noise relative to the recording
+STRETCHED = 2_048  # samples: shortest input of the phase vocoder
+BANDS = (0, 100, 250, 500, 1_000, 2_000, 3_500, 5_000, 8_000)  # Hz: knots of a response
+STEP = 3.0  # dB, standard deviation of a microphone's response from one knot to the next
+TAPS = 255  # of the microphone's filter
+ROOMS = 0.5  # share of the simulated speakers with a reverberant room
+REVERBERATION = (0.1, 0.5)  # s: time in which a room's echoes fall by 60 dB
+DIRECT = (0.0, 15.0)  # dB of direct sound over all echoes
+EARLIEST = 0.001  # s after which echoes begin
+TELEPHONES = 0.15  # share of the simulated speakers on a telephone
+TELEPHONE_RATE = 8_000  # Hz
+COMPANDING = 255.0  # of G.711's mu-law
+BANDWIDTHS = (4_000, 5_500, 7_000)  # Hz: limits of the bandwidth augmentation
+LIMITED = 0.5  # share of the simulated speakers with a limited bandwidth
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Settings of the augmentation.
+
+    Attributes:
+        speakers: simulated speakers for each training speaker.
+        channel: whether each has another microphone, room or telephone.
+        bandwidth: whether the bandwidth of some is limited.
+    """
+
+    speakers: int = 0
+    channel: bool = False
+    bandwidth: bool = False
+
+    def cache_key(self, speaker: int) -> list[object]:
+        """What distinguishes the cached features of one simulated speaker from another's.
+
+        Change a word when its simulation changes. Speaker 0 is the original recording.
+        """
+        key: list[object] = [speaker]
+        key += ["elsewhere"] if speaker and self.channel else []
+        return key + (["bandwidth"] if speaker and self.bandwidth else [])
+
+
+def simulated(
+    samples: NDArray[np.float32],
+    speaker: str,
+    number: int,
+    *,
+    clip: str,
+    augmentation: Augmentation,
+) -> NDArray[np.float32]:
+    """Simulate a recording of another speaker.
+
+    Args:
+        samples: ``(samples,)`` at 16 kHz.
+        speaker: of the recording.
+        number: of the speaker simulated from them; 0 returns the recording unchanged.
+        clip: name of the recording; seeds its noise.
+        augmentation: the settings.
+
+    Returns:
+        ``(samples,)`` float32; another length unless the tempo is kept.
+    """
+    if number == 0:
+        return samples
+    body = np.random.default_rng(_seed(speaker, number))
+    ratio = 2.0 ** (body.uniform(-SEMITONES, SEMITONES) / 12.0)
+    keeps_tempo = bool(body.integers(2))
+    gain = 10.0 ** (body.uniform(-DECIBELS, DECIBELS) / 20.0)
+    noise = 10.0 ** (body.uniform(*NOISE) / 20.0)
+    sound = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE)
+    if keeps_tempo:
+        lacking = max(0, STRETCHED - sound.size)
+        stretched = librosa.effects.time_stretch(np.pad(sound, (0, lacking)), rate=1.0 / ratio)
+        sound = stretched[: samples.size] if lacking else stretched
+    hiss = np.random.default_rng(_seed(clip, number)).standard_normal(sound.size)
+    level = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+    made: NDArray[np.float32] = (gain * (sound + noise * level * hiss)).astype(np.float32)
+    if augmentation.channel:
+        made = simulate_channel(made, np.random.default_rng(_seed(f"place {speaker}", number)))
+    if augmentation.bandwidth:
+        made = limit_bandwidth(made, np.random.default_rng(_seed(f"band {speaker}", number)))
+    return made
+
+
+def simulate_channel(
+    samples: NDArray[np.float32], generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Simulate another microphone, and for some recordings a room or a telephone.
+
+    Args:
+        samples: ``(samples,)`` at 16 kHz.
+        generator: the same state gives the same channel.
+
+    Returns:
+        ``(samples,)`` float32 of the same length, and of the same root mean square except for
+        what a telephone removes.
+    """
+    sound = fftconvolve(samples, _microphone(generator))[TAPS // 2 :][: samples.size]
+    room = _room(generator)
+    if generator.random() < ROOMS:
+        sound = fftconvolve(sound, room)[: samples.size]
+    telephone = generator.random() < TELEPHONES
+    sound *= _rms(samples) / max(_rms(sound), 1e-9)
+    if telephone:
+        sound = _telephone(sound)
+    made: NDArray[np.float32] = sound.astype(np.float32)
+    return made
+
+
+def limit_bandwidth(
+    samples: NDArray[np.float32], generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Remove all above 4, 5.5 or 7 kHz from some recordings; corpora differ in this.
+
+    Args:
+        samples: ``(samples,)`` at 16 kHz.
+        generator: the same state gives the same limit, or none.
+
+    Returns:
+        ``(samples,)`` float32 of the same length.
+    """
+    if generator.random() >= LIMITED:
+        return samples
+    rate = 2 * int(generator.choice(BANDWIDTHS))
+    narrow = soxr.resample(samples, SAMPLE_RATE, rate)
+    back = soxr.resample(narrow, rate, SAMPLE_RATE)[: samples.size]
+    made: NDArray[np.float32] = np.pad(back, (0, samples.size - back.size))
+    return made
+
+
+def _microphone(generator: np.random.Generator) -> NDArray[np.float64]:
+    """A linear-phase filter whose response is a random walk over the bands."""
+    decibels = np.cumsum(generator.normal(0.0, STEP, len(BANDS)))
+    gains = 10.0 ** ((decibels - decibels.mean()) / 20.0)
+    made: NDArray[np.float64] = firwin2(TAPS, BANDS, gains, fs=SAMPLE_RATE)
+    return made
+
+
+def _room(generator: np.random.Generator) -> NDArray[np.float64]:
+    """An impulse response: the direct sound, then exponentially decaying noise."""
+    seconds = generator.uniform(*REVERBERATION)
+    direct = 10.0 ** (generator.uniform(*DIRECT) / 20.0)
+    instants = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    echoes = generator.standard_normal(instants.size) * 10.0 ** (-3.0 * instants / seconds)
+    echoes[instants < EARLIEST] = 0.0
+    echoes /= direct * np.sqrt(np.sum(np.square(echoes)))
+    echoes[0] = 1.0
+    return echoes
+
+
+def _telephone(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pass a sound through a line of 8 kHz and 8 bits."""
+    line = soxr.resample(sound, SAMPLE_RATE, TELEPHONE_RATE).clip(-1.0, 1.0)
+    loud = np.log1p(COMPANDING * np.abs(line)) / np.log1p(COMPANDING)
+    quantized = np.sign(line) * np.round(127.0 * loud) / 127.0
+    expanded = np.expm1(np.abs(quantized) * np.log1p(COMPANDING)) / COMPANDING
+    back = soxr.resample(np.sign(quantized) * expanded, TELEPHONE_RATE, SAMPLE_RATE)[: sound.size]
+    made: NDArray[np.float64] = np.pad(back, (0, sound.size - back.size))
+    return made
+
+
+def _rms(sound: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+
+
+def _seed(name: str, number: int) -> int:
+    return int.from_bytes(sha256(f"{number} {name}".encode()).digest()[:8], "big")

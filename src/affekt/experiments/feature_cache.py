@@ -1,0 +1,280 @@
+"""Compute the inputs and outputs of frozen stages once, and keep them on disk.
+
+Two things are cached: log-mel patches, which all epochs of a network share that trains its CNN,
+and the features of a frozen trunk, which all folds share. A file's name is a digest of everything
+that its content depends on.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from affekt.audio.reading import read
+from affekt.audio.windows import sliding_windows
+from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import Manifest
+from affekt.errors import CorpusError, RunError
+from affekt.experiments.augmentation import Augmentation, simulated
+from affekt.model.architecture import Architecture
+from affekt.model.classifier import Classifier, front_end_of, loudness_of
+from affekt.model.loudness import State
+from affekt.model.speaker_normalization import window_sums
+
+PATCHES_FORMAT = 2  # of the files; part of their digest
+FEATURES_FORMAT = 1
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The trunk's inputs for all clips of a manifest.
+
+    Attributes:
+        values: ``(windows, frames, bands)`` float32, clip after clip, read from disk as needed.
+        starts: ``(clips + 1,)`` first window of each clip, and the end.
+    """
+
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+    def gather(self, clips: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The windows of some clips.
+
+        Args:
+            clips: rows of the manifest.
+
+        Returns:
+            Their values, one clip after the other, and lengths ``(clips,)``.
+        """
+        parts = [self.values[self.starts[clip] : self.starts[clip + 1]] for clip in clips]
+        lengths = torch.tensor([len(part) for part in parts])
+        return torch.from_numpy(np.concatenate(parts)), lengths
+
+
+@dataclass(frozen=True)
+class Features:
+    """The outputs of a frozen trunk for all clips of a manifest.
+
+    Attributes:
+        steps: ``(windows, steps, features)`` float16, clip after clip, read as needed.
+        shares: ``(windows, steps)`` float32: share of speech in each step.
+        starts: ``(clips + 1,)`` first window of each clip, and the end.
+        sums: what each clip adds to its speaker's profile, ``(clips, 1)`` and twice
+            ``(clips, features)`` float32.
+    """
+
+    steps: NDArray[np.float16]
+    shares: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    sums: State
+
+
+def read_samples(manifest: Manifest, clip: Clip) -> NDArray[np.float32]:
+    """The sound of one clip: ``(samples,)`` at 16 kHz."""
+    return read(
+        manifest.root / clip.file, channel=clip.channel, start=clip.start or 0.0, end=clip.end
+    )
+
+
+def sound_digest(manifest: Manifest) -> str:
+    """SHA-256 over a manifest's rows and the contents of its recordings, as 64 hex digits.
+
+    Raises:
+        CorpusError: a recording that is gone.
+    """
+    digest = hashlib.sha256(manifest.digest.encode())
+    files = sorted({clip.file for clip in manifest.clips})
+
+    def of(file: str) -> bytes:
+        try:
+            with (manifest.root / file).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").digest()
+        except OSError as error:
+            raise CorpusError(
+                f"{manifest.root / file} must be readable. Got: {error.strerror}. "
+                f"Put the recording back."
+            ) from error
+
+    with ThreadPoolExecutor() as pool:
+        for part in pool.map(of, files):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recordings as the trunk's inputs are computed from them.
+
+    Attributes:
+        manifest: of the clips.
+        digest: of :func:`sound_digest`.
+        architecture: of the network that they are for.
+        augmentation: how speakers are simulated.
+        cache: folder of the cached files.
+    """
+
+    manifest: Manifest
+    digest: str
+    architecture: Architecture
+    augmentation: Augmentation
+    cache: Path
+
+    @property
+    def key(self) -> list[object]:
+        """What the trunk's inputs depend on, besides the simulated speaker."""
+        a = self.architecture
+        front_end = "whisper" if a.trunk == "whisper" else a.front_end
+        return [self.digest, front_end, a.hop, a.last_window, a.loudness]
+
+    def inputs_of(self) -> Callable[[int, int], Tensor]:
+        """A function from a clip's row and a simulated speaker to the trunk's inputs."""
+        a = self.architecture
+        front_end, loudness = front_end_of(a), loudness_of(a)
+
+        @torch.inference_mode()
+        def inputs(row: int, speaker: int) -> Tensor:
+            clip = self.manifest.clips[row]
+            samples = simulated(
+                read_samples(self.manifest, clip),
+                clip.speaker,
+                speaker,
+                clip=clip.file,
+                augmentation=self.augmentation,
+            )
+            windows = sliding_windows(samples, hop=a.hop, last_window=a.last_window)
+            patches: Tensor = front_end(torch.tensor(windows))
+            if loudness is None:
+                return patches
+            start = {name: torch.zeros(1, *shape) for name, shape in loudness.state.items()}
+            return loudness(patches[None], start)[0][0]  # type: ignore[no-any-return]
+
+        return inputs
+
+    def patches(self, speaker: int = 0) -> Patches:
+        """The trunk's inputs of all clips, from the cache or computed now.
+
+        Raises:
+            AudioError: a recording that does not decode.
+            RunError: the cache cannot be written.
+        """
+        inputs = self.inputs_of()
+
+        def compute() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            parts = each_clip(
+                lambda row: np.asarray(inputs(row, speaker)),
+                len(self.manifest.clips),
+                f"log-mels of {self.manifest.corpus}" + _simulated(speaker),
+            )
+            return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
+
+        facts = [PATCHES_FORMAT, *self.key, *self.augmentation.cache_key(speaker)]
+        values, starts = cached(self.cache, ("patches", "starts"), facts, compute)
+        return Patches(np.load(values, mmap_mode="r"), np.load(starts))
+
+    def features(
+        self, classifier: Classifier, trunk_key: Sequence[object], speaker: int
+    ) -> Features:
+        """The outputs of a frozen trunk for all clips, from the cache or computed now.
+
+        Args:
+            classifier: the network.
+            trunk_key: what tells its trunk from others.
+            speaker: number of the simulated speaker; 0 for the original recordings.
+
+        Raises:
+            AudioError: a recording that does not decode.
+            RunError: the cache cannot be written.
+        """
+        classifier = classifier.eval()
+        inputs = self.inputs_of()
+
+        def of(row: int) -> tuple[NDArray[Any], ...]:
+            with torch.inference_mode():
+                given = inputs(row, speaker)
+                steps = classifier.trunk(given.to(classifier.device)).cpu()
+                shares = classifier.shares(given)
+                sums = torch.cat([part.sum(0) for part in window_sums(steps, shares).values()])
+            return steps.half().numpy(), shares.numpy(), sums.numpy()
+
+        def compute() -> tuple[NDArray[Any], ...]:
+            what = f"features of {self.manifest.corpus}" + _simulated(speaker)
+            parts = each_clip(of, len(self.manifest.clips), what)
+            steps, shares, sums = zip(*parts, strict=True)
+            starts = np.cumsum([0, *map(len, steps)], dtype=np.int64)
+            return np.concatenate(steps), np.concatenate(shares), np.stack(sums), starts
+
+        facts = [FEATURES_FORMAT, *self.key, *trunk_key, *self.augmentation.cache_key(speaker)]
+        paths = cached(self.cache, ("steps", "shares", "sums", "windows"), facts, compute)
+        steps, shares, sums, starts = (np.load(path, mmap_mode="r") for path in paths)
+        parts = np.split(np.array(sums), [1, 1 + classifier.trunk.features], axis=1)
+        names = ("speaker_weight", "speaker_sum", "speaker_square")
+        profiles = {name: torch.from_numpy(part) for name, part in zip(names, parts, strict=True)}
+        return Features(steps, np.array(shares), np.array(starts), profiles)
+
+
+def _simulated(speaker: int) -> str:
+    return f", simulated speaker {speaker}" if speaker else ""
+
+
+def each_clip(function: Callable[[int], Value], clips: int, what: str) -> list[Value]:
+    """A function's values for clip 0, 1, ..., computed on all cores under a progress bar."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        values = pool.map(function, range(clips))
+        return list(track(values, what, total=clips, console=console, transient=True))
+
+
+def cached(
+    cache: Path,
+    names: Sequence[str],
+    facts: Sequence[object],
+    compute: Callable[[], Sequence[NDArray[Any]]],
+) -> list[Path]:
+    """Compute arrays unless their files are in the cache.
+
+    Args:
+        cache: folder of the files.
+        names: of the arrays.
+        facts: everything that the arrays depend on; the files are named by its digest.
+        compute: returns the arrays.
+
+    Returns:
+        An ``.npy`` file for each name.
+
+    Raises:
+        RunError: the cache cannot be written.
+    """
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    paths = [cache / f"{name}-{key}.npy" for name in names]
+    if not all(path.is_file() for path in paths):
+        arrays = compute()
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            for path, array in zip(paths, arrays, strict=True):
+                # Renamed when complete; other machines may write the same file meanwhile.
+                part = path.with_name(f"{path.stem}.{uuid4().hex}.npy")
+                try:
+                    np.save(part, array)
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{cache} must take what is computed from the recordings. Got: {error.strerror}. "
+                f"Make room, or set AFFEKT_CACHE to another folder."
+            ) from error
+    return paths

@@ -1,0 +1,170 @@
+"""Define the knobs of a recipe, and check their values by themselves and against each other."""
+
+import json
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
+
+from affekt.errors import RecipeError
+
+if TYPE_CHECKING:
+    from affekt.experiments.recipe import Recipe
+
+WITH_TIME_CONSTANT = ("mean", "statistics")  # heads that use it
+OF_YAMNET = ("front_end", "weights", "blocks", "precision")
+OF_WHISPER = ("encoder_layers", "context")
+OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
+OF_NETWORKS = (
+    "last_window",
+    "loudness",
+    *OF_WHISPER,
+    "blocks",
+    "frozen",
+    "speaker_normalization",
+    "head",
+    "time_constant",
+    "ensemble_size",
+    "augmented_speakers",
+    "augment_channel",
+    "augment_bandwidth",
+    "balance",
+    "optimizer",
+    "schedule",
+    "learning_rate",
+    "weight_decay",
+    "label_smoothing",
+    "batch",
+    "epochs",
+    "checkpoint",
+    "precision",
+)
+
+
+def knob(
+    default: Any,
+    meaning: str,
+    *,
+    source: str = "",
+    unit: str = "",
+    allowed: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """Define a knob: its default, meaning, source, unit, and allowed values or range."""
+    metadata = {"meaning": meaning, "source": source, "unit": unit}
+    return field(
+        default=default, metadata={**metadata, "allowed": allowed, "low": low, "high": high}
+    )
+
+
+def check_value(recipe: "Recipe", name: str, meta: Any, default: Any) -> None:
+    """Check one value; turn a list into a tuple, and a whole number into a float where needed.
+
+    Args:
+        recipe: the recipe.
+        name: of the knob.
+        meta: its metadata, as :func:`knob` makes them.
+        default: of the knob.
+
+    Raises:
+        RecipeError: a value of another type than the default, or outside its range.
+    """
+    value = getattr(recipe, name)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+        object.__setattr__(recipe, name, value)
+    if isinstance(default, tuple):
+        fits = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        object.__setattr__(recipe, name, tuple(value) if fits else value)
+        wanted = "a list of strings"
+    elif meta["allowed"]:
+        fits, wanted = value in meta["allowed"], f"one of {', '.join(meta['allowed'])}"
+    elif meta["low"] is not None:
+        fits = type(value) is type(default) and meta["low"] <= value <= meta["high"]
+        wanted = f"{type(default).__name__} in [{meta['low']}, {meta['high']}]"
+    else:
+        fits, wanted = type(value) is type(default), type(default).__name__
+    if not fits:
+        raise RecipeError(
+            f"{name} of recipe {recipe.name} must be {wanted}. Got {value!r}. "
+            f"Leave it out for the default, {default!r}."
+        )
+
+
+def refuse_clashes(recipe: "Recipe") -> None:
+    """Check the knobs of a recipe against each other.
+
+    Raises:
+        RecipeError: a knob has no effect, or two knobs exclude each other.
+    """
+    _refuse_without_effect(recipe)
+    _refuse_unnamed(recipe)
+    _refuse_together(recipe)
+
+
+def _refuse_without_effect(recipe: "Recipe") -> None:
+    """Reject knobs that have no effect with the others."""
+    for unused, needed in (
+        (OF_NETWORKS if recipe.method != "network" else (), "method network"),
+        (OF_TRUNKS if recipe.method.startswith("chance") else (), "a method with features"),
+        (("validation",) if recipe.protocol == "train-on-everybody" else (), "other protocols"),
+        (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
+        (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
+        (OF_WHISPER if recipe.trunk != "whisper" else (), "trunk whisper"),
+        (
+            ("time_constant",) if recipe.head not in WITH_TIME_CONSTANT else (),
+            f"head {' or '.join(WITH_TIME_CONSTANT)}",
+        ),
+        (("ensemble_size",) if recipe.head != "statistics" else (), "head statistics"),
+        (
+            ("augment_channel", "augment_bandwidth") if not recipe.augmented_speakers else (),
+            "augmented_speakers",
+        ),
+        (("precision",) if recipe.frozen else (), "a network that is not frozen"),
+    ):
+        for name in unused:
+            if name in recipe.changed:
+                raise RecipeError(
+                    f"{name} of recipe {recipe.name} has no effect without {needed}. "
+                    f"Got {getattr(recipe, name)!r}. Leave it out."
+                )
+
+
+def _refuse_unnamed(recipe: "Recipe") -> None:
+    """Require the names that a protocol needs, and reject them in other protocols."""
+    for name, what, protocol in (
+        ("held_out", "the test speakers", "held-out"),
+        ("source", "the training corpus", "train-on-one-corpus"),
+    ):
+        value = getattr(recipe, name)
+        if (recipe.protocol == protocol) != bool(value):
+            raise RecipeError(
+                f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
+                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
+            )
+
+
+def _refuse_together(recipe: "Recipe") -> None:
+    """Reject knobs that exclude each other."""
+    if recipe.protocol == "train-on-everybody" and (
+        recipe.method != "network" or recipe.checkpoint == "best"
+    ):
+        raise RecipeError(
+            f"checkpoint of recipe {recipe.name} must be last or averaged with protocol "
+            f"train-on-everybody, which has no validation speakers. Got {recipe.checkpoint} and "
+            f'method {recipe.method}. Use checkpoint = "last".'
+        )
+    if recipe.speaker_normalization and not recipe.frozen:
+        raise RecipeError(
+            f"speaker_normalization of recipe {recipe.name} needs frozen = true: a profile is "
+            f"made of features that do not change in training. Got frozen = false."
+        )
+    if recipe.trunk == "whisper" and recipe.loudness != "running":
+        raise RecipeError(
+            f'loudness of recipe {recipe.name} must be "running" with trunk whisper. '
+            f"Got {recipe.loudness!r}."
+        )
+    if recipe.loudness != "given" and recipe.front_end != "magnitude":
+        raise RecipeError(
+            f"loudness of recipe {recipe.name} must be given with front_end {recipe.front_end}: "
+            f"it is measured on magnitudes. Got {recipe.loudness}. Leave one of them out."
+        )

@@ -1,0 +1,1 @@
+"""Read, write, lock and archive run folders and their predictions."""

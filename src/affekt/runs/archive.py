@@ -1,0 +1,249 @@
+"""Archive runs as small files without paths, weights or sound, and restore folds from them.
+
+An unfinished run is archived as far as it has come, so that another machine can continue it. Its
+activations stay beside it until the last fold, when they are replaced by their projection to the
+plane.
+"""
+
+import gzip
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from affekt.aliases import from_stored
+from affekt.corpora.folds import PARTS, Fold
+from affekt.corpora.manifest import Manifest
+from affekt.errors import RunError
+from affekt.runs.folder import (
+    ACTIVATIONS,
+    ARCHIVED,
+    DONE,
+    EPOCHS,
+    POINTS,
+    RunIdentity,
+    archive_folder,
+    fold_folder,
+    fold_name,
+    is_done,
+    write_json,
+)
+from affekt.runs.reading import Run, find_runs, read_run
+
+ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
+COMPRESSED = ("enrolment",)  # tables that are large
+Points = Callable[[Run], pd.DataFrame]
+
+
+def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list[Path]:
+    """Archive every run in some folders.
+
+    Args:
+        runs: run folders, or folders that hold some.
+        results: folder of all archived runs.
+        points: projects the activations of a complete run to the plane.
+
+    Returns:
+        The folders written.
+
+    Raises:
+        RunError: a broken run; a seed twice; or one that would replace folds that it lacks, or
+            the run of another recipe with the same name (nothing is written then); or the folder
+            cannot be written.
+    """
+    found = [read_run(folder) for folder in find_runs(runs)]
+    for (recipe, seed), count in Counter((run.recipe, run.seed) for run in found).items():
+        if count > 1:
+            raise RunError(
+                f"runs to archive must differ in recipe or seed. Got {count} of {recipe}, seed "
+                f"{seed}. Name one of them."
+            )
+    for run in found:
+        _refuse_loss(run, archive_folder(results, run.recipe, run.seed))
+    return [archive_run(run, results, points=points) for run in found]
+
+
+def archive_run(run: Run, results: Path, *, points: Points) -> Path:
+    """Archive a run in place of what was archived of it before.
+
+    Args:
+        run: a complete one, or the finished folds of one.
+        results: folder of all archived runs.
+        points: projects the activations of a complete run to the plane.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        RunError: it lacks a fold that is archived, or another recipe of its name is archived, or
+            the folder cannot be written.
+    """
+    folder = archive_folder(results, run.recipe, run.seed)
+    if run.folder.resolve() == folder.resolve():
+        return folder
+    _refuse_loss(run, folder)
+    about = {name: getattr(run, name) for name in ABOUT}
+    tables = {
+        "predictions": run.predictions,
+        "enrolment": run.enrolment,
+        "validation": run.validation,
+        "folds": run.parts,
+        "curve": run.curves,
+        "points": points(run) if run.complete else pd.DataFrame(),
+    }
+    part = folder.with_name(f".{folder.name}.part")  # the old archive stays until this is complete
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, table in tables.items():
+            if len(table):
+                _write_table(table, part, name)
+        if not run.complete:
+            _copy_activations(run, part)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+        write_json(folder / ARCHIVED, about)  # last: without it the folder is no run
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
+    return folder
+
+
+def _write_table(table: pd.DataFrame, folder: Path, name: str) -> None:
+    text = table.to_csv(index=False, lineterminator="\n")
+    if name in COMPRESSED:  # without a time stamp, so that the same table gives the same bytes
+        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    else:
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
+
+
+def _copy_activations(run: Run, folder: Path) -> None:
+    for fold in run.folds:
+        source = run.folder / fold_name(fold["fold"]) / ACTIVATIONS
+        if source.is_file():
+            (folder / source.parent.name).mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / source.parent.name / source.name)
+
+
+def _refuse_loss(run: Run, folder: Path) -> None:
+    if not (folder / ARCHIVED).is_file():
+        return
+    archived = read_run(folder)
+    if archived.digest != run.digest:
+        raise RunError(
+            f"{run.folder}: must be of the recipe archived in {folder}, digest {archived.digest}. "
+            f"Got {run.digest}. Remove that folder to replace it."
+        )
+    lost = set() if run.complete else _numbers(archived) - _numbers(run)
+    if lost:
+        raise RunError(
+            f"{run.folder}: an unfinished run must hold all folds that are archived of it. "
+            f"Missing: {', '.join(map(str, sorted(lost)))}. Restore them first: "
+            f"{run.command} --archive {folder.parents[1]}"
+        )
+
+
+def _numbers(run: Run) -> set[int]:
+    return {fold["fold"] for fold in run.folds}
+
+
+def restore_folds(
+    identity: RunIdentity, folder: Path, results: Path, *, manifest: Manifest, folds: Sequence[Fold]
+) -> None:
+    """Fill a run folder with the archived folds of its recipe and seed.
+
+    A restored fold has all that a report needs, and no network.
+
+    Args:
+        identity: of the run.
+        folder: the run folder, prepared; folds that are done there stay unchanged.
+        results: folder of all archived runs; it may lack this recipe.
+        manifest: of the run.
+        folds: of the run.
+
+    Raises:
+        RunError: no such folder; or the archive is of another recipe, other recordings or other
+            folds; or the run folder cannot be written.
+    """
+    if not results.is_dir():
+        raise RunError(f"{results}: must be a folder of archived runs. Got none. Check --archive.")
+    archived = archive_folder(results, identity.recipe, identity.seed)
+    if not (archived / ARCHIVED).is_file():
+        return
+    run = read_run(archived)
+    _refuse_others(run, identity, manifest, folds)
+    done = {facts["fold"]: facts for facts in run.folds}
+    try:
+        for fold in folds:
+            if fold.number in done:
+                _restore_fold(run, fold, folder, done[fold.number])
+        if run.complete and (archived / POINTS).is_file():
+            shutil.copyfile(archived / POINTS, folder / POINTS)
+    except OSError as error:
+        raise RunError(f"{folder} must take the archived folds. Got: {error.strerror}.") from error
+
+
+def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) -> None:
+    """Write a fold's files as they were made, and last the one that says it is done."""
+    own = fold_folder(folder, fold)
+    own.mkdir(exist_ok=True)
+    with suppress(Timeout), FileLock(own / "lock", timeout=0):  # else another runner trains it
+        if is_done(folder, fold):
+            return
+        for name, table in (
+            ("predictions", run.predictions),
+            ("enrolment", run.enrolment),
+            ("validation", run.validation),
+            ("curve", run.curves),
+        ):
+            rows = table[table["fold"] == fold.number]
+            rows = rows.drop(columns="fold") if name == "curve" else rows
+            if len(rows):
+                path = own / f"{name}.csv"
+                rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        activations = run.folder / own.name / ACTIVATIONS
+        if activations.is_file():
+            shutil.copyfile(activations, own / activations.name)
+        write_json(own / DONE, facts)
+        for epoch in EPOCHS:
+            (own / epoch).unlink(missing_ok=True)
+
+
+def _refuse_others(
+    run: Run, identity: RunIdentity, manifest: Manifest, folds: Sequence[Fold]
+) -> None:
+    for what, ours, archived in _compared(run, identity, manifest, folds):
+        if ours != archived:
+            odd = min(archived - ours or ours - archived)
+            raise RunError(
+                f"{run.folder}: archived folds must have the {what} that recipe {identity.recipe} "
+                f"has now. They differ in: {odd}. Leave --archive out to train all folds."
+            )
+
+
+def _compared(
+    run: Run, identity: RunIdentity, manifest: Manifest, folds: Sequence[Fold]
+) -> Iterator[tuple[str, set[str], set[str]]]:
+    """What must be the same in the run and in the archive, as lines of text."""
+    yield "digest", {identity.digest}, {run.digest}
+    knobs = json.loads(json.dumps(identity.knobs))  # lists in place of tuples
+    before = from_stored(run.knobs)
+    both = [name for name in before if name in knobs]  # knobs come and go between releases
+    yield "knobs", _lines((k, knobs[k]) for k in both), _lines((k, before[k]) for k in both)
+    yield "recordings", {manifest.digest}, {run.corpus["digest"]}
+    parts = ((f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part))
+    yield "speakers", _lines(parts), _lines(run.parts.to_numpy())
+    done = {facts["fold"] for facts in run.folds}
+    tested = {who for fold in folds if fold.number in done for who in fold.test}
+    named = zip(manifest.names, manifest.clips, strict=True)
+    clips = ((name, clip.label) for name, clip in named if clip.speaker in tested)
+    yield "clips", _lines(clips), _lines(run.predictions[["file", "truth"]].to_numpy())
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> set[str]:
+    return {" ".join(map(str, row)) for row in rows}

@@ -1,0 +1,50 @@
+"""Count the clips of a manifest by class and by corpus, for the report."""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from affekt.corpora.joined import corpus_of
+from affekt.corpora.manifest import read_manifest
+
+
+def read_corpus(path: Path) -> dict[str, Any]:
+    """Count a manifest's clips by class and by corpus, and leave its paths out.
+
+    Args:
+        path: ``manifest.csv``.
+
+    Returns:
+        ``name``, ``task``, ``digest`` (as :attr:`affekt.corpora.manifest.Manifest.digest`), and
+        ``classes``: for each label its ``clips`` and ``speakers``, and the ``seconds`` of all,
+        of the ``shortest`` and of the ``longest`` clip. For joined corpora, ``corpora`` has such
+        a table for each.
+
+    Raises:
+        CorpusError: it cannot be read, or is no manifest.
+    """
+    manifest = read_manifest(path)
+    rows = [(c.label, c.speaker, c.seconds, corpus_of(c.speaker)) for c in manifest.clips]
+    clips = pd.DataFrame(rows, columns=["label", "speaker", "seconds", "corpus"])
+    found: dict[str, Any] = {"name": manifest.corpus, "task": manifest.task}
+    found["digest"] = manifest.digest
+    found["classes"] = _classes(clips, manifest.labels)
+    by_corpus = clips.groupby("corpus")
+    if len(by_corpus) > 1:
+        parts = {str(name): _classes(part, manifest.labels) for name, part in by_corpus}
+        found["corpora"] = parts
+    return found
+
+
+def _classes(clips: pd.DataFrame, labels: Sequence[str]) -> list[dict[Hashable, Any]]:
+    found = clips.groupby("label").agg(
+        clips=("speaker", "size"),
+        speakers=("speaker", "nunique"),
+        seconds=("seconds", "sum"),
+        shortest=("seconds", "min"),
+        longest=("seconds", "max"),
+    )
+    whole = found.round(2).reindex([label for label in labels if label in found.index])
+    return whole.reset_index().to_dict("records")

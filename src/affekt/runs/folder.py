@@ -1,0 +1,128 @@
+"""Define the run folder: its files, its identity, and where the data for it lie.
+
+``runs/<recipe>-<digest>/`` holds ``recipe.toml`` (the knobs that differ from their defaults),
+``recipe.json`` (all knobs), ``manifest.csv``, ``folds.csv`` and a folder for each fold. A fold is
+done when its folder holds ``result.json``. An archived run, ``results/<recipe>/seed-<n>/``, holds
+the same numbers in a few small files, without paths, weights or sound.
+"""
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from affekt.atomic_write import atomic_write
+from affekt.corpora.folds import Fold
+from affekt.corpora.joined import JOINT
+from affekt.corpora.manifest import Manifest, read_manifest
+from affekt.errors import RunError
+
+DONE = "result.json"
+EPOCHS = ("last.pt", "best.pt")  # of a fold in training
+CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
+ACTIVATIONS = "activations.npz"
+ARCHIVED = "run.json"  # in an archived run
+POINTS = "points.csv"  # in an archived run: activations projected to the plane
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What tells a run from others.
+
+    Attributes:
+        recipe: name of the recipe.
+        digest: of its knobs.
+        seed: of all random choices.
+        knobs: every knob with its value.
+    """
+
+    recipe: str
+    digest: str
+    seed: int
+    knobs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Folders that a run reads and writes; none of them changes a result.
+
+    They are made absolute, since workers may run in another folder.
+
+    Attributes:
+        data: folder of the corpus, or a manifest of one's own recordings.
+        runs: folder of the run folders.
+        cache: folder of what is computed from recordings.
+        weights: file or folder of pretrained weights; ``None`` for the usual folders.
+    """
+
+    data: Path
+    runs: Path
+    cache: Path
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            path = getattr(self, field.name)
+            object.__setattr__(self, field.name, path and path.absolute())
+
+
+def usual_locations(
+    corpus: str, *, data: Path | None, runs: Path, weights: Path | None
+) -> Locations:
+    """The default folders: data in ``AFFEKT_DATA``, cache in ``AFFEKT_CACHE``.
+
+    Args:
+        corpus: of the recipe.
+        data: folder of the corpus; ``None`` for ``AFFEKT_DATA/<corpus>``, and for several corpora
+            ``AFFEKT_DATA``.
+        runs: folder of the run folders.
+        weights: file or folder of pretrained weights; ``None`` for the usual folders.
+
+    Raises:
+        RunError: neither ``data`` nor ``AFFEKT_DATA`` names the recordings.
+    """
+    import pooch
+
+    home = os.environ.get("AFFEKT_DATA")
+    if data is None and not home:
+        raise RunError(
+            f"the recordings of {corpus} must be named. Got neither --data nor "
+            f"AFFEKT_DATA. Use --data FOLDER."
+        )
+    cache = os.environ.get("AFFEKT_CACHE") or pooch.os_cache("affekt")
+    folder = "" if JOINT in corpus else corpus
+    return Locations(data or Path(home or "", folder), runs, Path(cache), weights)
+
+
+def fold_name(number: int) -> str:
+    """Name of a fold's folder in its run folder."""
+    return f"fold-{number}"
+
+
+def fold_folder(folder: Path, fold: Fold) -> Path:
+    """A fold's folder in a run folder."""
+    return folder / fold_name(fold.number)
+
+
+def is_done(folder: Path, fold: Fold) -> bool:
+    """Whether a fold is finished."""
+    return (fold_folder(folder, fold) / DONE).is_file()
+
+
+def archive_folder(results: Path, recipe: str, seed: int) -> Path:
+    """Folder of an archived run, ``results/<recipe>/seed-<n>``."""
+    return results / recipe / f"seed-{seed}"
+
+
+def manifest_of(folder: Path, locations: Locations) -> Manifest:
+    """The clips of a prepared run folder, with the recordings where they are now."""
+    data = locations.data
+    root = read_manifest(data).root if data.is_file() else data
+    return read_manifest(folder / "manifest.csv", root)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,103 @@
+"""Show the progress of a run: a bar on a terminal, one line a minute in a file."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from affekt.corpora.folds import Fold
+from affekt.runs.folder import fold_folder, is_done
+
+INTERVAL = 60.0  # s between the lines in a file
+
+
+@contextmanager
+def shown(
+    name: str, epochs: int, folder: Path, folds: Sequence[Fold]
+) -> Iterator[Callable[[], None]]:
+    """Show how many epochs of some folds are done; epochs of other runners count too.
+
+    Args:
+        name: of the recipe.
+        epochs: of each fold; 1 for a method without epochs.
+        folder: the run folder.
+        folds: to show.
+
+    Yields:
+        A function that updates what is shown.
+    """
+
+    def status() -> tuple[int, str]:
+        """Epochs done, and folds in words."""
+        done = [fold for fold in folds if is_done(folder, fold)]
+        running = {fold.number: _epochs(folder, fold) for fold in folds if fold not in done}
+        text = [f"{len(done)} of {len(folds)} folds"]
+        text += [f"fold {number} epoch {epoch}" for number, epoch in running.items() if epoch]
+        return epochs * len(done) + sum(running.values()), ", ".join(text)
+
+    show = _bar if sys.stderr.isatty() else _lines
+    with show(name, epochs * len(folds), status) as update:
+        update()
+        yield update
+        update()
+
+
+@contextmanager
+def _bar(
+    name: str, total: int, status: Callable[[], tuple[int, str]]
+) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # an epoch may take minutes, so its speed is estimated over the whole run
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=1e9) as bar:
+        task = bar.add_task(name, total=total, done="")
+
+        def update() -> None:
+            completed, text = status()
+            bar.update(task, completed=completed, done=text)
+
+        yield update
+
+
+@contextmanager
+def _lines(
+    name: str, total: int, status: Callable[[], tuple[int, str]]
+) -> Iterator[Callable[[], None]]:
+    started = time.monotonic()
+    before, last = status()[0], -INTERVAL
+
+    def update() -> None:
+        nonlocal last
+        now = time.monotonic()
+        completed, text = status()
+        if now - last < INTERVAL and completed < total:
+            return
+        last = now
+        speed = (completed - before) / max(now - started, 1e-9)
+        left = f", {(total - completed) / speed / 60:.0f} min left" if speed else ""
+        print(f"{name}: {completed} of {total} epochs, {text}{left}", file=sys.stderr, flush=True)
+
+    yield update
+
+
+def _epochs(folder: Path, fold: Fold) -> int:
+    try:
+        curve = (fold_folder(folder, fold) / "curve.csv").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return 0
+    return curve.count("\n") - 1
