@@ -1,8 +1,8 @@
-"""CREMA-D: 91 actors in the USA, 6 emotions, 12 sentences, 7,442 clips. English.
+"""CREMA-D: 91 actors in the USA, 6 emotions, 12 sentences, 7,442 clips; English.
 
 ``AudioWAV/AAAA_SSS_EEE_LL.wav``: actor, sentence, emotion, level (LO, MD, HI, XX unspecified).
-16 kHz. The label is the emotion that was acted, not the one heard. 1076_MTI_SAD_XX is silent,
-so sadness has 1,270 clips of the 1,271 published. A clone without git-lfs holds pointers
+16 kHz. The label is the acted emotion. Seven recordings are left out: 1076_MTI_SAD_XX is silent,
+and three pairs are the same audio under two labels. A clone without git-lfs holds pointers
 instead of sound, which are reported as undecodable.
 
 Source: Cao, Cooper, Keutmann, Gur, Nenkova & Verma, "CREMA-D: Crowd-sourced Emotional
@@ -38,6 +38,13 @@ CORPUS = Corpus(
         f"10{number:02}": Speaker("f" if f"{number:02}" in FEMALE.split() else "m")
         for number in range(1, 92)
     },
-    totals={"ANG": 1271, "HAP": 1271, "SAD": 1270, "NEU": 1087, "FEA": 1271, "DIS": 1271},
-    unusable=frozenset({"1076_MTI_SAD_XX"}),
+    totals={"ANG": 1270, "HAP": 1270, "SAD": 1269, "NEU": 1086, "FEA": 1270, "DIS": 1270},
+    unusable=frozenset(
+        {
+            "1076_MTI_SAD_XX",
+            *("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
+            *("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+            *("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+        }
+    ),
 )

@@ -39,7 +39,7 @@ class Corpus:
         speakers: all speakers by id.
         totals: published clips by code, where they are not published by speaker.
         names: all file names without suffix, where they can be written down.
-        unusable: names of files that are known to hold no speech; they are left out.
+        unusable: names of files that are silent or have two labels; they are left out.
         channel: the one channel to take, or None for the mean of all.
         genders: reads gender by speaker id from the corpus' own table, if it is under the root;
             it must agree with ``speakers``.
