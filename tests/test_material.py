@@ -230,7 +230,7 @@ def test_the_network_says_who_it_learned_from(folder: Path) -> None:
 
 @pytest.mark.corpus
 def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path: Path) -> None:
-    """Two epochs of the recipe as it is on four speakers: better than chance, as exported."""
+    """Four epochs of the recipe as it is on four speakers: better than chance, as exported."""
     root = tmp_path / "ravdess"
     for actor in ("Actor_01", "Actor_02", "Actor_03", "Actor_04"):
         (root / actor).mkdir(parents=True)

@@ -24,6 +24,7 @@ from affekt.experiments import baselines, features
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.runner import free_first, run
 from affekt.model.classifier import load_classifier
+from affekt.model.yamnet import BLOCKS
 from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import DONE, read_run
 from made_corpus import make_corpus, own_recipe, places_in, tiny_recipe
@@ -482,7 +483,7 @@ def test_real_voices(data: Path, weights: Path, tmp_path: Path, method: str) -> 
         for file in sorted((data / "ravdess" / actor).glob("03-01-0[1345]-*")):
             (root / actor / file.name).symlink_to(file)
     recipe = tiny_recipe(method=method).with_(weights="yamnet.tflite")
-    recipe = recipe.with_(epochs=1, batch=24) if method == "network" else recipe
+    recipe = recipe.with_(blocks=BLOCKS, epochs=1, batch=24) if method == "network" else recipe
     places = Locations(root, tmp_path / "runs", tmp_path / "cache", weights)
     assert run(recipe, places, folds=[1], engine=inline) == ()
     rows = rows_of(places.runs / recipe.run)
