@@ -32,6 +32,7 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora import Manifest, load
 from affekt.corpora.splits import leave_one_speaker_out
 from affekt.experiments.fold import part_of
+from affekt.experiments.minibatches import Inputs
 from affekt.experiments.network import architecture_of, start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, keep_freed_memory, train
@@ -122,7 +123,7 @@ def seconds_of(loop: str, work: Work) -> float:
                 plain_loop(network, patches, *parts)
             else:
                 recipe = RECIPE.with_(precision=loop)
-                train(network, Material((patches,)), *parts, Path(folder), recipe=recipe, fold=1)
+                train(network, Inputs((patches,)), *parts, Path(folder), recipe=recipe, fold=1)
     return (time.perf_counter() - started) / work.share
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.minibatches import gather
+from affekt.experiments.feature_cache import Features
+from affekt.experiments.minibatches import Inputs, gather
 from affekt.experiments.profiles import (
     ADAPTIVE,
     AMOUNTS,
@@ -111,10 +112,10 @@ def test_a_seed_enrols_the_same_and_each_condition_draws_for_itself() -> None:
 # ------------------------------------------------------------------------------ training
 
 
-def telling(clips: int, voice: int) -> Activations:
+def telling(clips: int, voice: int) -> Features:
     """Activations whose profiles tell which clips made them, and in which voice."""
     own = torch.eye(clips)
-    return Activations(
+    return Features(
         np.zeros((clips, 1, clips), np.float16),
         np.ones((clips, 1), np.float32),
         np.arange(clips + 1),
@@ -202,7 +203,7 @@ def network() -> Classifier:
 
 
 @cache
-def spoken() -> tuple[Manifest, Activations]:
+def spoken() -> tuple[Manifest, Features]:
     """Twelve clips of two speakers, of one to three windows each, voices far apart."""
     table = [(row % 2, LABELS[row % 4]) for row in range(12)]
     lengths = [1 + row % 3 for row in range(12)]
@@ -216,12 +217,12 @@ def spoken() -> tuple[Manifest, Activations]:
     per_window = window_sums(torch.from_numpy(steps).float(), torch.from_numpy(shares))
     parts = {name: torch.split(each, lengths) for name, each in per_window.items()}
     sums = {name: torch.stack([part.sum(0) for part in each]) for name, each in parts.items()}
-    return manifest_of(table), Activations(steps, shares, starts, sums)
+    return manifest_of(table), Features(steps, shares, starts, sums)
 
 
-def answers_of(voice: Activations) -> dict[str, NDArray[np.float32]]:
+def answers_of(voice: Features) -> dict[str, NDArray[np.float32]]:
     manifest, _ = spoken()
-    material = Material((), (voice,))
+    material = Inputs((), (voice,))
     return dict(predict_enrolled(network(), material, manifest, np.arange(12), seed=(0, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Finished folds that are kept in a repository, and a run that goes on from them simulate_channel."""
+"""Finished folds that are kept in a repository, and a run that goes on from them elsewhere."""
 
 import csv
 import json

@@ -17,7 +17,7 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.errors import RunError
 from affekt.experiments import activations, material
 from affekt.experiments.fold import part_of
-from affekt.experiments.minibatches import load_all_patches, load_material
+from affekt.experiments.minibatches import Inputs, load_all_patches, load_material
 from affekt.experiments.network import architecture_of, set_population, start_network
 from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
 from affekt.experiments.recipe import read_recipe
@@ -49,7 +49,7 @@ def places(corpus: Path) -> Locations:
     return places_in(corpus.parent, corpus)
 
 
-def made(manifest: Manifest, places: Locations, fold: int = 1) -> tuple[Classifier, Material]:
+def made(manifest: Manifest, places: Locations, fold: int = 1) -> tuple[Classifier, Inputs]:
     patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
     everything = np.arange(len(manifest.clips))
     classifier = start_network(RECIPE, manifest.labels, fold, patches[0], everything, places)
@@ -66,7 +66,7 @@ def test_activations_are_what_the_cnn_makes_of_patches(
     assert len(found.patches) == len(found.activations) == 2  # as recorded, and another voice
     clips, spoken = np.array([5, 0, 7]), np.array([1, 0, 1])
     steps, shares, lengths = found.embed(classifier, clips, spoken)
-    plain = Material(found.patches).embed(classifier.eval(), clips, spoken)
+    plain = Inputs(found.patches).embed(classifier.eval(), clips, spoken)
     assert steps.shape[1:] == (24, 2_048)
     torch.testing.assert_close(steps, plain[0], rtol=1e-3, atol=1e-4)  # kept in halves
     torch.testing.assert_close(shares, plain[1])

@@ -9,7 +9,7 @@ from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.evaluation.paper import PUBLISHED
 from affekt.experiments.baselines import KINDS
-from affekt.experiments.recipe import Recipe, knobs_markdown, read_recipe
+from affekt.experiments.recipe import Recipe, knob_table, knobs_markdown, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {
@@ -149,7 +149,7 @@ def test_help_and_documentation_show_every_knob(capsys: pytest.CaptureFixture[st
     assert main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
     markdown = knobs_markdown()
-    assert [name for name, *_ in knobs()] == list(Recipe("any").values())[1:]
-    for name, default, unit, meaning, _ in knobs():
+    assert [name for name, *_ in knob_table()] == list(Recipe("any").values())[1:]
+    for name, default, unit, meaning, _ in knob_table():
         assert f"\n{name} " in shown
         assert f"| `{name}` | `{default}` | {unit} | {meaning} |" in markdown

@@ -13,6 +13,7 @@ from affekt.corpora import Manifest, load
 from affekt.errors import RunError
 from affekt.experiments import training
 from affekt.experiments.fold import part_of
+from affekt.experiments.minibatches import Inputs
 from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import CURVE, chosen_epoch, predict, train, validation_uar
@@ -46,7 +47,7 @@ def trained(
     classifier = start_network(
         recipe, manifest.labels, fold.number, patches, training.clips, NOWHERE
     )
-    material = Material((patches,))
+    material = Inputs((patches,))
     epoch = train(
         classifier, material, training, validation, folder, recipe=recipe, fold=fold.number
     )
@@ -153,7 +154,7 @@ def test_variants_train(
     manifest: Manifest, patches: Patches, tmp_path: Path, knobs: dict[str, object]
 ) -> None:
     classifier, _ = trained(tiny_recipe(epochs=1, **knobs), manifest, patches, tmp_path)
-    logits = predict(classifier, Material((patches,)), np.arange(3))
+    logits = predict(classifier, Inputs((patches,)), np.arange(3))
     assert logits.shape == (3, 4)
     assert logits.isfinite().all()
     assert all(tensor.dtype != torch.bfloat16 for tensor in classifier.state_dict().values())
