@@ -12,12 +12,27 @@ _SHARED = Path(__file__).parents[2] / "shared"
 
 
 def _folder(variable: str, beside: str) -> Path | None:
-    path = Path(os.environ.get(variable) or _SHARED / beside)
-    return path if path.is_dir() else None
+    """The folder that a variable names; empty means none, unset means the one beside the clone."""
+    named = os.environ.get(variable, str(_SHARED / beside))
+    return Path(named) if named and Path(named).is_dir() else None
 
 
 DATA = _folder("AFFEKT_DATA", "data")
 WEIGHTS = _folder("AFFEKT_WEIGHTS", "weights")
+
+
+def pytest_collection() -> None:
+    """Hide the real recordings from tests that do not ask for them: those must run anywhere."""
+    for variable in ("AFFEKT_DATA", "AFFEKT_WEIGHTS"):
+        os.environ.pop(variable, None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that ask for real recordings or weights."""
+    for item in items:
+        if {"data", "weights"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("corpus")
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,6 @@ from made_voices import RATE, Speaker
 RECIPES = Path(__file__).parents[1] / "recipes"
 COUNTS = {"angry": 246, "happy": 167, "sad": 422, "neutral": 332}
 
-pytestmark = pytest.mark.corpus
-
 
 @pytest.fixture(scope="module")
 def demos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

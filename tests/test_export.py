@@ -602,7 +602,6 @@ def real(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return Exported(folder / "model.pt", folder / "model.onnx", "")
 
 
-@pytest.mark.corpus
 def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
     from official_graph import real_clips
 
@@ -618,7 +617,6 @@ def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
     assert np.std(spread, axis=0).max() > 0.02
 
 
-@pytest.mark.corpus
 def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: Path) -> None:
     from official_graph import real_clips
 
@@ -632,7 +630,6 @@ def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: P
     assert 1e-4 < np.abs(found - expected).mean() < 0.03
 
 
-@pytest.mark.corpus
 @pytest.mark.parametrize("name", ["affekt", "yamnet-lstm"])
 def test_shipped_models_hear_window_by_window_what_they_hear_whole(name: str, data: Path) -> None:
     from official_graph import real_clips

@@ -163,7 +163,6 @@ def test_mel_matrix_beside_librosas() -> None:
     assert np.abs(ours.argmax(axis=0) - theirs.argmax(axis=0)).max() <= 1
 
 
-@pytest.mark.corpus
 class TestGolden:
     """Against the tensor ``feature_patch`` inside ``yamnet.tflite``."""
 

@@ -688,7 +688,6 @@ def test_big_endian_wavs_are_understood():
 # ------------------------------------------------------------------ real corpora
 
 
-@pytest.mark.corpus
 def test_the_stereo_clips_of_ravdess(data):
     clips = sorted((data / "ravdess").glob("Actor_*/*.flac"))
     stereo = [clip for clip in clips if probe(clip).channels == 2]
@@ -698,7 +697,6 @@ def test_the_stereo_clips_of_ravdess(data):
         np.testing.assert_array_equal(read(clip), soxr.resample(values.mean(axis=1), rate, 16_000))
 
 
-@pytest.mark.corpus
 def test_the_two_microphones_of_emovo(data):
     for clip in sorted((data / "emovo" / "f1").glob("*.flac"))[:5]:
         values, rate = soundfile.read(clip, dtype="float32")
@@ -707,7 +705,6 @@ def test_the_two_microphones_of_emovo(data):
         assert not np.array_equal(read(clip, channel=1), first)
 
 
-@pytest.mark.corpus
 @pytest.mark.parametrize(("form", "codec"), [("mp3", "libmp3lame"), ("ipod", "aac")])
 def test_speech_survives_a_codec_in_its_place(data, form, codec):
     values, rate = soundfile.read(

@@ -27,7 +27,6 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("speed")
 
 
-@pytest.mark.corpus
 def test_all_figures_are_measured_in_one_run(
     speed: ModuleType, weights: Path, tmp_path: Path
 ) -> None:

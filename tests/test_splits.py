@@ -346,7 +346,6 @@ def test_refuses_a_hand_edited_leak(tmp_path: Path, text: str, message: str) -> 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.corpus
 def test_the_paper_folds_of_real_demos_names(data: Path) -> None:
     with (data / "demos-filelist.csv").open(encoding="utf-8") as table:
         files = [row["file"] for row in csv.DictReader(table)]

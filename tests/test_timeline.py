@@ -243,7 +243,6 @@ def test_an_outline_swings_as_the_sound(sizes: list[int]) -> None:
         assert (low, high) == (here.min(), here.max())
 
 
-@pytest.mark.corpus
 def test_a_conversation_of_voices_never_heard(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped model on RAVDESS' actors 21 to 24, all clips in a random order."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")

@@ -401,7 +401,6 @@ def test_h5_of_another_digest_is_refused(
 # ------------------------------------------------------------------------- yamnet.tflite
 
 
-@pytest.mark.corpus
 def test_tflite_holds_27_convolutions(weights: Path) -> None:
     check_digest(weights)
     kernels = read_tflite(weights)
@@ -415,7 +414,6 @@ def test_tflite_holds_27_convolutions(weights: Path) -> None:
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
 
 
-@pytest.mark.corpus
 @pytest.mark.parametrize("blocks", [5, 1])
 def test_a_cut_network_starts_as_the_whole_one(blocks: int, weights: Path) -> None:
     patches = torch.randn(20, 96, 64, generator=torch.Generator().manual_seed(0)) - 3
@@ -435,7 +433,6 @@ TFLITE_FAULTS = {
 }
 
 
-@pytest.mark.corpus
 @pytest.mark.parametrize("published", [False, True], ids=["other digest", "bytes alone"])
 @pytest.mark.parametrize("fault", TFLITE_FAULTS.values(), ids=TFLITE_FAULTS)
 def test_tflite_is_all_or_nothing(
@@ -452,7 +449,6 @@ def test_tflite_is_all_or_nothing(
     assert ("SHA-256" in assert_untouched(tmp_path, "yamnet.tflite")) != published
 
 
-@pytest.mark.corpus
 def test_tflite_with_one_bit_changed_is_refused(weights: Path, tmp_path: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
@@ -460,7 +456,6 @@ def test_tflite_with_one_bit_changed_is_refused(weights: Path, tmp_path: Path) -
     assert "SHA-256" in assert_untouched(tmp_path, "yamnet.tflite")
 
 
-@pytest.mark.corpus
 def test_another_network_is_refused(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

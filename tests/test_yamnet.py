@@ -215,7 +215,6 @@ def golden(weights: Path, data: Path) -> Golden:
     return theirs, ours, scores.argmax(axis=1), graph.classify(ours), names
 
 
-@pytest.mark.corpus
 def test_embeddings_are_googles(golden: Golden) -> None:
     theirs, ours, *_ = golden
     assert np.corrcoef(theirs.ravel(), ours.ravel())[0, 1] >= 0.998
@@ -224,7 +223,6 @@ def test_embeddings_are_googles(golden: Golden) -> None:
     assert scale == pytest.approx(1.0, abs=0.02)  # a correlation alone would not see it
 
 
-@pytest.mark.corpus
 def test_audioset_classes_are_googles(golden: Golden) -> None:
     *_, theirs, ours, names = golden
     assert len(names) == 521
@@ -233,7 +231,6 @@ def test_audioset_classes_are_googles(golden: Golden) -> None:
     assert {"Speech", "Silence"} < heard
 
 
-@pytest.mark.corpus
 def test_unfolding_keeps_the_official_function(weights: Path, data: Path) -> None:
     from official_graph import real_windows
 

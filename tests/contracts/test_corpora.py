@@ -419,7 +419,6 @@ def test_progress_is_shown_to_who_watches(disk: Disk) -> None:
 # ------------------------------------------------------------ the real recordings
 
 
-@pytest.mark.corpus
 def test_real_ravdess(data: Path) -> None:
     manifest = load("ravdess", data / "ravdess")
     assert Counter(clip.label for clip in manifest.clips) == dict(
@@ -432,7 +431,6 @@ def test_real_ravdess(data: Path) -> None:
     assert sorted(everything.values()) == [96, *[192] * 7]
 
 
-@pytest.mark.corpus
 def test_real_emovo(data: Path) -> None:
     manifest = load("emovo", data / "emovo")
     assert Counter(clip.label for clip in manifest.clips) == dict.fromkeys(FOUR, 84)
@@ -441,7 +439,6 @@ def test_real_emovo(data: Path) -> None:
         load("emovo", data / "emovo", task="all")
 
 
-@pytest.mark.corpus
 def test_real_nemo(data: Path) -> None:
     with pytest.raises(CorpusError, match=r"missing speakers: 5 .*missing clips: 1637 "):
         load("nemo", data / "nemo")
@@ -452,7 +449,6 @@ def test_real_nemo(data: Path) -> None:
     assert genders == {"nemo:EB0": "f", "nemo:IC0": "f", "nemo:KS0": "m", "nemo:WR0": "m"}
 
 
-@pytest.mark.corpus
 def test_real_demos_names(data: Path) -> None:
     with (data / "demos-filelist.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
