@@ -92,7 +92,7 @@ def test_a_temperature_changes_no_answer(result):
 
 
 def test_calibration_is_the_mean_of_the_seeds_of_all_folds_pooled(result):
-    table = calibrations(result, resamples=200).set_index("scaling")
+    table = calibrations(result).set_index("scaling")
     assert list(table.index) == ["none", "temperature"]
     for scaling, row in table.iterrows():
         rows = (scaled(result) if scaling == "temperature" else result).predictions
@@ -121,7 +121,7 @@ def test_calibration_is_the_mean_of_the_seeds_of_all_folds_pooled(result):
 
 
 def test_a_network_that_is_too_sure_is_calmed(result):
-    table = calibrations(result, resamples=100).set_index("scaling")
+    table = calibrations(result).set_index("scaling")
     assert table.loc["temperature", "ece"] < table.loc["none", "ece"]
     assert table.loc["temperature", "nll"] < table.loc["none", "nll"]
 
@@ -155,7 +155,7 @@ def test_a_temperature_needs_whole_runs(tmp_path):
 def test_without_validation_nothing_is_scaled(tmp_path):
     result = only(make_run(tmp_path, speakers=3, epochs=0).parent)
     assert not scalable(result)
-    assert calibrations(result, resamples=50)["scaling"].tolist() == ["none"]
+    assert calibrations(result)["scaling"].tolist() == ["none"]
 
 
 def test_one_speaker_leaves_the_intervals_open(tmp_path):
@@ -203,14 +203,14 @@ def test_reliability_adds_up_to_the_ece(result):
 
 
 def test_who_answers_everything_has_the_uar_of_all(result):
-    (row,) = abstention(result, [0.0], resamples=300).to_dict("records")
+    (row,) = abstention(result, [0.0]).to_dict("records")
     assert (row["coverage"], row["vanished"]) == (1.0, "")
     assert row["uar"] == pytest.approx(result.uar.value)
     assert row["low"] == pytest.approx(result.uar.low, abs=0.03)
 
 
 def test_abstention_scores_the_clips_answered(result):
-    table = abstention(result, [0.5, 0.7], resamples=100).set_index("threshold")
+    table = abstention(result, [0.5, 0.7]).set_index("threshold")
     for threshold, row in table.iterrows():
         sure = result.predictions[result.predictions[SHARES].max(axis=1) >= threshold]
         seeds = [part for _, part in sure.groupby("seed")]
@@ -227,7 +227,7 @@ def test_a_class_that_nobody_answers_is_named_and_not_left_out_of_the_mean(resul
     unsure = run.predictions.copy()
     unsure.loc[unsure["truth"] == "neutral", SHARES] = 0.25
     lost = type(result)("r", (type(run)(**{**vars(run), "predictions": unsure}),))
-    some, none = abstention(lost, [0.3, 1.1], resamples=50).to_dict("records")
+    some, none = abstention(lost, [0.3, 1.1]).to_dict("records")
     assert some["vanished"] == "neutral"
     assert 0 < some["coverage"] < 1
     assert np.isnan([some["uar"], some["low"]]).all()
@@ -244,7 +244,7 @@ def test_resamples_that_lose_a_class_are_left_out(tmp_path):
     unsure = (rows["truth"] == "sad") & (rows["speaker"] != "ravdess:01")
     rows.loc[unsure, SHARES] = 0.25
     one = type(result)("r", (type(run)(**{**vars(run), "predictions": rows}),))
-    (row,) = abstention(one, [0.26], resamples=200).to_dict("records")
+    (row,) = abstention(one, [0.26]).to_dict("records")
     assert row["vanished"] == ""
     assert np.isfinite([row["low"], row["high"]]).all()
 
@@ -252,5 +252,5 @@ def test_resamples_that_lose_a_class_are_left_out(tmp_path):
 def test_thresholds_give_the_coverage_they_are_for(result):
     wanted = [1.0, 0.6, 0.2]
     even = scaled(result)  # fewer equal confidences
-    table = abstention(even, thresholds(even, wanted), resamples=50)
+    table = abstention(even, thresholds(even, wanted))
     assert table["coverage"].to_numpy() == pytest.approx(wanted, abs=0.02)

@@ -13,23 +13,10 @@ import pandas as pd
 from affekt.aliases import from_stored
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.enrolment import main_profiles
+from affekt.evaluation.intervals import Interval
 from affekt.evaluation.results import Result
 
 IDENTITY = {"name", "seed"}  # knobs that do not belong to the method
-COLUMNS = (
-    "recipe",
-    "changes",
-    "profile",
-    "seeds",
-    "uar",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "spread",
-)
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -64,18 +51,19 @@ def ablation(group: Sequence[Result]) -> pd.DataFrame:
         group: the full recipe, then its variants, as :func:`groups` returns them.
 
     Returns:
-        Rows of ``COLUMNS``: the full recipe under each main enrolment condition, then its
-        variants, the lowest UAR first. ``changes`` are the knobs that differ; ``difference`` is
-        the variant's UAR minus that of the full recipe over the same ``seeds``, paired by
-        speaker, with its interval and p value.
+        A row for the full recipe under each main enrolment condition, and after it one for each
+        variant, the lowest UAR first: ``recipe``, ``changes`` (the knobs that differ),
+        ``profile``, ``seeds``, ``spread``, ``uar``, ``low``, ``high``; ``difference``, the
+        variant's UAR minus that of the full recipe over the same seeds, ``difference_low``,
+        ``difference_high``, and its ``p``, paired by speaker.
     """
     full, *variants = group
     rows: list[dict[str, object]] = []
     for profile in main_profiles(full):
-        rows.append(_row(full, profile, ""))
+        rows.append(_row(full, profile, "", Interval(np.nan), np.nan))
         found = [_compared(full, variant, profile) for variant in variants]
         rows += sorted(chain.from_iterable(found), key=lambda row: float(str(row["difference"])))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows)
 
 
 def changed_knobs(full: Result, variant: Result) -> str:
@@ -99,15 +87,17 @@ def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, obj
     ):
         return []
     found = compare(other.under(profile).tally, one.under(profile).tally)
-    difference = found.shown.columns("difference", "difference_") | {"p": found.p}
-    return [_row(other, profile, changed_knobs(full, variant)) | difference]
+    return [_row(other, profile, changed_knobs(full, variant), found.shown, found.p)]
 
 
-def _row(result: Result, profile: str, changes: str) -> dict[str, object]:
+def _row(
+    result: Result, profile: str, changes: str, difference: Interval, p: float
+) -> dict[str, object]:
     shown = result.under(profile).shown
     seeds = " ".join(str(run.seed) for run in result.runs)
     row: dict[str, object] = {"recipe": result.recipe, "changes": changes, "profile": profile}
-    return row | {"seeds": seeds, "spread": shown.kind} | shown.columns()
+    row |= {"seeds": seeds, "spread": shown.kind}
+    return row | shown.columns() | difference.columns("difference", "difference_") | {"p": p}
 
 
 def _toml(value: object) -> str:

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from affekt.evaluation.calibration import answers_of
 from affekt.evaluation.intervals import (
     FEW_SPEAKERS,
-    RESAMPLES,
-    SEED,
     drawn_sums,
     percentiles,
     speaker_draws,
@@ -40,9 +38,7 @@ def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[f
     return [float(threshold) for threshold in found]
 
 
-def abstention(
-    result: Result, least: Sequence[float], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> pd.DataFrame:
+def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
     """Score the clips whose confidence reaches each threshold.
 
     UAR is the mean recall over **all** labels among the answered clips. If a label has no
@@ -53,8 +49,6 @@ def abstention(
     Args:
         result: any recipe.
         least: minimum confidences, in [0, 1].
-        resamples: number of bootstrap resamples.
-        seed: of the random generator.
 
     Returns:
         A row for each: ``threshold``, ``coverage`` (share of clips answered), ``uar``, ``low``,
@@ -63,7 +57,7 @@ def abstention(
     """
     answers, labels = answers_of(result), np.array(result.tally.labels)
     few = len(result.tally.speakers) < FEW_SPEAKERS
-    draws = speaker_draws(result.tally, 0 if few else resamples, seed)
+    draws = speaker_draws(result.tally)[: 0 if few else None]
     true = np.eye(len(labels))[answers.truth]
     right, confidence = answers.right[:, np.newaxis], answers.confidence[:, np.newaxis]
     rows = []

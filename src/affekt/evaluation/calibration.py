@@ -27,8 +27,6 @@ from affekt.evaluation.calibration_metrics import (
 )
 from affekt.evaluation.intervals import (
     FEW_SPEAKERS,
-    RESAMPLES,
-    SEED,
     Interval,
     drawn_sums,
     percentiles,
@@ -136,13 +134,11 @@ def scaled(result: Result) -> Result:
     return Result(result.recipe, tuple(map(_scaled, result.runs)))
 
 
-def calibrations(result: Result, *, resamples: int = RESAMPLES, seed: int = SEED) -> pd.DataFrame:
+def calibrations(result: Result) -> pd.DataFrame:
     """Score the probabilities of a recipe before and after temperature scaling.
 
     Args:
         result: any recipe.
-        resamples: number of bootstrap resamples.
-        seed: of the random generator.
 
     Returns:
         A row for scaling ``none`` and, if the result is scalable, one for ``temperature``:
@@ -150,7 +146,7 @@ def calibrations(result: Result, *, resamples: int = RESAMPLES, seed: int = SEED
         in [0, 2], ``nll`` in nats, ``uar``; each with ``<score>_low`` and ``<score>_high``, NaN
         with fewer than 8 speakers.
     """
-    draws = speaker_draws(result.tally, resamples, seed)
+    draws = speaker_draws(result.tally)
     versions = {UNSCALED: result} | ({TEMPERATURE: scaled(result)} if scalable(result) else {})
     rows = []
     for scaling, after in versions.items():

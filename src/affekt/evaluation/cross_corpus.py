@@ -27,18 +27,6 @@ RECORDINGS = (
     "validation",
 )
 UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen corpora
-COLUMNS = (
-    "recipe",
-    "train",
-    "test",
-    "protocol",
-    "seeds",
-    "profile",
-    "uar",
-    "low",
-    "high",
-    "spread",
-)
 
 
 def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
@@ -51,9 +39,10 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
         results: recipes with the same labels, trained and tested on any corpora.
 
     Returns:
-        Rows of ``COLUMNS``, sorted by ``train``; ``train`` and ``test`` name corpora as
-        ``emovo+ravdess``, each ``test`` a single corpus with all folds done. No rows if no
-        recipe was tested on a corpus that it was not trained on.
+        ``recipe``, ``protocol``, ``train``, ``test``, ``seeds``, ``profile``, ``spread``,
+        ``uar``, ``low``, ``high``, sorted by ``train``, which names corpora as
+        ``emovo+ravdess``; ``test`` is a single corpus with all folds done. Empty if no recipe
+        was tested on a corpus that it was not trained on.
     """
     parts = [part for result in results for part in result.by_corpus if part.complete]
     methods = [_method(part) for part in parts if protocol(part) in UNSEEN]
@@ -64,7 +53,7 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
     rows = []
     for _, part in sorted(cells.items(), key=lambda cell: cell[0]):
         rows += [_row(part, profile, part.under(profile).shown) for profile in main_profiles(part)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows)
 
 
 def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
@@ -74,8 +63,8 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
         results: recipes with the same labels.
 
     Returns:
-        Rows of ``COLUMNS`` for each finished recipe and main enrolment condition; ``train`` are
-        all corpora of training, and every tested corpus has the same weight.
+        A row for each finished recipe and main enrolment condition, with the columns of
+        :func:`cross_corpus_matrix`; every tested corpus has the same weight. May be empty.
     """
     rows = []
     for result in results:
@@ -87,7 +76,7 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
             if len(result.tally.speakers) < FEW_SPEAKERS:
                 uar = Interval(uar.value, np.nan, np.nan)
             rows.append(_row(result, profile, uar))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows)
 
 
 def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:

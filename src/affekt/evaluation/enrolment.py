@@ -8,21 +8,10 @@ import numpy as np
 import pandas as pd
 
 from affekt.evaluation.comparison import compare
+from affekt.evaluation.intervals import Interval
 from affekt.evaluation.results import NO_PROFILE, Result
 
 CLIPS = {NO_PROFILE: "0", "all": "all"} | {f"random-{n}": str(n) for n in (1, 2, 4, 8, 16)}
-COLUMNS = (
-    "profile",
-    "clips",
-    "uar",
-    "low",
-    "high",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "p",
-    "spread",
-)
 MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolment
 
 
@@ -44,11 +33,13 @@ def enrolments(result: Result) -> pd.DataFrame:
         found = result.under(profile)
         row: dict[str, object] = {"profile": profile, "clips": CLIPS.get(profile, "")}
         row |= found.shown.columns() | {"spread": found.shown.kind}
+        gain, p = Interval(np.nan), np.nan
         if profile != NO_PROFILE and not np.isnan(found.shown.value):
             against = compare(found.tally, result.tally)
-            row |= against.shown.columns("gain", "gain_") | {"p": against.p}
+            gain, p = against.shown, against.p
+        row |= gain.columns("gain", "gain_") | {"p": p}
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows)
 
 
 def main_profiles(result: Result) -> tuple[str, ...]:

@@ -53,19 +53,17 @@ class Interval:
         return {score: self.value, f"{ends}low": self.low, f"{ends}high": self.high}
 
 
-def uar_interval(tally: Tally, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+def uar_interval(tally: Tally) -> Interval:
     """Compute UAR, averaged over seeds, with its 95 % interval over speakers.
 
     Args:
         tally: counts of one recipe.
-        resamples: number of bootstrap resamples.
-        seed: of the random generator.
 
     Returns:
         UAR in [0, 1] and its interval; NaN for a label without clips, no interval (NaN) for one
         speaker.
     """
-    drawn = drawn_recalls(tally, speaker_draws(tally, resamples, seed)).mean(axis=1)
+    drawn = drawn_recalls(tally, speaker_draws(tally)).mean(axis=1)
     return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
 
 
@@ -83,15 +81,11 @@ def shown_uar(tally: Tally) -> Interval:
     return over_speakers(float(_pooled(tally).mean()), speaker_uars(tally))
 
 
-def mean_uar_interval(
-    tallies: Sequence[Tally], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
     """Compute the mean of the UARs on several corpora with its 95 % interval.
 
     Args:
         tallies: counts of one recipe on each corpus; the speakers of each are drawn separately.
-        resamples: number of bootstrap resamples.
-        seed: of the random generator.
 
     Returns:
         Mean UAR in [0, 1], every corpus with the same weight, and its interval, as in
@@ -99,7 +93,7 @@ def mean_uar_interval(
     """
     value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
     by_corpus = [
-        drawn_recalls(tally, speaker_draws(tally, resamples, seed + number)).mean(axis=1)
+        drawn_recalls(tally, speaker_draws(tally, SEED + number)).mean(axis=1)
         for number, tally in enumerate(tallies)
     ]
     shortest = min(map(len, by_corpus))  # none for a corpus of one speaker
@@ -125,7 +119,7 @@ def shown_recalls(tally: Tally) -> dict[str, Interval]:
         of_speakers = recalls_of(tally.counts.sum(axis=0))
         found = [over_speakers(float(v), of_speakers[:, at]) for at, v in enumerate(pooled)]
     else:
-        drawn = drawn_recalls(tally, speaker_draws(tally, RESAMPLES, SEED))
+        drawn = drawn_recalls(tally, speaker_draws(tally))
         found = [
             percentiles(float(v), drawn[:, at], speakers=speakers) for at, v in enumerate(pooled)
         ]
@@ -144,16 +138,15 @@ def speaker_uars(tally: Tally) -> NDArray[np.float64]:
     return np.asarray(np.nanmean(recalls_of(tally.counts.sum(axis=0)), axis=1))
 
 
-def speaker_draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
+def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.int64]:
     """Draw speakers with replacement; a draw that leaves a label without a clip is drawn again.
 
     Args:
         tally: counts of the speakers to draw from.
-        resamples: number of draws.
         seed: of the random generator; the same speakers and seed give the same draws.
 
     Returns:
-        ``(resamples, speakers)``: how often each speaker is drawn, read-only; no rows for one
+        ``(RESAMPLES, speakers)``: how often each speaker is drawn, read-only; no rows for one
         speaker, or if a label has no clip at all.
     """
     speakers = len(tally.speakers)
@@ -162,7 +155,7 @@ def speaker_draws(tally: Tally, resamples: int, seed: int) -> NDArray[np.int64]:
         return np.ones((0, speakers), np.int64)
     columns = given.transpose(0, 2, 1).reshape(-1, speakers)
     rare = frozenset(column.tobytes() for column in columns if not column.all())
-    return _draws(speakers, rare, resamples, seed)
+    return _draws(speakers, rare, RESAMPLES, seed)
 
 
 @lru_cache(maxsize=64)

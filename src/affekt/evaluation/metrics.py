@@ -1,4 +1,4 @@
-"""Compute recall, unweighted average recall (UAR), accuracy and F1 from truth and predictions.
+"""Compute recalls, unweighted average recall (UAR) and F1 from truth and predictions.
 
 All scores are computed from a confusion matrix, so they can be pooled over folds and resampled
 over speakers by adding matrices. scikit-learn computes the same values, but silently ignores a
@@ -47,29 +47,6 @@ def confusion(
     return counts.astype(np.int64).reshape(len(order), len(order))
 
 
-def recalls(
-    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
-) -> NDArray[np.float64]:
-    """Compute the recall of each label: the class accuracy of the paper.
-
-    Args:
-        truth: ``(clips,)`` annotated labels.
-        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
-        labels: all labels of the task.
-
-    Returns:
-        ``(labels,)`` recalls in [0, 1], in the order of ``labels``.
-
-    Raises:
-        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
-
-    >>> recalls("aabb", "abbb", labels="ab").tolist()
-    [0.5, 1.0]
-    """
-    counts = _supported(confusion(truth, predicted, labels=labels), labels)
-    return recalls_of(counts)
-
-
 def unweighted_average_recall(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> float:
@@ -91,55 +68,14 @@ def unweighted_average_recall(
     >>> unweighted_average_recall("aabb", "abbb", labels="ab")
     0.75
     """
-    return float(recalls(truth, predicted, labels=labels).mean())
-
-
-def accuracy(
-    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
-) -> float:
-    """Compute the share of clips with the correct label.
-
-    Args:
-        truth: ``(clips,)`` annotated labels.
-        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
-        labels: all labels of the task.
-
-    Returns:
-        Accuracy in [0, 1].
-
-    Raises:
-        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
-
-    >>> accuracy("aaab", "aaaa", labels="ab")
-    0.75
-    """
-    counts = _supported(confusion(truth, predicted, labels=labels), labels)
-    return float(np.trace(counts) / counts.sum())
-
-
-def macro_f1(
-    truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
-) -> float:
-    """Compute macro F1, the mean over ``labels`` of the harmonic mean of precision and recall.
-
-    A label that is never predicted counts 0.
-
-    Args:
-        truth: ``(clips,)`` annotated labels.
-        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
-        labels: all labels of the task.
-
-    Returns:
-        Macro F1 in [0, 1].
-
-    Raises:
-        LabelError: a label outside ``labels``, or one with no clip in ``truth``.
-
-    >>> round(macro_f1("aabb", "abbb", labels="ab"), 4)
-    0.7333
-    """
-    counts = _supported(confusion(truth, predicted, labels=labels), labels)
-    return float(f1_of(counts).mean())
+    counts = confusion(truth, predicted, labels=labels)
+    missing = [label for label, clips in zip(labels, counts.sum(axis=1), strict=True) if not clips]
+    if missing:
+        raise LabelError(
+            f"truth must have a clip of each scored label. Got none of {_names(missing)}. "
+            f"Score more speakers, or fewer labels."
+        )
+    return float(recalls_of(counts).mean())
 
 
 def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -155,7 +91,7 @@ def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     [0.5, nan]
     """
     support = counts.sum(axis=-1)
-    return _shares(_hits(counts), support, support)
+    return _shares(np.diagonal(counts, axis1=-2, axis2=-1), support, support)
 
 
 def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -171,11 +107,8 @@ def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     [0.667, nan]
     """
     support = counts.sum(axis=-1)
-    return _shares(2 * _hits(counts), support + counts.sum(axis=-2), support)
-
-
-def _hits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return _shares(2 * hits, support + counts.sum(axis=-2), support)
 
 
 def _shares(
@@ -197,16 +130,6 @@ def _positions(
             )
         positions.append(order[label])
     return np.array(positions, dtype=np.int64)
-
-
-def _supported(counts: NDArray[np.int64], labels: Sequence[Hashable]) -> NDArray[np.int64]:
-    missing = [label for label, clips in zip(labels, counts.sum(axis=1), strict=True) if not clips]
-    if missing:
-        raise LabelError(
-            f"truth must have a clip of each scored label. Got none of {_names(missing)}. "
-            f"Score more speakers, or fewer labels."
-        )
-    return counts
 
 
 def _names(labels: Iterable[Hashable]) -> str:

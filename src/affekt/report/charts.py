@@ -53,9 +53,6 @@ def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
         table: ``speaker``, ``gender``, ``uar``, the lowest first.
         uar: of all speakers together.
         chance: expected UAR of guessing.
-
-    Returns:
-        The figure.
     """
     figure = Figure(figsize=(6.6, 0.9 + 0.19 * len(table)), layout="constrained")
     axes = figure.subplots()
@@ -82,9 +79,6 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
         table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
         names: of the recipes.
         chance: expected UAR of guessing.
-
-    Returns:
-        The figure.
     """
     figure = Figure(figsize=(7.6, 1.05 + 0.33 * len(table)), layout="constrained")
     axes = figure.subplots()

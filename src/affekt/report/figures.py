@@ -88,9 +88,6 @@ def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[
         points: ``(clips, 2)`` as :func:`affekt.evaluation.tsne.project` returns them.
         truth: ``(clips,)`` labels.
         labels: all labels of the task, in the order of the legend.
-
-    Returns:
-        The figure.
     """
     figure = Figure(figsize=(6.2, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -112,9 +109,6 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     Args:
         counts: ``(labels, labels)``, a row for each true label.
         labels: of rows and columns.
-
-    Returns:
-        The figure.
     """
     side = 1.0 + 0.72 * len(labels)
     figure = Figure(figsize=(side + 0.4, side), layout="constrained")

@@ -18,7 +18,7 @@ from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import corpus_name, enrolment_name
-from affekt.report.sections import Files, section
+from affekt.report.sections import Files, records, section
 
 Groups = dict[tuple[str, ...], list[Result]]
 
@@ -113,7 +113,8 @@ def _matrix(results: Sequence[Result], output: Path) -> dict[str, Any]:
     files = Files(output, f"cross-corpus-{len(labels)}")
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
-    files.table("means", unseen_means(inside))
+    means = unseen_means(inside)
+    rows = _by_profile(records(files.table("means", means)), ("recipe",)) if len(means) else []
     profiles = list(dict.fromkeys(table["profile"]))
     names = {name: corpus_name(name) for name in [*table["train"], *table["test"]]}
     names |= {profile: enrolment_name(profile) for profile in profiles}
@@ -121,7 +122,7 @@ def _matrix(results: Sequence[Result], output: Path) -> dict[str, Any]:
         "picture": files.picture("matrix", figures.cross_corpus(table, names)),
         "cells": _by_profile(files.tables["matrix"], ("recipe", "train", "test")),
         "profiles": profiles,
-        "means": _by_profile(files.tables["means"], ("recipe",)),
+        "means": rows,
         "commands": [result.command for result in inside],
         "labels": labels,
     }

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +25,13 @@ from affekt.report.style import colours, lay_out, save_png, themed, to_svg
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure on the page.
-
-    Attributes:
-        source: the drawing as a ``data:`` address.
-        text: alternative text.
-        file: name of the SVG file beside the page; a PNG file has the same stem.
-        width: on the page at most, in CSS pixels.
-        height: that goes with it.
-    """
-
-    source: str
-    text: str
-    file: str
-    width: int
-    height: int
-
-
 class Files:
     """Save the tables and figures of one section, and collect them for the page."""
 
     def __init__(self, output: Path, name: str) -> None:
         self.output, self.name = output, name
         self.tables: dict[str, list[dict[str, Any]]] = {}
-        self.pictures: dict[str, Picture] = {}
+        self.pictures: dict[str, dict[str, Any]] = {}
 
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
         """Save a table as ``<name>-<part>.csv``."""
@@ -60,7 +40,7 @@ class Files:
         self.tables[part.replace("-", "_")] = records(table)
         return table
 
-    def picture(self, part: str, figure: Figure) -> Picture:
+    def picture(self, part: str, figure: Figure) -> dict[str, Any]:
         """Save a figure as ``<name>-<part>.svg`` and ``.png``."""
         name = f"{self.name}-{part}"
         lay_out(figure)
@@ -69,13 +49,13 @@ class Files:
         save_png(figure, self.output / f"{name}.png")
         source = base64.b64encode(themed(drawing).encode()).decode()
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
-        self.pictures[part] = Picture(
-            f"data:image/svg+xml;base64,{source}",
-            name.replace("-", " "),
-            f"{name}.svg",
-            width,
-            height,
-        )
+        self.pictures[part] = {
+            "source": f"data:image/svg+xml;base64,{source}",
+            "text": name.replace("-", " "),
+            "file": f"{name}.svg",
+            "width": width,  # CSS pixels
+            "height": height,
+        }
         return self.pictures[part]
 
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
 
 INK, MUTED, LINE = "#1b2430", "#5d6875", "#d3d9e0"
 OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
@@ -54,10 +55,9 @@ THEME = """<style>
 def lay_out(figure: Figure) -> None:
     """Place all parts of a figure once, so that saving it in several formats is fast."""
     with rc_context(STYLE):
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.execute(figure)
-            figure.set_layout_engine(None)
+        engine = cast(LayoutEngine, figure.get_layout_engine())
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def save_png(figure: Figure, path: Path) -> None:
