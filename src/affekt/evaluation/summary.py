@@ -14,20 +14,8 @@ from affekt.errors import RunError
 from affekt.evaluation.intervals import Interval, mean_uar_interval
 from affekt.evaluation.results import NO_PROFILE, Result, corpus_of
 
-COLUMNS = (
-    "recipe",
-    "train",
-    "test",
-    "protocol",
-    "profile",
-    "classes",
-    "seeds",
-    "uar",
-    "low",
-    "high",
-    "paper",
-    "command",
-)
+FACTS = ("recipe", "train", "test", "protocol", "profile", "classes", "seeds")
+COLUMNS = (*FACTS, "uar", "low", "high", "paper", "command")
 
 
 def summarize(results: Sequence[Result]) -> pd.DataFrame:

@@ -86,27 +86,6 @@ def _scores(result: Result) -> dict[str, object]:
     return row
 
 
-def chance(result: Result) -> pd.DataFrame:
-    """Compute the expected scores of guessing on the same clips.
-
-    Args:
-        result: any recipe on the corpus.
-
-    Returns:
-        Two rows, ``majority class`` (always the most frequent) and ``stratified random`` (each
-        class with its frequency): ``rule``, ``uar``, ``accuracy``, and the recall of each label.
-    """
-    support = result.counts.sum(axis=1)
-    share = support / support.sum()
-    most = np.eye(len(share))[share.argmax()]
-    rules = {"majority class": most, "stratified random": share}
-    rows = []
-    for rule, recall in rules.items():
-        row = {"rule": rule, "uar": recall.mean(), "accuracy": float(share @ recall)}
-        rows.append({**row, **dict(zip(result.tally.labels, recall, strict=True))})
-    return pd.DataFrame(rows)
-
-
 def confusion(result: Result) -> pd.DataFrame:
     """Count clips by true class (rows) and predicted class (columns) (Table III).
 

@@ -126,52 +126,35 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
 
 @rc_context(STYLE)
 def enrolment(table: pd.DataFrame, chance: float) -> Figure:
-    """Draw UAR against the number of enrolled clips, and the other enrolment conditions beside it.
+    """Draw UAR by enrolment condition: a curve for random clips, then the other conditions.
 
     Args:
         table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, as
             :func:`affekt.evaluation.enrolment.enrolments` returns them.
         chance: expected UAR of guessing.
-
-    Returns:
-        The figure: random clips on the left; clips of one emotion and adaptation on the right.
     """
-    drawn, other = table[table["clips"] != ""], table[table["clips"] == ""]
-    widths = [1.2 + 0.6 * len(part) for part in (drawn, other) if len(part)]
-    size = max(4.6, 0.6 + sum(widths)), 3.7
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
-    place = np.arange(len(drawn))
-    label = {"label": drawn["spread"].iloc[0]}
-    panels[0].fill_between(
-        place, drawn["low"], drawn["high"], color=OURS, alpha=0.16, lw=0, **label
-    )
-    panels[0].plot(place, drawn["uar"], "o-", color=OURS, lw=2, ms=6)
-    panels[0].set_xticks(place, drawn["clips"])
+    figure = Figure(figsize=(1.6 + 0.6 * len(table), 3.7), layout="constrained")
+    axes = figure.subplots()
+    curve, spread = table[table["clips"] != ""], table["spread"].iloc[0]
+    other = table[table["clips"] == ""]
+    band = curve.index, curve["low"], curve["high"]
+    axes.fill_between(*band, color=OURS, alpha=0.16, lw=0, label=spread)
+    axes.plot(curve.index, curve["uar"], "o-", color=OURS, lw=2, ms=6)
+    axes.vlines(other.index, other["low"], other["high"], color=PAPER, lw=3, alpha=0.35)
+    axes.plot(other.index, other["uar"], "D", color=PAPER, ms=6)
+    axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
+    axes.axhline(table["uar"].iloc[0], color=INK, lw=0.9, ls=":", label="no enrolment")
+    kinds = [profile.partition("-") for profile in table["profile"]]
+    ticks = [
+        c or f"{kind}\n{n}".strip() for c, (kind, _, n) in zip(table["clips"], kinds, strict=True)
+    ]
+    axes.set_xticks(table.index, ticks)
     least = float(np.nanmin([chance, *table["uar"], *table["low"]]))
-    panels[0].set(xlabel="enrolled clips of all emotions", ylabel="UAR")
-    panels[0].set(xlim=(-0.4, len(drawn) - 0.6), ylim=(max(0, least - 0.1), 1))
-    for axes in panels[1:]:
-        _conditions(axes, other)
-    for axes in panels:
-        axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
-        axes.axhline(float(drawn["uar"].iloc[0]), color=INK, lw=0.9, ls=":", label="no enrolment")
-        axes.tick_params(length=0)
-        axes.grid(axis="y")
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper left", ncols=3, fontsize=8.5)
+    axes.set(ylim=(max(0, least - 0.1), 1), xlabel="enrolled clips", ylabel="UAR")
+    axes.tick_params(length=0)
+    axes.grid(axis="y")
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8.5)
     return figure
-
-
-def _conditions(axes: Axes, table: pd.DataFrame) -> None:
-    """A point for each enrolment condition."""
-    place = np.arange(len(table))
-    axes.vlines(place, table["low"], table["high"], color=PAPER, lw=3, alpha=0.35)
-    axes.plot(place, table["uar"], "D", color=PAPER, ms=6)
-    parts = [profile.partition("-") for profile in table["profile"]]
-    names = [f"{kind}\n{n} clips" if n else kind for kind, _, n in parts]
-    axes.set_xticks(place, names, fontsize=7.5)
-    axes.set(xlabel="clips of one emotion; adaptive", xlim=(-0.6, len(table) - 0.4))
 
 
 def _rows(axes: Axes, names: Sequence[str], score: str, **text: Any) -> None:

@@ -12,13 +12,10 @@ from affekt.evaluation.results import Result
 CORPORA = {"demos": "DEMoS", "nemo": "nEMO", "emodb": "EMO-DB", "cremad": "CREMA-D"}
 CLASSIFIERS = {"rf": "random forest", "svm": "SVM", "mlp": "MLP"}
 GUESSES = {"chance-majority": "Majority class", "chance-stratified": "Stratified random"}
-HEADS = {
-    "lstm": "YAMNet-LSTM",
-    "mean": "YAMNet, mean pooling",
-    "statistics": "YAMNet, statistics pooling",
-    "transformer": "YAMNet-transformer",
-}
-FEATURES = ("hop", "front_end", "weights")  # knobs of the deep features of other classifiers
+TRUNKS = {"yamnet": "YAMNet", "whisper": "Whisper encoder"}
+HEADS = {"lstm": "-LSTM", "mean": ", mean pooling", "statistics": ", statistics pooling"}
+OF_YAMNET, OF_WHISPER = {"front_end", "weights", "blocks"}, {"encoder_layers", "context"}
+OF_OTHERS = {"method", "task", "hop", "front_end", "weights", *RECORDINGS}  # than networks
 
 
 def corpus_name(corpora: str) -> str:
@@ -56,9 +53,10 @@ def method_name(knobs: Mapping[str, Any]) -> str:
         features, _, classifier = method.partition("-")
         name = f"{features.upper()} + deep features, {CLASSIFIERS.get(classifier, classifier)}"
         return GUESSES.get(method, name)
+    trunk = TRUNKS[knobs.get("trunk", "yamnet")]
     if knobs.get("speaker_normalization"):
-        return "affekt"
-    words = [HEADS.get(knobs["head"], f"YAMNet, {knobs['head']}")]
+        return f"affekt, {trunk}"
+    words = [trunk + HEADS.get(knobs["head"], f", {knobs['head']}")]
     words += ["frozen CNN"] * bool(knobs.get("frozen"))
     words += ["random initialization"] * (knobs.get("weights") == "random")
     words += ["power spectrum"] * (knobs.get("front_end") == "power")
@@ -89,8 +87,8 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
 
 def used_knobs(knobs: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """List the knobs that have an effect on a recipe's method, sorted by name."""
-    knobs, method = from_stored(dict(knobs)), str(knobs["method"])
-    used = set(knobs)
-    if method != "network":
-        used &= {"method", "task", *RECORDINGS, *(() if method in GUESSES else FEATURES)}
+    knobs = from_stored(dict(knobs))
+    used = set(knobs) - (OF_YAMNET if knobs.get("trunk") == "whisper" else OF_WHISPER)
+    if knobs["method"] != "network":
+        used &= OF_OTHERS
     return sorted((name, knobs[name]) for name in used)

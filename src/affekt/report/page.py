@@ -17,7 +17,7 @@ from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
-from affekt.report.names import corpus_name, enrolment_name
+from affekt.report.names import corpus_name, enrolment_name, method_name
 from affekt.report.sections import Files, records, section
 
 Groups = dict[tuple[str, ...], list[Result]]
@@ -65,10 +65,11 @@ def _write(
     clips: Callable[[str], Sequence[ExampleClip]],
     progress: Callable[[Sequence[Any]], Iterable[Any]],
 ) -> Path:
-    by_labels: Groups = {}
+    by_method: Groups = {}
     for result in results:
-        by_labels.setdefault(result.tally.labels, []).append(result)
-    matrices = [_matrix(group, output) for group in by_labels.values()]
+        task = method_name(result.runs[0].knobs), *result.tally.labels
+        by_method.setdefault(task, []).append(result)
+    matrices = [_matrix(group, method, output) for (method, *_), group in by_method.items()]
     sections = [
         section(group, how, output, clips(corpus))
         for (corpus, how, *_), group in progress(_groups(results))
@@ -104,13 +105,14 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrix(results: Sequence[Result], output: Path) -> dict[str, Any]:
-    """The cross-corpus matrix of recipes with the same labels; empty if there is none."""
+def _matrix(results: Sequence[Result], method: str, output: Path) -> dict[str, Any]:
+    """The cross-corpus matrix of recipes with one method and labels; empty if there is none."""
     table = cross_corpus_matrix(results)
     if table.empty:
         return {}
     labels = results[0].tally.labels
-    files = Files(output, f"cross-corpus-{len(labels)}")
+    name = "-".join(["cross-corpus", *method.lower().replace(",", "").split(), str(len(labels))])
+    files = Files(output, name)
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
     means = unseen_means(inside)
@@ -119,6 +121,8 @@ def _matrix(results: Sequence[Result], output: Path) -> dict[str, Any]:
     names = {name: corpus_name(name) for name in [*table["train"], *table["test"]]}
     names |= {profile: enrolment_name(profile) for profile in profiles}
     return {
+        "name": name,
+        "method": method,
         "picture": files.picture("matrix", figures.cross_corpus(table, names)),
         "cells": _by_profile(files.tables["matrix"], ("recipe", "train", "test")),
         "profiles": profiles,

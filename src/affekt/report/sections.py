@@ -19,7 +19,7 @@ from affekt.evaluation.tsne import read_points
 from affekt.report import charts, figures
 from affekt.report.calibration_charts import coverage, reliability
 from affekt.report.figures import ExampleClip
-from affekt.report.names import GUESSES, method_names, used_knobs
+from affekt.report.names import method_names, used_knobs
 from affekt.report.style import colours, lay_out, save_png, themed, to_svg
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
@@ -77,8 +77,7 @@ def section(
         RunError: the activations of a run belong to other clips.
         OSError: a file cannot be written.
     """
-    trained = [r for r in results if r.runs[0].knobs["method"] not in GUESSES]
-    results = sorted(trained or results, key=_order)
+    results = sorted(results, key=_order)
     chosen, leading = _chosen(results), _leading(results)
     labels = chosen.tally.labels
     corpus, train = tested_corpora(chosen), trained_corpora(chosen)
@@ -116,7 +115,6 @@ def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict
     by_speaker = files.table("speakers", tables.speakers(chosen))
     for part, table in {
         "table-1": tables.classes(chosen.runs[0]),
-        "chance": tables.chance(chosen),
         "table-3": tables.confusion(chosen),
         "comparisons": tables.comparisons(chosen, _comparable(chosen, results)),
         "genders": tables.genders(chosen),
