@@ -14,6 +14,7 @@ from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.intervals import mean_uar_interval, uar_interval
 from affekt.evaluation.results import collect
 from affekt.evaluation.summary import protocol, summarize
+from affekt.evaluation.tsne import read_points
 from affekt.runs.archive import archive_run
 from affekt.runs.reading import find_runs, read_run
 from made_runs import LABELS, PROFILES, make_run
@@ -250,7 +251,7 @@ def test_the_papers_value_stands_beside_no_profile_only(tmp_path):
 def test_a_kept_run_keeps_its_enrolment_and_validation(results, tmp_path):
     for recipe in ("sequel", "sequel-loco"):
         run = results[recipe].runs[0]
-        kept = read_run(archive_run(run, tmp_path))
+        kept = read_run(archive_run(run, tmp_path, points=read_points))
         for name in ("predictions", "enrolment", "validation"):
             pd.testing.assert_frame_equal(
                 getattr(kept, name), getattr(run, name), check_dtype=False
@@ -273,14 +274,14 @@ def remove(name):
 
 FAULTS = {
     "enrolment missing": (remove("enrolment.csv"), "in every finished fold or in none. Got 3 of 4"),
-    "validation missing": (remove("validation.csv"), "validation.csv must lie in every finished"),
+    "validation missing": (remove("validation.csv"), "validation.csv must be in every finished"),
     "a clip missing": (
         change("enrolment.csv", lambda t: t[1:]),
-        "profile all of enrolment.csv must answer the clips of predictions.csv",
+        "profile all of enrolment.csv must hold the clips of predictions.csv",
     ),
     "another truth": (
         change("enrolment.csv", lambda t: t.assign(truth="sad")),
-        "must answer the clips of predictions.csv",
+        "must hold the clips of predictions.csv",
     ),
     "a clip twice": (
         change("enrolment.csv", lambda t: pd.concat([t, t])),

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from affekt.corpora import read_manifest
-from affekt.errors import RunError
+from affekt.errors import AffektError, RunError
 from affekt.evaluation import tables
 from affekt.evaluation.intervals import Interval
 from affekt.evaluation.paper import PUBLISHED
@@ -73,7 +73,7 @@ def test_the_digest_is_that_of_the_manifest(runs):
 
 def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
     run = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
-    kept = read_run(archive_run(run, tmp_path))
+    kept = read_run(archive_run(run, tmp_path, points=read_points))
     for name in ("predictions", "parts", "curves"):
         pd.testing.assert_frame_equal(getattr(kept, name), getattr(run, name), check_dtype=False)
     for name in ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds"):
@@ -85,7 +85,7 @@ def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
 
 
 def test_a_baseline_has_no_curves_and_no_points(runs, tmp_path):
-    folders = archive_runs([runs], tmp_path)
+    folders = archive_runs([runs], tmp_path, points=read_points)
     assert len(folders) == 3
     baseline = read_run(tmp_path / "ravdess-mfcc-svm" / "seed-0")
     assert len(baseline.curves) == 0
@@ -107,7 +107,7 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     run = read_run(make_run(tmp_path / "runs", done=2, activations=True))
     assert not run.complete
     results = tmp_path / "results"
-    kept = read_run(archive_run(run, results))
+    kept = read_run(archive_run(run, results, points=read_points))
     assert (kept.planned, len(kept.folds), kept.complete) == (4, 2, False)
     pd.testing.assert_frame_equal(kept.predictions, run.predictions)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run))
@@ -115,35 +115,37 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     tables = {"run.json", "predictions.csv", "folds.csv", "curve.csv"}
     assert names == tables | {f"fold-{number}/activations.npz" for number in (1, 2)}
     before = {path: path.read_bytes() for path in kept.folder.rglob("*.*")}
-    archive_run(kept, results)  # in its own place
+    archive_run(kept, results, points=read_points)  # in its own place
     assert {path: path.read_bytes() for path in kept.folder.rglob("*.*")} == before
-    archive_run(read_run(whole), results)
+    archive_run(read_run(whole), results, points=read_points)
     assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv"}
 
 
 def test_what_another_recipe_of_its_name_made_is_not_displaced(tmp_path):
     run = read_run(make_run(tmp_path / "runs"))
-    folder = archive_run(run, tmp_path / "results")
+    folder = archive_run(run, tmp_path / "results", points=read_points)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(RunError, match=f"digest {run.digest}. Got 0123. Remove that folder"):
-        archive_run(replace(run, digest="0123"), tmp_path / "results")
+        archive_run(replace(run, digest="0123"), tmp_path / "results", points=read_points)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_fold_that_is_kept_is_not_lost_to_a_younger_run(tmp_path):
     """Nothing is written then, not even the other runs."""
     results = tmp_path / "results"
-    folder = archive_run(read_run(make_run(tmp_path / "older", done=2)), results)
+    folder = archive_run(
+        read_run(make_run(tmp_path / "older", done=2)), results, points=read_points
+    )
     before = (folder / "run.json").read_bytes()
     make_run(tmp_path / "younger", done=1)
     make_run(tmp_path / "younger", "another", epochs=0)
-    command = f"affekt run recipes/ravdess-yamnet-lstm.toml --kept {results}"
-    with pytest.raises(RunError, match=f"Missing: 2. Take them over first: {command}$"):
-        archive_runs([tmp_path / "younger"], results)
+    command = f"affekt run ravdess-yamnet-lstm --archive {results}"
+    with pytest.raises(RunError, match=f"Missing: 2. Restore them first: {command}$"):
+        archive_runs([tmp_path / "younger"], results, points=read_points)
     assert (folder / "run.json").read_bytes() == before
     assert not (results / "another").exists()
     make_run(tmp_path / "third", done=3)
-    archive_runs([tmp_path / "third"], results)
+    archive_runs([tmp_path / "third"], results, points=read_points)
     assert len(read_run(folder).folds) == 3
 
 
@@ -213,8 +215,14 @@ FAULTS = {
     "no folds.csv": (lambda f: (f / "folds.csv").unlink(), "folds.csv: cannot be read"),
     "no recipe": (break_file("recipe.json", b"["), "recipe.json: must be JSON"),
     "a list": (break_file("recipe.json", b"[1]"), "must be a JSON object. Got list"),
-    "no manifest": (lambda f: (f / "manifest.csv").unlink(), "must be a run as it was written"),
-    "bad manifest": (break_file("manifest.csv", b"# {}\n"), "must be a run as it was written"),
+    "no manifest": (
+        lambda f: (f / "manifest.csv").unlink(),
+        "must be a table in UTF-8",
+    ),
+    "bad manifest": (
+        break_file("manifest.csv", b"# {}\n"),
+        "first line of a manifest",
+    ),
     "empty folds": (break_file("folds.csv", b""), "folds.csv: must be a CSV"),
     "other columns": (
         break_file("folds.csv", b"a,b\n1,2\n"),
@@ -239,14 +247,14 @@ FAULTS = {
 def test_a_broken_run_is_refused_in_one_line(tmp_path, fault, message):
     folder = make_run(tmp_path)
     fault(folder)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(AffektError) as caught:
         read_run(folder)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_broken_kept_run_is_refused(runs, tmp_path):
-    folder = archive_run(read_run(next(runs.iterdir())), tmp_path)
+    folder = archive_run(read_run(next(runs.iterdir())), tmp_path, points=read_points)
     change_json("run.json", planned=None)(folder)
     with pytest.raises(RunError, match="must be a run as it was written"):
         read_run(folder)
@@ -296,7 +304,7 @@ def test_torn_activations_are_refused(tmp_path):
 def test_results_cannot_be_written_over_a_file(runs, tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        archive_runs([runs], tmp_path / "results")
+        archive_runs([runs], tmp_path / "results", points=read_points)
     with pytest.raises(RunError, match="cannot be written"):
         write_summary(results_of(runs), tmp_path)
 
@@ -311,8 +319,8 @@ def test_seeds_stand_together_and_are_averaged(results):
     assert paper.uar.value == pytest.approx(np.mean(by_seed))
     assert paper.published == PUBLISHED["ravdess-yamnet-lstm"]
     assert paper.complete
-    assert baseline.command == "affekt run recipes/ravdess-mfcc-svm.toml"
-    both = "affekt run recipes/ravdess-yamnet-lstm.toml"
+    assert baseline.command == "affekt run ravdess-mfcc-svm"
+    both = "affekt run ravdess-yamnet-lstm"
     assert paper.command == f"{both} && {both} --seed 1"
 
 

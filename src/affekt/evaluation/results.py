@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from affekt.errors import RunError
 from affekt.evaluation.intervals import (
-    FEW_SPEAKERS,
     Interval,
     shown_recalls,
     shown_uar,
@@ -63,7 +62,7 @@ class Result:
     @cached_property
     def shown(self) -> Interval:
         """Average accuracy as tables show it: with fewer than 8 speakers, with their range."""
-        return self.uar if len(self.tally.speakers) >= FEW_SPEAKERS else shown_uar(self.tally)
+        return shown_uar(self.tally)
 
     @cached_property
     def recalls(self) -> dict[str, Interval]:

@@ -47,6 +47,8 @@ def method_name(knobs: Mapping[str, Any]) -> str:
     'MFCC + deep features, SVM'
     >>> method_name({"method": "network", "head": "lstm", "frozen": True})
     'YAMNet-LSTM, frozen CNN'
+    >>> method_name({"method": "network", "trunk": "whisper", "speaker_normalization": True})
+    'affekt, Whisper encoder'
     """
     knobs, method = from_stored(dict(knobs)), str(knobs["method"])
     if method != "network":
