@@ -61,7 +61,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(runs, tmp_path_factory):
-    return build_report(read(runs), tmp_path_factory.mktemp("report"), clips=clips)
+    return build_report(read(runs), tmp_path_factory.mktemp("report"), clips=clips, png=True)
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ def report(
     summary: Annotated[
         Path | None, typer.Option(help="Also write a CSV file with a row for each result.")
     ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Save figures as PNG, too.")] = False,
 ) -> None:
     """Write a page of all results of some runs, beside the values of the paper."""
     from rich.console import Console
@@ -52,4 +53,4 @@ def report(
 
         clips = partial(example_clips, root=data)
     draw = partial(progress, description="drawing figures")
-    print(build_report(results, output, clips=clips, progress=draw))
+    print(build_report(results, output, clips=clips, progress=draw, png=png))

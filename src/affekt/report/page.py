@@ -34,15 +34,16 @@ def build_report(
     *,
     clips: Callable[[str], Sequence[ExampleClip]] = no_clips,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+    png: bool = False,
 ) -> Path:
     """Write the report of some recipes.
 
     Args:
         results: the recipes, as :func:`affekt.evaluation.results.collect` returns them.
-        output: folder for the page, its SVG and PNG figures and its CSV tables; created if
-            missing.
+        output: folder for the page, its figures (SVG) and tables (CSV); created if missing.
         clips: returns the example clips for the name of a corpus.
         progress: iterates over the parts of the page, and may show how far it is.
+        png: save figures as PNG as well.
 
     Returns:
         The page, ``output/index.html``.
@@ -54,7 +55,7 @@ def build_report(
         raise RunError("report needs at least one run. Got none. Run a recipe first.")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        return _write(results, output, clips, progress)
+        return _write(results, output, clips, progress, png=png)
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
 
@@ -64,14 +65,18 @@ def _write(
     output: Path,
     clips: Callable[[str], Sequence[ExampleClip]],
     progress: Callable[[Sequence[Any]], Iterable[Any]],
+    *,
+    png: bool,
 ) -> Path:
     by_method: Groups = {}
     for result in results:
         task = method_name(result.runs[0].knobs), *result.tally.labels
         by_method.setdefault(task, []).append(result)
-    matrices = [_matrix(group, method, output) for (method, *_), group in by_method.items()]
+    matrices = [
+        _matrix(group, method, output, png=png) for (method, *_), group in by_method.items()
+    ]
     sections = [
-        section(group, how, output, clips(corpus))
+        section(group, how, output, clips(corpus), png=png)
         for (corpus, how, *_), group in progress(_groups(results))
     ]
     environment = Environment(
@@ -105,14 +110,14 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrix(results: Sequence[Result], method: str, output: Path) -> dict[str, Any]:
+def _matrix(results: Sequence[Result], method: str, output: Path, *, png: bool) -> dict[str, Any]:
     """The cross-corpus matrix of recipes with one method and labels; empty if there is none."""
     table = cross_corpus_matrix(results)
     if table.empty:
         return {}
     labels = results[0].tally.labels
     name = "-".join(["cross-corpus", *method.lower().replace(",", "").split(), str(len(labels))])
-    files = Files(output, name)
+    files = Files(output, name, png=png)
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
     means = unseen_means(inside)

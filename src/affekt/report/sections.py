@@ -28,8 +28,8 @@ VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temp
 class Files:
     """Save the tables and figures of one section, and collect them for the page."""
 
-    def __init__(self, output: Path, name: str) -> None:
-        self.output, self.name = output, name
+    def __init__(self, output: Path, name: str, *, png: bool) -> None:
+        self.output, self.name, self.png = output, name, png
         self.tables: dict[str, list[dict[str, Any]]] = {}
         self.pictures: dict[str, dict[str, Any]] = {}
 
@@ -41,12 +41,13 @@ class Files:
         return table
 
     def picture(self, part: str, figure: Figure) -> dict[str, Any]:
-        """Save a figure as ``<name>-<part>.svg`` and ``.png``."""
+        """Save a figure as ``<name>-<part>.svg``, and as PNG if asked for."""
         name = f"{self.name}-{part}"
         lay_out(figure)
         drawing = to_svg(figure)
         (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
-        save_png(figure, self.output / f"{name}.png")
+        if self.png:
+            save_png(figure, self.output / f"{name}.png")
         source = base64.b64encode(themed(drawing).encode()).decode()
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
@@ -60,7 +61,12 @@ class Files:
 
 
 def section(
-    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip]
+    results: Sequence[Result],
+    how: str,
+    output: Path,
+    clips: Sequence[ExampleClip],
+    *,
+    png: bool = False,
 ) -> dict[str, Any]:
     """Save the tables and figures of recipes with the same recordings and protocol.
 
@@ -69,6 +75,7 @@ def section(
         how: the name of the protocol of the whole runs.
         output: folder for figures and tables.
         clips: example clips to draw; may be none.
+        png: save figures as PNG as well.
 
     Returns:
         The variables of the page's template.
@@ -82,7 +89,7 @@ def section(
     labels = chosen.tally.labels
     corpus, train = tested_corpora(chosen), trained_corpora(chosen)
     name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
-    files = Files(output, name)
+    files = Files(output, name, png=png)
     names = method_names(results)
     _scores(files, chosen, results, names)
     for part, figure in _drawings(chosen, clips).items():

@@ -83,7 +83,7 @@ def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:
-    table = pd.concat([_read(path, columns) for path in paths])
+    table = pd.concat({path: _read(path, columns) for path in paths})
     labels = labels_of(table)
     for column in ("truth", "predicted"):
         unknown = ~table[column].isin(labels)
@@ -101,9 +101,10 @@ def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str])
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read the file as text; the index names file and line of each row."""
+    """Read a file; columns of numbers that hold other text stay text, for :func:`_numbers`."""
+    text = dict.fromkeys({PROFILE, *COLUMNS} - {"seed", "fold"}, str)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, low_memory=False)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
     except ValueError as error:
@@ -115,7 +116,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             f"{path}: must have rows, the columns {', '.join(columns)}, and p_<label> for each "
             f"label. Got {len(table)} rows of {', '.join(table.columns)}."
         )
-    return table.set_index(pd.Index([f"{path}, line {row + 2}" for row in range(len(table))]))
+    return table
 
 
 def _numbers(table: pd.DataFrame, column: str) -> "pd.Series[float]":
@@ -160,5 +161,6 @@ def _refuse(
 ) -> None:
     at = np.flatnonzero(wrong)
     if at.size:
+        path, row = table.index[at[0]]
         got = table[column].iloc[at[0]]
-        raise error(f"{table.index[at[0]]}: {column} must be {allowed}. Got {got}.")
+        raise error(f"{path}, line {row + 2}: {column} must be {allowed}. Got {got}.")

@@ -238,9 +238,10 @@ def _check_parts(folder: Path, run: Run) -> None:
                     f"folds.csv. Got {', '.join(sorted(tested.get(fold, set()))) or 'none'}."
                 )
     clip = ["fold", "file", "speaker", "truth"]
-    asked = run.predictions[clip].sort_values(clip, ignore_index=True)
-    for profile, rows in run.enrolment.groupby(PROFILE):
-        if not rows[clip].sort_values(clip, ignore_index=True).equals(asked):
+    asked = run.predictions[clip].assign(asked=True)
+    found = run.enrolment[[PROFILE, *clip]].merge(asked, "left", clip)
+    for profile, rows in found.groupby(PROFILE):
+        if len(rows) != len(asked) or rows["asked"].isna().any():
             raise RunError(
                 f"{folder}: profile {profile} of enrolment.csv must hold the clips of "
                 f"predictions.csv, all of them and no others. Got {len(rows)} for {len(asked)}. "
