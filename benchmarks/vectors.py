@@ -32,7 +32,7 @@ def sound() -> NDArray[np.float32]:
 def vectors() -> dict[str, Any]:
     """The sound, how it is cut, and probabilities after each window, in both modes."""
     graph = affekt.load("affekt").graph
-    windows = np.ascontiguousarray(sliding_windows(sound(), hop=graph.hop, tail=graph.tail))
+    windows = np.ascontiguousarray(sliding_windows(sound(), hop=graph.hop, last_window=graph.tail))
     answers = {}
     for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
         probabilities, _ = graph.run(windows, graph.start, adapt=adapt)

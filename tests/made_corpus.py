@@ -51,21 +51,21 @@ def own_recipe(name: str = "own", **knobs: object) -> Recipe:
     """affekt's own network for the made-up corpus, cut after its second block to be quick."""
     ours = {
         "hop": 15_360,
-        "tail": "pad",
-        "level": "running",
+        "last_window": "pad",
+        "loudness": "running",
         "blocks": 2,
         "frozen": True,
-        "profile": True,
+        "speaker_normalization": True,
         "head": "statistics",
-        "memory": 20.0,
-        "voices": 1,
+        "time_constant": 20.0,
+        "augmented_speakers": 1,
         "balance": True,
         "optimizer": "adamw",
         "schedule": "one-cycle",
         "learning_rate": 1e-3,
         "weight_decay": 1e-2,
         "label_smoothing": 0.1,
-        "keep": "last",
+        "checkpoint": "last",
     }
     return tiny_recipe(name, **{**ours, **knobs})
 

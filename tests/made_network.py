@@ -33,11 +33,11 @@ FACTS = {
 OWN = {
     "head": "statistics",
     "hop": PATCH_HOP,
-    "tail": "pad",
+    "last_window": "pad",
     "blocks": 2,
-    "level": "running",
-    "profile": True,
-    "memory": 20.0,
+    "loudness": "running",
+    "speaker_normalization": True,
+    "time_constant": 20.0,
 }
 
 

@@ -3,23 +3,27 @@
 import errno
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from affekt.experiments.batches import load_patches, read_samples, shuffled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.audio.windows import WINDOW_HOP, sliding_windows
 from affekt.corpora import Manifest, load
 from affekt.errors import CorpusError, RunError
-from affekt.experiments import batches
-from affekt.experiments.augmentation import simulated
+from affekt.experiments import feature_cache
+from affekt.experiments.augmentation import Augmentation, simulated
+from affekt.experiments.feature_cache import Patches, Source, read_samples, sound_digest
+from affekt.experiments.minibatches import shuffled
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import loudness_of
 from affekt.model.logmel import LogMel
 from made_corpus import make_corpus
+
+NONE = Augmentation()
 
 
 @pytest.fixture
@@ -27,16 +31,14 @@ def manifest(tmp_path: Path) -> Manifest:
     return load("ravdess", make_corpus(tmp_path / "ravdess", speakers=2), partial=True)
 
 
-def patches_of(
-    manifest: Manifest,
-    *,
-    front_end: str = "magnitude",
-    hop: int = WINDOW_HOP,
-    voice: int = 0,
-    **others: str,
-) -> batches.Patches:
-    heard = Architecture(manifest.labels, front_end=front_end, hop=hop, **others)
-    return load_patches(manifest, manifest.root.parent / "cache", heard, voice=voice)
+def source_of(manifest: Manifest, augmentation: Augmentation = NONE, **knobs: Any) -> Source:
+    network = Architecture(manifest.labels, **knobs)
+    cache = manifest.root.parent / "cache"
+    return Source(manifest, sound_digest(manifest), network, augmentation, cache)
+
+
+def patches_of(manifest: Manifest, *, speaker: int = 0, **knobs: Any) -> Patches:
+    return source_of(manifest, **knobs).patches(speaker)
 
 
 @pytest.mark.parametrize("front_end", ["magnitude", "power"])
@@ -53,22 +55,21 @@ def test_patches_are_the_front_ends(manifest: Manifest, front_end: str, hop: int
 
 def test_sound_is_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     first = patches_of(manifest)
-    monkeypatch.setattr(batches, "read_samples", None)
+    monkeypatch.setattr(feature_cache, "read_samples", None)
     again = patches_of(manifest)
-    assert first.digest == again.digest
     np.testing.assert_array_equal(first.values, again.values)
-    for other in ({"hop": 5_000}, {"tail": "pad"}, {"level": "running"}, {"voice": 1}):
+    for other in ({"hop": 5_000}, {"last_window": "pad"}, {"loudness": "running"}, {"speaker": 1}):
         with pytest.raises(TypeError):  # is another file
-            patches_of(manifest, **other)  # type: ignore[arg-type]
+            patches_of(manifest, **other)
 
 
 def test_patches_are_padded_and_leveled_as_the_network_says(manifest: Manifest) -> None:
-    patches = patches_of(manifest, hop=15_360, tail="pad", level="running")
-    loudness = loudness_of(Architecture(manifest.labels, hop=15_360, level="running"))
+    patches = patches_of(manifest, hop=15_360, last_window="pad", loudness="running")
+    loudness = loudness_of(Architecture(manifest.labels, hop=15_360, loudness="running"))
     assert loudness is not None
     start = {name: torch.zeros(1, *shape) for name, shape in loudness.state.items()}
     for row, clip in enumerate(manifest.clips):
-        windows = sliding_windows(read_samples(manifest, clip), hop=15_360, tail="pad")
+        windows = sliding_windows(read_samples(manifest, clip), hop=15_360, last_window="pad")
         plain = LogMel()(torch.tensor(windows))
         leveled, _ = loudness(plain[None], start)
         torch.testing.assert_close(patches.gather([row])[0], leveled[0], rtol=0, atol=1e-3)
@@ -76,23 +77,30 @@ def test_patches_are_padded_and_leveled_as_the_network_says(manifest: Manifest) 
 
 
 def test_patches_of_a_voice_are_those_of_its_sound(manifest: Manifest) -> None:
-    patches, clip = patches_of(manifest, voice=2), manifest.clips[1]
-    sound = simulated(read_samples(manifest, clip), clip.speaker, 2, clip=clip.file)
+    patches, clip = patches_of(manifest, speaker=2), manifest.clips[1]
+    sound = simulated(
+        read_samples(manifest, clip), clip.speaker, 2, clip=clip.file, augmentation=Augmentation(2)
+    )
     windows = np.ascontiguousarray(sliding_windows(sound))
     expected = LogMel()(torch.from_numpy(windows))
     torch.testing.assert_close(patches.gather([1])[0], expected, rtol=0, atol=1e-3)
 
 
-def test_a_voice_elsewhere_has_files_of_its_own(manifest: Manifest) -> None:
-    cache, heard = manifest.root.parent / "cache", Architecture(manifest.labels)
-    here = load_patches(manifest, cache, heard, voice=1)
-    there = load_patches(manifest, cache, heard, voice=1, places=True)
-    assert there.values.shape == here.values.shape
-    assert np.abs(there.values - here.values).mean() > 0.05
-    files = set(cache.iterdir())
-    recorded = load_patches(manifest, cache, heard, places=True)  # nobody recorded moves
-    np.testing.assert_array_equal(recorded.values, load_patches(manifest, cache, heard).values)
-    assert len(set(cache.iterdir()) - files) == 2
+@pytest.mark.parametrize("change", [{"channel": True}, {"bandwidth": True}], ids=str)
+def test_other_augmentations_have_files_of_their_own(
+    manifest: Manifest, change: dict[str, bool]
+) -> None:
+    plain = source_of(manifest, Augmentation(2))
+    other = source_of(manifest, Augmentation(2, **change))
+    here, there = (
+        np.concatenate([source.patches(speaker).values for speaker in (1, 2)])
+        for source in (plain, other)
+    )
+    assert there.shape == here.shape
+    assert np.abs(there - here).mean() > 0.05
+    files = set(plain.cache.iterdir())
+    np.testing.assert_array_equal(other.patches().values, plain.patches().values)
+    assert len(set(plain.cache.iterdir()) - files) == 2  # original recordings are shared
 
 
 def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) -> None:
@@ -100,7 +108,6 @@ def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) ->
     one, other = (manifest.root / manifest.clips[row].file for row in (0, 2))
     one.write_bytes(other.read_bytes())
     after = patches_of(manifest)
-    assert before.digest != after.digest
     assert not np.array_equal(before.values[0], after.values[0])
 
 

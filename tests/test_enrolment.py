@@ -20,8 +20,8 @@ from affekt.experiments.profiles import (
     ADAPTIVE,
     AMOUNTS,
     MOST,
-    NOBODY,
     ONE_EMOTION,
+    UNENROLLED,
     draw_profiles,
     enrolments,
     predict_enrolled,
@@ -160,7 +160,7 @@ def test_training_draws_few_clips_often_and_none_in_a_quarter() -> None:
         profiles = draw_profiles(voices, clips, np.zeros(100, np.int64), others, generator)
         amounts.update(profiles["speaker_weight"][:, 0].int().tolist())
     drawn = sum(amounts.values())
-    assert amounts[0] / drawn == pytest.approx(NOBODY, abs=0.04)
+    assert amounts[0] / drawn == pytest.approx(UNENROLLED, abs=0.04)
     assert max(amounts) <= MOST
     assert max(amounts) > MOST / 2
     few = sum(count for amount, count in amounts.items() if 0 < amount <= 8)

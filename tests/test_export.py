@@ -146,7 +146,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("changes", [{"columns": 3, "members": 3}, {"level": "spectrum"}], ids=str)
 def test_answers_of_its_variants_are_pytorchs(tmp_path: Path, changes: dict[str, object]) -> None:
     file = own_model(tmp_path, **changes)
-    graph, windows = load_graph(file), sliding_windows(made_sound(), hop=15_360, tail="pad")
+    graph, windows = load_graph(file), sliding_windows(made_sound(), hop=15_360, last_window="pad")
     expected = by_torch(rounded(tmp_path / "model.pt"), windows)
     assert expected.std(axis=0).max() > 0.05
     np.testing.assert_allclose(in_steps(graph, windows, 2), expected, atol=TOLERANCE, rtol=0)
@@ -154,7 +154,10 @@ def test_answers_of_its_variants_are_pytorchs(tmp_path: Path, changes: dict[str,
 
 @pytest.mark.parametrize("adapt", [False, True])
 def test_answers_of_the_own_network_are_pytorchs(own: Exported, adapt: bool) -> None:
-    graph, windows = load_graph(own.file), sliding_windows(made_sound(), hop=15_360, tail="pad")
+    graph, windows = (
+        load_graph(own.file),
+        sliding_windows(made_sound(), hop=15_360, last_window="pad"),
+    )
     expected = by_torch(rounded(own.source), windows, adapt=adapt)
     assert expected.std(axis=0).max() > 0.05
     for size in (1, 2, 7):
@@ -225,7 +228,7 @@ def test_profiles_are_of_a_cnn_and_of_how_it_hears() -> None:
 
     same = trunk_digest(network)
     assert twin() == twin(head="mean") == twin(("a", "b")) == twin(memory=3.0) == same
-    changed = {twin(hop=7_800), twin(blocks=3), twin(level="given"), same}
+    changed = {twin(hop=7_800), twin(blocks=3), twin(loudness="given"), same}
     changed.add(trunk_digest(Classifier(Architecture(LABELS, **OWN))))
     assert len(changed) == 5
 
@@ -252,7 +255,7 @@ def test_metadata_is_complete(exported: Exported) -> None:
         "sample_rate": 16_000,
         "window": 15_600,
         "hop": 3_900,
-        "tail": "drop",
+        "last_window": "drop",
         "state": [{"name": "hidden", "shape": [2, 150]}, {"name": "cell", "shape": [2, 150]}],
         "profile": None,
         "temperature": 1.0,
@@ -347,7 +350,7 @@ def test_int8_is_smaller_and_answers_alike(
 def test_int8_of_the_own_network_answers_alike(own: Exported, voices: Path, tmp_path: Path) -> None:
     file = tmp_path / "bytes.onnx"
     export(own.source, file, name="own", precision="int8", recordings=voices)
-    windows = sliding_windows(made_sound(), hop=15_360, tail="pad")
+    windows = sliding_windows(made_sound(), hop=15_360, last_window="pad")
     expected = in_steps(load_graph(own.file), windows, 3, adapt=True)
     found = in_steps(load_graph(file), windows, 3, adapt=True)
     assert 1e-4 < np.abs(found - expected).mean() < 0.1

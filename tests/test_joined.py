@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from affekt.experiments.batches import read_samples
 
 from affekt.audio.reading import read
 from affekt.corpora import Manifest, load, read_manifest, write_manifest
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.errors import CorpusError, RunError
+from affekt.experiments.feature_cache import read_samples
 from affekt.experiments.fold import part_of
 from affekt.experiments.runner import run
 from affekt.model.classifier import load_classifier
@@ -161,7 +161,7 @@ def test_one_corpus_trains_and_the_other_is_tested(root: Path, tmp_path: Path) -
 
 
 def test_everybody_trains_a_network_that_is_to_be_used(root: Path, tmp_path: Path) -> None:
-    recipe = tiny_recipe(corpus=BOTH, protocol="train-on-everybody", keep="last", epochs=1)
+    recipe = tiny_recipe(corpus=BOTH, protocol="train-on-everybody", checkpoint="last", epochs=1)
     places = places_in(tmp_path, root)
     assert run(recipe, places, engine=inline) == ()
     own = places.runs / recipe.run / "fold-1"

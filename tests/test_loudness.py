@@ -1,4 +1,4 @@
-"""One loudness, half a colour: causal, deaf to the microphone's distance, in steps as in whole."""
+"""Test the running loudness: causal, independent of the level, equal in steps and whole."""
 
 import math
 from itertools import pairwise
@@ -13,12 +13,9 @@ from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier
 from affekt.model.logmel import LogMel
 from affekt.model.loudness import (
-    COLOUR,
-    COLOUR_FRAMES,
     FLOOR,
     REFERENCE,
     RunningLoudness,
-    RunningSpectrum,
     State,
     decaying_sums,
     speech_shares,
@@ -28,11 +25,10 @@ from made_network import OWN, made_network, made_sound
 KEEP = 0.9
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 keeps = st.sampled_from([1.0, 0.999, KEEP, 0.3])
-stages = st.sampled_from([RunningLoudness(KEEP), RunningSpectrum(KEEP)])
 
 
 def start(clips: int = 1) -> State:
-    return {name: torch.zeros(clips, *shape) for name, shape in RunningSpectrum(KEEP).state.items()}
+    return {name: torch.zeros(clips, *shape) for name, shape in RunningLoudness(KEEP).state.items()}
 
 
 def windows_of(seconds: float = 12.0) -> Tensor:
@@ -154,24 +150,22 @@ def test_silence_is_not_brought_up(patches: Tensor) -> None:
 
 
 @quick
-@given(at=st.integers(1, 11), stage=stages)
-def test_what_comes_later_changes_no_window_before(
-    patches: Tensor, at: int, stage: RunningLoudness
-) -> None:
+@given(at=st.integers(1, 11))
+def test_what_comes_later_changes_no_window_before(patches: Tensor, at: int) -> None:
     other = patches.clone()
     other[:, at:] += torch.linspace(0.0, 4.0, 64)
-    leveled, _ = stage(patches, start(2))
-    others, _ = stage(other, start(2))
+    leveled, _ = RunningLoudness(KEEP)(patches, start(2))
+    others, _ = RunningLoudness(KEEP)(other, start(2))
     torch.testing.assert_close(others[:, :at], leveled[:, :at], atol=1e-4, rtol=1e-4)
 
 
 @quick
-@given(cuts=st.sets(st.integers(1, 11)), stage=stages)
-def test_in_steps_is_whole(patches: Tensor, cuts: set[int], stage: RunningLoudness) -> None:
-    whole, last = stage(patches, start(2))
+@given(cuts=st.sets(st.integers(1, 11)))
+def test_in_steps_is_whole(patches: Tensor, cuts: set[int]) -> None:
+    whole, last = RunningLoudness(KEEP)(patches, start(2))
     state, parts = start(2), []
     for begin, end in pairwise([0, *sorted(cuts), patches.shape[1]]):
-        part, state = stage(patches[:, begin:end], state)
+        part, state = RunningLoudness(KEEP)(patches[:, begin:end], state)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=1e-4)
     for name, value in state.items():
@@ -187,45 +181,6 @@ def test_a_voice_that_grows_soft_is_brought_up_in_time() -> None:
     loudness = power_of(leveled[0]).mean(dim=1) / REFERENCE
     assert 0.005 < loudness[6] < 0.03
     assert loudness[-1] == pytest.approx(1, abs=0.1)
-
-
-# -------------------------------------------------------------------------- half a colour
-
-
-def test_half_of_what_the_spectrum_so_far_departs_from_flat_is_taken_off(patches: Tensor) -> None:
-    """By a plain loop, frame by frame."""
-    leveled, _ = RunningLoudness(KEEP)(patches, start(2))
-    found, _ = RunningSpectrum(KEEP)(patches, start(2))
-    for clip in range(2):
-        weight, heard = 0.0, torch.zeros(64)
-        for window in range(patches.shape[1]):
-            weight, heard = KEEP * weight, KEEP * heard
-            for frame in leveled[clip, window]:
-                share = speech_shares(frame.expand(1, 96, 64), 1).item()
-                weight, heard = weight + share, heard + share * frame
-            off = COLOUR * (heard - heard.mean()) / (weight + COLOUR_FRAMES)
-            magnitudes = (leveled[clip, window].exp() - 0.001) * (-off).exp()
-            expected = (magnitudes + 0.001).log()
-            torch.testing.assert_close(found[clip, window], expected, atol=2e-3, rtol=1e-3)
-
-
-def test_of_a_microphone_s_colour_half_is_heard_in_the_end() -> None:
-    noise = LogMel()(0.05 * torch.randn(30, 15_600, generator=torch.Generator().manual_seed(3)))
-    filtered = ((noise.exp() - 0.001) * torch.linspace(-1.0, 1.0, 64).exp() + 0.001).log()
-    stage = RunningSpectrum(1.0)
-    between = stage(filtered[None], start())[0] - stage(noise[None], start())[0]
-    colours = between[0].mean(dim=1)
-    slopes = colours[:, -1] - colours[:, 0]
-    assert slopes[0] > slopes[-1] > 0
-    assert slopes[-1] == pytest.approx(2.0 * (1 - COLOUR), abs=0.05)
-
-
-def test_silence_has_no_colour() -> None:
-    silence = torch.full((1, 5, 96, 64), math.log(0.001))
-    after_speech = torch.cat([LogMel()(windows_of(2.0)), silence[0]])[None]
-    for heard in (silence, after_speech):
-        flattened, _ = RunningSpectrum(KEEP)(heard, start())
-        torch.testing.assert_close(flattened[:, -5:], silence)
 
 
 # --------------------------------------------------------------------------------- shares

@@ -15,10 +15,11 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora import Manifest, load, read_manifest
 from affekt.corpora.folds import Fold, read_folds
 from affekt.errors import RunError
-from affekt.experiments import activations, material
-from affekt.experiments.fold import part_of
-from affekt.experiments.minibatches import Inputs, load_all_patches, load_material
-from affekt.experiments.network import architecture_of, set_population, start_network
+from affekt.experiments import feature_cache
+from affekt.experiments.feature_cache import Patches
+from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.minibatches import Inputs
+from affekt.experiments.network import load_inputs, set_population, start_network
 from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
 from affekt.experiments.recipe import read_recipe
 from affekt.experiments.runner import run
@@ -50,10 +51,14 @@ def places(corpus: Path) -> Locations:
 
 
 def made(manifest: Manifest, places: Locations, fold: int = 1) -> tuple[Classifier, Inputs]:
-    patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
-    everything = np.arange(len(manifest.clips))
-    classifier = start_network(RECIPE, manifest.labels, fold, patches[0], everything, places)
-    return classifier, load_material(RECIPE, manifest, patches, classifier, places)
+    source = source_of(RECIPE, manifest, places)
+    classifier = start_network(RECIPE, fold, source, np.arange(len(manifest.clips)), places)
+    return classifier, load_inputs(RECIPE, source, classifier)
+
+
+def patches_of(manifest: Manifest, places: Locations) -> tuple[Patches, ...]:
+    source = source_of(RECIPE, manifest, places)
+    return tuple(source.patches(speaker) for speaker in range(2))
 
 
 # ----------------------------------------------------------------------------- activations
@@ -63,19 +68,21 @@ def test_activations_are_what_the_cnn_makes_of_patches(
     manifest: Manifest, places: Locations
 ) -> None:
     classifier, found = made(manifest, places)
-    assert len(found.patches) == len(found.activations) == 2  # as recorded, and another voice
+    patches = patches_of(manifest, places)
+    assert len(patches) == len(found.features) == 2  # as recorded, and another speaker
     clips, spoken = np.array([5, 0, 7]), np.array([1, 0, 1])
-    steps, shares, lengths = found.embed(classifier, clips, spoken)
-    plain = Inputs(found.patches).embed(classifier.eval(), clips, spoken)
+    steps, shares, lengths = found.encode(classifier, clips, spoken)
+    with torch.inference_mode():
+        plain = Inputs(patches).encode(classifier.eval(), clips, spoken)
     assert steps.shape[1:] == (24, 2_048)
     torch.testing.assert_close(steps, plain[0], rtol=1e-3, atol=1e-4)  # kept in halves
     torch.testing.assert_close(shares, plain[1])
     assert torch.equal(lengths, plain[2])
-    for voice, kept in zip(found.patches, found.activations, strict=True):
+    for voice, kept in zip(patches, found.features, strict=True):
         for clip in (0, 7):
-            patches, _ = voice.gather([clip])
+            heard, _ = voice.gather([clip])
             with torch.inference_mode():
-                sums = window_sums(classifier.trunk(patches), classifier.shares(patches))
+                sums = window_sums(classifier.trunk(heard), classifier.shares(heard))
             for name, each in sums.items():
                 torch.testing.assert_close(kept.sums[name][clip], each.sum(0), rtol=1e-3, atol=1e-3)
 
@@ -84,9 +91,9 @@ def test_activations_are_computed_once(
     manifest: Manifest, places: Locations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, before = made(manifest, places)
-    monkeypatch.setattr(activations, "each_clip", None)
+    monkeypatch.setattr(feature_cache, "each_clip", None)
     _, again = made(manifest, places)
-    for one, other in zip(before.activations, again.activations, strict=True):
+    for one, other in zip(before.features, again.features, strict=True):
         np.testing.assert_array_equal(one.steps, other.steps)
         np.testing.assert_array_equal(one.shares, other.shares)
     with pytest.raises(TypeError):  # a CNN of random weights is another one in each fold
@@ -96,22 +103,23 @@ def test_activations_are_computed_once(
 def test_a_cache_that_cannot_be_written(
     manifest: Manifest, places: Locations, tmp_path: Path
 ) -> None:
-    patches = load_all_patches(RECIPE, manifest, architecture_of(RECIPE, manifest.labels), places)
-    classifier = start_network(RECIPE, manifest.labels, 1, patches[0], np.arange(3), places)
     file = tmp_path / "file"
     file.touch()
+    source = source_of(RECIPE, manifest, Locations(places.data, file, file))
+    classifier = start_network(RECIPE, 1, source, np.arange(3), places)
     with pytest.raises(RunError, match="must take what is computed"):
-        load_material(RECIPE, manifest, patches, classifier, Locations(places.data, file, file))
+        load_inputs(RECIPE, source, classifier)
 
 
-def test_a_cnn_that_is_trained_has_no_activations(
-    manifest: Manifest, places: Locations, monkeypatch: pytest.MonkeyPatch
+def test_a_cnn_that_is_trained_has_patches_and_no_features(
+    manifest: Manifest, places: Locations
 ) -> None:
-    monkeypatch.setattr(material, "load_activations", None)
-    trained = own_recipe(frozen=False, profile=False)
-    patches = load_all_patches(trained, manifest, architecture_of(trained, manifest.labels), places)
-    classifier = start_network(trained, manifest.labels, 1, patches[0], np.arange(3), places)
-    assert load_material(trained, manifest, patches, classifier, places).activations == ()
+    trained = own_recipe(frozen=False, speaker_normalization=False)
+    source = source_of(trained, manifest, places)
+    classifier = start_network(trained, 1, source, np.arange(3), places)
+    inputs = load_inputs(trained, source, classifier)
+    assert inputs.features == ()
+    assert len(inputs.patches) == 2
 
 
 def test_the_population_is_the_training_speakers_in_all_voices(
@@ -119,8 +127,8 @@ def test_the_population_is_the_training_speakers_in_all_voices(
 ) -> None:
     classifier, found = made(manifest, places)
     clips = part_of(manifest, manifest.speakers[:2]).clips
-    set_population(classifier, found.activations, clips)
-    parts = [voice.gather(clips)[0] for voice in found.patches]
+    set_population(classifier, found.features, clips)
+    parts = [voice.gather(clips)[0] for voice in patches_of(manifest, places)]
     with torch.inference_mode():
         steps = torch.cat([classifier.trunk(part) for part in parts]).double()
         shares = torch.cat([classifier.shares(part) for part in parts]).double()[..., None]
@@ -189,7 +197,7 @@ def test_answers_are_those_of_the_saved_network_to_nobody(folder: Path, corpus: 
         network, _ = load_classifier(own / "model.pt")
         for row in table(own / "predictions.csv"):
             sound = read(corpus / row["file"])
-            windows = torch.tensor(sliding_windows(sound, hop=15_360, tail="pad"))
+            windows = torch.tensor(sliding_windows(sound, hop=15_360, last_window="pad"))
             state = {name: each[0] for name, each in network.start(1).items()}
             with torch.inference_mode():
                 answers, _ = network.step(windows, state)
@@ -237,7 +245,7 @@ def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path
         for file in sorted((data / "ravdess" / actor).glob("03-01-0[1345]-*")):
             (root / actor / file.name).symlink_to(file)
     published = read_recipe(Path(__file__).parents[1] / "recipes" / "ravdess-profile.toml")
-    recipe = published.with_(partial=True, epochs=4, voices=1, batch=8)
+    recipe = published.with_(partial=True, epochs=4, augmented_speakers=1, batch=8)
     where = Locations(root, tmp_path / "runs", tmp_path / "cache", weights)
     assert run(recipe, where, folds=[1], engine=inline) == ()
     own = where.runs / recipe.run / "fold-1"

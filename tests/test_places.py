@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affekt.experiments import places
-from affekt.experiments.augmentation import DIRECT, STEP, simulate_channel, simulated
+from affekt.experiments import augmentation
+from affekt.experiments.augmentation import DIRECT, STEP, Augmentation, simulate_channel, simulated
 
 RATE = 16_000
 NOISE = (0.05 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
@@ -16,8 +16,8 @@ def at(number: int) -> np.random.Generator:
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *, rooms: float = 0.0, telephones: float = 0.0) -> None:
-    monkeypatch.setattr(places, "ROOMS", rooms)
-    monkeypatch.setattr(places, "TELEPHONES", telephones)
+    monkeypatch.setattr(augmentation, "ROOMS", rooms)
+    monkeypatch.setattr(augmentation, "TELEPHONES", telephones)
 
 
 def response(sound: NDArray[np.float32], recorded: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -70,7 +70,7 @@ def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_line_has_256_levels_of_which_small_ones_lie_closer() -> None:
     """Slow enough a ramp that resampling leaves it alone: what is heard are the levels."""
     ramp = np.linspace(-1, 1, 10 * RATE)
-    heard = places._telephoned(ramp)
+    heard = augmentation._telephone(ramp)
     error = np.abs(heard - ramp)[RATE // 10 : -RATE // 10]
     inner = np.abs(ramp[RATE // 10 : -RATE // 10]) < 0.02
     assert 1e-5 < error[inner].max() < 1e-3
@@ -94,11 +94,13 @@ def test_silence_and_a_moment_stay_what_they_are(samples: int) -> None:
 
 def test_a_simulated_speaker_stays_at_one_place_and_a_real_one_where_they_were() -> None:
     sound = NOISE[:RATE]
-    assert simulated(sound, "any", 0, clip="a", places=True) is sound
+    assert simulated(sound, "any", 0, clip="a", augmentation=Augmentation(1, channel=True)) is sound
     coloured = []
     for clip in ("a", "b"):
-        here = simulated(sound, "ravdess:01", 2, clip=clip)
-        there = simulated(sound, "ravdess:01", 2, clip=clip, places=True)
+        here = simulated(sound, "ravdess:01", 2, clip=clip, augmentation=Augmentation(2))
+        there = simulated(
+            sound, "ravdess:01", 2, clip=clip, augmentation=Augmentation(2, channel=True)
+        )
         assert here.size == there.size
         assert np.abs(response(there, here)).max() > 0.5
         coloured.append(response(there, here))

@@ -72,7 +72,7 @@ def test_who_is_enrolled_is_heard_otherwise(predictor: affekt.Predictor, person:
     assert (
         len(found.segments)
         == len(unknown.segments)
-        == window_count(sound.size, hop=HOP, tail="pad")
+        == window_count(sound.size, hop=HOP, last_window="pad")
     )
     assert np.abs(numbers(found.segments) - numbers(unknown.segments)).max() > 0.01
     again = known.predict(sound, sample_rate=RATE)
@@ -85,7 +85,7 @@ def test_a_profile_is_of_what_was_heard(predictor: affekt.Predictor, person: Pro
     state = dict(graph.start)
     for sound in (made_sound(5.0, pitch=210.0), made_sound(3.3, pitch=190.0)):
         state = {**graph.start, **{name: state[name] for name in graph.profile}}
-        filled = (window_count(sound.size, hop=HOP, tail="pad") - 1) * HOP + 15_600
+        filled = (window_count(sound.size, hop=HOP, last_window="pad") - 1) * HOP + 15_600
         padded = np.pad(sound, (0, filled - sound.size))
         for start in range(0, filled - 15_600 + 1, HOP):
             _, state = graph.run(padded[None, start : start + 15_600], state, adapt=True)
@@ -178,7 +178,7 @@ def test_stream_equals_predict(
     whole = who.predict(sound, sample_rate=RATE).segments
     found = answers(who.stream(), sound, sizes)
     assert [(s.start, s.end) for s in found] == [(s.start, s.end) for s in whole]
-    assert len(whole) == window_count(samples, hop=HOP, tail="pad")
+    assert len(whole) == window_count(samples, hop=HOP, last_window="pad")
     assert whole[-1].end == pytest.approx(samples / RATE)
     np.testing.assert_allclose(numbers(found), numbers(whole), atol=1e-4)
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from affekt.experiments.batches import Patches, load_patches
 
 from affekt.corpora import Manifest, load
 from affekt.errors import RunError
 from affekt.experiments import training
-from affekt.experiments.fold import part_of
-from affekt.experiments.minibatches import Inputs
-from affekt.experiments.network import start_network
+from affekt.experiments.feature_cache import Patches
+from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.minibatches import Inputs, predict
+from affekt.experiments.network import start_network, training_config
+from affekt.experiments.preparation import make_folds
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.training import CURVE, chosen_epoch, predict, train, validation_uar
-from affekt.model.architecture import Architecture
+from affekt.experiments.training import CURVE, chosen_epoch, train, validation_uar
 from affekt.model.classifier import Classifier
-from affekt.runs.folder import Locations, make_folds
+from affekt.runs.folder import Locations
 from made_corpus import make_corpus, tiny_recipe
 
 NOWHERE = Locations(Path("none"), Path("none"), Path("none"))
@@ -33,25 +33,23 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="module")
 def patches(manifest: Manifest) -> Patches:
-    return load_patches(manifest, manifest.root.parent / "cache", Architecture(manifest.labels))
+    cache = manifest.root.parent / "cache"
+    return source_of(tiny_recipe(), manifest, Locations(cache, cache, cache)).patches()
 
 
 def trained(
     recipe: Recipe, manifest: Manifest, patches: Patches, folder: Path
-) -> tuple[Classifier, int]:
+) -> tuple[Classifier, int | None]:
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
     fold = make_folds(recipe, manifest)[0]
     training = part_of(manifest, fold.train, balance=recipe.balance)
     validation = part_of(manifest, fold.validation)
-    classifier = start_network(
-        recipe, manifest.labels, fold.number, patches, training.clips, NOWHERE
-    )
-    material = Inputs((patches,))
-    epoch = train(
-        classifier, material, training, validation, folder, recipe=recipe, fold=fold.number
-    )
-    return classifier, epoch
+    source = source_of(recipe, manifest, NOWHERE)
+    classifier = start_network(recipe, fold.number, source, training.clips, NOWHERE)
+    config = training_config(recipe, fold.number)
+    inputs = Inputs((patches,))
+    return classifier, train(classifier, inputs, training, validation, folder, config=config)
 
 
 def weights_of(classifier: Classifier) -> dict[str, torch.Tensor]:
@@ -96,7 +94,7 @@ def test_epochs_done_are_not_done_again(
 def test_it_learns_and_the_last_epoch_can_be_kept(
     manifest: Manifest, patches: Patches, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe(epochs=6, keep="last", learning_rate=1e-3, batch=8)
+    recipe = tiny_recipe(epochs=6, checkpoint="last", learning_rate=1e-3, batch=8)
     classifier, epoch = trained(recipe, manifest, patches, tmp_path)
     losses = curve_in(tmp_path)[:, CURVE.index("train_loss")]
     assert losses[-1] < 0.6 * losses[0]
@@ -110,7 +108,7 @@ def test_nobody_but_the_training_part_is_heard(
     manifest: Manifest, patches: Patches, tmp_path: Path
 ) -> None:
     """What others say is not a number: a single look would spread through all weights."""
-    recipe = tiny_recipe(keep="last")
+    recipe = tiny_recipe(checkpoint="last")
     fold = make_folds(recipe, manifest)[0]
     clean, _ = trained(recipe, manifest, patches, tmp_path / "clean")
     for poisoned in (fold.test, fold.validation):
@@ -127,10 +125,11 @@ def test_nobody_but_the_training_part_is_heard(
 
 
 def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_path: Path) -> None:
-    recipe = tiny_recipe(frozen=True, keep="last")
+    recipe = tiny_recipe(frozen=True, checkpoint="last")
     fold = make_folds(recipe, manifest)[0]
     clips = part_of(manifest, fold.train).clips
-    start = start_network(recipe, manifest.labels, fold.number, patches, clips, NOWHERE)
+    source = source_of(recipe, manifest, NOWHERE)
+    start = start_network(recipe, fold.number, source, clips, NOWHERE)
     end, _ = trained(recipe, manifest, patches, tmp_path)
     assert equal(weights_of(start.trunk), weights_of(end.trunk))  # type: ignore[arg-type]
     assert not torch.equal(start.head.classes.weight, end.head.classes.weight)
@@ -140,12 +139,11 @@ def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_
     "knobs",
     [
         {"head": "mean"},
-        {"head": "statistics", "memory": 20.0},
-        {"head": "transformer"},
+        {"head": "statistics", "time_constant": 20.0},
         {"precision": "bfloat16"},
-        {"blocks": 3, "level": "running"},
-        {"blocks": 3, "level": "spectrum"},
+        {"blocks": 3, "loudness": "running"},
         {"balance": True, "label_smoothing": 0.1},
+        {"checkpoint": "averaged"},
         {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "one-cycle"},
     ],
     ids=str,

@@ -57,8 +57,8 @@ def test_nothing_but_an_unfilled_tail_is_dropped(samples, hop):
 @given(lengths, hops)
 def test_a_padded_tail_leaves_nothing_out(samples, hop):
     sound = ramp(samples)
-    windows = sliding_windows(sound, hop=hop, tail="pad")
-    count = window_count(samples, hop=hop, tail="pad")
+    windows = sliding_windows(sound, hop=hop, last_window="pad")
+    count = window_count(samples, hop=hop, last_window="pad")
     assert windows.shape == (count, WINDOW)
     assert (count - 1) * hop + WINDOW >= samples  # all of it is heard,
     assert count == 1 or (count - 2) * hop + WINDOW < samples  # and no window is of padding alone
@@ -71,7 +71,7 @@ def test_a_padded_tail_leaves_nothing_out(samples, hop):
 
 def test_a_tail_of_another_kind_is_refused():
     with pytest.raises(AudioError, match=r"tail .* must be one of drop, pad\. Got 'cut'"):
-        sliding_windows(ramp(WINDOW), tail="cut")
+        sliding_windows(ramp(WINDOW), last_window="cut")
 
 
 @quick

@@ -27,7 +27,7 @@ quick = settings(deadline=None, max_examples=25, derandomize=True)
 @cache
 def head(name: str, steps: int = 1, keep: float = KEEP) -> Head:
     torch.manual_seed(5)
-    made = HEADS[name](FEATURES, LABELS, steps=steps, keep=keep)
+    made = HEADS[name](FEATURES, LABELS, decay=keep)
     made.eval()  # type: ignore[attr-defined]  # drops nothing
     answers: Head = made
     return answers
@@ -276,7 +276,7 @@ def test_of_embeddings_as_recorded_the_mean_is_the_plain_one() -> None:
 @torch.inference_mode()
 def test_statistics_are_weighted_mean_and_deviation() -> None:
     """By a plain loop over windows, whose weights fade."""
-    made = StatisticsHead(FEATURES, LABELS, keep=KEEP).eval()
+    made = StatisticsHead(FEATURES, LABELS, decay=KEEP).eval()
     sound, shares = heard(1, 6, 3)
     answers, _ = made(sound, shares, start(made, 1))
     units = torch.relu(made.projection(sound))[0]
@@ -293,7 +293,7 @@ def test_statistics_are_weighted_mean_and_deviation() -> None:
 
 def test_members_learn_apart_and_answer_together() -> None:
     torch.manual_seed(0)
-    made = StatisticsHead(FEATURES, LABELS, members=3, keep=KEEP, drop=0.0)
+    made = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decay=KEEP, drop=0.0)
     sound, shares = heard(2, 4, 3)
     each, _ = made(sound, shares, start(made, 2))
     assert each.shape == (2, 4, 3, LABELS)
@@ -312,8 +312,8 @@ def test_members_learn_apart_and_answer_together() -> None:
 @torch.inference_mode()
 def test_one_of_the_members_alone_is_a_head_of_one() -> None:
     torch.manual_seed(0)
-    all_three = StatisticsHead(FEATURES, LABELS, members=3, keep=KEEP)
-    alone = StatisticsHead(FEATURES, LABELS, keep=KEEP).eval()
+    all_three = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decay=KEEP)
+    alone = StatisticsHead(FEATURES, LABELS, decay=KEEP).eval()
     alone.load_state_dict(
         {
             name: value.reshape(3, -1)[2].reshape(alone.state_dict()[name].shape)
