@@ -15,7 +15,7 @@ import soundfile
 
 from affekt.cli import main
 from affekt.corpora import CORPORA
-from affekt.corpora.form import recognize
+from affekt.corpora.spec import recognize
 from affekt.runs.reading import find_runs, read_run
 from made_voices import RATE, Speaker
 

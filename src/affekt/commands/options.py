@@ -45,7 +45,7 @@ def refuse_together(options: dict[str, object]) -> None:
 
 def is_recording(word: str) -> bool:
     """Tell whether a word of the command line looks like a recording or a folder."""
-    from affekt.audio.reading import SUFFIXES
+    from affekt.audio.sound_files import SUFFIXES
     from affekt.locations import is_location
 
     suffix = Path(word).suffix.lower()

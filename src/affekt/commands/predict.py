@@ -145,6 +145,6 @@ def _file_predictor(engine: str, address: str | None) -> Callable[..., Iterator[
 
         return predict_files
     from affekt.engines import engine_named
-    from affekt.inference.batches import predict_on
+    from affekt.inference.cluster import predict_on
 
     return partial(predict_on, engine_named(engine, address))

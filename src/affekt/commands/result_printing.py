@@ -137,7 +137,7 @@ def results_output(
         with redirect_stdout(sys.stderr):
             yield out, None
         return
-    from affekt.audio.reading import SUFFIXES
+    from affekt.audio.sound_files import SUFFIXES
     from affekt.locations import is_location, local_copy
 
     if Path(output).suffix.lower() in SUFFIXES:

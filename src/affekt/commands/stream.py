@@ -46,7 +46,7 @@ def stream(
     Audio comes from a microphone (extra mic), or with - from standard input: a WAV or another
     format that can be read while it arrives, or raw samples. Ctrl-C ends it.
     """
-    from affekt.inference.listening import listen
+    from affekt.inference.live import listen
     from affekt.inference.predictor import load
 
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)

@@ -11,7 +11,7 @@ from affekt.commands.result_printing import json_lines
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from affekt.inference.listening import Moment
+    from affekt.inference.live import Moment
     from affekt.inference.stream import Segment
 
 REFRESH = 0.1  # s between two drawings of the chart, unless there is a new prediction
@@ -44,7 +44,7 @@ def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Co
     """Draw the chart again and again in the same place."""
     from rich.live import Live
 
-    from affekt.inference.listening import Moment
+    from affekt.inference.live import Moment
 
     moment, segment, drawn = Moment(0.0, MIN_LEVEL, ()), None, 0.0
     with Live(console=console, auto_refresh=False) as live:

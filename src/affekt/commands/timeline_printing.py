@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from affekt.inference.outline import Outline
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Utterance, Watch
+    from affekt.inference.waveform_peaks import Outline
 
 ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
 ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
@@ -33,10 +33,10 @@ def print_timelines(
     :data:`ONE_RECORDING`, need exactly one recording. After an interruption, the utterances so
     far are printed and drawn.
     """
-    from affekt.inference.annotations import textgrid
+    from affekt.inference.annotation_files import textgrid
     from affekt.inference.files import timeline_files
-    from affekt.inference.outline import Outline
     from affekt.inference.timeline import Utterance
+    from affekt.inference.waveform_peaks import Outline
 
     if plot:
         import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
@@ -61,7 +61,7 @@ def print_timelines(
 
 
 def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
-    from affekt.inference.annotations import LINES, WEBVTT_HEAD
+    from affekt.inference.annotation_files import LINES, WEBVTT_HEAD
     from affekt.inference.timeline import Utterance
 
     if form == "table":

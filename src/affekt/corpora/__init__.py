@@ -4,11 +4,11 @@ from pathlib import Path
 
 from affekt.corpora import cremad, demos, emodb, emovo, nemo, ravdess, savee, tess
 from affekt.corpora.clips import Clip
-from affekt.corpora.form import Corpus
 from affekt.corpora.joined import JOINT, join
 from affekt.corpora.manifest import Manifest, read_manifest, write_manifest
 from affekt.corpora.own import survey_own
 from affekt.corpora.recordings import Watch, unwatched
+from affekt.corpora.spec import Corpus
 from affekt.corpora.survey import Survey, survey
 from affekt.errors import CorpusError
 

@@ -10,7 +10,7 @@ Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014;
 its VideoDemographics.csv.
 """
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 
 EMOTIONS = {
     "ANG": "angry",

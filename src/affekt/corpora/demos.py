@@ -11,7 +11,7 @@ Source: Parada-Cabaleiro, Costantini, Batliner, Schmitt & Schuller, "DEMoS: an I
 speech corpus", Language Resources and Evaluation 54, 2020; Zenodo record 2544829.
 """
 
-from affekt.corpora.form import Corpus, speakers
+from affekt.corpora.spec import Corpus, speakers
 
 EMOTIONS = {
     "rab": "angry",

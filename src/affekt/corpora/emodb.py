@@ -8,7 +8,7 @@ Source: Burkhardt, Paeschke, Rolfes, Sendlmeier & Weiss, "A database of German e
 speech", Interspeech 2005.
 """
 
-from affekt.corpora.form import Corpus, speakers, tasks
+from affekt.corpora.spec import Corpus, speakers, tasks
 
 EMOTIONS = {
     "W": "angry",

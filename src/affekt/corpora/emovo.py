@@ -10,7 +10,7 @@ Database", LREC 2014.
 
 from itertools import product
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 
 EMOTIONS = {
     "rab": "angry",

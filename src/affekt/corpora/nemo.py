@@ -10,7 +10,7 @@ import csv
 import io
 from pathlib import Path
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 from affekt.corpora.tables import read_text
 
 EMOTIONS = {

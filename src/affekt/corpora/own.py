@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.corpora.clips import Clip, read_clips
-from affekt.corpora.form import FOUR, LABELS
-from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
+from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
+from affekt.corpora.spec import FOUR, LABELS
 from affekt.corpora.survey import Survey
 from affekt.corpora.tables import read_text
 from affekt.errors import CorpusError
@@ -77,7 +77,7 @@ def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
         raise CorpusError(
             f"speaker must be a regular expression. Got {speaker!r}: {error}. Correct it."
         ) from error
-    for file in sound_files(root):
+    for file in recordings_in(root):
         label, _, rest = file.partition("/")
         match = pattern.search(file)
         who = (match[min(1, pattern.groups)] or "").strip() if match else ""

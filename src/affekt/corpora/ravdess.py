@@ -10,7 +10,7 @@ Source: Livingstone & Russo, "The Ryerson Audio-Visual Database of Emotional Spe
 
 from itertools import product
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 
 EMOTIONS = {
     "01": "neutral",

@@ -1,52 +1,37 @@
-"""A folder to its sound files, and clips to measured clips: headers only, in parallel."""
+"""Read the length of clips from the headers of their files, in parallel."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from affekt.audio.reading import SUFFIXES, probe
+from affekt.audio.reading import probe
+from affekt.audio.sound_files import sound_files
 from affekt.corpora.clips import Clip
 from affekt.errors import AudioError, CorpusError
 
-Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, how many) → the same items, shown
+Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # adds a bar to items, given their number
 
 
-def sound_files(root: Path) -> tuple[str, ...]:
-    """All sound files below a folder, at any depth.
-
-    Args:
-        root: where to look. Hidden files and ``__MACOSX`` (left by macOS archives) are not
-            recordings.
-
-    Returns:
-        POSIX paths relative to ``root``, sorted.
+def recordings_in(root: Path) -> tuple[str, ...]:
+    """List the sound files of a corpus, as :func:`affekt.audio.sound_files.sound_files`.
 
     Raises:
-        CorpusError: ``root`` is not a folder.
+        CorpusError: the root is not a folder, or cannot be searched.
     """
     if not root.is_dir():
         raise CorpusError(
             f"root of a corpus must be a folder. Got {root}. Name the folder that was unpacked."
         )
-    paths = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
-    return tuple(
-        sorted(
-            path.relative_to(root).as_posix()
-            for path in paths
-            if path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(root))
-        )
-    )
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    try:
+        return sound_files(root)
+    except AudioError as error:
+        raise CorpusError(str(error)) from error
 
 
 def unwatched(items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG001
-    """Show nothing while the items go by."""
+    """Pass the items on without a progress bar."""
     return items
 
 
@@ -57,11 +42,11 @@ def measured(
 
     Args:
         root: folder that the clips' files are relative to.
-        clips: clips whose length is not known yet.
-        watch: shows how far it is; gets the items and their number.
+        clips: clips of unknown length.
+        watch: shows the progress; takes the items and their number.
 
     Returns:
-        The clips that can be read, with their length; and by file why the others cannot.
+        The readable clips with their length, and for each other file the reason.
     """
     clips = tuple(clips)
     with ThreadPoolExecutor() as threads:
@@ -75,7 +60,7 @@ def measured(
 
 
 def _length(root: Path, clip: Clip) -> float | str:
-    """Seconds of one clip, or why its file cannot be read."""
+    """Seconds of one clip, or the reason why its file cannot be read."""
     try:
         sound = probe(root / clip.file)
     except AudioError as error:

@@ -7,7 +7,7 @@ Source: Haq & Jackson, "Multimodal Emotion Recognition", in Machine Audition, 20
 is given out by the University of Surrey on registration.
 """
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 
 EMOTIONS = {
     "a": "angry",

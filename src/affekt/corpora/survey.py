@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from affekt.corpora.clips import Clip
-from affekt.corpora.form import Corpus, published, recognize
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.recordings import Watch, measured, sound_files, unwatched
+from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
+from affekt.corpora.spec import Corpus, published, recognize
 from affekt.errors import CorpusError
 
 _NAMED = 3  # as many are named in a message; the others are counted
@@ -138,7 +138,7 @@ def survey(
             table gives a speaker another gender.
     """
     root, labels = Path(root).resolve(), corpus.labels(task)
-    files = sound_files(root)
+    files = recordings_in(root)
     _refuse_other_genders(corpus, root)
     clips, others = recognize(corpus, files, task)
     missing, extra = compare(corpus, task, clips)

@@ -10,7 +10,7 @@ Source: Pichora-Fuller & Dupuis, "Toronto emotional speech set (TESS)", 2020,
 doi:10.5683/SP2/E8H2MF; Dupuis & Pichora-Fuller, Canadian Acoustics 39(3), 2011.
 """
 
-from affekt.corpora.form import Corpus, Speaker, tasks
+from affekt.corpora.spec import Corpus, Speaker, tasks
 
 EMOTIONS = {
     "angry": "angry",

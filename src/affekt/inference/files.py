@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affekt.audio.reading import SUFFIXES, Source
+from affekt.audio.reading import Source
+from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.errors import AffektError, AudioError
 from affekt.inference.graph import load_graph
 from affekt.inference.predictor import Prediction, Predictor
@@ -125,34 +126,20 @@ def _cores() -> int:
 
 def _at_path(path: str) -> Iterator[str | Failure]:
     if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
-        closed: list[OSError] = []
-        yield from _in_folder(path, _walk(path, closed.append), closed)
+        unreadable: list[OSError] = []
+        yield from _in_folder(path, walk_folders(path, unreadable.append), unreadable)
     else:
         yield path
 
 
-def _walk(
-    folder: str, onerror: Callable[[OSError], object]
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As ``os.walk``, into folders that are linked to as well, but into none twice."""
-    seen = set()
-    for place, folders, names in os.walk(folder, onerror=onerror, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        yield place, folders, names
-
-
 def _at_location(name: str) -> Iterator[str | Failure]:
-    closed: list[OSError] = []
+    unreadable: list[OSError] = []
     try:
         if "*" in name:
             none = Failure(name, f"{name} matches no file. Check the location.")
             yield from matches(name) or (none,)
         elif Path(name).suffix.lower() not in SUFFIXES and is_folder(name):
-            yield from _in_folder(name, walk(name, closed.append), closed)
+            yield from _in_folder(name, walk(name, unreadable.append), unreadable)
         else:
             yield name
     except OSError as error:
@@ -160,19 +147,15 @@ def _at_location(name: str) -> Iterator[str | Failure]:
 
 
 def _in_folder(
-    folder: str, places: Iterable[tuple[str, list[str], list[str]]], closed: Sequence[OSError]
+    folder: str, visited: Iterable[Visited], unreadable: Sequence[OSError]
 ) -> Iterator[str | Failure]:
-    """Audio files by name; hidden ones, and what is in hidden folders, are none."""
     files = 0
-    for place, folders, names in places:
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                files += 1
-                yield f"{place}/{name}" if is_location(place) else str(Path(place, name))
-    for error in closed:
+    for place, name in sound_names(visited):
+        files += 1
+        yield f"{place}/{name}" if is_location(place) else str(Path(place, name))
+    for error in unreadable:
         yield _unsearched(str(error.filename), error)
-    if not files and not closed:
+    if not files and not unreadable:
         yield Failure(folder, f"{folder} holds no audio file. Name files, or a folder with some.")
 
 

@@ -1,7 +1,7 @@
 """Sound and model file to a prediction: the emotion of a recording and of every window in it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,18 @@ class Prediction:
     probabilities: dict[str, float]
     segments: tuple[Segment, ...]
 
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
 
-@dataclass(frozen=True, eq=False)
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as ``affekt predict --json`` prints them."""
+        fields = asdict(self)
+        return {**fields, "segments": list(fields["segments"])}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictor:
     """A loaded model; made by :func:`affekt.load`. Threads may share it.
 
@@ -79,6 +89,14 @@ class Predictor:
                 f"Got {self.graph.file.stem}. Choose another one with --model."
             )
         profile_state(self.profile, self.graph)
+
+    def __repr__(self) -> str:
+        """One line: model, digest, labels, profile."""
+        profile = f"profile of {self.profile.seconds:.0f} s" if self.profile else "no profile"
+        return (
+            f"<affekt.Predictor {self.graph.file.stem} {self.graph.digest[:8]}: "
+            f"{', '.join(self.labels)}; {profile}>"
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:

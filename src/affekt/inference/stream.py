@@ -8,7 +8,7 @@ predicted by this same stream, so batch and stream agree.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -44,6 +44,15 @@ class Segment:
     end: float
     label: str
     probabilities: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON has them."""
+        return asdict(self)
 
 
 class Stream:

@@ -11,8 +11,9 @@ Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from affekt.audio.reading import Source, blocks
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
-from affekt.inference.activity import (
+from affekt.inference.stream import Stream, label_of
+from affekt.inference.vad import (
     CHUNK,
     LONGEST,
     PAUSE,
@@ -28,7 +30,6 @@ from affekt.inference.activity import (
     find_speech,
     speech_probabilities,
 )
-from affekt.inference.stream import Stream, label_of
 
 MEMORY = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
 MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
@@ -54,6 +55,15 @@ class Utterance:
     label: str
     probabilities: dict[str, float]
     speech: float
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as ``affekt predict --timeline --json`` prints them."""
+        return asdict(self)
 
 
 def timeline(

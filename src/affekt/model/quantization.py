@@ -19,7 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from affekt.audio.reading import SUFFIXES, read
+from affekt.audio.reading import read
+from affekt.audio.sound_files import sound_files
 from affekt.audio.windows import WINDOW, sliding_windows
 from affekt.errors import ModelError
 from affekt.model.onnx_passes import drop_unused
@@ -42,7 +43,7 @@ def listen(folder: Path) -> NDArray[np.float32]:
         ModelError: too few recordings to fill a batch.
         AudioError: one that cannot be read.
     """
-    files = [each for each in sorted(folder.rglob("*")) if each.suffix.lower() in SUFFIXES]
+    files = [folder / name for name in sound_files(folder)]
     chosen = files[:: -(-len(files) // FILES) or 1]
     parts = [sliding_windows(read(file), hop=WINDOW) for file in chosen]
     whole = sum(map(len, parts)) // BATCH * BATCH

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from affekt.inference.activity import (
+from affekt.inference.vad import (
     CHUNK,
     LONGEST,
     PADDING,

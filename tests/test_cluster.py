@@ -14,7 +14,7 @@ import affekt
 from affekt.cli import main
 from affekt.engines import Outcome, engine_named
 from affekt.errors import ModelError
-from affekt.inference.batches import BATCH, batches, predict_batch, predict_on, setting_of
+from affekt.inference.cluster import BATCH, batches, predict_batch, predict_on, setting_of
 from affekt.inference.files import Failure, predict_files
 from bulk_work import note_and_answer
 from small_model import metadata, small_model

@@ -1,0 +1,80 @@
+"""Find the sound files in a folder, at any depth."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from affekt.errors import AudioError
+
+#: Suffixes of the files that are taken from a folder; a file that is named may have any other.
+SUFFIXES = frozenset(
+    {".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac"}
+    | {".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus"}
+    | {".rf64", ".snd", ".spx", ".tta", ".w64", ".wav", ".wave", ".webm", ".wma", ".wv"}
+)
+SKIPPED = "__MACOSX"  # folder that macOS leaves in archives
+
+Visited = tuple[str, list[str], list[str]]  # folder, its folders, its files, as of os.walk
+
+
+def is_sound_name(name: str) -> bool:
+    """Whether a file's name has the suffix of a sound file and is not hidden.
+
+    >>> is_sound_name("a.WAV"), is_sound_name(".a.wav"), is_sound_name("a.txt")
+    (True, False, False)
+    """
+    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
+def sound_names(visited: Iterable[Visited]) -> Iterator[tuple[str, str]]:
+    """Choose the sound files of a walk, sorted by name within each folder.
+
+    Args:
+        visited: folders as ``os.walk`` yields them; hidden ones are pruned.
+
+    Yields:
+        Folder and file name.
+    """
+    for folder, folders, names in visited:
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and n != SKIPPED)
+        for name in sorted(filter(is_sound_name, names)):
+            yield folder, name
+
+
+def walk_folders(folder: str, on_error: Callable[[OSError], object]) -> Iterator[Visited]:
+    """Walk as ``os.walk``, into linked folders too, but into none twice."""
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield place, folders, names
+
+
+def sound_files(folder: str | Path) -> tuple[str, ...]:
+    """List the sound files of a folder at any depth.
+
+    Hidden files, hidden folders and ``__MACOSX`` are left out. Linked folders are searched, each
+    once.
+
+    Args:
+        folder: to search.
+
+    Returns:
+        POSIX paths relative to the folder, sorted.
+
+    Raises:
+        AudioError: the folder is missing or cannot be searched.
+    """
+    if not Path(folder).is_dir():
+        raise AudioError(f"{folder} must be a folder. Got none. Name an existing folder.")
+
+    def refuse(error: OSError) -> None:
+        raise AudioError(
+            f"{error.filename} cannot be searched: {error.strerror}. Check its permissions."
+        ) from error
+
+    found = sound_names(walk_folders(str(folder), refuse))
+    return tuple(sorted(Path(place, n).relative_to(folder).as_posix() for place, n in found))

@@ -1,0 +1,37 @@
+"""One walk finds the sound files of a folder, wherever a folder is given."""
+
+from pathlib import Path
+
+import pytest
+
+from affekt.audio.sound_files import sound_files
+from affekt.errors import AudioError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def test_sound_files_are_found_at_any_depth_in_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b/2.WAV", "b/1.flac", "a/z/3.mp3", "0.opus", "notes.txt", "a/data.csv")
+    assert sound_files(tmp_path) == ("0.opus", "a/z/3.mp3", "b/1.flac", "b/2.WAV")
+
+
+def test_hidden_files_and_remains_of_archives_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, ".a.wav", "._b.wav", ".git/c.wav", "__MACOSX/d.wav", "x/.e.wav", "f.wav")
+    assert sound_files(tmp_path) == ("f.wav",)
+
+
+def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
+    touch(tmp_path, "disk/a.wav", "corpus/b.wav")
+    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "disk")
+    (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
+    assert sound_files(tmp_path / "corpus") == ("b.wav", "more/a.wav")
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="must be a folder"):
+        sound_files(tmp_path / "none")
