@@ -270,7 +270,7 @@ def test_adaptively_a_speaker_is_heard_clip_by_clip() -> None:
         for row in (int(each) for each in order if each % 2 == speaker):
             steps, shares, lengths = gather([voice], np.array([row]), np.array([0]))
             with torch.inference_mode():
-                answers, after = network().answers(
+                answers, after = network().logits_by_window(
                     steps, shares, lengths, state, adapt=torch.ones(1)
                 )
             np.testing.assert_allclose(found[row], answers[0, -1].softmax(0), atol=1e-5)

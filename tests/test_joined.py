@@ -177,11 +177,10 @@ def test_several_corpora_are_looked_for_in_one_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path}")
-    recipe = tiny_recipe(corpus=BOTH, protocol="leave-one-corpus-out")
-    assert usual_locations(recipe, data=None, runs=Path("runs"), weights=None).data == tmp_path
+    assert usual_locations(BOTH, data=None, runs=Path("runs"), weights=None).data == tmp_path
     monkeypatch.delenv("AFFEKT_DATA")
     with pytest.raises(RunError, match=r"recordings of ravdess\+emovo must be named"):
-        usual_locations(recipe, data=None, runs=Path("runs"), weights=None)
-    named = usual_locations(recipe, data=Path("here"), runs=Path("runs"), weights=None)
+        usual_locations(BOTH, data=None, runs=Path("runs"), weights=None)
+    named = usual_locations(BOTH, data=Path("here"), runs=Path("runs"), weights=None)
     assert isinstance(named, Locations)
     assert named.data.name == "here"

@@ -46,7 +46,7 @@ def begun(corpus: Path) -> Path:
     results = corpus.parent / "results"
     for recipe in (NETWORK, CHANCE):
         assert run(recipe, places, folds=[1, 2], engine=inline) == ()
-    archive_runs([places.runs], results)
+    archive_runs([places.runs], results, points=read_points)
     shutil.rmtree(places.runs)
     return results
 
@@ -60,7 +60,7 @@ def asked(recipe: Recipe, places: Locations, results: Path) -> list[int]:
             numbers.append(outcome.item.number)
             yield outcome
 
-    assert run(recipe, places, kept=results, engine=engine) == ()  # type: ignore[arg-type]
+    assert run(recipe, places, archive=results, engine=engine) == ()  # type: ignore[arg-type]
     return numbers
 
 
@@ -83,8 +83,8 @@ def test_a_run_goes_on_elsewhere_to_the_same_end(
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(undisturbed)))
 
     results = shutil.copytree(begun, tmp_path / "results")
-    (kept,) = archive_runs([folder], results)
-    (once,) = archive_runs([undisturbed], tmp_path / "once")
+    (kept,) = archive_runs([folder], results, points=read_points)
+    (once,) = archive_runs([undisturbed], tmp_path / "once", points=read_points)
     for name in ("predictions.csv", "validation.csv", "folds.csv", "points.csv"):
         assert (kept / name).read_bytes() == (once / name).read_bytes()
     assert sorted(path.name for path in kept.iterdir()) == sorted(
@@ -100,13 +100,13 @@ def curve_of(fold: Path) -> list[list[str]]:
 def test_a_kept_run_that_is_complete_is_taken_over_whole(
     undisturbed: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    (kept,) = archive_runs([undisturbed], tmp_path / "results")
+    (kept,) = archive_runs([undisturbed], tmp_path / "results", points=read_points)
     places = places_in(tmp_path, corpus)
     assert asked(NETWORK, places, tmp_path / "results") == []
     folder = places.runs / NETWORK.run
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(kept)))
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
-    archive_runs([folder], tmp_path / "results")
+    archive_runs([folder], tmp_path / "results", points=read_points)
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
@@ -118,7 +118,7 @@ def test_folds_of_two_machines_meet(begun: Path, corpus: Path, tmp_path: Path) -
     before = (folder / "fold-2" / DONE).stat()
     (folder / "fold-1").mkdir()
     with FileLock(folder / "fold-1" / "lock"):
-        assert run(CHANCE, places, folds=[2], kept=begun, engine=inline) == ()
+        assert run(CHANCE, places, folds=[2], archive=begun, engine=inline) == ()
         assert not (folder / "fold-1" / DONE).exists()
     (folder / "fold-1" / "last.pt").write_bytes(b"an epoch that is not needed any more")
     assert asked(CHANCE, places, begun) == [4]
@@ -181,8 +181,8 @@ def test_what_does_not_fit_is_refused(begun: Path, corpus: Path, tmp_path: Path,
     fault(archive_folder(results, CHANCE.name, 0))
     places = places_in(tmp_path, corpus)
     with pytest.raises(RunError) as caught:
-        run(CHANCE, places, kept=results, engine=inline)
-    assert f"must be of the {what} that recipe chance runs with" in str(caught.value)
+        run(CHANCE, places, archive=results, engine=inline)
+    assert f"must have the {what} that recipe chance has now" in str(caught.value)
     assert odd in str(caught.value)
     assert "\n" not in str(caught.value)
     assert find_runs([places.runs]) == ()
@@ -190,11 +190,11 @@ def test_what_does_not_fit_is_refused(begun: Path, corpus: Path, tmp_path: Path,
 
 def test_no_folder_and_no_room_are_refused(begun: Path, corpus: Path, tmp_path: Path) -> None:
     places = places_in(tmp_path, corpus)
-    with pytest.raises(RunError, match=r"must be a folder of kept results\. Got none"):
-        run(CHANCE, places, kept=tmp_path / "nowhere", engine=inline)
+    with pytest.raises(RunError, match=r"must be a folder of archived runs\. Got none"):
+        run(CHANCE, places, archive=tmp_path / "nowhere", engine=inline)
     (places.runs / CHANCE.run / "fold-1").touch()
-    with pytest.raises(RunError, match=r"must take the kept folds\. Got: File exists"):
-        run(CHANCE, places, kept=begun, engine=inline)
+    with pytest.raises(RunError, match=r"must take the archived folds\. Got: File exists"):
+        run(CHANCE, places, archive=begun, engine=inline)
 
 
 def test_the_commands(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,8 +205,8 @@ def test_the_commands(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["report", f"{tmp_path / 'a'}", "-o", page, "--archive", results]) == 0
     assert "<b>Not finished:</b> 2 of 4 folds are done." in Path(page, "index.html").read_text()
     shutil.rmtree(tmp_path / "a")
-    assert main([*words, f"{tmp_path / 'b'}", "--kept", results]) == 0
+    assert main([*words, f"{tmp_path / 'b'}", "--archive", results]) == 0
     assert main(["report", f"{tmp_path / 'b'}", "-o", page, "--archive", results]) == 0
     assert read_run(archive_folder(Path(results), "mine", 0)).complete
-    assert main([*words, f"{tmp_path / 'c'}", "--kept", f"{tmp_path / 'none'}"]) == 2
+    assert main([*words, f"{tmp_path / 'c'}", "--archive", f"{tmp_path / 'none'}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("affekt: ")

@@ -375,7 +375,7 @@ def test_refusals_before_the_first_fold(
     assert refused(chance.with_(partial=False), places).startswith("CorpusError")
     assert "corpus must be one of" in refused(chance.with_(corpus="mine"), places)
     assert "must be in 1 to 3. Got 0, 9" in refused(chance, places, folds=[1, 9, 0])
-    assert "weights, yamnet.tflite" in refused(
+    assert "weights yamnet.tflite" in refused(
         tiny_recipe(weights="yamnet.tflite"), Locations(corpus, tmp_path, tmp_path, tmp_path)
     )
     assert not list(tmp_path.rglob("fold-*"))
@@ -393,7 +393,7 @@ def test_a_run_goes_on_with_the_recordings_it_began_with(tmp_path: Path) -> None
     run_inline(recipe, places)
     assert run(recipe, places) == ()
     next(places.data.rglob("*-05-*.wav")).unlink()
-    assert "must go on with the recordings that it began with" in refused(recipe, places)
+    assert "must continue with the recordings that it began with" in refused(recipe, places)
 
 
 def test_a_run_goes_on_with_the_sound_it_began_with(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_a_run_goes_on_with_the_sound_it_began_with(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-4000:-3000] = bytes(1000)
     file.write_bytes(content)
-    assert "the recordings that fold-1 heard" in refused(recipe, places, folds=[2])
+    assert "must continue with the recordings of fold-1" in refused(recipe, places, folds=[2])
 
 
 def test_a_run_goes_on_with_the_knobs_it_began_with(tmp_path: Path) -> None:
@@ -412,27 +412,27 @@ def test_a_run_goes_on_with_the_knobs_it_began_with(tmp_path: Path) -> None:
     recipe = tiny_recipe(method="chance-majority")
     run_inline(recipe, places)
     file = places.runs / recipe.run / "recipe.json"
-    whole = file.read_text()
-    knobs = json.loads(whole)
-    file.write_text(json.dumps({name: knobs[name] for name in knobs if name != "places"}))
+    knobs = json.loads(file.read_text())
+    file.write_text(json.dumps({name: knobs[name] for name in knobs if name != "context"}))
     assert run(recipe, places) == ()
-    assert file.read_text() == whole  # of a version that had no places yet
+    assert json.loads(file.read_text()) == knobs  # completed: an earlier version lacked a knob
     file.write_text(json.dumps({**knobs, "hop": 7_801}))
-    assert "must go on with the knobs that it began with. Got other hop" in refused(recipe, places)
+    assert "must continue with the knobs that it began with. Got other hop" in refused(
+        recipe, places
+    )
 
 
 def test_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AFFEKT_DATA", raising=False)
     monkeypatch.setenv("AFFEKT_CACHE", f"{tmp_path}")
     monkeypatch.chdir(tmp_path)
-    recipe = tiny_recipe()
     with pytest.raises(RunError, match="Use --data FOLDER"):
-        usual_locations(recipe, data=None, runs=Path("runs"), weights=None)
-    given = usual_locations(recipe, data=Path("mine"), runs=Path("runs"), weights=None)
+        usual_locations("ravdess", data=None, runs=Path("runs"), weights=None)
+    given = usual_locations("ravdess", data=Path("mine"), runs=Path("runs"), weights=None)
     assert given == Locations(tmp_path / "mine", tmp_path / "runs", tmp_path)
     monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path / 'data'}")
     monkeypatch.delenv("AFFEKT_CACHE")
-    usual = usual_locations(recipe, data=None, runs=Path("runs"), weights=Path("w"))
+    usual = usual_locations("ravdess", data=None, runs=Path("runs"), weights=Path("w"))
     assert usual.data == tmp_path / "data" / "ravdess"
     assert usual.weights == tmp_path / "w"
     assert usual.cache.name == "affekt"

@@ -210,12 +210,14 @@ def test_clips_of_any_lengths_answer_as_alone(network: Classifier, adapt: Tensor
         )
         for name in window_sums(steps, shares)
     }
-    together, _ = network.answers(steps, shares, torch.tensor([3, 1, 6]), profiles, adapt=adapt)
+    together, _ = network.logits_by_window(
+        steps, shares, torch.tensor([3, 1, 6]), profiles, adapt=adapt
+    )
     for row, clip in enumerate(clips):
         own = {name: each[row : row + 1] for name, each in profiles.items()}
-        alone, _ = network.answers(*clip, torch.tensor([len(clip[0])]), own, adapt=adapt)
+        alone, _ = network.logits_by_window(*clip, torch.tensor([len(clip[0])]), own, adapt=adapt)
         assert_same(together[row, : len(clip[0])], alone[0])
-        stranger, _ = network.answers(*clip, torch.tensor([len(clip[0])]), adapt=adapt)
+        stranger, _ = network.logits_by_window(*clip, torch.tensor([len(clip[0])]), adapt=adapt)
         assert (row == 0) == torch.allclose(stranger, alone)  # row 0 has nobody's profile
 
 
@@ -232,8 +234,8 @@ def test_a_voice_with_its_profile_is_heard_as_any_other(network: Classifier) -> 
     for each in (steps, moved):
         sums = window_sums(each, shares)
         profile = {name: 100 * total.sum(0, keepdim=True) for name, total in sums.items()}
-        answers.append(network.answers(each, shares, lengths, profile)[0])
+        answers.append(network.logits_by_window(each, shares, lengths, profile)[0])
     found, expected = (each.softmax(-1) for each in answers[::-1])
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)  # what the prior weighs still
-    unknown, _ = network.answers(moved, shares, lengths)
+    unknown, _ = network.logits_by_window(moved, shares, lengths)
     assert (unknown - answers[0]).abs().max() > 0.1

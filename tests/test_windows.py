@@ -70,7 +70,7 @@ def test_a_padded_tail_leaves_nothing_out(samples, hop):
 
 
 def test_a_tail_of_another_kind_is_refused():
-    with pytest.raises(AudioError, match=r"tail .* must be one of drop, pad\. Got 'cut'"):
+    with pytest.raises(AudioError, match=r"last_window .* must be one of drop, pad\. Got 'cut'"):
         sliding_windows(ramp(WINDOW), last_window="cut")
 
 

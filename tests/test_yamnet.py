@@ -9,8 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from affekt.errors import ModelError
-from affekt.model.architecture import Architecture
 from affekt.model.logmel import LogMel
 from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, LAYERS, YAMNet
 from affekt.model.yamnet_weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
@@ -106,25 +104,6 @@ def test_a_cut_network_keeps_time(blocks: int, sizes: tuple[int, int]) -> None:
     assert len(network.rows) == 1 + 2 * blocks
     with torch.inference_mode():
         assert network(made_patches(2)).shape == (2, *sizes)
-
-
-@torch.inference_mode()
-def test_a_step_may_be_the_mean_of_columns() -> None:
-    patches = made_patches(2)
-    torch.manual_seed(0)
-    fine = YAMNet(blocks=5).eval()
-    for columns in (2, 3, 12):
-        coarse = YAMNet(blocks=5, columns=columns).eval()
-        coarse.load_state_dict(fine.state_dict())
-        assert (coarse.steps, coarse.features) == (12 // columns, 256 * 8)
-        expected = torch.stack([each.mean(1) for each in fine(patches).split(columns, 1)], 1)
-        torch.testing.assert_close(coarse(patches), expected)
-
-
-@pytest.mark.parametrize(("blocks", "columns"), [(5, 5), (5, 0), (5, -2), (11, 4), (13, 2)])
-def test_columns_that_do_not_fit_are_refused(blocks: int, columns: int) -> None:
-    with pytest.raises(ModelError, match=rf"columns of a step must divide .* Got {columns}"):
-        Architecture(("a", "b"), blocks=blocks, columns=columns)
 
 
 def test_a_cut_network_is_the_whole_ones_beginning(kernels: Kernels) -> None:

@@ -134,7 +134,7 @@ def test_in_steps_with_the_state_carried(
 @every_head
 def test_gradient_reaches_every_parameter(name: str, steps: int) -> None:
     torch.manual_seed(0)
-    trained = HEADS[name](FEATURES, LABELS, steps=steps)
+    trained = HEADS[name](FEATURES, LABELS)
     sound, shares = heard(4, 5, steps)
     sound.requires_grad_()
     answers, _ = trained(sound, shares, start(trained, 4))
@@ -164,7 +164,7 @@ def test_silence_is_a_number(name: str, keep: float) -> None:
 def test_construction_follows_the_seed(name: str) -> None:
     def built(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(HEADS[name](FEATURES, LABELS, steps=2).parameters())
+        return nn.utils.parameters_to_vector(HEADS[name](FEATURES, LABELS).parameters())
 
     assert torch.equal(built(1), built(1))
     assert not torch.equal(built(1), built(2))
@@ -200,10 +200,10 @@ def test_clips_of_any_lengths_answer_as_alone(name: str, lengths: list[int]) -> 
     sound = torch.from_numpy(rng.random((sum(lengths), 1, EMBEDDING), np.float32))
     shares = torch.from_numpy(rng.random((sum(lengths), 1), np.float32))
     with torch.inference_mode():
-        together, _ = network.answers(sound, shares, torch.tensor(lengths))
+        together, _ = network.logits_by_window(sound, shares, torch.tensor(lengths))
         clips = zip(torch.split(sound, lengths), torch.split(shares, lengths), strict=True)
         for row, clip in enumerate(clips):
-            alone, _ = network.answers(*clip, torch.tensor([len(clip[0])]))
+            alone, _ = network.logits_by_window(*clip, torch.tensor([len(clip[0])]))
             assert_same(together[row, : len(clip[0])], alone[0])
 
 
@@ -215,13 +215,13 @@ def test_forward_answers_after_each_clips_last_window(
     sound = torch.rand(7, 1, EMBEDDING, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(network.trunk, "forward", lambda _: sound)
     with torch.inference_mode():
-        answers, _ = network.answers(sound, torch.ones(7, 1), lengths)
+        answers, _ = network.logits_by_window(sound, torch.ones(7, 1), lengths)
         found = network(torch.zeros(7, 96, 64), lengths)
     assert answers.std(dim=1).max() > 1e-3
     assert_same(found, torch.stack([answers[0, 0], answers[1, 3], answers[2, 1]]))
 
 
-@pytest.mark.parametrize("knob", ["head", "front_end", "level", "tail"])
+@pytest.mark.parametrize("knob", ["head", "front_end", "loudness", "last_window"])
 def test_unknown_parts_are_refused(knob: str) -> None:
     with pytest.raises(ModelError, match=rf"{knob} .* must be one of .*\. Got 'none'\."):
         Architecture(("a", "b"), **{knob: "none"})
@@ -350,25 +350,3 @@ def test_what_was_heard_fades(name: str) -> None:
         answers, _ = made(sound, shares, start(made, 1))
         others, _ = made(other, shares, start(made, 1))
         assert ((answers[:, -1] - others[:, -1]).abs().max() > 1e-4) == stays
-
-
-@torch.inference_mode()
-def test_transformer_looks_back_ten_windows_and_no_further() -> None:
-    from affekt.model.transformer import BACK
-
-    made = head("transformer", 2)
-    sound, shares = heard(1, BACK + 3, 2)
-    one_layer = made.layers[0]  # type: ignore[attr-defined]
-
-    def looked(sound: Tensor) -> Tensor:
-        state = start(made, 1)
-        bias = made._bias(shares, state["heard"])  # type: ignore[attr-defined]
-        x = made.projection(sound).flatten(1, 2)  # type: ignore[attr-defined]
-        seen: Tensor = one_layer(x, state["past_0"], bias)[0].unflatten(1, (-1, 2))
-        return seen
-
-    other = sound.clone()
-    other[:, 0] = 0
-    change = (looked(sound) - looked(other)).abs().amax(dim=(0, 2, 3))
-    assert (change[: BACK + 1] > 1e-6).all()
-    assert_same(change[BACK + 1 :], torch.zeros(2))
