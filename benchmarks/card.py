@@ -1,10 +1,10 @@
-"""The shipped model to the numbers of its card: voices, levels and languages it never heard.
+"""Score a shipped model on unseen speakers, levels and languages, for its model card.
 
     python benchmarks/card.py
 
-Scores the 112 clips of RAVDESS' actors 21 to 24, the same clips louder and softer, and the
-Italian EMOVO and the Polish nEMO. ``answers.csv`` takes every answer, ``card.csv`` the scores that
-follow from them, a row for each condition.
+Scores the 112 clips of RAVDESS actors 21 to 24, the same clips at other levels, and the clips of
+EMOVO (Italian) and nEMO (Polish). Writes all predictions to ``answers.csv`` and the scores of each
+condition to ``card.csv``.
 """
 
 import argparse
@@ -29,7 +29,7 @@ LEVELS = (-20, -10, 10, 20)  # dB
 
 
 def conditions(data: Path) -> Iterator[tuple[str, Manifest, float]]:
-    """What is scored: a name, the clips, and the gain in dB."""
+    """Yield name, clips and gain in dB of each condition."""
     ravdess = load("ravdess", data / "ravdess")
     clips = tuple(clip for clip in ravdess.clips if clip.speaker in HELD_OUT)
     held_out = replace(ravdess, clips=clips)
@@ -41,7 +41,7 @@ def conditions(data: Path) -> Iterator[tuple[str, Manifest, float]]:
 
 
 def answers(predictor: Predictor, manifest: Manifest, gain: float) -> pd.DataFrame:
-    """One row per clip, as in ``predictions.csv``; probabilities with four digits."""
+    """Predict all clips: rows as in ``predictions.csv``, probabilities with four digits."""
     rows = []
     for clip in track(manifest.clips, manifest.corpus, console=Console(stderr=True)):
         samples = affekt.read(manifest.root / clip.file, channel=clip.channel)
@@ -54,7 +54,7 @@ def answers(predictor: Predictor, manifest: Manifest, gain: float) -> pd.DataFra
 
 
 def card(answered: pd.DataFrame) -> pd.DataFrame:
-    """The card's rows: each condition, and the first one apart for women and men."""
+    """Score each condition, and the first one for women and men as well."""
     rows = []
     for name, table in answered.groupby("condition", sort=False):
         rows.append(score(str(name), table))
@@ -65,7 +65,7 @@ def card(answered: pd.DataFrame) -> pd.DataFrame:
 
 
 def score(name: str, table: pd.DataFrame) -> dict[str, object]:
-    """One row of the card: UAR with its interval over speakers, and each class."""
+    """Compute UAR with its interval over speakers, and the recall of each class."""
     counts = tally(table.assign(seed=0))
     uar = uar_interval(counts)
     classes = {label: round(recall.value, 3) for label, recall in shown_recalls(counts).items()}
@@ -81,7 +81,6 @@ def score(name: str, table: pd.DataFrame) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,12 +1,12 @@
-"""Held-out voices to a made-up conversation, and its timeline to emotion diarization error rates.
+"""Score the timeline of a synthetic conversation of unseen speakers.
 
     python benchmarks/conversation.py
 
-Joins the 112 clips of RAVDESS' actors 21 to 24, whom the shipped model never heard, in a random
-order. The truth is each clip's label from its first to its last loud moment, found by level alone
-so that the detector of speech is judged too; what lies between is no emotion. Prints, and keeps
-as CSV, one row each for the timeline, for answers that do not lean on each other, and for two
-that listen to nothing: silence, and one emotion all the time.
+Joins the 112 clips of RAVDESS actors 21 to 24, which the model ``yamnet-lstm`` was not trained on,
+in a random order. The reference is the label of each clip from its first to its last loud frame,
+and no emotion elsewhere; loud frames are found by level alone, so that voice activity detection is
+scored as well. Writes the emotion diarization error rate (EDER) of the timeline, of a timeline
+without smoothing over utterances, and of two constant answers, as CSV.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LOUD = -35  # dB below the loudest frame of a clip
 
 @dataclass(frozen=True)
 class Turn:
-    """One emotion, from its first to its last loud moment, in seconds."""
+    """The loud part of a clip, in seconds."""
 
     start: float
     end: float
@@ -41,7 +41,7 @@ class Turn:
 def conversation(
     manifest: Manifest, *, speakers: Sequence[str] = HELD_OUT, seed: int = 0
 ) -> tuple[NDArray[np.float32], list[Turn]]:
-    """Join all clips of some speakers in a random order: samples at 16 kHz, and the truth."""
+    """Join all clips of some speakers in a random order: samples at 16 kHz, and the reference."""
     clips = [clip for clip in manifest.clips if clip.speaker in speakers]
     sounds, turns, at = [], [], 0
     for number in np.random.default_rng(seed).permutation(len(clips)):
@@ -55,7 +55,7 @@ def conversation(
 
 
 def _loud(sound: NDArray[np.float32]) -> tuple[int, int]:
-    """First sample of the first loud frame, and the one after the last."""
+    """Find the first sample of the first loud frame, and the one after the last."""
     frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME)
     levels = np.sqrt(np.mean(np.square(frames, dtype=np.float64), axis=1))
     loud = np.flatnonzero(levels >= levels.max() * 10 ** (LOUD / 20))
@@ -63,8 +63,8 @@ def _loud(sound: NDArray[np.float32]) -> tuple[int, int]:
 
 
 def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str, object]]:
-    """What each way of answering errs."""
-    predictor = affekt.load("yamnet-lstm")  # which never heard these voices
+    """Score each timeline."""
+    predictor = affekt.load("yamnet-lstm")  # not trained on these speakers
     seconds = sound.size / SAMPLE_RATE
 
     def row(name: str, answers: Sequence[Span]) -> dict[str, object]:
@@ -82,7 +82,6 @@ def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str
 
 
 def main() -> None:
-    """Measure and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,11 +1,11 @@
-"""What a user would pick instead of affekt's own network: an SVM on the same activations.
+"""Compare affekt's own network with a support vector machine (SVM) on the same activations.
 
     AFFEKT_DATA=FOLDER python benchmarks/plain.py
 
-Mean and deviation of each clip's activations, over time, go to scikit-learn's support vector
-machine as it comes; where the speaker is known, both are first normalized by the speaker's other
-clips, without labels. No simulated voices, no attention, nothing chosen. The folds, speakers and
-profiles are those of the network's recipes, whose kept results of the same seed stand beside it.
+The features of a clip are mean and standard deviation over time of the activations after YAMNet's
+fifth block; with enrolment, they are normalized by the speaker's other clips, without labels. The
+SVM has scikit-learn's default settings; there is no augmentation. Folds, speakers and enrolment
+are those of the network's recipes, whose archived results with the same seed are compared.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from affekt.experiments.batches import load_patches
-from affekt.experiments.material import load_material
 from numpy.typing import NDArray
 from rich.progress import track
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -26,31 +24,33 @@ from affekt.corpora.folds import Fold
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.results import collect
 from affekt.evaluation.tally import tally
-from affekt.experiments.fold import part_of
-from affekt.experiments.network import architecture_of, start_network
+from affekt.experiments.feature_cache import Source
+from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.network import load_inputs, start_network
+from affekt.experiments.preparation import make_folds
 from affekt.experiments.profiles import enrolments
 from affekt.experiments.recipe import Recipe, read_recipe
 from affekt.experiments.training import Part
-from affekt.runs.folder import Locations, make_folds, usual_locations
+from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import find_runs, read_run
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("ravdess-profile", "crossing")
 PROFILES = ("none", "random-8", "all")
-LEAST = 1e-2  # deviation of an activation
+LEAST = 1e-2  # smallest standard deviation of an activation
 
 Floats = NDArray[np.float64]
 
 
 class Sums:
-    """Of each clip weight, sum and sum of squares of its activations, and mean and deviation."""
+    """Weight, sum and sum of squares of each clip's activations, and their mean and deviation."""
 
     def __init__(self, weight: Floats, total: Floats, square: Floats) -> None:
         self.parts = weight, total, square
         self.mean, self.deviation = moments(*self.parts)
 
     def features(self, clips: NDArray[np.int64], others: Mapping[int, NDArray[np.int64]]) -> Floats:
-        """``(clips, features)``, each normalized by its ``others``, if it has any."""
+        """Compute ``(clips, features)``, each normalized by its ``others``, if it has any."""
         rows = []
         for clip in clips:
             mean, deviation = self.mean[clip], self.deviation[clip]
@@ -62,23 +62,21 @@ class Sums:
 
 
 def moments(weight: Floats, total: Floats, square: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation."""
+    """Compute mean and standard deviation."""
     mean = total / weight
     return mean, np.sqrt(np.maximum(square / weight - mean**2, LEAST**2))
 
 
-def sums_of(recipe: Recipe, manifest: Manifest, places: Locations) -> Sums:
-    """The activations as recorded, from the cache of the recipe's runs or made for it."""
-    architecture = architecture_of(recipe, manifest.labels)
-    patches = (load_patches(manifest, places.cache, architecture),)
-    everything = np.arange(len(manifest.clips))
-    network = start_network(recipe, manifest.labels, 0, patches[0], everything, places)
-    (recorded,) = load_material(recipe, manifest, patches, network, places).activations
+def sums_of(recipe: Recipe, source: Source, locations: Locations) -> Sums:
+    """Compute the activations of the original recordings, or read them from the cache."""
+    plain = recipe.with_(augmented_speakers=0, augment_channel=False)
+    network = start_network(plain, 0, source, np.arange(len(source.manifest.clips)), locations)
+    (recorded,) = load_inputs(plain, source, network).features
     return Sums(*(np.asarray(part, np.float64) for part in recorded.sums.values()))
 
 
 def answers(manifest: Manifest, fold: Fold, sums: Sums, recipe: Recipe) -> Iterator[list[object]]:
-    """Rows of profile, fold, clip and what the machine says of it."""
+    """Yield profile, fold, clip, true label and the label that the SVM predicts."""
     training = part_of(manifest, fold.train, balance=recipe.balance)
     tested = part_of(manifest, fold.test).clips
     known = dict(enrolments(manifest, tested, seed=(recipe.seed, fold.number)))
@@ -97,16 +95,16 @@ def _fitted(sums: Sums, training: Part, others: Mapping[int, NDArray[np.int64]])
 
 
 def compared(name: str) -> Iterator[dict[str, object]]:
-    """A row for each corpus tested and profile: the machine, the network, their difference."""
+    """Compare SVM and network on each tested corpus and enrolment condition."""
     recipe = read_recipe(ROOT / "recipes" / f"{name}.toml")
-    places = usual_locations(recipe, data=None, runs=ROOT / "runs", weights=None)
-    manifest = load(recipe.corpus, places.data, partial=recipe.partial)
-    sums = sums_of(recipe, manifest, places)
+    locations = usual_locations(recipe.corpus, data=None, runs=ROOT / "runs", weights=None)
+    manifest = load(recipe.corpus, locations.data, partial=recipe.partial)
+    sums = sums_of(recipe, source_of(recipe, manifest, locations), locations)
     folds = make_folds(recipe, manifest)
     rows = [row for fold in track(folds, name) for row in answers(manifest, fold, sums, recipe)]
     table = pd.DataFrame(rows, columns=["profile", "fold", "file", "speaker", "truth", "predicted"])
     table.insert(0, "seed", recipe.seed)
-    for label in manifest.labels:  # which tell a table's labels and their order
+    for label in manifest.labels:  # the columns that name the labels
         table[f"p_{label}"] = (table["predicted"] == label).astype(float)
     runs = (read_run(folder) for folder in find_runs([ROOT / "results" / name]))
     (network,) = collect(run for run in runs if run.seed == recipe.seed)
@@ -131,7 +129,6 @@ def compared(name: str) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    """Compare, print, and keep as CSV."""
     found = pd.DataFrame([row for name in RECIPES for row in compared(name)]).round(6)
     found.to_csv(ROOT / "results" / "plain.csv", index=False, lineterminator="\n")
     print(found.round(3).to_string(index=False))

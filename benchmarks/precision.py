@@ -1,10 +1,10 @@
-"""What a smaller model file costs: the networks of a run's folds as files, on their own test clips.
+"""Measure the accuracy of float16 and int8 models against float32, on the test clips of a run.
 
     python benchmarks/precision.py runs/corpora-1234
 
-Each fold's network is written with weights of 16 bits, as it ships, and in int8 with ranges from
-recordings of its training speakers; both files hear the recordings of the fold's test speakers,
-and their answers stand beside those of the network in float32.
+Each fold's network is exported with float16 weights, as shipped, and in int8 with activation ranges
+from clips of its training speakers. Both models predict the test clips of the fold, and are
+compared with the float32 network.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from affekt.experiments.batches import read_samples
 from rich.progress import track
 
 import affekt
@@ -25,18 +24,18 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.evaluation.metrics import unweighted_average_recall
-from affekt.experiments.preparation import usual_locations
+from affekt.experiments.feature_cache import read_samples
 from affekt.experiments.recipe import Recipe, read_recipe
 from affekt.model.export import export
+from affekt.runs.folder import fold_name, usual_locations
 from affekt.runs.predictions import labels_of, read_predictions
-from affekt.runs.reading import fold_name
 
 KINDS = ("float32", "float16", "int8")
-CALIBRATING = 48  # recordings of training speakers that the ranges of int8 come from
+CALIBRATING = 48  # training clips for the activation ranges of int8
 
 
 class Answer(NamedTuple):
-    """A tested clip: its corpus, what is true, and what each kind of file says."""
+    """A test clip: its corpus, true label, and the label predicted by each model."""
 
     corpus: str
     truth: str
@@ -44,9 +43,9 @@ class Answer(NamedTuple):
 
 
 def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
-    """The test clips of all folds of a run that are done."""
-    places = usual_locations(recipe, data=None, runs=run.parent, weights=None)
-    manifest = read_manifest(run / "manifest.csv", places.data)
+    """Predict the test clips of all finished folds of a run."""
+    locations = usual_locations(recipe.corpus, data=None, runs=run.parent, weights=None)
+    manifest = read_manifest(run / "manifest.csv", locations.data)
     for fold in track(read_folds(run / "folds.csv"), "folds"):
         folder = run / fold_name(fold.number)
         if not all((folder / name).is_file() for name in ("predictions.csv", "model.pt")):
@@ -67,7 +66,7 @@ def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
 def exported(
     network: Path, scratch: Path, manifest: Manifest, fold: Fold
 ) -> dict[str, affekt.Predictor]:
-    """The files of a fold's network, loaded."""
+    """Export and load the models of a fold's network."""
     heard = scratch / "training"
     heard.mkdir()
     training = [clip for clip in manifest.clips if clip.speaker in fold.train]
@@ -84,7 +83,7 @@ def exported(
 
 
 def table(found: list[Answer]) -> pd.DataFrame:
-    """UAR of each kind by corpus, and over all; what it loses against float32, and how often."""
+    """Tabulate UAR by corpus and model, and the share of predictions that differ from float32."""
     groups: dict[str, list[Answer]] = defaultdict(list)
     for answer in found:
         groups[answer.corpus].append(answer)
@@ -105,7 +104,6 @@ def table(found: list[Answer]) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Measure, print and write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

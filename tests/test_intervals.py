@@ -145,7 +145,7 @@ def test_recipes_without_a_label_are_not_compared():
     counts = made(4).counts
     counts[..., 1, :] = 0
     tally = Tally(LABELS, (0,), ("a", "b", "c", "d"), counts)
-    with pytest.raises(LabelError, match="a clip of each label"):
+    with pytest.raises(LabelError, match="and a clip of each label"):
         compare(tally, tally)
 
 

@@ -101,13 +101,8 @@ def _check_same_clips(first: Tally, second: Tally) -> None:
     if same:
         clips = first.counts[0].sum(axis=-1)
         same = all((each.counts.sum(axis=-1) == clips).all() for each in (first, second))
-    if not same:
+    if not same or not clips.sum(axis=0).all():
         raise LabelError(
-            "recipes to compare must have predictions for the same clips, speakers and labels. "
-            "Got different ones. Run both over all folds of one corpus."
-        )
-    if not clips.sum(axis=0).all():
-        raise LabelError(
-            "recipes to compare must have predictions for a clip of each label. Got a label "
-            "without clips. Run both over all folds."
+            "recipes to compare must have predictions for the same clips, speakers and labels, and "
+            "a clip of each label. Got different ones. Run both over all folds of one corpus."
         )

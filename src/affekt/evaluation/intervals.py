@@ -127,14 +127,7 @@ def shown_recalls(tally: Tally) -> dict[str, Interval]:
 
 
 def speaker_uars(tally: Tally) -> NDArray[np.float64]:
-    """Compute the UAR of each speaker over the labels that the speaker has clips of.
-
-    Args:
-        tally: counts of one recipe; seeds are pooled.
-
-    Returns:
-        ``(speakers,)`` UARs in [0, 1].
-    """
+    """Compute ``(speakers,)`` UARs, each over the labels that the speaker has clips of."""
     return np.asarray(np.nanmean(recalls_of(tally.counts.sum(axis=0)), axis=1))
 
 
@@ -175,11 +168,7 @@ def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> 
 def drawn_sums(
     draws: NDArray[np.int64], sums: NDArray[np.int64] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Sum over the speakers of each draw.
-
-    Args:
-        draws: ``(draws, speakers)``, as :func:`speaker_draws` returns them.
-        sums: ``(seeds, speakers, columns)``.
+    """Sum ``(seeds, speakers, columns)`` over the speakers of each draw.
 
     Returns:
         ``(draws, seeds, columns)``.

@@ -1,7 +1,8 @@
 """Compute the tables of a report, each as a data frame that is also saved as CSV.
 
 Ends of scores are 95 % intervals over speakers or, with fewer than 8 speakers, the lowest and the
-highest speaker; the column ``spread`` tells which.
+highest speaker; the column ``spread`` tells which. Scores of several seeds are averaged, counts are
+summed.
 
 Source: paper, Tables I (clips per class), II (accuracies) and III (confusion matrix).
 """
@@ -22,9 +23,6 @@ from affekt.runs.reading import Run
 def classes(run: Run) -> pd.DataFrame:
     """Count clips, speakers and durations of each class (Table I).
 
-    Args:
-        run: any run on the corpus.
-
     Returns:
         A row for each label and one for all: ``label``, ``clips``, ``speakers``, ``seconds`` in
         all, of the ``shortest`` and ``longest`` clip, and ``mean``.
@@ -44,9 +42,6 @@ def classes(run: Run) -> pd.DataFrame:
 
 def scores(results: Sequence[Result]) -> pd.DataFrame:
     """Score recipes beside the values of the paper (Table II).
-
-    Args:
-        results: recipes of one corpus and one set of labels.
 
     Returns:
         A row for each: ``recipe``, ``seeds``, ``folds`` done, ``planned``, ``clips``, ``uar``,
@@ -89,9 +84,6 @@ def _scores(result: Result) -> dict[str, object]:
 def confusion(result: Result) -> pd.DataFrame:
     """Count clips by true class (rows) and predicted class (columns) (Table III).
 
-    Args:
-        result: a recipe; counts of several seeds are summed.
-
     Returns:
         ``truth``, a column of counts for each label, and ``recall``.
     """
@@ -103,9 +95,6 @@ def confusion(result: Result) -> pd.DataFrame:
 
 def speakers(result: Result) -> pd.DataFrame:
     """Score each speaker, the lowest UAR first.
-
-    Args:
-        result: a recipe; several seeds are averaged.
 
     Returns:
         ``speaker``, ``gender``, ``clips``, ``uar`` (over the speaker's classes), ``accuracy``,
@@ -130,9 +119,6 @@ def speakers(result: Result) -> pd.DataFrame:
 def genders(result: Result) -> pd.DataFrame:
     """Score the speakers of each gender.
 
-    Args:
-        result: a recipe; several seeds are averaged.
-
     Returns:
         ``gender``, ``speakers``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, and the
         recall of each label.
@@ -154,9 +140,6 @@ def genders(result: Result) -> pd.DataFrame:
 
 def seeds(results: Sequence[Result]) -> pd.DataFrame:
     """Score each seed, with the time that it took.
-
-    Args:
-        results: any recipes.
 
     Returns:
         ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing),
@@ -185,10 +168,6 @@ def _seconds(run: Run) -> float:
 
 def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:
     """Compare a recipe with others on the same clips, paired by speaker.
-
-    Args:
-        reference: the recipe that all are compared with.
-        others: complete recipes on the same corpus.
 
     Returns:
         ``recipe``, ``against``, ``difference`` in UAR, ``low``, ``high``, ``spread``, ``p``.

@@ -37,7 +37,7 @@ class EmotionErrors:
         false_alarm: seconds without emotion in the reference and with one in the prediction.
         missed: seconds with an emotion in the reference and with none in the prediction.
         confusion: seconds in which both have emotions, and none in common.
-        overlap: seconds with one emotion in the reference and further ones in the prediction.
+        overlap: seconds with one emotion in the reference, and with it and others in the prediction.
         seconds: duration of the recording.
     """
 
@@ -66,11 +66,6 @@ def emotion_diarization_errors(
     EDER = (false alarm + missed emotion + confusion + overlap) / duration of the recording.
     The emotions at an instant are the labels of all spans around it, without the unemotional
     ones; time outside of all spans has no emotion, like neutral speech.
-
-    - False alarm: the reference has no emotion, the prediction has.
-    - Missed emotion: the reference has an emotion, the prediction has none.
-    - Confusion: both have, and none in common.
-    - Overlap: the reference has one emotion only, the prediction has it and others.
 
     Errors are summed over time, not over spans, so touching and overlapping spans of one label
     count once. Add the seconds of several recordings to score them together.

@@ -19,9 +19,6 @@ def reliability(tables: Mapping[str, pd.DataFrame], errors: Mapping[str, float])
     Args:
         tables: for each title ``low``, ``high``, ``clips``, ``confidence``, ``accuracy``.
         errors: for each title the expected calibration error.
-
-    Returns:
-        The figure: a column for each title, the number of clips above the accuracy.
     """
     figure = Figure(figsize=(0.7 + 2.95 * len(tables), 4.1), layout="constrained")
     axes = figure.subplots(
@@ -49,16 +46,13 @@ def reliability(tables: Mapping[str, pd.DataFrame], errors: Mapping[str, float])
 
 @rc_context(STYLE)
 def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
-    """Draw the UAR of the answered clips against their share.
+    """Draw the UAR of the answered clips against their share, as far as each class has some.
 
     Args:
         curve: ``coverage``, ``uar``, ``low``, ``high``, as
             :func:`affekt.evaluation.abstention.abstention` returns them.
         marks: the same and ``threshold``, for the minimum confidences to mark.
         chance: expected UAR of guessing.
-
-    Returns:
-        The figure; the curve ends where a class has no answered clip.
     """
     figure = Figure(figsize=(6.6, 3.7), layout="constrained")
     axes = figure.subplots()

@@ -23,11 +23,7 @@ def curves(table: pd.DataFrame) -> Figure:
     """Draw learning curves: a thin line for each fold, a thick one for their median.
 
     Args:
-        table: ``fold``, ``epoch``, ``train_loss``, ``validation_loss``, ``validation_uar`` of
-            one run.
-
-    Returns:
-        The figure: training loss, validation loss, validation UAR.
+        table: ``fold``, ``epoch``, ``train_loss``, ``validation_loss``, ``validation_uar``.
     """
     figure = Figure(figsize=(9.4, 2.9), layout="constrained")
     panels = {
@@ -104,9 +100,6 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         table: ``difference``, ``difference_low``, ``difference_high``, ``spread`` of variants,
             the last on top.
         names: of the variants.
-
-    Returns:
-        The figure; variants to the right of the line are better than the full recipe.
     """
     figure = Figure(figsize=(7.6, 0.85 + 0.36 * len(table)), layout="constrained")
     axes = figure.subplots()

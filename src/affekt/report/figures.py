@@ -41,14 +41,7 @@ class ExampleClip:
 
 @rc_context(STYLE)
 def examples(clips: Sequence[ExampleClip]) -> Figure:
-    """Draw waveform and log-mel spectrogram of a clip of each emotion (Figure 2).
-
-    Args:
-        clips: of the same speaker and words, one for each emotion.
-
-    Returns:
-        The figure; all columns share their scales.
-    """
+    """Draw waveform and log-mel spectrogram of a clip of each emotion (Figure 2)."""
     figure = Figure(figsize=(2.35 * len(clips), 3.9), layout="constrained")
     axes = figure.subplots(
         2, len(clips), sharex="col", sharey="row", squeeze=False, height_ratios=(1, 1.7)
@@ -82,13 +75,7 @@ def examples(clips: Sequence[ExampleClip]) -> Figure:
 
 @rc_context(STYLE)
 def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Draw each test clip as a point, with the true class as color and marker (Figure 3).
-
-    Args:
-        points: ``(clips, 2)`` as :func:`affekt.evaluation.tsne.project` returns them.
-        truth: ``(clips,)`` labels.
-        labels: all labels of the task, in the order of the legend.
-    """
+    """Draw ``(clips, 2)`` points with the true class as color and marker (Figure 3)."""
     figure = Figure(figsize=(6.2, 4.6), layout="constrained")
     axes = figure.subplots()
     palette, given = colours(labels), np.asarray(truth)
@@ -104,12 +91,7 @@ def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[
 
 @rc_context(STYLE)
 def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
-    """Draw a confusion matrix, shaded by the share of the true class (Table III).
-
-    Args:
-        counts: ``(labels, labels)``, a row for each true label.
-        labels: of rows and columns.
-    """
+    """Draw ``(labels, labels)`` counts, shaded by the share of the true class (Table III)."""
     side = 1.0 + 0.72 * len(labels)
     figure = Figure(figsize=(side + 0.4, side), layout="constrained")
     axes = figure.subplots()
@@ -127,13 +109,12 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
 def cross_corpus(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Draw the cross-corpus matrix: training corpora by test corpus, a panel per enrolment.
 
+    Frames mark test corpora with other speakers in training.
+
     Args:
         table: ``train``, ``test``, ``profile``, ``uar``, ``low``, ``high``, ``spread``, as
             :func:`affekt.evaluation.cross_corpus.cross_corpus_matrix` returns them.
         names: how to print each value of ``train``, ``test`` and ``profile``.
-
-    Returns:
-        The figure; frames mark test corpora with other speakers in training.
     """
     rows, columns = (sorted(table[name].unique()) for name in ("train", "test"))
     profiles = list(dict.fromkeys(table["profile"]))

@@ -68,14 +68,7 @@ def section(
     *,
     png: bool = False,
 ) -> dict[str, Any]:
-    """Save the tables and figures of recipes with the same recordings and protocol.
-
-    Args:
-        results: of one corpus, protocol and set of labels.
-        how: the name of the protocol of the whole runs.
-        output: folder for figures and tables.
-        clips: example clips to draw; may be none.
-        png: save figures as PNG as well.
+    """Save the tables and figures of recipes with the same recordings and protocol ``how``.
 
     Returns:
         The variables of the page's template.
@@ -118,12 +111,14 @@ def section(
 def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]) -> None:
     """Tables and figures of accuracy."""
     chance = 1 / len(chosen.tally.labels)
+    whole = [r for r in results if r.complete and chosen.complete and r is not chosen]
+    others = [result for result in whole if result.clips == chosen.clips]
     scores = files.table("table-2", tables.scores(results))
     by_speaker = files.table("speakers", tables.speakers(chosen))
     for part, table in {
         "table-1": tables.classes(chosen.runs[0]),
         "table-3": tables.confusion(chosen),
-        "comparisons": tables.comparisons(chosen, _comparable(chosen, results)),
+        "comparisons": tables.comparisons(chosen, others),
         "genders": tables.genders(chosen),
         "seeds": tables.seeds(results),
     }.items():
@@ -241,17 +236,6 @@ def _chosen(results: Sequence[Result]) -> Result:
         return result.complete, main, result.shown.value
 
     return max(results, key=merit)
-
-
-def _comparable(chosen: Result, results: Sequence[Result]) -> list[Result]:
-    return [
-        result
-        for result in results
-        if result is not chosen
-        and result.complete
-        and chosen.complete
-        and result.clips == chosen.clips
-    ]
 
 
 def verdict_of(result: Result) -> str:

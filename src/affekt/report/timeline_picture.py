@@ -49,9 +49,6 @@ def draw_timeline(
         seconds_per_part: duration of a part of ``swings``.
         labels: of the model, in the order of lanes and legend.
         title: above it.
-
-    Returns:
-        The picture.
     """
     figure = Figure(figsize=(WIDTH, 2.9 + 0.17 * len(labels)), layout="constrained")
     wave, stack, lanes = figure.subplots(
