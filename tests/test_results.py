@@ -28,6 +28,12 @@ from affekt.runs.reading import find_runs, read_run
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 VECTORS = "docs/artefacts/vectors.json"
+OF_REMOVED_KNOBS = {  # results of recipes whose knobs or values are gone
+    "crossing-half-colour",
+    "ingredients-coarse-steps",
+    "ingredients-half-colour",
+    "ingredients-transformer",
+}
 LABELS = ("angry", "happy", "sad", "neutral")
 COMMAND = r"`affekt run recipes/(.*)\.toml`"
 FOLDERS = find_runs([RESULTS])
@@ -83,9 +89,14 @@ def test_the_summary_follows_from_the_predictions() -> None:
 def test_every_run_is_of_a_recipe_as_it_stands(folder: Path) -> None:
     run = archived(folder)
     assert folder.parent.name == run.recipe
-    recipe = read_recipe(ROOT / "recipes" / f"{run.recipe}.toml").with_(seed=run.seed)
+    path = ROOT / "recipes" / f"{run.recipe}.toml"
+    if run.recipe in OF_REMOVED_KNOBS:
+        assert not path.exists()
+        return
+    recipe = read_recipe(path).with_(seed=run.seed)
     assert run.digest == recipe.digest
-    assert run.knobs == json.loads(json.dumps(recipe.values()))
+    knobs = json.loads(json.dumps(recipe.values()))
+    assert {name: run.knobs.get(name, knobs[name]) for name in knobs} == knobs
 
 
 def test_the_cross_corpus_matrix_has_its_diagonal() -> None:

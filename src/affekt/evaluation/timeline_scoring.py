@@ -37,7 +37,7 @@ class EmotionErrors:
         false_alarm: seconds without emotion in the reference and with one in the prediction.
         missed: seconds with an emotion in the reference and with none in the prediction.
         confusion: seconds in which both have emotions, and none in common.
-        overlap: seconds with one emotion in the reference, and with it and others in the prediction.
+        overlap: seconds with one emotion in the reference, and it and others in the prediction.
         seconds: duration of the recording.
     """
 
