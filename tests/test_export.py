@@ -364,6 +364,8 @@ def test_int8_needs_recordings_and_nothing_else_does(
     precision: str, folder: str | None, exported: Exported, voices: Path, tmp_path: Path
 ) -> None:
     recordings = voices / folder if folder else None
+    if folder == "empty":
+        (voices / folder).mkdir(exist_ok=True)
     message = refused(
         exported.source, tmp_path / "model.onnx", precision=precision, recordings=recordings
     )

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from affekt.audio import decoding, headers
 from affekt.audio.pcm import ENCODINGS, Pcm
-from affekt.audio.reading import MAX_SECONDS, SUFFIXES, Sound, blocks, probe, read
+from affekt.audio.reading import MAX_SECONDS, Sound, blocks, probe, read
+from affekt.audio.sound_files import SUFFIXES
 from affekt.errors import AudioError
 from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
 from kinds import CODED, PLAIN, RATES
