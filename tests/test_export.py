@@ -530,9 +530,7 @@ def test_model_file_runs_no_code(tmp_path: Path) -> None:
         lambda: file.write_bytes(pickle.dumps(content)),
     ):
         write()
-        with pytest.raises(
-            ModelError, match="must be a model file written by"
-        ):
+        with pytest.raises(ModelError, match="must be a model file written by"):
             load_classifier(file)
         assert not trace.exists()
     os.close(pickle.loads(file.read_bytes())["architecture"])  # noqa: S301  # it would have

@@ -23,6 +23,7 @@ from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, summarize
 from affekt.experiments.recipe import read_recipe
 from affekt.report.page import build_report
+from affekt.runs.folder import table_file
 from affekt.runs.reading import find_runs, read_run
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ def of_recipe(name: str) -> Result:
 def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(folder: Path) -> None:
     """Counted anew from the files, whatever the reader of runs has checked."""
     run = archived(folder)
-    rows = pd.read_csv(run.folder / "predictions.csv")
+    rows = pd.read_csv(table_file(run.folder, "predictions"))
     parts = pd.read_csv(run.folder / "folds.csv")
     assert not rows["file"].duplicated().any()
     for fold, answered in rows.groupby("fold"):

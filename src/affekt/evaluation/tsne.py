@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.errors import RunError
-from affekt.runs.folder import ACTIVATIONS, POINTS, fold_name
+from affekt.runs.folder import ACTIVATIONS, POINTS, fold_name, table_file
 from affekt.runs.reading import Run, read_table
 
 COLUMNS = ("file", "truth", "x", "y")
@@ -35,7 +35,7 @@ def read_points(run: Run) -> pd.DataFrame:
     Raises:
         RunError: the activations belong to other clips.
     """
-    kept = read_table(run.folder / POINTS, COLUMNS, needed=False)
+    kept = read_table(table_file(run.folder, POINTS), COLUMNS, needed=False)
     paths = [run.folder / fold_name(fold["fold"]) / ACTIVATIONS for fold in run.folds]
     found = [_read(path) for path in paths if path.is_file()]
     if len(kept) or not found:

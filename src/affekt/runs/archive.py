@@ -31,12 +31,13 @@ from affekt.runs.folder import (
     fold_folder,
     fold_name,
     is_done,
+    table_file,
     write_json,
 )
 from affekt.runs.reading import Run, find_runs, read_run
 
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
-COMPRESSED = ("enrolment",)  # tables that are large
+COMPRESSED = ("predictions", "enrolment", "validation", "points")  # large tables
 Points = Callable[[Run], pd.DataFrame]
 
 
@@ -108,7 +109,8 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
-        write_json(folder / ARCHIVED, about)  # last: without it the folder is no run
+        text = json.dumps(about, indent=1, ensure_ascii=False)
+        (folder / ARCHIVED).write_text(text + "\n", encoding="utf-8")  # last: it makes it a run
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
@@ -182,8 +184,9 @@ def restore_folds(
         for fold in folds:
             if fold.number in done:
                 _restore_fold(run, fold, folder, done[fold.number])
-        if run.complete and (archived / POINTS).is_file():
-            shutil.copyfile(archived / POINTS, folder / POINTS)
+        points = table_file(archived, POINTS)
+        if run.complete and points.is_file():
+            shutil.copyfile(points, folder / points.name)
     except OSError as error:
         raise RunError(f"{folder} must take the archived folds. Got: {error.strerror}.") from error
 

@@ -23,7 +23,7 @@ EPOCHS = ("last.pt", "best.pt")  # of a fold in training
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 ACTIVATIONS = "activations.npz"
 ARCHIVED = "run.json"  # in an archived run
-POINTS = "points.csv"  # in an archived run: activations projected to the plane
+POINTS = "points"  # table of an archived run: activations projected to the plane
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,20 @@ def manifest_of(folder: Path, locations: Locations) -> Manifest:
     data = locations.data
     root = read_manifest(data).root if data.is_file() else data
     return read_manifest(folder / "manifest.csv", root)
+
+
+def table_file(folder: Path, name: str) -> Path:
+    """The CSV file of a table; archived ones may be compressed.
+
+    Args:
+        folder: of a fold or of an archived run.
+        name: of the table, such as ``predictions``.
+
+    Returns:
+        ``<name>.csv``, or ``<name>.csv.gz`` if only that is there.
+    """
+    plain, compressed = folder / f"{name}.csv", folder / f"{name}.csv.gz"
+    return compressed if compressed.is_file() and not plain.is_file() else plain
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from affekt.aliases import from_stored
 from affekt.errors import AffektError, LabelError, RunError
 from affekt.runs.corpus_facts import read_corpus
-from affekt.runs.folder import ARCHIVED, CURVE, DONE
+from affekt.runs.folder import ARCHIVED, CURVE, DONE, table_file
 from affekt.runs.predictions import (
     COLUMNS,
     PROFILE,
@@ -144,7 +144,7 @@ def _read_archived(folder: Path) -> Run:
     return Run(
         **about,
         parts=read_table(folder / "folds.csv", PARTS),
-        predictions=read_predictions(folder / "predictions.csv"),
+        predictions=read_predictions(table_file(folder, "predictions")),
         enrolment=_optional_table([folder], "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
         validation=_optional_table([folder], "validation", read_validation, COLUMNS),
         curves=read_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
@@ -187,7 +187,7 @@ def _optional_table(
     columns: Sequence[str],
 ) -> pd.DataFrame:
     """Read a table that each fold has, or none; an archived one may be compressed."""
-    files = (folder / f"{name}{suffix}" for folder in folders for suffix in (".csv", ".csv.gz"))
+    files = (table_file(folder, name) for folder in folders)
     paths = [file for file in files if file.is_file()]
     if not paths:
         return pd.DataFrame(columns=list(columns))
