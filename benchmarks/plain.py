@@ -54,8 +54,8 @@ class Sums:
         rows = []
         for clip in clips:
             mean, deviation = self.mean[clip], self.deviation[clip]
-            if len(known := others.get(int(clip), clips[:0])):
-                centre, spread = moments(*(part[known].sum(0) for part in self.parts))
+            if len(enrolled := others.get(int(clip), clips[:0])):
+                centre, spread = moments(*(part[enrolled].sum(0) for part in self.parts))
                 mean, deviation = (mean - centre) / spread, deviation / spread
             rows.append(np.concatenate([mean, deviation]))
         return np.stack(rows)
@@ -79,10 +79,10 @@ def answers(manifest: Manifest, fold: Fold, sums: Sums, recipe: Recipe) -> Itera
     """Yield profile, fold, clip, true label and the label that the SVM predicts."""
     training = part_of(manifest, fold.train, balance=recipe.balance)
     tested = part_of(manifest, fold.test).clips
-    known = dict(enrolments(manifest, tested, seed=(recipe.seed, fold.number)))
-    stranger, friend = (_fitted(sums, training, others) for others in ({}, training.others))
+    enrolled = dict(enrolments(manifest, tested, seed=(recipe.seed, fold.number)))
+    without, with_others = (_fitted(sums, training, others) for others in ({}, training.others))
     for profile in PROFILES:
-        machine, others = (friend, known[profile]) if profile in known else (stranger, {})
+        machine, others = (with_others, enrolled[profile]) if profile in enrolled else (without, {})
         for clip, label in zip(tested, machine.predict(sums.features(tested, others)), strict=True):
             who = manifest.names[clip], manifest.clips[clip].speaker, manifest.clips[clip].label
             yield [profile, fold.number, *who, manifest.labels[label]]

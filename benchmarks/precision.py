@@ -67,16 +67,16 @@ def exported(
     network: Path, scratch: Path, manifest: Manifest, fold: Fold
 ) -> dict[str, affekt.Predictor]:
     """Export and load the models of a fold's network."""
-    heard = scratch / "training"
-    heard.mkdir()
+    calibration = scratch / "training"
+    calibration.mkdir()
     training = [clip for clip in manifest.clips if clip.speaker in fold.train]
     for number in np.unique(np.linspace(0, len(training) - 1, CALIBRATING).astype(int)):
         file = manifest.root / training[number].file
-        (heard / f"{number}{file.suffix}").symlink_to(file)
+        (calibration / f"{number}{file.suffix}").symlink_to(file)
     made = {}
     for kind in KINDS[1:]:
         model = scratch / f"{kind}.onnx"
-        recordings = heard if kind == "int8" else None
+        recordings = calibration if kind == "int8" else None
         export(network, model, name=kind, precision=kind, recordings=recordings)
         made[kind] = affekt.load(model)
     return made

@@ -1,4 +1,4 @@
-"""Intervals and comparisons against SciPy, against brute force, and against what they promise."""
+"""Check intervals and comparisons against SciPy, brute force and simulations."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn and against the paper's own table."""
+"""Check scores against scikit-learn and the table of the paper."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Profiles, ingredients and corpora: each compared on the same clips, and read from files alone."""
+"""Compare enrolment conditions, variants and corpora, and refuse inconsistent files."""
 
 import json
 

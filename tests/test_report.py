@@ -1,4 +1,4 @@
-"""The page: whole, alone, the same twice, and honest about what is missing."""
+"""Build report pages: complete, self-contained, reproducible, with missing parts left out."""
 
 import re
 import subprocess
@@ -66,7 +66,7 @@ def page(runs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def research(tmp_path_factory):
-    """The page of recipes with profiles, validation answers, a variant, and unheard corpora."""
+    """The page of recipes with profiles, validation answers, a variant, and unseen corpora."""
     runs = tmp_path_factory.mktemp("research")
     few = {"random-8": 0.1, "all": 0.2, "sad-4": 0.0}
     own = {"speakers": 3, "epochs": 0, "skill": 0.6, "sure": 4}
@@ -344,7 +344,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.corpus
-def test_figure_two_is_drawn_from_real_voices(data, small, tmp_path, capsys):
+def test_figure_two_is_drawn_from_recordings(data, small, tmp_path, capsys):
     where = ["-o", str(tmp_path), "--data", str(data / "ravdess")]
     assert main(["report", str(small), *where]) == 0
     assert "Figure 2." in Path(capsys.readouterr().out.strip()).read_text()

@@ -1,4 +1,4 @@
-"""Every number that is claimed follows from the answers committed under ``results/``."""
+"""Recompute every published number from the predictions under ``results/``."""
 
 import csv
 import hashlib
@@ -59,7 +59,7 @@ def of_recipe(name: str) -> Result:
 
 
 @every_run
-def test_every_clip_is_answered_once_by_who_never_heard_the_speaker(folder: Path) -> None:
+def test_every_clip_is_tested_once_without_its_speaker_in_training(folder: Path) -> None:
     """Counted anew from the files, whatever the reader of runs has checked."""
     run = archived(folder)
     rows = pd.read_csv(table_file(run.folder, "predictions"))
@@ -155,7 +155,7 @@ def test_the_readme_says_what_was_measured(recipe: str, ours: str) -> None:
 
 
 def test_the_readme_says_how_good_the_shipped_model_is() -> None:
-    """On the worst and the best of the corpora: unheard ones, and unheard voices of heard ones."""
+    """The range over unseen corpora, and over unseen speakers of training corpora."""
     page = " ".join(text_of("README.md").split())
     shares = [
         sorted(round(100 * part.under(profile).uar.value) for part in of_recipe(recipe).by_corpus)

@@ -37,7 +37,7 @@ def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def is_variant(result: Result, results: Sequence[Result]) -> bool:
-    """Tell whether a recipe is named after another one of the results."""
+    """Return whether a recipe is named after another one of the results."""
     return any(result.recipe.startswith(f"{other.recipe}-") for other in results)
 
 
@@ -70,7 +70,7 @@ def changed_knobs(full: Result, variant: Result) -> str:
     """List the knobs that a variant changes, such as ``hop = 7680, frozen = true``."""
     before, after = (from_stored(result.runs[0].knobs) for result in (full, variant))
     names = [name for name in after if name not in IDENTITY and after[name] != before.get(name)]
-    return ", ".join(f"{name} = {_toml(after[name])}" for name in names)
+    return ", ".join(f"{name} = {str(after[name]).lower()}" for name in names)
 
 
 def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, object]]:
@@ -98,7 +98,3 @@ def _row(
     row: dict[str, object] = {"recipe": result.recipe, "changes": changes, "profile": profile}
     row |= {"seeds": seeds, "spread": shown.kind}
     return row | shown.columns() | difference.columns("difference", "difference_") | {"p": p}
-
-
-def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -89,7 +89,7 @@ def answers_of(result: Result) -> Answers:
 
 
 def scalable(result: Result) -> bool:
-    """Tell whether every run has validation predictions to fit a temperature on."""
+    """Return whether every run has validation predictions to fit a temperature on."""
     return all(len(run.validation) for run in result.runs)
 
 

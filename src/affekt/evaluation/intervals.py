@@ -156,13 +156,13 @@ def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> 
     """Draws that hold a speaker of each ``rare`` label, given as the speakers who have it."""
     needed = np.frombuffer(b"".join(sorted(rare)), bool).reshape(-1, speakers)
     generator = np.random.default_rng(seed)
-    kept = np.ones((0, speakers), np.int64)
-    while len(kept) < resamples:
+    accepted = np.ones((0, speakers), np.int64)
+    while len(accepted) < resamples:
         draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), resamples)
         whole = (draws @ needed.T.astype(np.int64) > 0).all(axis=1)
-        kept = np.concatenate([kept, draws[whole]])[:resamples]
-    kept.flags.writeable = False
-    return kept
+        accepted = np.concatenate([accepted, draws[whole]])[:resamples]
+    accepted.flags.writeable = False
+    return accepted
 
 
 def drawn_sums(

@@ -1,7 +1,7 @@
 """Compute the tables of a report, each as a data frame that is also saved as CSV.
 
 Ends of scores are 95 % intervals over speakers or, with fewer than 8 speakers, the lowest and the
-highest speaker; the column ``spread`` tells which. Scores of several seeds are averaged, counts are
+highest speaker; the column ``spread`` says which. Scores of several seeds are averaged, counts are
 summed.
 
 Source: paper, Tables I (clips per class), II (accuracies) and III (confusion matrix).
@@ -128,7 +128,7 @@ def genders(result: Result) -> pd.DataFrame:
     rows = []
     for gender in sorted(by_speaker.unique()):
         of_it = [by_speaker[speaker] == gender for speaker in whole.speakers]
-        names = tuple(s for s, kept in zip(whole.speakers, of_it, strict=True) if kept)
+        names = tuple(s for s, inside in zip(whole.speakers, of_it, strict=True) if inside)
         part = Tally(whole.labels, whole.seeds, names, whole.counts[:, of_it])
         uar = shown_uar(part)
         row = {"gender": gender, "speakers": len(names), "clips": int(part.counts[0].sum())}

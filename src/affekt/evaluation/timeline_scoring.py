@@ -138,7 +138,7 @@ def _checked(
     unemotional: Collection[str],
 ) -> list[Span]:
     """The emotional spans."""
-    kept = []
+    emotional = []
     for span in spans:
         if span.label not in labels:
             raise LabelError(
@@ -150,5 +150,5 @@ def _checked(
                 f"Got {span.start} to {span.end}."
             )
         if span.label not in unemotional:
-            kept.append(span)
-    return kept
+            emotional.append(span)
+    return emotional

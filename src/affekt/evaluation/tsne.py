@@ -35,11 +35,11 @@ def read_points(run: Run) -> pd.DataFrame:
     Raises:
         RunError: the activations belong to other clips.
     """
-    kept = read_table(table_file(run.folder, POINTS), COLUMNS, needed=False)
+    archived = read_table(table_file(run.folder, POINTS), COLUMNS, needed=False)
     paths = [run.folder / fold_name(fold["fold"]) / ACTIVATIONS for fold in run.folds]
     found = [_read(path) for path in paths if path.is_file()]
-    if len(kept) or not found:
-        return kept
+    if len(archived) or not found:
+        return archived
     files = np.concatenate([files for files, _ in found])
     truth = run.predictions.set_index("file")["truth"]
     if not set(files) <= set(truth.index):

@@ -69,7 +69,7 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
     """Name the method of each recipe so that no two names are equal.
 
     Args:
-        results: recipes that stand in one table or figure.
+        results: recipes of one table or figure.
 
     Returns:
         A name for each recipe: of its method; of a variant with the changed knobs; of recipes

@@ -239,7 +239,7 @@ def _chosen(results: Sequence[Result]) -> Result:
 
 
 def verdict_of(result: Result) -> str:
-    """Tell where the paper's UAR lies; empty without such a value or without an interval."""
+    """Compare the paper's UAR with our interval; empty if either is missing."""
     shown = result.shown
     if not result.complete or not result.published or shown.kind != INTERVAL:
         return ""

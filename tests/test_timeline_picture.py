@@ -1,4 +1,4 @@
-"""The picture of a timeline: what it shows, at any length, in both kinds of file."""
+"""Check the picture of a timeline at several lengths, as PNG and SVG."""
 
 from collections import namedtuple
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""EDER by hand, against frames counted one by one, and what must hold for any two timelines."""
+"""Check EDER by hand, against a frame-by-frame count, and by properties."""
 
 from collections import namedtuple
 
