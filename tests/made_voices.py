@@ -55,9 +55,9 @@ class Speaker:
         self.level = own.uniform(-2, 2)  # dB
 
     def say(self, label: str, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Three to five syllables in a mood: ``(samples,)`` at 16 kHz, within [-1, 1]."""
+        """Two or three syllables in a mood: ``(samples,)`` at 16 kHz, within [-1, 1]."""
         mood = MOODS[label]
-        syllables = [self._syllable(mood, generator) for _ in range(generator.integers(3, 6))]
+        syllables = [self._syllable(mood, generator) for _ in range(generator.integers(2, 4))]
         speech = np.concatenate(syllables)
         level = mood.level + self.level + generator.normal(0, 1)
         speech *= 10 ** (level / 20) / np.sqrt(np.mean(speech**2))
