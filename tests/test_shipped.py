@@ -1,25 +1,45 @@
-"""The shipped models keep their answers, and profiles of earlier releases keep their meaning."""
+"""Test that shipped models, profiles and checkpoints of release 0.1 give the answers they gave."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import affekt
+from affekt.model.classifier import load_classifier
 
-GOLDEN = Path(__file__).parent / "golden" / "shipped"
+STORED = Path(__file__).parent / "golden" / "release-0.1"
 SAMPLES = Path(__file__).parents[1] / "samples"
-REFERENCE = json.loads((GOLDEN / "answers.json").read_text(encoding="utf-8"))
+EXPECTED = json.loads((STORED / "probabilities.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-5  # processors round differently; on the one that wrote them it is below 1e-6
 
 
-@pytest.mark.parametrize("name", REFERENCE)
-def test_answers_stay_what_they_were(name: str) -> None:
-    model, _, enrolled = name.partition(", ")
-    profile = GOLDEN / "release-0.1.profile" if enrolled else None
-    predictor = affekt.load(model, profile=profile)
-    for sample, rows in REFERENCE[name].items():
-        segments = predictor.predict(SAMPLES / sample).segments
-        got = np.array([list(segment.probabilities.values()) for segment in segments])
-        np.testing.assert_allclose(got, rows, atol=TOLERANCE)
+def check(predictor: affekt.Predictor, expected: dict[str, list[list[float]]]) -> None:
+    assert expected
+    for name, probabilities in expected.items():
+        segments = predictor.predict(SAMPLES / name).segments
+        found = [list(each.probabilities.values()) for each in segments]
+        np.testing.assert_allclose(found, probabilities, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("model", EXPECTED["shipped"])
+def test_shipped_models_give_the_same_probabilities(model: str) -> None:
+    check(affekt.load(model), EXPECTED["shipped"][model])
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_a_stored_profile_gives_the_same_probabilities(adapt: bool) -> None:
+    predictor = affekt.load(profile=STORED / "voice.profile", adapt=adapt)
+    check(predictor, EXPECTED["adapting" if adapt else "enrolled"])
+
+
+def test_a_stored_checkpoint_gives_the_same_probabilities() -> None:
+    classifier, facts = load_classifier(STORED / "model.pt")
+    assert facts == {"digest": "0123456789abcdef", "corpora": []}
+    state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
+    windows = 0.1 * torch.randn(3, 15_600, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found, _ = classifier.step(windows, state, torch.ones(1))
+    np.testing.assert_allclose(found, EXPECTED["checkpoint"], rtol=0, atol=TOLERANCE)

@@ -99,7 +99,7 @@ class WindowContext(nn.Module):
     holds at the end of a window is applied to all of its segment.
 
     Args:
-        windows: windows before the current one that are joined with it.
+        windows: windows before the current one that are joined with it, at least 1.
         decay: factor by which a window's weight in the loudness decays per window, in (0, 1].
     """
 
@@ -123,17 +123,15 @@ class WindowContext(nn.Module):
             ``(clips, windows, 96 * (1 + context), 80)`` in Whisper's own scale, and the state
             after the last window.
         """
-        clips, windows = patches.shape[:2]
         power = (10.0 ** (patches - SILENCE - REFERENCE)).sum(dim=3)  # of each frame
         loudness, after = running_loudness(power, state, self.decay)
         gain = -loudness.clamp_min(10**-FLOOR).log10()[..., None]
-        frames = torch.cat([state["context"], patches.flatten(1, 2)], dim=1)
-        starts = PATCH * torch.arange(windows, device=patches.device)
-        length = PATCH * (self.windows + 1)
-        rows = starts[:, None] + torch.arange(length, device=patches.device)
-        segments = frames[:, rows.flatten()].reshape(clips, windows, length, BANDS)
-        leveled = (segments - SILENCE + gain).clamp_min(REFERENCE - RANGE)
-        return (leveled + 4.0) / 4.0, after | {"context": frames[:, windows * PATCH :]}
+        before = state["context"].unflatten(1, (self.windows, PATCH))
+        joined = torch.cat([before, patches], dim=1)
+        shifted = [joined[:, i : i - self.windows or None] for i in range(self.windows + 1)]
+        leveled = torch.cat(shifted, dim=2) - SILENCE + gain
+        segments = (leveled.clamp_min(REFERENCE - RANGE) + 4.0) / 4.0
+        return segments, after | {"context": joined[:, -self.windows :].flatten(1, 2)}
 
 
 def encoder_speech_shares(segments: Tensor) -> Tensor:
@@ -230,5 +228,4 @@ class WhisperEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x)
             outputs.append(x[:, -POOLED * STEPS :])
-        kept = torch.cat(outputs, dim=2)
-        return kept.reshape(len(kept), STEPS, POOLED, -1).mean(dim=2)
+        return torch.cat(outputs, dim=2).unflatten(1, (STEPS, POOLED)).mean(dim=2)
