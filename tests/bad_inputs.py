@@ -1,4 +1,4 @@
-"""Inputs that are no sound, each with a name and a way to make it.
+"""Make inputs that are not recordings, each with a name.
 
 ``BAD_INPUTS`` maps the name to a function that puts the input below a folder and returns its path,
 ``BAD_BYTES`` to the content where there is one.

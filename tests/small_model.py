@@ -1,4 +1,4 @@
-"""A small model file of the real contract, so that inference is tested without a trained network.
+"""Write a small model file, so that inference is tested without a trained network.
 
 Each window gives the loudness of its parts; their running sums and the count of windows are the
 state. The answer is a softmax over the running means, so it depends on every window before and

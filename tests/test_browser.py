@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 import affekt
-from made_network import made_sound, own_model
-from real_browser import Page, needs_browser, opened
+from chromium_session import Page, needs_browser, opened
+from synthetic_network import made_sound, own_model
 
 pytestmark = needs_browser
 ROOT = Path(__file__).parents[1]

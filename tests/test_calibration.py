@@ -27,7 +27,7 @@ from affekt.evaluation.calibration_metrics import (
 )
 from affekt.evaluation.results import collect
 from affekt.runs.reading import find_runs, read_run
-from made_runs import LABELS, make_run
+from synthetic_runs import LABELS, make_run
 
 SHARES = [f"p_{label}" for label in LABELS]
 

@@ -1,4 +1,4 @@
-"""Files over a cluster: the same results as here, whatever happens to nodes and workers."""
+"""Test predictions on a cluster: equal to local ones when nodes or workers fail."""
 
 import json
 from collections.abc import Generator, Iterable
@@ -16,7 +16,7 @@ from affekt.engines import Outcome, engine_named
 from affekt.errors import ModelError
 from affekt.inference.cluster import BATCH, batches, predict_batch, predict_on, setting_of
 from affekt.inference.files import Failure, predict_files
-from bulk_work import note_and_answer
+from cluster_functions import note_and_answer
 from small_model import metadata, small_model
 
 

@@ -17,7 +17,7 @@ from affekt.cli import main
 from affekt.corpora import CORPORA
 from affekt.corpora.spec import recognize
 from affekt.runs.reading import find_runs, read_run
-from made_voices import RATE, Speaker
+from synthetic_speech import RATE, Speaker
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 COUNTS = {"angry": 246, "happy": 167, "sad": 422, "neutral": 332}

@@ -1,4 +1,4 @@
-"""Engines: every way a worker can end, told in one line; nobody is left behind."""
+"""Test engines: every way that a worker can end gives one line."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ import pytest
 from affekt.engines import engine_named, local
 from affekt.errors import RunError
 from affekt.experiments.runner import run
-from made_corpus import make_corpus, places_in, tiny_recipe
-from work import end, forked, inline, note, note_and_work, run_forever, sleep
+from synthetic_corpus import make_corpus, places_in, tiny_recipe
+from worker_functions import end, forked, inline, note, note_and_work, run_forever, sleep
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""Who is enrolled with what: anew in training, by rule in testing, never with the clip itself."""
+"""Test which clips a speaker is enrolled with, in training and in tests."""
 
 from collections import Counter
 from dataclasses import replace
@@ -31,7 +31,7 @@ from affekt.experiments.profiles import (
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier
 from affekt.model.speaker_normalization import window_sums
-from made_network import LABELS, OWN
+from synthetic_network import LABELS, OWN
 
 Rows = NDArray[np.int64]
 CONDITIONS = [

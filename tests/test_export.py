@@ -1,4 +1,4 @@
-"""From a trained network to a model file: the same answers, the whole metadata, or nothing."""
+"""Test exported models: equal answers, complete metadata, no partial files."""
 
 import io
 import json
@@ -39,7 +39,16 @@ from affekt.model.export import (
 from affekt.model.heads import HEADS
 from affekt.model.yamnet import LAYERS
 from affekt.model.yamnet_weights import load_yamnet
-from made_network import FACTS, LABELS, OWN, Floats, made_network, made_sound, own_model, spread
+from synthetic_network import (
+    FACTS,
+    LABELS,
+    OWN,
+    Floats,
+    made_network,
+    made_sound,
+    own_model,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -593,7 +602,7 @@ def test_what_is_no_model_file_is_refused(exported: Exported, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def real(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """The official CNN with a seeded head, exported."""
-    from official_graph import real_windows
+    from yamnet_reference import real_windows
 
     torch.manual_seed(10)
     network = Classifier(Architecture(LABELS))
@@ -608,7 +617,7 @@ def real(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
-    from official_graph import real_clips
+    from yamnet_reference import real_clips
 
     network, graph = rounded(real.source), load_graph(real.file)
     spread = []
@@ -623,7 +632,7 @@ def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
 
 
 def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: Path) -> None:
-    from official_graph import real_clips
+    from yamnet_reference import real_clips
 
     ravdess = data / "ravdess"
     export(real.source, tmp_path / "i.onnx", name="i", precision="int8", recordings=ravdess)
@@ -637,7 +646,7 @@ def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["affekt", "yamnet-lstm"])
 def test_shipped_models_hear_window_by_window_what_they_hear_whole(name: str, data: Path) -> None:
-    from official_graph import real_clips
+    from yamnet_reference import real_clips
 
     graph = affekt.load(name).graph
     answers = []

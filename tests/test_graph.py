@@ -1,4 +1,4 @@
-"""A model file is loaded whole and at one with itself, or not at all."""
+"""Test loading model files, and that inconsistent ones are refused."""
 
 import hashlib
 from pathlib import Path

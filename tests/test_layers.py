@@ -1,4 +1,4 @@
-"""The code held to the design: who may import whom and what, how large a file is, how it speaks."""
+"""Test the code's structure: allowed imports, sizes of files, docstrings."""
 
 import ast
 import re

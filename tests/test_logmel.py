@@ -167,7 +167,7 @@ class TestGolden:
     """Against the tensor ``feature_patch`` inside ``yamnet.tflite``."""
 
     def golden(self, weights: Path, windows: Floats) -> Floats:
-        from official_graph import OfficialGraph
+        from yamnet_reference import OfficialGraph
 
         (found,) = OfficialGraph(weights).run(windows, "feature_patch")
         return found
@@ -194,7 +194,7 @@ class TestGolden:
         In loud frames Google's own float32 graph is up to 2.2e-4 away from a computation in
         float64, so no computation could stay within 1e-4 of it everywhere.
         """
-        from official_graph import real_windows
+        from yamnet_reference import real_windows
 
         windows = real_windows(data)
         golden, ours, truth = self.golden(weights, windows), patches(windows), exact(windows)

@@ -20,7 +20,7 @@ from affekt.model.loudness import (
     decaying_sums,
     speech_shares,
 )
-from made_network import OWN, made_network, made_sound
+from synthetic_network import OWN, made_network, made_sound
 
 KEEP = 0.9
 quick = settings(deadline=None, max_examples=40, derandomize=True)

@@ -14,8 +14,8 @@ import soundfile
 
 import affekt
 from affekt.inference.profile import read_profile
-from made_network import made_sound, own_model
-from real_browser import Page, needs_browser, opened
+from chromium_session import Page, needs_browser, opened
+from synthetic_network import made_sound, own_model
 
 pytestmark = needs_browser
 RATE = 16_000

@@ -1,4 +1,4 @@
-"""A person's profile: learned, kept in a small file, believed only where it belongs."""
+"""Test the profile of a speaker: enrolment, its file, and the models that accept it."""
 
 import json
 import pickle
@@ -21,8 +21,8 @@ from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.inference.profile import PROFILE_BYTES, Profile, profile_state, read_profile
 from affekt.inference.stream import UNCERTAIN, Segment, Stream
-from made_network import LABELS, made_sound, own_model
 from small_model import small_model
+from synthetic_network import LABELS, made_sound, own_model
 from test_export import Malicious
 
 SAMPLES = Path(__file__).parents[1] / "samples"

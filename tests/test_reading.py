@@ -20,7 +20,7 @@ from affekt.audio.reading import MAX_SECONDS, Sound, blocks, probe, read
 from affekt.audio.sound_files import SUFFIXES
 from affekt.errors import AudioError
 from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
-from kinds import CODED, PLAIN, RATES
+from file_formats import CODED, PLAIN, RATES
 
 PCM = (TONE * 32_767).astype("<i2").tobytes()
 

@@ -1,4 +1,4 @@
-"""Recipes: every knob checked, digests that never move, and every recipe of the repository."""
+"""Test recipes: every check of a knob, constant digests, and every recipe in the repository."""
 
 import re
 from pathlib import Path

@@ -24,7 +24,7 @@ from affekt.report.sections import verdict_of
 from affekt.report.style import save_png, themed, to_svg
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
-from made_runs import LABELS, make_run
+from synthetic_runs import LABELS, make_run
 
 RESULTS = Path(__file__).parents[1] / "results"
 

@@ -1,4 +1,4 @@
-"""Runs: what is done is never done again, and whatever is killed goes on to the same result."""
+"""Test runs: finished folds are not repeated, and killed runs resume to equal results."""
 
 import csv
 import errno
@@ -27,8 +27,8 @@ from affekt.model.classifier import load_classifier
 from affekt.model.yamnet import BLOCKS
 from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import DONE, read_run
-from made_corpus import make_corpus, own_recipe, places_in, tiny_recipe
-from work import die_at_two, forked, inline, run_and_die, run_inline
+from synthetic_corpus import make_corpus, own_recipe, places_in, tiny_recipe
+from worker_functions import die_at_two, forked, inline, run_and_die, run_inline
 
 SPEAKERS = 3
 NETWORK = tiny_recipe()

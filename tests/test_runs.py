@@ -1,4 +1,4 @@
-"""Run folders of both forms, their faults, and what is made of them: results, tables, summary."""
+"""Test reading run folders and archived runs, their faults, and the summary."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summar
 from affekt.evaluation.tsne import read_points
 from affekt.runs.archive import archive_run, archive_runs
 from affekt.runs.reading import find_runs, read_run
-from made_runs import LABELS, make_run
+from synthetic_runs import LABELS, make_run
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from affekt.inference.profile import profile_of
 from affekt.service import app as serving
 from affekt.service.app import make_app
 from conftest import hears_ctrl_c
-from made_network import made_sound, own_model
+from synthetic_network import made_sound, own_model
 
 RATE = 16_000
 STREAM = "ws://localhost:8000/stream"

@@ -1,4 +1,4 @@
-"""Who speaks: profiles that add up, that learn only when told, and what is left without them."""
+"""Test speaker normalization: profiles add up and change only when asked to adapt."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from affekt.model.classifier import Classifier
 from affekt.model.loudness import State
 from affekt.model.speaker_normalization import SpeakerNormalization, window_sums
-from made_network import OWN, made_network
+from synthetic_network import OWN, made_network
 
 FEATURES, STEPS, PRIOR, KEEP = 6, 4, 20.0, 0.97
 NO, YES = torch.zeros(1), torch.ones(1)

@@ -1,4 +1,4 @@
-"""The benchmark of speed runs from end to end, and its figures mean what their names say."""
+"""Test that the speed benchmark runs and measures what its labels say."""
 
 import json
 from importlib import import_module

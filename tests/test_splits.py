@@ -1,4 +1,4 @@
-"""Folds: whole speakers, three parts that never meet, the same on every machine."""
+"""Test folds: disjoint speakers, equal on every machine."""
 
 import csv
 import re

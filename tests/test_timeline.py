@@ -1,4 +1,4 @@
-"""Timelines of real sound files and of made-up answers; what Audacity, Praat and pages read."""
+"""Test timelines of recordings, and the files for Audacity and Praat."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Training: resumed bit for bit, seeded, blind to whom it must not hear, and it learns."""
+"""Test training: resumed exactly, seeded, independent of test speakers, and it learns."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import CURVE, chosen_epoch, train, validation_uar
 from affekt.model.classifier import Classifier
 from affekt.runs.folder import Locations
-from made_corpus import make_corpus, tiny_recipe
+from synthetic_corpus import make_corpus, tiny_recipe
 
 NOWHERE = Locations(Path("none"), Path("none"), Path("none"))
 

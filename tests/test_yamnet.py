@@ -1,4 +1,4 @@
-"""The CNN: its shape, its unfolded batch norms, and its answers beside Google's own graph."""
+"""Test YAMNet: its shape, its batch norms, and its output against the original graph."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,7 +179,7 @@ def golden(weights: Path, data: Path) -> Golden:
 
     Both embeddings, the AudioSet classes that Google's last layer makes of each, and their names.
     """
-    from official_graph import OfficialGraph, real_windows
+    from yamnet_reference import OfficialGraph, real_windows
 
     windows = real_windows(data)
     graph = OfficialGraph(weights)
@@ -211,7 +211,7 @@ def test_audioset_classes_are_googles(golden: Golden) -> None:
 
 
 def test_unfolding_keeps_the_official_function(weights: Path, data: Path) -> None:
-    from official_graph import real_windows
+    from yamnet_reference import real_windows
 
     kernels = read_tflite(weights)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Google's weight files: found, fetched, checked, and every value where it belongs, or nothing."""
+"""Test the pretrained weight files: search, download, digests, and every value."""
 
 import gc
 import hashlib

@@ -17,7 +17,7 @@ from affekt.evaluation.summary import protocol, summarize
 from affekt.evaluation.tsne import read_points
 from affekt.runs.archive import archive_run
 from affekt.runs.reading import find_runs, read_run
-from made_runs import LABELS, PROFILES, make_run
+from synthetic_runs import LABELS, PROFILES, make_run
 
 THREE = ("emovo", "nemo", "ravdess")
 

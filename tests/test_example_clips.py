@@ -1,4 +1,4 @@
-"""Figure 2's clips: one speaker, the same words, every emotion, each as its whole spectrogram."""
+"""Test the clips of Figure 2: one speaker, one sentence, every emotion."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from affekt.audio.windows import FRAME_HOP, WINDOW
 from affekt.experiments.examples import example_clips
 from affekt.model.logmel import LogMel
-from made_corpus import make_corpus
+from synthetic_corpus import make_corpus
 
 
 def test_a_speaker_says_the_same_in_every_emotion(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Voices that nobody has: vowels from a pulse train through formants, moods in how they are said.
+"""Synthesize emotional speech: vowels from a pulse train through formants.
 
 Made up, so never a result. What is known of acted speech is all that they carry: anger is loud,
 quick and high; joy higher still and sweeping; sadness low, slow, soft and flat.

@@ -1,4 +1,4 @@
-"""Several corpora in one table: side by side, nobody renamed, every recording where it was."""
+"""Test that several corpora form one table with unchanged speakers and recordings."""
 
 import csv
 import json
@@ -19,8 +19,8 @@ from affekt.experiments.runner import run
 from affekt.model.classifier import load_classifier
 from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import find_runs, read_run
-from made_corpus import make_corpus, make_emovo, places_in, tiny_recipe
-from work import inline
+from synthetic_corpus import make_corpus, make_emovo, places_in, tiny_recipe
+from worker_functions import inline
 
 BOTH = "ravdess+emovo"
 

@@ -1,4 +1,4 @@
-"""Google's own graph inside ``yamnet.tflite``, run by LiteRT, and real windows to run it on."""
+"""Run the original YAMNet graph with LiteRT on windows of real recordings."""
 
 import warnings
 from functools import cache

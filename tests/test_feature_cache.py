@@ -1,4 +1,4 @@
-"""Patches of clips: equal to the front end's, computed once, kept whole; and batches."""
+"""Test the patches of clips: equal to the front end's, computed once, written whole."""
 
 import errno
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from affekt.experiments.minibatches import shuffled
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import loudness_of
 from affekt.model.logmel import LogMel
-from made_corpus import make_corpus
+from synthetic_corpus import make_corpus
 
 NONE = Augmentation()
 

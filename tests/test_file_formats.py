@@ -1,4 +1,4 @@
-"""Every kind of recording goes every way: predict, timeline, stream, and live through a pipe."""
+"""Test every file format with predict, timeline, stream and live input through a pipe."""
 
 import io
 import json
@@ -13,7 +13,7 @@ import affekt
 from affekt.audio.decoding import decode
 from affekt.audio.reading import read
 from affekt.cli import main
-from kinds import KINDS, SEEKING
+from file_formats import KINDS, SEEKING
 from small_model import small_model
 from test_reading import Pipe
 

@@ -1,4 +1,4 @@
-"""A corpus small enough to train on in a second: tones for voices, named as RAVDESS names them."""
+"""Write small corpora of tones, named as RAVDESS and EMOVO name their files."""
 
 from pathlib import Path
 

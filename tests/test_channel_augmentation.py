@@ -1,4 +1,4 @@
-"""Locations that are not: a microphone, a room, a telephone; the same in all that a voice says."""
+"""Test simulated microphones, rooms and telephones: constant for each simulated speaker."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Run folders with made-up answers, shaped as an experiment writes them; never a result."""
+"""Write run folders with random predictions, in the format of an experiment."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Define the functions that worker processes run in tests; they must be importable."""
+"""Define what worker processes run in tests; they must be able to import it."""
 
 import itertools
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Speakers who do not exist: one body each in all that they say, of a measured size."""
+"""Test simulated speakers: constant pitch, tempo and level, within the stated ranges."""
 
 from collections.abc import Callable
 

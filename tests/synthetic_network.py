@@ -1,4 +1,4 @@
-"""A network of drawn numbers that tells windows apart, and a sound that it tells them apart in."""
+"""Make a seeded network whose answers differ between windows, and a sound for it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Finished folds that are kept in a repository, and a run that goes on from them elsewhere."""
+"""Test that a run restores finished folds from an archive and trains the others."""
 
 import csv
 import json
@@ -18,8 +18,8 @@ from affekt.experiments.runner import run
 from affekt.runs.archive import archive_folder, archive_runs
 from affekt.runs.folder import Locations
 from affekt.runs.reading import DONE, find_runs, read_run
-from made_corpus import make_corpus, places_in, tiny_recipe
-from work import inline
+from synthetic_corpus import make_corpus, places_in, tiny_recipe
+from worker_functions import inline
 
 SPEAKERS = 4
 NETWORK = tiny_recipe()

@@ -1,4 +1,4 @@
-"""What a frozen CNN makes of recordings, kept; and the whole run of affekt's own network."""
+"""Test the cached features of a frozen trunk, and a whole run of affekt's own network."""
 
 import csv
 import json
@@ -28,8 +28,8 @@ from affekt.model.export import export
 from affekt.model.speaker_normalization import window_sums
 from affekt.runs.folder import Locations
 from affekt.runs.reading import read_run
-from made_corpus import make_corpus, own_recipe, places_in
-from work import inline
+from synthetic_corpus import make_corpus, own_recipe, places_in
+from worker_functions import inline
 
 SPEAKERS = 3
 RECIPE = own_recipe()

@@ -1,4 +1,4 @@
-"""Every kind of recording that is read, each with a way to make one of a given sound.
+"""Make recordings in every file format that is read.
 
 ``KINDS`` maps a name to a function from ``(samples,)`` at 16 kHz to the bytes of a recording.
 """

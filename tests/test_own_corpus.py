@@ -1,4 +1,4 @@
-"""A user's own recordings: a table, or folders named after labels."""
+"""Test corpora of a user: a table, or folders named after labels."""
 
 from pathlib import Path
 from typing import Any
