@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_network import FACTS, LABELS, Floats, made_sound, spread
 from safetensors.numpy import save_file
 
 import affekt
@@ -43,6 +42,7 @@ from affekt.model.whisper_weights import (
     read_hub_folder,
     read_turn_detector,
 )
+from synthetic_network import FACTS, LABELS, Floats, made_sound, spread
 
 WHISPER = {
     "trunk": "whisper",
