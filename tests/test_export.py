@@ -378,7 +378,7 @@ def test_int8_needs_recordings_and_nothing_else_does(
     message = refused(
         exported.source, tmp_path / "model.onnx", precision=precision, recordings=recordings
     )
-    assert "the training speakers'" in message
+    assert "recordings of training speakers" in message
 
 
 def test_command_says_what_it_wrote(exported: Exported) -> None:
@@ -504,7 +504,9 @@ def test_finds_the_network_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert captured.err.count("\n") == 1
         return captured.err
 
-    assert "Got none" in complaint()
+    with pytest.raises(ModelError, match=r"must be the folder of a run\. Got nothing there"):
+        find_network(tmp_path / "missing")
+    assert "Got none. Train one with affekt run." in complaint()
     (tmp_path / "fold-7").mkdir()  # at work, not done
     assert "Got none" in complaint("--fold", "7")
     second = fold(2)
@@ -539,7 +541,7 @@ def test_model_file_runs_no_code(tmp_path: Path) -> None:
         lambda: file.write_bytes(pickle.dumps(content)),
     ):
         write()
-        with pytest.raises(ModelError, match="must be a model file written by"):
+        with pytest.raises(ModelError, match="must be a checkpoint that affekt wrote"):
             load_classifier(file)
         assert not trace.exists()
     os.close(pickle.loads(file.read_bytes())["architecture"])  # noqa: S301  # it would have

@@ -65,22 +65,28 @@ class Architecture:
         ):
             if value not in allowed:
                 raise ModelError(
-                    f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}."
+                    f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}. "
+                    f"Choose one of these, or update affekt."
                 )
         if self.ensemble_size > 1 and self.head != "statistics":
             raise ModelError(
                 f"ensemble_size of Architecture must be 1 with head {self.head}. "
-                f"Got {self.ensemble_size}."
+                f"Got {self.ensemble_size}. Choose head statistics for an ensemble."
             )
         if self.loudness != "given" and self.front_end != "magnitude":
             raise ModelError(
                 f"loudness of Architecture must be given with front_end {self.front_end}: it "
-                f"is measured on magnitudes. Got {self.loudness!r}."
+                f"is measured on magnitudes. Got {self.loudness!r}. Change one of the two."
             )
         if self.trunk == "whisper" and (self.loudness, self.hop) != ("running", HOP):
             raise ModelError(
                 f"trunk whisper of Architecture needs loudness running and hop {HOP}. "
-                f"Got {self.loudness} and {self.hop}."
+                f"Got {self.loudness} and {self.hop}. Set both."
+            )
+        if self.trunk == "whisper" and self.context < 1:
+            raise ModelError(
+                f"context of Architecture must be at least 1 window with trunk whisper. "
+                f"Got {self.context}. Set it to 1."
             )
 
     def decay(self, seconds: float) -> float:

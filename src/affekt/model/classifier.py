@@ -78,8 +78,8 @@ class Classifier(nn.Module):
         self.head: Head = HEADS[a.head](
             self.trunk.features, len(a.labels), decay=a.decay(a.time_constant), **options
         )
-        # Logits are divided by the first temperature without enrolment and by the second with a
-        # full profile; in between, by the weight of the profile's prior.
+        # The first temperature holds without enrolment, the second with a full profile. In
+        # between, they are interpolated by the weight of the population in the profile.
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("temperature_known", torch.ones(()), persistent=False)
 
@@ -265,12 +265,14 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         classifier.load_state_dict(content["weights"])
         facts = dict(content["facts"])
     except FileNotFoundError as error:
-        raise ModelError(f"{path} must be a model file. Got nothing there.") from error
+        raise ModelError(
+            f"{path} must be a checkpoint. Got nothing there. Name another file."
+        ) from error
     except ModelError:
         raise
     except Exception as error:  # torch.load raises what its file makes it raise
         raise ModelError(
-            f"{path} must be a model file written by this version of affekt. "
-            f"Got {type(error).__name__}."
+            f"{path} must be a checkpoint that affekt wrote. Got {type(error).__name__}. "
+            f"Train the network again with affekt run, or update affekt."
         ) from error
     return classifier.eval(), facts

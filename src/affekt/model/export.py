@@ -1,7 +1,6 @@
-"""A trained network to one ONNX file: waveform and state in, probabilities and state out.
+"""Export a trained network as one ONNX file: waveform and state in, probabilities and state out.
 
-The file carries all that its reader needs: labels, the front end's numbers, the state's names
-and shapes, what it was trained on, its licence. It is data; loading it runs no code.
+Metadata in the file name its labels, window and hop, state tensors, training corpora and licence.
 """
 
 import io
@@ -25,22 +24,22 @@ from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, load_classifier, trunk_digest
 from affekt.model.onnx_passes import fold_pads
-from affekt.model.quantization import listen, quantize
+from affekt.model.quantization import calibration_windows, quantize
 from affekt.model.yamnet import YAMNet
 
 FORMAT = 1  # of the metadata
 OPSET = 17
 PRECISIONS = ("float16", "float32", "int8")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
-FLOOR = 1e-2  # noise under a tone: in bands that hold nothing, the logarithm shows rounding alone
+NOISE = 1e-2  # under test tones: without it, empty mel bands would hold rounding errors alone
 NETWORK = "model.pt"  # in a fold's folder
-HALVED = 1024  # numbers from which on an array is worth storing in halves
+HALVED = 1024  # numbers; smaller arrays are not stored as float16
 
 
 class _Step(nn.Module):
-    """:meth:`Classifier.step` with the state as positional tensors, as ONNX names them.
+    """Call :meth:`Classifier.step` with positional state tensors, as the exporter needs.
 
-    A network that knows speakers has one more input, ``adapt``, after its windows.
+    A network with speaker normalization has one more input after the windows: ``adapt``.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -57,18 +56,20 @@ class _Step(nn.Module):
 
 
 def find_network(run: Path, fold: int | None = None) -> Path:
-    """The file of a run's trained network.
+    """Find the checkpoint of a run's trained network.
 
     Args:
-        run: a run's folder, the folder of one of its folds, or the file itself.
-        fold: which fold of the run; ``None`` takes the only one.
+        run: folder of a run, folder of one of its folds, or the checkpoint itself.
+        fold: of the run; ``None`` for the only one.
 
     Returns:
-        Its ``model.pt``.
+        Path of ``model.pt``.
 
     Raises:
-        ModelError: no such fold is trained, or several are and none is named.
+        ModelError: no such folder or trained fold, or several folds and ``fold`` is None.
     """
+    if not run.exists():
+        raise ModelError(f"{run} must be the folder of a run. Got nothing there. Name another.")
     if fold is None and run.is_file():
         return run
     if fold is None and (run / NETWORK).is_file():
@@ -76,9 +77,10 @@ def find_network(run: Path, fold: int | None = None) -> Path:
     found = {file.parent.name: file for file in sorted(run.glob(f"fold-*/{NETWORK}"))}
     wanted = list(found) if fold is None else [f"fold-{fold}"]
     if len(wanted) != 1 or wanted[0] not in found:
+        remedy = "Choose a trained one with --fold" if found else "Train one with affekt run"
         raise ModelError(
             f"{run} must hold one trained network{'' if fold is None else f' of fold {fold}'}. "
-            f"Got {', '.join(found) or 'none'}. Choose a trained one with --fold."
+            f"Got {', '.join(found) or 'none'}. {remedy}."
         )
     return found[wanted[0]]
 
@@ -93,25 +95,25 @@ def export(
     temperature: float = 1.0,
     temperature_known: float | None = None,
 ) -> float:
-    """Write the model file of a trained network, once it is proven to give the same answers.
+    """Write the model file of a trained network and check that its probabilities are the same.
 
     Args:
         source: ``model.pt`` of a fold.
         target: the ``.onnx`` file to write.
-        name: what the model is called.
-        precision: ``float16`` rounds the weights to halves and stores them so (the arithmetic
-            stays float32, so speed is the same and the file half as large); ``float32`` keeps them;
-            ``int8`` answers in half the time, a little otherwise (measure its accuracy).
-        recordings: for ``int8``, a folder with some of the training speakers'.
-        temperature: above 0; logits are divided by it, so that probabilities can be trusted.
-        temperature_known: the same where the speaker is known; by default no other one.
+        name: of the model.
+        precision: ``float16`` stores weights as float16 and computes in float32: same speed, half
+            the size. ``float32`` stores them unchanged. ``int8`` computes YAMNet's convolutions in
+            int8: half the time, slightly different probabilities.
+        recordings: folder with recordings of training speakers; for ``int8`` only.
+        temperature: above 0; divides the logits (temperature scaling).
+        temperature_known: temperature with a full profile; the same by default.
 
     Returns:
         The largest difference between probabilities of ONNX Runtime and PyTorch.
 
     Raises:
-        ModelError: no such network, that difference is above 1e-4 (before any rounding to int8),
-            no recordings where they are needed, or the file cannot be written.
+        ModelError: no such network, a difference above 1e-4 (before quantization to int8),
+            missing or needless recordings, or a file that cannot be written.
     """
     if precision not in PRECISIONS:
         raise ModelError(
@@ -119,8 +121,9 @@ def export(
         )
     if (precision == "int8") != (recordings is not None):
         raise ModelError(
-            f"recordings of export are for int8, which needs them. Got precision {precision}, "
-            f"recordings {recordings}. Name a folder with some of the training speakers'."
+            f"precision int8 needs recordings to calibrate its ranges; other precisions take "
+            f"none. Got precision {precision}, recordings {recordings}. Name a folder with "
+            f"recordings of training speakers, or choose int8."
         )
     classifier, facts = load_classifier(source)
     _refuse_int8(classifier, source, precision)
@@ -130,7 +133,7 @@ def export(
         metadata = json.dumps(describe(classifier, facts, name))
     except KeyError as error:
         raise ModelError(
-            f"{source} must say what it was trained on. Got no {error}. Train it with affekt run."
+            f"{source} must name its recipe and corpora. Got no {error}. Train it with affekt run."
         ) from error
     classifier = fold_batch_norms(classifier)
     if precision != "float32":
@@ -142,10 +145,10 @@ def export(
     if not difference <= TOLERANCE:
         raise ModelError(
             f"{target} must give the probabilities of {source} within {TOLERANCE:g}. "
-            f"Got {difference:.2g} apart. Nothing was written; train the network anew."
+            f"Got {difference:.2g} apart. Nothing was written; train the network again."
         )
     if recordings:
-        model = quantize(model, listen(recordings))
+        model = quantize(model, calibration_windows(recordings))
         store_halves(model)
         difference = largest_difference(classifier, model.SerializeToString())
     helper.set_model_props(model, {"affekt": metadata})
@@ -163,7 +166,7 @@ def _refuse_int8(classifier: Classifier, source: Path, precision: str) -> None:
 
 
 def _write(content: bytes, target: Path) -> None:
-    """Write all of it or nothing."""
+    """Write a file atomically."""
     try:
         with atomic_write(target) as part:
             part.write_bytes(content)
@@ -174,7 +177,7 @@ def _write(content: bytes, target: Path) -> None:
 
 
 def fold_batch_norms(classifier: Classifier) -> Classifier:
-    """A copy in evaluation mode whose batch norms are part of the convolutions."""
+    """Copy the network and merge its batch norms into the convolutions before them."""
     folded = deepcopy(classifier).eval()
     for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
         row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
@@ -190,15 +193,15 @@ def round_to_halves(classifier: Classifier) -> None:
 
 
 def to_onnx(classifier: Classifier) -> onnx.ModelProto:
-    """The network's :meth:`~affekt.model.classifier.Classifier.step` as a graph."""
+    """Trace :meth:`~affekt.model.classifier.Classifier.step` as an ONNX graph."""
     names = list(classifier.state)
     start = [state[0] for state in classifier.start(1).values()]
     adapt = [torch.zeros(1)] if classifier.speaker else []
     outputs = ["probabilities", *(f"{name}_next" for name in names)]
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter built on torch.export cannot express an LSTM over a number of windows
-        # that is open (torch 2.13); the one built on tracing can, and warns of its age.
+        # The exporter based on torch.export (torch 2.13) cannot export an LSTM over a variable
+        # number of windows. The one based on tracing can, and warns that it is deprecated.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Step(classifier).eval(),
@@ -216,7 +219,7 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
 
 
 def store_halves(model: onnx.ModelProto) -> None:
-    """Store large arrays that lose nothing by it as float16, cast to float32 when loaded."""
+    """Store large arrays as float16 where that loses nothing; loading casts them to float32."""
     casts = []
     for stored in model.graph.initializer:
         values = numpy_helper.to_array(stored)
@@ -233,7 +236,7 @@ def store_halves(model: onnx.ModelProto) -> None:
 
 
 def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[str, Any]:
-    """What stands in the file beside the graph."""
+    """Describe the model: the metadata of its file."""
     licences = {corpus["licence"] for corpus in facts["corpora"]}
     speaker = classifier.speaker
     return {
@@ -261,7 +264,11 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
 
 
 def largest_difference(classifier: Classifier, content: bytes) -> float:
-    """How far ONNX Runtime is from PyTorch, at most, over soft and loud sounds in four steps."""
+    """Compare ONNX Runtime with PyTorch on a stream of silent, soft and loud windows.
+
+    Returns:
+        The largest difference between probabilities; NaN if one is not a number.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -270,17 +277,17 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
     worst = np.float32(0.0)
     state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
-    learns = {"adapt": np.ones(1, np.float32)} if classifier.speaker else {}
+    adapt = {"adapt": np.ones(1, np.float32)} if classifier.speaker else {}
     for level in (0.0, 1e-3, 0.1, 1.0):
         tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (120.0, 440.0, 3_000.0)])
         noise = torch.randn(8, WINDOW, generator=generator)
-        noise[:3] *= FLOOR
+        noise[:3] *= NOISE
         noise[:3] += tones
         windows = level * noise
         with torch.inference_mode():
             probabilities, state = classifier.step(windows, state, torch.ones(1))
-        answers = session.run(None, {"windows": windows.numpy(), **learns, **arrays})
+        answers = session.run(None, {"windows": windows.numpy(), **adapt, **arrays})
         arrays = dict(zip(state, answers[1:], strict=True))
         difference = np.abs(answers[0] - probabilities.numpy()).max()
-        worst = np.maximum(worst, difference)  # which, unlike max, keeps what is not a number
+        worst = np.maximum(worst, difference)  # keeps NaN, unlike max
     return float(worst)

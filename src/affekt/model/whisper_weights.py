@@ -47,8 +47,8 @@ def load_whisper(encoder: WhisperEncoder, arrays: Arrays, source: object) -> Non
     """Put weights into an encoder, all or nothing.
 
     Args:
-        encoder: to fill; it may have fewer layers and fewer positions than the file. The first
-            positions are taken.
+        encoder: to fill; may have fewer layers and positions than the file, whose first ones
+            are used.
         arrays: by the names of ``WhisperEncoder``.
         source: what an error names.
 

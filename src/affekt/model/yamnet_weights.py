@@ -1,8 +1,8 @@
-"""Google's YAMNet weights, read from either official file and put into the network, all or nothing.
+"""Read YAMNet's weights from one of Google's two files and put them into the network.
 
-``yamnet.tflite`` has int8 weights, one scale per output channel, and int32 biases that batch
-normalization was folded into; ``yamnet.h5`` has float32 weights with batch normalization apart.
-Names, counts, shapes and digest are checked before the first copy.
+``yamnet.tflite`` has int8 weights with one scale per output channel, and int32 biases that contain
+the batch normalization. ``yamnet.h5`` has float32 weights and separate batch normalization.
+Names, counts, shapes and digest are checked before the first weight is copied.
 
 Source: YAMNet's ``yamnet.py`` (tensorflow/models, audioset, Apache-2.0).
 """
@@ -27,14 +27,14 @@ Kernels = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 def load_yamnet(
     network: YAMNet, patches: Tensor, name: str = "yamnet.tflite", path: Path | str | None = None
 ) -> None:
-    """Put Google's weights into the network.
+    """Put Google's weights into the network, all or nothing.
 
     ``yamnet.tflite`` was trained with ReLU6 (``YAMNet(relu_max=6)``), ``yamnet.h5`` with ReLU.
 
     Args:
-        network: the network to fill; touched only once all of the file is known to fit.
-        patches: ``(patches, 96, 64)`` log-mels of training recordings: what the statistics of
-            the batch norms are taken from when the file holds none (``yamnet.tflite``).
+        network: to fill, after the whole file was checked.
+        patches: ``(patches, 96, 64)`` log-mels of training recordings. Batch statistics are
+            computed from them for ``yamnet.tflite``, which has none.
         name: as in :func:`~affekt.model.pretrained.find`.
         path: as in :func:`~affekt.model.pretrained.find`.
 
@@ -51,7 +51,7 @@ def load_yamnet(
 
 
 def read_tflite(file: Path) -> Kernels:
-    """Kernel and bias of each convolution in ``yamnet.tflite``, in float32.
+    """Read kernel and bias of each convolution in ``yamnet.tflite``, dequantized to float32.
 
     Args:
         file: the official file, or one with the same operators.
@@ -75,7 +75,7 @@ def read_tflite(file: Path) -> Kernels:
     if got != expected:
         raise ModelError(
             f"{file} must hold YAMNet's {len(expected)} convolutions in order. "
-            f"Got {len(got)}, or others. Run `affekt weights --download`."
+            f"Got {len(got)}, or other shapes. Run `affekt weights --download`."
         )
     return kernels
 
@@ -84,7 +84,7 @@ def _convolutions(content: bytes) -> Iterator[tuple[NDArray[np.float32], NDArray
     import tflite
 
     if not tflite.Model.ModelBufferHasIdentifier(content, 0):
-        raise ValueError("no TensorFlow Lite file")
+        raise ValueError("not a TensorFlow Lite file")
     model = tflite.Model.GetRootAs(content, 0)
     graph = model.Subgraphs(0)
     dense, depthwise = tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D
@@ -114,14 +114,13 @@ def _dequantize(model: Any, graph: Any, index: int) -> NDArray[np.float32]:
 
 @torch.no_grad()
 def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> None:
-    """Load convolutions whose batch norms were folded away, and give each one a batch norm again.
+    """Load convolutions that contain their batch norms, and restore separate batch norms.
 
-    Each norm gets as running mean and variance those of its input over real patches, and the
-    scale and shift that undo them: the function stays the same, and training then
-    normalizes by batch, as the original does.
+    The running mean and variance of each norm are those of its input over ``patches``; its scale
+    and shift undo them. So the function stays the same, and training normalizes by batch.
 
     Args:
-        network: the network to fill.
+        network: to fill.
         kernels: as :func:`read_tflite` returns them.
         patches: ``(patches, 96, 64)`` log-mels, at least some hundred.
     """
@@ -139,7 +138,7 @@ def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> No
 
 
 def read_h5(file: Path) -> dict[str, Tensor]:
-    """The network's state as ``yamnet.h5`` holds it (Keras' layout).
+    """Read the weights of all layers from ``yamnet.h5``, which has Keras' layout.
 
     Args:
         file: an HDF5 file with one group a layer: ``layer1/conv``, ``layer2/depthwise_conv``, ...
@@ -148,11 +147,11 @@ def read_h5(file: Path) -> dict[str, Tensor]:
         A complete ``state_dict`` of :class:`~affekt.model.yamnet.YAMNet`.
 
     Raises:
-        ModelError: not a whole HDF5 file, or a value that is missing, or of another shape.
+        ModelError: not a whole HDF5 file, or an array is missing or has another shape.
     """
     import h5py
 
-    state = YAMNet().state_dict()  # its norms' scales are 1, as in Keras' file, which has none
+    state = YAMNet().state_dict()  # scales of its norms are 1; Keras' file has none
     try:
         with h5py.File(file) as stored:
             for name, path, axes in _keras_names():
@@ -170,14 +169,14 @@ def read_h5(file: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # the reader raises whatever the bytes make it raise
         raise ModelError(
-            f"{file} must be a whole HDF5 file of numbers. Got {type(error).__name__}. "
+            f"{file} must be a whole HDF5 file of float arrays. Got {type(error).__name__}. "
             f"Run `affekt weights --download yamnet.h5`."
         ) from error
     return state
 
 
 def _keras_names() -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """(our name, Keras' path, transposition) of every value; Keras writes a layer's name twice."""
+    """Our name, Keras' path and transposition of every array; Keras repeats a layer's name."""
     norms = {"bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
     for index, layer in enumerate(LAYERS):
         kind = "depthwise_conv" if layer.depthwise else "pointwise_conv" if index else "conv"
