@@ -7,9 +7,8 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from affekt.experiments.knobs import knobs_markdown  # noqa: E402
-
 import affekt  # noqa: E402
+from affekt.experiments.recipe import KNOB_COLUMNS, knob_table  # noqa: E402
 
 project = "affekt"
 author = "the affekt authors"
@@ -53,6 +52,15 @@ nitpick_ignore_regex = [
     (r"py:data", r".*"),  # nor have constants
     (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]
+
+
+def knobs_markdown() -> str:
+    """All knobs of a recipe as a table in Markdown."""
+    lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
+    lines += [
+        f"| `{name}` | `{default}` | {' | '.join(rest)} |" for name, default, *rest in knob_table()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 (HERE / "api").mkdir(exist_ok=True)
