@@ -236,7 +236,6 @@ def test_the_network_says_who_it_learned_from(folder: Path) -> None:
     assert learned["clips"] == 4 * len(fold.train)
 
 
-@pytest.mark.corpus
 def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path: Path) -> None:
     """Four epochs without augmentation on four speakers: better than chance, also as exported."""
     root = tmp_path / "ravdess"
