@@ -16,6 +16,8 @@ release = affekt.__version__
 html_theme = "furo"
 html_title = f"affekt {release}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc"]
+extensions += ["sphinx_copybutton"]
+copybutton_prompt_text = "$ "
 exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -64,7 +66,10 @@ def knobs_markdown() -> str:
 
 
 (HERE / "api").mkdir(exist_ok=True)
-(HERE / "api" / "knobs.txt").write_text(knobs_markdown(), encoding="utf-8")
+lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
+for name, default, *rest in knob_table():
+    lines.append(f"| `{name}` | `{default}` | {' | '.join(rest)} |")
+(HERE / "api" / "knobs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 COLON, HIDDEN = ": ", "\N{WORD JOINER} "

@@ -343,6 +343,7 @@ sys.exit(main(sys.argv[1:]))
     assert (tmp_path / "index.html").is_file()
 
 
+@pytest.mark.corpus
 def test_figure_two_is_drawn_from_recordings(data, small, tmp_path, capsys):
     where = ["-o", str(tmp_path), "--data", str(data / "ravdess")]
     assert main(["report", str(small), *where]) == 0

@@ -474,6 +474,7 @@ def test_seed_of_the_command_line(
     assert folders[0] != folders[1]
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("method", ["network", "mfcc-svm"])
 def test_real_voices(data: Path, weights: Path, tmp_path: Path, method: str) -> None:
     root = tmp_path / "ravdess"

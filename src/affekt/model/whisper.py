@@ -30,7 +30,7 @@ RANGE = 8.5  # decades below the reference loudness that are kept
 #: Power of a frame (the sum of its mel bands) that speech is brought to, in decades: the level
 #: at which Whisper's own normalization leaves it on average.
 REFERENCE = 4.0
-FLOOR = 4.0  # decades below the reference; a quieter sound is not brought up further
+FLOOR = 6.0  # decades below the reference; a quieter sound is not brought up further
 HALF = 2.5  # decades: a frame this much softer than the reference counts half as speech
 POOLED = 2  # encoder steps of 20 ms whose mean is one step
 STEPS = PATCH // 2 // POOLED  # of a window: 24
