@@ -30,6 +30,7 @@ from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier, front_end_of, loudness_of
 from affekt.model.loudness import State
 from affekt.model.speaker_normalization import window_sums
+from affekt.model.whisper import FLOOR
 
 PATCHES_FORMAT = 2  # of the files; part of their digest
 FEATURES_FORMAT = 1
@@ -134,7 +135,7 @@ class Source:
     def key(self) -> list[object]:
         """What the trunk's inputs depend on, besides the simulated speaker."""
         a = self.architecture
-        front_end = "whisper" if a.trunk == "whisper" else a.front_end
+        front_end = f"whisper, floor {FLOOR:g}" if a.trunk == "whisper" else a.front_end
         return [self.digest, front_end, a.hop, a.last_window, a.loudness]
 
     def inputs_of(self) -> Callable[[int, int], Tensor]:
