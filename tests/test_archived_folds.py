@@ -64,7 +64,7 @@ def asked(recipe: Recipe, places: Locations, results: Path) -> list[int]:
     return numbers
 
 
-def test_a_run_goes_on_elsewhere_to_the_same_end(
+def test_a_run_resumed_from_an_archive_gives_the_same_results(
     undisturbed: Path, begun: Path, corpus: Path, tmp_path: Path
 ) -> None:
     places = places_in(tmp_path, corpus)
@@ -96,7 +96,7 @@ def curve_of(fold: Path) -> list[list[str]]:
     return [row[:-1] for row in csv.reader((fold / "curve.csv").read_text().splitlines())]
 
 
-def test_a_kept_run_that_is_complete_is_taken_over_whole(
+def test_a_complete_archived_run_is_restored_whole(
     undisturbed: Path, corpus: Path, tmp_path: Path
 ) -> None:
     (kept,) = archive_runs([undisturbed], tmp_path / "results", points=read_points)
@@ -109,7 +109,7 @@ def test_a_kept_run_that_is_complete_is_taken_over_whole(
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
-def test_folds_of_two_machines_meet(begun: Path, corpus: Path, tmp_path: Path) -> None:
+def test_local_and_archived_folds_are_combined(begun: Path, corpus: Path, tmp_path: Path) -> None:
     """What is done here stays, what another runner is at is left to it."""
     places = places_in(tmp_path, corpus)
     assert run(CHANCE, places, folds=[2, 3], engine=inline) == ()
@@ -126,9 +126,7 @@ def test_folds_of_two_machines_meet(begun: Path, corpus: Path, tmp_path: Path) -
     assert read_run(folder).complete
 
 
-def test_a_recipe_or_seed_that_is_not_kept_is_trained(
-    begun: Path, corpus: Path, tmp_path: Path
-) -> None:
+def test_a_seed_without_archive_is_trained(begun: Path, corpus: Path, tmp_path: Path) -> None:
     places = places_in(tmp_path, corpus)
     assert asked(CHANCE.with_(seed=1), places, begun) == [1, 2, 3, 4]
 
@@ -174,7 +172,9 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("what", MISFITS)
-def test_what_does_not_fit_is_refused(begun: Path, corpus: Path, tmp_path: Path, what: str) -> None:
+def test_an_archive_that_differs_is_refused(
+    begun: Path, corpus: Path, tmp_path: Path, what: str
+) -> None:
     fault, odd = MISFITS[what]
     results = shutil.copytree(begun, tmp_path / "results")
     fault(archive_folder(results, CHANCE.name, 0))
@@ -187,7 +187,9 @@ def test_what_does_not_fit_is_refused(begun: Path, corpus: Path, tmp_path: Path,
     assert find_runs([places.runs]) == ()
 
 
-def test_no_folder_and_no_room_are_refused(begun: Path, corpus: Path, tmp_path: Path) -> None:
+def test_missing_and_unwritable_folders_are_refused(
+    begun: Path, corpus: Path, tmp_path: Path
+) -> None:
     places = places_in(tmp_path, corpus)
     with pytest.raises(RunError, match=r"must be a folder of archived runs\. Got none"):
         run(CHANCE, places, archive=tmp_path / "nowhere", engine=inline)

@@ -111,7 +111,7 @@ def test_features_are_those_that_are_named(cepstra, voice):
         assert deviation == pytest.approx(frames[:, coefficient].std(), abs=1e-4)
 
 
-def test_the_sound_is_left_as_it_was(voice):
+def test_the_input_is_not_changed(voice):
     before = voice.copy()
     clip_features(voice, "gtcc")
     assert_array_equal(voice, before)

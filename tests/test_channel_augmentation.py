@@ -29,7 +29,7 @@ def response(sound: NDArray[np.float32], recorded: NDArray[np.float32]) -> NDArr
     return np.array(found)
 
 
-def test_a_place_is_the_same_for_ever_and_no_other() -> None:
+def test_a_channel_is_constant_and_differs_from_others() -> None:
     for number in range(12):
         made = simulate_channel(NOISE, at(number))
         assert (made.dtype, made.size) == (np.float32, NOISE.size)
@@ -38,7 +38,7 @@ def test_a_place_is_the_same_for_ever_and_no_other() -> None:
         assert not np.array_equal(made, simulate_channel(NOISE, at(number + 1)))
 
 
-def test_a_microphone_colours_and_keeps_time_and_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_filters_and_keeps_time_and_level(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch)
     gains = []
     for number in range(40):
@@ -52,7 +52,7 @@ def test_a_microphone_colours_and_keeps_time_and_level(monkeypatch: pytest.Monke
     assert np.abs(np.mean(gains, axis=0)).max() < 3.0  # none is favoured
 
 
-def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_adds_reverberation(monkeypatch: pytest.MonkeyPatch) -> None:
     click = np.zeros(RATE, np.float32)
     click[1000] = 0.5
     for number in range(20):
@@ -67,7 +67,7 @@ def test_a_room_rings_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.abs(wet[:900]).max() < 1e-3  # nothing before the click
 
 
-def test_a_line_has_256_levels_of_which_small_ones_lie_closer() -> None:
+def test_a_telephone_line_has_256_levels_on_a_logarithmic_scale() -> None:
     """Slow enough a ramp that resampling leaves it alone: what is heard are the levels."""
     ramp = np.linspace(-1, 1, 10 * RATE)
     heard = augmentation._telephone(ramp)
@@ -77,7 +77,7 @@ def test_a_line_has_256_levels_of_which_small_ones_lie_closer() -> None:
     assert 5e-3 < error[~inner].max() < 5e-2
 
 
-def test_a_telephone_has_no_treble(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_telephone_has_no_high_frequencies(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, telephones=1.0)
     made = simulate_channel(NOISE, at(3))
     spectrum = np.abs(np.fft.rfft(made)) ** 2
@@ -86,13 +86,13 @@ def test_a_telephone_has_no_treble(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 40, 254, 16_000])
-def test_silence_and_a_moment_stay_what_they_are(samples: int) -> None:
+def test_silence_and_short_sounds(samples: int) -> None:
     for number in range(8):
         assert not simulate_channel(np.zeros(samples, np.float32), at(number)).any()
         assert simulate_channel(NOISE[:samples], at(number)).size == samples
 
 
-def test_a_simulated_speaker_stays_at_one_place_and_a_real_one_where_they_were() -> None:
+def test_a_simulated_speaker_has_one_channel_and_recordings_are_unchanged() -> None:
     sound = NOISE[:RATE]
     assert simulated(sound, "any", 0, clip="a", augmentation=Augmentation(1, channel=True)) is sound
     coloured = []

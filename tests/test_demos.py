@@ -75,7 +75,7 @@ def test_the_corpus_is_complete(
     assert "65" in capsys.readouterr().out
 
 
-def test_every_clip_is_tested_once_by_who_never_heard_the_speaker(runs: Path) -> None:
+def test_every_clip_is_tested_once_with_its_speaker_held_out(runs: Path) -> None:
     found = {run.recipe: run for run in map(read_run, find_runs([runs]))}
     assert {name: len(run.folds) for name, run in found.items()} == {
         "demos-mfcc-svm": 10,

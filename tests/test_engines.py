@@ -32,7 +32,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_every_end_is_one_line() -> None:
+def test_every_failure_is_one_line() -> None:
     ends = ["well", "refuse", "fault", "exit", "kill", "interrupt"]
     outcomes = [outcome for outcome in local(end, ends, jobs=2) if outcome is not None]
     assert {outcome.item: outcome.error for outcome in outcomes} == {
@@ -45,7 +45,7 @@ def test_every_end_is_one_line() -> None:
     }
 
 
-def test_items_are_taken_as_workers_become_free(tmp_path: Path) -> None:
+def test_items_are_taken_when_a_worker_is_free(tmp_path: Path) -> None:
     def items() -> Iterator[int]:
         for item in range(5):
             assert item - len(list(tmp_path.glob("* done"))) < 2
@@ -56,7 +56,7 @@ def test_items_are_taken_as_workers_become_free(tmp_path: Path) -> None:
     assert len(workers) == 5
 
 
-def test_closing_ends_the_work(tmp_path: Path) -> None:
+def test_closing_the_engine_ends_its_workers(tmp_path: Path) -> None:
     outcomes = local(partial(sleep, tmp_path), range(9), jobs=1)
     while not (tmp_path / "0").exists():
         assert next(outcomes) is None

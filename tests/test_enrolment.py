@@ -93,7 +93,7 @@ def test_a_tested_clip_is_never_in_its_own_profile(
                 assert len(chosen) == min(ONE_EMOTION, len(alike))
 
 
-def test_a_seed_enrols_the_same_and_each_condition_draws_for_itself() -> None:
+def test_enrolment_follows_the_seed_and_differs_between_conditions() -> None:
     table = [(row % 3, LABELS[row // 3 % 4]) for row in range(120)]
     manifest, clips = manifest_of(table), np.arange(120)
 
@@ -150,7 +150,7 @@ def test_training_profiles_are_of_other_training_clips_of_the_speaker(
         assert torch.equal(profiles["speaker_square"][place], (1 + int(spoken[place])) * counts)
 
 
-def test_training_draws_few_clips_often_and_none_in_a_quarter() -> None:
+def test_training_profiles_are_often_small_and_a_quarter_empty() -> None:
     table = [(0, LABELS[row % 4]) for row in range(100)]
     clips = np.arange(100)
     others, voices = same_speaker(manifest_of(table), clips), [telling(100, 0)]
@@ -167,7 +167,7 @@ def test_training_draws_few_clips_often_and_none_in_a_quarter() -> None:
     assert few / (drawn - amounts[0]) == pytest.approx(np.log(9) / np.log(MOST + 1), abs=0.06)
 
 
-def test_profiles_follow_the_generator() -> None:
+def test_training_profiles_follow_the_generator() -> None:
     clips = np.arange(30)
     others = same_speaker(manifest_of([(0, "sad")] * 30), clips)
     one, again, other = (
@@ -180,7 +180,7 @@ def test_profiles_follow_the_generator() -> None:
     assert not torch.equal(one, other)
 
 
-def test_a_profile_of_nothing_is_nobodys() -> None:
+def test_a_profile_without_clips_is_zero() -> None:
     profile = profile_of(telling(5, 0), np.empty(0, np.int64))
     assert {name: tuple(each.shape) for name, each in profile.items()} == {
         "speaker_weight": (1,),
@@ -226,7 +226,7 @@ def answers_of(voice: Features) -> dict[str, NDArray[np.float32]]:
     return dict(predict_enrolled(network(), material, manifest, np.arange(12), seed=(0, 1)))
 
 
-def test_every_condition_answers_every_clip_as_its_profile_says() -> None:
+def test_every_condition_predicts_every_clip_with_its_profile() -> None:
     manifest, voice = spoken()
     found = answers_of(voice)
     assert list(found) == [*CONDITIONS, ADAPTIVE]
@@ -243,7 +243,7 @@ def test_every_condition_answers_every_clip_as_its_profile_says() -> None:
 
 
 @pytest.mark.parametrize("row", [0, 3, 7])
-def test_what_a_clip_adds_to_profiles_reaches_all_others_and_not_itself(row: int) -> None:
+def test_a_clip_changes_the_profiles_of_all_others_but_not_its_own(row: int) -> None:
     """The sums of one clip are no numbers: its own answers stay, those it enrols for do not."""
     _, voice = spoken()
     sums = {name: each.clone() for name, each in voice.sums.items()}
@@ -260,7 +260,7 @@ def test_what_a_clip_adds_to_profiles_reaches_all_others_and_not_itself(row: int
     np.testing.assert_array_equal(poisoned[ADAPTIVE], clean[ADAPTIVE])  # it hears, not sums
 
 
-def test_adaptively_a_speaker_is_heard_clip_by_clip() -> None:
+def test_adaptive_profiles_grow_clip_by_clip() -> None:
     """By hand: the speaker's clips in the order drawn, the profile handed on, the head anew."""
     _, voice = spoken()
     found = answers_of(voice)[ADAPTIVE]
@@ -277,7 +277,7 @@ def test_adaptively_a_speaker_is_heard_clip_by_clip() -> None:
             state = {name: after[name] for name in state}
 
 
-def test_adaptively_nobody_hears_another_speaker_or_what_comes_later() -> None:
+def test_adaptive_profiles_ignore_other_speakers_and_later_clips() -> None:
     _, voice = spoken()
     clean = answers_of(voice)[ADAPTIVE]
     order = np.random.default_rng([0, 1, *ADAPTIVE.encode()]).permutation(12)

@@ -11,7 +11,7 @@ from affekt.model.logmel import LogMel
 from synthetic_corpus import make_corpus
 
 
-def test_a_speaker_says_the_same_in_every_emotion(tmp_path: Path) -> None:
+def test_example_clips_are_of_one_speaker_and_sentence(tmp_path: Path) -> None:
     voices = example_clips("ravdess", make_corpus(tmp_path / "ravdess", speakers=3))
     assert [voice.label for voice in voices] == ["angry", "happy", "sad", "neutral"]
     for voice in voices:
@@ -24,7 +24,7 @@ def test_a_speaker_says_the_same_in_every_emotion(tmp_path: Path) -> None:
     np.testing.assert_allclose(long.log_mel[at : at + len(patch)], patch, atol=2e-4)
 
 
-def test_nobody_says_the_same_in_every_emotion(tmp_path: Path) -> None:
+def test_no_example_clips_without_a_full_set(tmp_path: Path) -> None:
     assert example_clips("ravdess", tmp_path) == ()
     corpus = make_corpus(tmp_path / "ravdess", speakers=1)
     next(corpus.rglob("*-05-*.wav")).unlink()

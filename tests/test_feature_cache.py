@@ -43,7 +43,7 @@ def patches_of(manifest: Manifest, *, speaker: int = 0, **knobs: Any) -> Patches
 
 @pytest.mark.parametrize("front_end", ["magnitude", "power"])
 @pytest.mark.parametrize("hop", [WINDOW_HOP, 2_000])
-def test_patches_are_the_front_ends(manifest: Manifest, front_end: str, hop: int) -> None:
+def test_patches_equal_the_front_end(manifest: Manifest, front_end: str, hop: int) -> None:
     patches = patches_of(manifest, front_end=front_end, hop=hop)
     windows = [sliding_windows(read_samples(manifest, clip), hop=hop) for clip in manifest.clips]
     assert np.diff(patches.starts).tolist() == [len(part) for part in windows]
@@ -53,7 +53,7 @@ def test_patches_are_the_front_ends(manifest: Manifest, front_end: str, hop: int
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-3)
 
 
-def test_sound_is_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_are_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     first = patches_of(manifest)
     monkeypatch.setattr(feature_cache, "read_samples", None)
     again = patches_of(manifest)
@@ -63,7 +63,7 @@ def test_sound_is_decoded_once(manifest: Manifest, monkeypatch: pytest.MonkeyPat
             patches_of(manifest, **other)
 
 
-def test_patches_are_padded_and_leveled_as_the_network_says(manifest: Manifest) -> None:
+def test_patches_follow_last_window_and_loudness(manifest: Manifest) -> None:
     patches = patches_of(manifest, hop=15_360, last_window="pad", loudness="running")
     loudness = loudness_of(Architecture(manifest.labels, hop=15_360, loudness="running"))
     assert loudness is not None
@@ -76,7 +76,7 @@ def test_patches_are_padded_and_leveled_as_the_network_says(manifest: Manifest) 
     assert np.diff(patches.starts).tolist() == [1 + (c.seconds > 1) for c in manifest.clips]
 
 
-def test_patches_of_a_voice_are_those_of_its_sound(manifest: Manifest) -> None:
+def test_patches_of_a_simulated_speaker(manifest: Manifest) -> None:
     patches, clip = patches_of(manifest, speaker=2), manifest.clips[1]
     sound = simulated(
         read_samples(manifest, clip), clip.speaker, 2, clip=clip.file, augmentation=Augmentation(2)
@@ -87,9 +87,7 @@ def test_patches_of_a_voice_are_those_of_its_sound(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("change", [{"channel": True}, {"bandwidth": True}], ids=str)
-def test_other_augmentations_have_files_of_their_own(
-    manifest: Manifest, change: dict[str, bool]
-) -> None:
+def test_each_augmentation_has_its_own_files(manifest: Manifest, change: dict[str, bool]) -> None:
     plain = source_of(manifest, Augmentation(2))
     other = source_of(manifest, Augmentation(2, **change))
     here, there = (
@@ -103,7 +101,7 @@ def test_other_augmentations_have_files_of_their_own(
     assert len(set(plain.cache.iterdir()) - files) == 2  # original recordings are shared
 
 
-def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) -> None:
+def test_a_changed_recording_gives_new_patches(manifest: Manifest) -> None:
     before = patches_of(manifest)
     one, other = (manifest.root / manifest.clips[row].file for row in (0, 2))
     one.write_bytes(other.read_bytes())
@@ -111,13 +109,13 @@ def test_other_sound_under_the_same_name_is_other_patches(manifest: Manifest) ->
     assert not np.array_equal(before.values[0], after.values[0])
 
 
-def test_a_recording_that_is_gone(manifest: Manifest) -> None:
+def test_a_missing_recording_is_an_error(manifest: Manifest) -> None:
     (manifest.root / manifest.clips[0].file).unlink()
     with pytest.raises(CorpusError, match=r"must be readable\. Got: No such file"):
         patches_of(manifest)
 
 
-def test_a_full_disk_leaves_no_half_file(
+def test_a_full_disk_leaves_no_partial_file(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, _: object) -> None:
@@ -138,7 +136,9 @@ def test_a_full_disk_leaves_no_half_file(
     size=st.integers(1, 30),
     seed=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3),
 )
-def test_every_clip_is_dealt_once(clips: list[int], size: int, seed: Sequence[int]) -> None:
+def test_mini_batches_hold_every_clip_once(
+    clips: list[int], size: int, seed: Sequence[int]
+) -> None:
     rows = np.array(clips)
     dealt = list(shuffled(rows, size, seed=seed))
     assert sorted(np.concatenate(dealt)) == sorted(clips)
@@ -148,7 +148,7 @@ def test_every_clip_is_dealt_once(clips: list[int], size: int, seed: Sequence[in
     assert all(np.array_equal(*pair) for pair in zip(dealt, again, strict=True))
 
 
-def test_the_order_of_batches_never_moves() -> None:
+def test_the_order_of_mini_batches_is_constant() -> None:
     """Runs go on where they were killed, so the same seed must deal the same for ever."""
     dealt = [batch.tolist() for batch in shuffled(np.arange(10), 4, seed=(0, 1, 2))]
     assert dealt == [[7, 9, 5, 1], [4, 0, 3, 8], [6, 2]]

@@ -48,9 +48,7 @@ def numbers(answers: list[affekt.Segment]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_timeline_hears_the_same_whatever_the_kind(
-    predictor: affekt.Predictor, kind: str
-) -> None:
+def test_timelines_are_equal_for_every_format(predictor: affekt.Predictor, kind: str) -> None:
     expected = [*predictor.timeline(said(), sample_rate=16_000)]
     assert len(expected) >= 2
     found = [*predictor.timeline(recording(kind))]
@@ -70,7 +68,7 @@ def test_a_stream_at_the_recordings_own_rate(predictor: affekt.Predictor, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_affekt_stream_hears_it_through_a_pipe(
+def test_affekt_stream_reads_every_format_from_a_pipe(
     model: str, predictor: affekt.Predictor, kind: str, capsys, monkeypatch
 ) -> None:
     class Standard:

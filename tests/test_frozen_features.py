@@ -64,9 +64,7 @@ def patches_of(manifest: Manifest, places: Locations) -> tuple[Patches, ...]:
 # ----------------------------------------------------------------------------- activations
 
 
-def test_activations_are_what_the_cnn_makes_of_patches(
-    manifest: Manifest, places: Locations
-) -> None:
+def test_features_equal_the_output_of_the_trunk(manifest: Manifest, places: Locations) -> None:
     classifier, found = made(manifest, places)
     patches = patches_of(manifest, places)
     assert len(patches) == len(found.features) == 2  # as recorded, and another speaker
@@ -87,7 +85,7 @@ def test_activations_are_what_the_cnn_makes_of_patches(
                 torch.testing.assert_close(kept.sums[name][clip], each.sum(0), rtol=1e-3, atol=1e-3)
 
 
-def test_activations_are_computed_once(
+def test_features_are_computed_once(
     manifest: Manifest, places: Locations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, before = made(manifest, places)
@@ -100,7 +98,7 @@ def test_activations_are_computed_once(
         made(manifest, places, fold=2)
 
 
-def test_a_cache_that_cannot_be_written(
+def test_an_unwritable_cache_is_an_error(
     manifest: Manifest, places: Locations, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
@@ -111,9 +109,7 @@ def test_a_cache_that_cannot_be_written(
         load_inputs(RECIPE, source, classifier)
 
 
-def test_a_cnn_that_is_trained_has_patches_and_no_features(
-    manifest: Manifest, places: Locations
-) -> None:
+def test_a_trained_trunk_has_patches_and_no_features(manifest: Manifest, places: Locations) -> None:
     trained = own_recipe(frozen=False, speaker_normalization=False)
     source = source_of(trained, manifest, places)
     classifier = start_network(trained, 1, source, np.arange(3), places)
@@ -122,7 +118,7 @@ def test_a_cnn_that_is_trained_has_patches_and_no_features(
     assert len(inputs.patches) == 2
 
 
-def test_the_population_is_the_training_speakers_in_all_voices(
+def test_population_statistics_are_of_all_training_clips(
     manifest: Manifest, places: Locations
 ) -> None:
     classifier, found = made(manifest, places)
@@ -157,7 +153,7 @@ def folds_of(folder: Path) -> list[tuple[Fold, Path]]:
     return [(fold, folder / f"fold-{fold.number}") for fold in folds]
 
 
-def test_a_run_tells_what_profiles_do(folder: Path) -> None:
+def test_a_run_records_every_enrolment_condition(folder: Path) -> None:
     labels = read_manifest(folder / "manifest.csv", folder).labels
     conditions = [*(f"random-{n}" for n in AMOUNTS), "all", *(f"{label}-4" for label in labels)]
     for fold, own in folds_of(folder):
@@ -191,7 +187,7 @@ def test_a_run_tells_what_profiles_do(folder: Path) -> None:
     assert read_run(folder).complete
 
 
-def test_answers_are_those_of_the_saved_network_to_nobody(folder: Path, corpus: Path) -> None:
+def test_predictions_equal_the_saved_network_without_enrolment(folder: Path, corpus: Path) -> None:
     """From the sound itself, as a user of the model would ask it."""
     for _, own in folds_of(folder)[:2]:
         network, _ = load_classifier(own / "model.pt")
@@ -205,7 +201,7 @@ def test_answers_are_those_of_the_saved_network_to_nobody(folder: Path, corpus: 
             np.testing.assert_allclose(answers[-1].numpy(), given, atol=2e-3)
 
 
-def test_an_exported_network_answers_as_it_was_tested(
+def test_an_exported_network_gives_the_tested_predictions(
     folder: Path, corpus: Path, tmp_path: Path
 ) -> None:
     """To nobody as in predictions.csv, and to an enrolled person as in enrolment.csv."""
@@ -227,7 +223,7 @@ def test_an_exported_network_answers_as_it_was_tested(
     assert moved > 0.01
 
 
-def test_the_network_says_who_it_learned_from(folder: Path) -> None:
+def test_the_network_lists_its_training_speakers(folder: Path) -> None:
     facts = json.loads((folder / "fold-1" / "result.json").read_text())
     assert facts["best_epoch"] == RECIPE.epochs
     learned = load_classifier(folder / "fold-1" / "model.pt")[1]["corpora"][0]
@@ -237,7 +233,7 @@ def test_the_network_says_who_it_learned_from(folder: Path) -> None:
 
 
 @pytest.mark.corpus
-def test_the_published_recipe_on_real_voices(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_published_recipe_on_real_recordings(data: Path, weights: Path, tmp_path: Path) -> None:
     """Four epochs of the recipe as it is on four speakers: better than chance, as exported."""
     root = tmp_path / "ravdess"
     for actor in ("Actor_01", "Actor_02", "Actor_03", "Actor_04"):

@@ -39,7 +39,7 @@ def manifest(root: Path) -> Manifest:
     return load(BOTH, root, partial=True)
 
 
-def test_clips_stand_side_by_side(manifest: Manifest, root: Path) -> None:
+def test_clips_of_all_corpora_are_listed(manifest: Manifest, root: Path) -> None:
     first, second = (load(name, root / name, partial=True) for name in ("ravdess", "emovo"))
     assert (manifest.corpus, manifest.task) == (BOTH, "four")
     assert manifest.labels == first.labels == second.labels
@@ -53,7 +53,7 @@ def test_clips_stand_side_by_side(manifest: Manifest, root: Path) -> None:
     assert {corpus_of(speaker) for speaker in manifest.speakers} == {"ravdess", "emovo"}
 
 
-def test_every_recording_is_read_as_its_own_corpus_says(manifest: Manifest) -> None:
+def test_channels_are_those_of_each_corpus(manifest: Manifest) -> None:
     for clip in manifest.clips:
         channel = 0 if clip.speaker.startswith("emovo:") else None
         expected = read(manifest.root / clip.file, channel=channel)
@@ -67,7 +67,7 @@ def test_what_is_written_comes_back(manifest: Manifest, tmp_path: Path) -> None:
     assert found.digest == manifest.digest
 
 
-def test_from_wherever_one_stands(
+def test_relative_and_linked_folders(
     manifest: Manifest, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root.parent)
@@ -83,7 +83,7 @@ def test_from_wherever_one_stands(
         assert all((found.root / clip.file).is_file() for clip in found.clips)
 
 
-def test_the_order_of_the_name_is_that_of_the_table(root: Path) -> None:
+def test_corpora_are_listed_in_the_order_of_the_name(root: Path) -> None:
     assert load("emovo+ravdess", root, partial=True).clips[0].speaker.startswith("emovo:")
 
 
@@ -97,7 +97,7 @@ def test_the_order_of_the_name_is_that_of_the_table(root: Path) -> None:
         ("ravdess+tess", "four", "must be a folder"),
     ],
 )
-def test_what_cannot_be_joined(root: Path, name: str, task: str, message: str) -> None:
+def test_corpora_that_cannot_be_joined(root: Path, name: str, task: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message) as error:
         load(name, root, task=task, partial=True)
     assert "\n" not in str(error.value)
@@ -118,7 +118,7 @@ def test_every_class_of_every_corpus_weighs_the_same(manifest: Manifest) -> None
     np.testing.assert_allclose(list(sums.values()), len(plain.clips) / 8, rtol=1e-6)
 
 
-def test_a_part_knows_who_else_speaks_like_each_clip(manifest: Manifest) -> None:
+def test_a_part_lists_other_clips_of_the_same_speaker(manifest: Manifest) -> None:
     part = part_of(manifest, manifest.speakers[:3])
     for row, others in part.others.items():
         speaker = manifest.clips[row].speaker
@@ -129,7 +129,7 @@ def test_a_part_knows_who_else_speaks_like_each_clip(manifest: Manifest) -> None
 # ----------------------------------------------------------------------------------- runs
 
 
-def test_each_corpus_is_tested_by_a_network_that_never_heard_it(root: Path, tmp_path: Path) -> None:
+def test_leave_one_corpus_out(root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(corpus=BOTH, protocol="leave-one-corpus-out", epochs=1, balance=True)
     places = places_in(tmp_path, root)
     assert run(recipe, places, engine=inline) == ()
@@ -149,7 +149,7 @@ def test_each_corpus_is_tested_by_a_network_that_never_heard_it(root: Path, tmp_
     assert len(whole.predictions) == 7 * 4
 
 
-def test_one_corpus_trains_and_the_other_is_tested(root: Path, tmp_path: Path) -> None:
+def test_train_on_one_corpus(root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(
         corpus=BOTH, protocol="train-on-one-corpus", source="emovo", method="chance-majority"
     )
@@ -160,7 +160,7 @@ def test_one_corpus_trains_and_the_other_is_tested(root: Path, tmp_path: Path) -
     assert json.loads((places.runs / recipe.run / "fold-1" / "result.json").read_text())
 
 
-def test_everybody_trains_a_network_that_is_to_be_used(root: Path, tmp_path: Path) -> None:
+def test_train_on_all_speakers(root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(corpus=BOTH, protocol="train-on-everybody", checkpoint="last", epochs=1)
     places = places_in(tmp_path, root)
     assert run(recipe, places, engine=inline) == ()
@@ -173,9 +173,7 @@ def test_everybody_trains_a_network_that_is_to_be_used(root: Path, tmp_path: Pat
     assert json.loads((own / "result.json").read_text())["best_epoch"] == 1
 
 
-def test_several_corpora_are_looked_for_in_one_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_folder_of_several_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFFEKT_DATA", f"{tmp_path}")
     assert usual_locations(BOTH, data=None, runs=Path("runs"), weights=None).data == tmp_path
     monkeypatch.delenv("AFFEKT_DATA")

@@ -55,7 +55,7 @@ def hear(
     return heard, time.monotonic() - denied() - began
 
 
-def test_64_voices_keep_up_and_each_is_heard_as_if_alone(predictor: affekt.Predictor) -> None:
+def test_64_streams_keep_up_and_equal_single_ones(predictor: affekt.Predictor) -> None:
     voices = [talk(voice) for voice in range(STREAMS)]
     with ThreadPoolExecutor(CORES) as pool:
         halves = [*pool.map(lambda core: hear(predictor, voices[core::CORES]), range(CORES))]

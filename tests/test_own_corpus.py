@@ -127,7 +127,7 @@ def test_refuses_a_table(tmp_path: Path, rows: str, message: str) -> None:
     assert message in str(error.value)
 
 
-def test_partial_leaves_out_what_cannot_be_read(table: Path) -> None:
+def test_partial_leaves_out_unreadable_recordings(table: Path) -> None:
     (table.parent / "c.wav").write_bytes(b"no sound")
     survey = survey_own("clinic", table)
     assert list(survey.undecodable) == ["c.wav"]

@@ -38,7 +38,7 @@ def test_the_paper_is_the_default() -> None:
     assert {name: getattr(recipe, name) for name in PAPER} == PAPER
 
 
-def test_digests_never_move() -> None:
+def test_digests_are_constant() -> None:
     """Runs are found by them: whoever changes one orphans everything that was measured."""
     assert Recipe("any").digest == "44136fa355b3"
     assert Recipe("any", seed=1).digest == "a4bbadc1c789"
@@ -49,7 +49,7 @@ def test_digests_never_move() -> None:
     assert read_recipe(RECIPES[0].with_name("ravdess-held-out.toml")).digest == "15590287ef98"
 
 
-def test_a_digest_is_of_what_differs_and_not_of_the_name() -> None:
+def test_a_digest_depends_on_changed_knobs_and_not_on_the_name() -> None:
     assert Recipe("a").digest == Recipe("b", epochs=50).digest
     assert Recipe("a").digest != Recipe("a", epochs=49).digest
     assert Recipe("a", weight_decay=0).digest == Recipe("a").digest  # 0 is 0.0
@@ -143,14 +143,14 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("[training]\nepochs = 3", "'training'"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(RecipeError) as error:
         read_recipe(write(tmp_path, text))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_unreadable_recipe_files(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="must be a recipe file"):
         read_recipe(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")

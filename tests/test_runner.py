@@ -79,7 +79,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
     return [row for file in files for row in csv.DictReader(file.read_text().splitlines())]
 
 
-def test_a_run_tests_every_clip_once_and_tells_all(undisturbed: Path, corpus: Path) -> None:
+def test_a_run_tests_every_clip_once_and_records_facts(undisturbed: Path, corpus: Path) -> None:
     rows = rows_of(undisturbed)
     assert sorted(row["file"] for row in rows) == sorted(
         path.relative_to(corpus).as_posix() for path in corpus.rglob("*-0[1345]-01-01-01-*.wav")
@@ -113,7 +113,7 @@ def test_a_run_tests_every_clip_once_and_tells_all(undisturbed: Path, corpus: Pa
     assert whole.knobs == json.loads(json.dumps(NETWORK.values()))
 
 
-def test_the_answers_are_those_of_the_saved_network(undisturbed: Path, corpus: Path) -> None:
+def test_predictions_equal_those_of_the_saved_network(undisturbed: Path, corpus: Path) -> None:
     """From the sound itself, window by window, as a user of the model would ask it."""
     from affekt.audio.reading import read
     from affekt.audio.windows import sliding_windows
@@ -128,13 +128,15 @@ def test_the_answers_are_those_of_the_saved_network(undisturbed: Path, corpus: P
         np.testing.assert_allclose(answers[-1].numpy(), given, atol=1e-4)
 
 
-def test_the_real_engine_gives_the_same(undisturbed: Path, corpus: Path, tmp_path: Path) -> None:
+def test_the_local_engine_gives_the_same_results(
+    undisturbed: Path, corpus: Path, tmp_path: Path
+) -> None:
     places = places_in(tmp_path, corpus)
     assert run(NETWORK, places, jobs=2) == ()
     assert result_of(places.runs / NETWORK.run) == result_of(undisturbed)
 
 
-def test_what_is_done_is_not_done_again(
+def test_finished_folds_are_not_repeated(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, places = tiny_recipe(method="chance-stratified"), places_in(tmp_path, corpus)
@@ -158,7 +160,7 @@ def test_what_is_done_is_not_done_again(
 
 
 @pytest.mark.parametrize("event", [0, 1, 2, 3, 6, 7])  # folds, best, last, curve, ..., result
-def test_killed_before_every_file(
+def test_killed_before_each_file_then_resumed(
     undisturbed: Path, corpus: Path, tmp_path: Path, event: int
 ) -> None:
     places = places_in(tmp_path, corpus)
@@ -173,7 +175,7 @@ def test_killed_before_every_file(
 
 
 @pytest.mark.parametrize("event", [1, 3, 4, 6, 7, 8])  # best, curve, ..., curve, model, result
-def test_the_own_network_killed_goes_on_to_the_same(
+def test_the_own_network_killed_then_resumed(
     undisturbed_own: Path, corpus: Path, tmp_path: Path, event: int
 ) -> None:
     """One-cycle schedule, simulated voices and profiles drawn anew: as if nothing had happened."""
@@ -188,7 +190,7 @@ def test_the_own_network_killed_goes_on_to_the_same(
     assert result_of(folder, folds=1) == result_of(undisturbed_own, folds=1)
 
 
-def test_killed_twenty_times(undisturbed: Path, corpus: Path, tmp_path: Path) -> None:
+def test_killed_twenty_times_then_resumed(undisturbed: Path, corpus: Path, tmp_path: Path) -> None:
     """At random instants; a run that outruns them is checked, and another one begun."""
     instants = random.Random(0)
     kills = runs = 0
@@ -221,7 +223,7 @@ def test_two_runners_share_a_folder(undisturbed: Path, corpus: Path, tmp_path: P
     assert result_of(places.runs / NETWORK.run) == result_of(undisturbed)
 
 
-def test_folds_that_another_runner_is_at_come_last(undisturbed: Path, tmp_path: Path) -> None:
+def test_locked_folds_come_last(undisturbed: Path, tmp_path: Path) -> None:
     from filelock import FileLock
 
     folds = read_folds(undisturbed / "folds.csv")
@@ -234,7 +236,7 @@ def test_folds_that_another_runner_is_at_come_last(undisturbed: Path, tmp_path: 
         assert [fold.number for fold in order] == [1]
 
 
-def test_a_dead_worker_loses_no_other_fold(
+def test_a_dead_worker_costs_no_other_fold(
     undisturbed: Path,
     corpus: Path,
     tmp_path: Path,
@@ -264,7 +266,7 @@ def test_a_dead_worker_loses_no_other_fold(
     assert result_of(folder) == result_of(undisturbed)
 
 
-def test_a_full_disk_loses_no_epoch(
+def test_a_full_disk_costs_no_epoch(
     undisturbed: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = places_in(tmp_path, corpus)
@@ -289,7 +291,7 @@ def test_a_full_disk_loses_no_epoch(
 
 
 @pytest.mark.parametrize("method", ["mfcc-rf", "gtcc-svm", "chance-majority"])
-def test_baselines_are_runs_as_well(
+def test_runs_of_baselines(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     recipe = tiny_recipe(method, method=method)
@@ -334,7 +336,7 @@ def test_other_protocols(corpus: Path, tmp_path: Path) -> None:
         assert [len(fold.test) for fold in folds] == tested
 
 
-def test_own_recordings_are_a_corpus_too(
+def test_a_run_of_own_recordings(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the folder of who has some to a network that names whom it learned from."""
@@ -367,7 +369,7 @@ def refused(recipe: Recipe, places: Locations, **options: Any) -> str:
     return f"{type(error.value).__name__}: {error.value}"
 
 
-def test_refusals_before_the_first_fold(
+def test_errors_before_the_first_fold(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = places_in(tmp_path, corpus)
@@ -387,7 +389,7 @@ def test_refusals_before_the_first_fold(
     )
 
 
-def test_a_run_goes_on_with_the_recordings_it_began_with(tmp_path: Path) -> None:
+def test_other_recordings_are_refused(tmp_path: Path) -> None:
     places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
     recipe = tiny_recipe(method="chance-majority")
     run_inline(recipe, places)
@@ -396,7 +398,7 @@ def test_a_run_goes_on_with_the_recordings_it_began_with(tmp_path: Path) -> None
     assert "must continue with the recordings that it began with" in refused(recipe, places)
 
 
-def test_a_run_goes_on_with_the_sound_it_began_with(tmp_path: Path) -> None:
+def test_changed_recordings_are_refused(tmp_path: Path) -> None:
     places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
     recipe = tiny_recipe(method="mfcc-svm")
     assert run(recipe, places, folds=[1], engine=inline) == ()
@@ -407,7 +409,7 @@ def test_a_run_goes_on_with_the_sound_it_began_with(tmp_path: Path) -> None:
     assert "must continue with the recordings of fold-1" in refused(recipe, places, folds=[2])
 
 
-def test_a_run_goes_on_with_the_knobs_it_began_with(tmp_path: Path) -> None:
+def test_changed_knobs_are_refused(tmp_path: Path) -> None:
     places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
     recipe = tiny_recipe(method="chance-majority")
     run_inline(recipe, places)
@@ -422,7 +424,7 @@ def test_a_run_goes_on_with_the_knobs_it_began_with(tmp_path: Path) -> None:
     )
 
 
-def test_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usual_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AFFEKT_DATA", raising=False)
     monkeypatch.setenv("AFFEKT_CACHE", f"{tmp_path}")
     monkeypatch.chdir(tmp_path)
@@ -449,7 +451,7 @@ def test_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["{recipe}", "--jobs", "0"], "Invalid value for '--jobs'"),
     ],
 )
-def test_wrong_use(
+def test_usage_errors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
 ) -> None:
     (tmp_path / "mine.toml").write_text('method = "chance-majority"\n')
@@ -476,7 +478,7 @@ def test_seed_of_the_command_line(
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("method", ["network", "mfcc-svm"])
-def test_real_voices(data: Path, weights: Path, tmp_path: Path, method: str) -> None:
+def test_real_recordings(data: Path, weights: Path, tmp_path: Path, method: str) -> None:
     root = tmp_path / "ravdess"
     for actor in ("Actor_01", "Actor_02", "Actor_03"):
         (root / actor).mkdir(parents=True)

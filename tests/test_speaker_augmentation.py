@@ -32,12 +32,12 @@ def body(speaker: str, voice: int, sound: Callable[[], Floats] = tone, clip: str
     return simulated(sound(), speaker, voice, clip=clip, augmentation=Augmentation(4))
 
 
-def test_voice_0_is_the_speaker_as_recorded() -> None:
+def test_speaker_0_is_the_original_recording() -> None:
     sound = tone()
     assert simulated(sound, "any", 0, clip="a", augmentation=Augmentation(8)) is sound
 
 
-def test_a_voice_is_the_same_everywhere_and_for_ever() -> None:
+def test_a_simulated_speaker_is_constant() -> None:
     one = body("ravdess:01", 1)
     assert one.dtype == np.float32
     np.testing.assert_array_equal(one, body("ravdess:01", 1))
@@ -46,7 +46,7 @@ def test_a_voice_is_the_same_everywhere_and_for_ever() -> None:
     assert (one.size, round(pitch_of(one), 1)) == (24_000, 532.4)
 
 
-def test_pitch_moves_by_at_most_four_semitones_and_tempo_with_it_or_not() -> None:
+def test_pitch_moves_by_at_most_four_semitones() -> None:
     ratios, kept = [], []
     for speaker in SPEAKERS:
         for voice in (1, 2):
@@ -63,7 +63,7 @@ def test_pitch_moves_by_at_most_four_semitones_and_tempo_with_it_or_not() -> Non
 
 
 @pytest.mark.parametrize("voice", [1, 2, 3, 4])
-def test_a_speaker_has_one_body_in_all_clips(voice: int) -> None:
+def test_a_simulated_speaker_has_one_pitch_ratio_in_all_clips(voice: int) -> None:
     """Another clip, another pitch, another length: the same ratio, tempo and gain."""
     for speaker in SPEAKERS[:4]:
         first = body(speaker, voice, lambda: tone(300.0))
@@ -100,7 +100,7 @@ def test_level_and_noise_stay_in_their_range() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 400, 1_600, 15_600])
-def test_short_sounds_are_sounds(samples: int) -> None:
+def test_short_sounds_stay_finite(samples: int) -> None:
     for voice in range(1, 9):
         made = simulated(
             tone()[:samples] + np.float32(0.01),

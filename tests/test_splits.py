@@ -168,7 +168,7 @@ def test_folds_of_corpora_need_several() -> None:
         train_on_one_corpus(joined_of([b"1", b"234"]), "a", seed=0)
 
 
-def test_everybody_trains_and_nobody_else(tmp_path: Path) -> None:
+def test_train_on_everybody_has_one_fold_without_test_speakers(tmp_path: Path) -> None:
     manifest = demos_shape()
     folds = train_on_everybody(manifest)
     assert folds == (Fold(1, manifest.speakers, (), ()),)
@@ -231,7 +231,7 @@ def test_a_seed_gives_these_folds_everywhere() -> None:
     )
 
 
-def test_the_order_of_clips_decides_nothing_but_the_seed_does() -> None:
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_clips() -> None:
     manifest = demos_shape()
     turned = Manifest("toy", "four", LABELS, Path("/r"), manifest.clips[::-1])
     assert speaker_folds(turned, folds=10, seed=1) == speaker_folds(manifest, folds=10, seed=1)

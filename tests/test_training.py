@@ -65,7 +65,9 @@ def curve_in(folder: Path) -> np.ndarray:
     return rows[:, : CURVE.index("seconds")]
 
 
-def test_a_seed_is_a_result(manifest: Manifest, patches: Patches, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_weights(
+    manifest: Manifest, patches: Patches, tmp_path: Path
+) -> None:
     recipe = tiny_recipe()
     one, epoch = trained(recipe, manifest, patches, tmp_path / "one")
     other, _ = trained(recipe, manifest, patches, tmp_path / "other")
@@ -78,7 +80,7 @@ def test_a_seed_is_a_result(manifest: Manifest, patches: Patches, tmp_path: Path
     assert not equal(weights_of(one), weights_of(seeded))
 
 
-def test_epochs_done_are_not_done_again(
+def test_finished_epochs_are_not_repeated(
     manifest: Manifest, patches: Patches, tmp_path: Path
 ) -> None:
     whole, _ = trained(tiny_recipe(epochs=3), manifest, patches, tmp_path / "whole")
@@ -104,7 +106,7 @@ def test_it_learns_and_the_last_epoch_can_be_kept(
     assert equal(weights_of(classifier), last)
 
 
-def test_nobody_but_the_training_part_is_heard(
+def test_only_training_clips_change_the_weights(
     manifest: Manifest, patches: Patches, tmp_path: Path
 ) -> None:
     """What others say is not a number: a single look would spread through all weights."""
@@ -124,7 +126,9 @@ def test_nobody_but_the_training_part_is_heard(
             assert np.isnan(curve_in(folder)[:, CURVE.index("validation_loss")]).all()
 
 
-def test_a_frozen_cnn_stays_as_it_was(manifest: Manifest, patches: Patches, tmp_path: Path) -> None:
+def test_a_frozen_trunk_does_not_change(
+    manifest: Manifest, patches: Patches, tmp_path: Path
+) -> None:
     recipe = tiny_recipe(frozen=True, checkpoint="last")
     fold = make_folds(recipe, manifest)[0]
     clips = part_of(manifest, fold.train).clips
@@ -158,7 +162,7 @@ def test_variants_train(
     assert all(tensor.dtype != torch.bfloat16 for tensor in classifier.state_dict().values())
 
 
-def test_a_loss_that_explodes_is_no_result(
+def test_a_diverged_loss_is_an_error(
     manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -172,7 +176,7 @@ def test_a_loss_that_explodes_is_no_result(
 
 
 @pytest.mark.parametrize("damage", ["cut short", "of another network", "without a curve"])
-def test_an_epoch_of_another_version_is_refused_with_the_remedy(
+def test_a_damaged_checkpoint_is_refused(
     manifest: Manifest, patches: Patches, tmp_path: Path, damage: str
 ) -> None:
     recipe = tiny_recipe(epochs=2)
@@ -191,14 +195,14 @@ def test_an_epoch_of_another_version_is_refused_with_the_remedy(
     trained(recipe, manifest, patches, tmp_path)
 
 
-def test_the_epoch_kept() -> None:
+def test_chosen_epoch() -> None:
     rows = [[1, 0, 0.9, 0.5, 0], [2, 0, 0.8, 0.7, 0], [3, 0, 0.7, 0.7, 0], [4, 0, 0.7, 0.7, 0]]
     assert chosen_epoch(rows, "best") == 3  # UAR, then loss, then the earlier
     assert chosen_epoch(rows[:2], "best") == 2
     assert chosen_epoch(rows, "last") == 4
 
 
-def test_best_moves_only_when_it_improves(
+def test_the_best_checkpoint_is_saved_only_when_it_improves(
     manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.8, 0.8, 0.6])
@@ -221,6 +225,6 @@ def test_best_moves_only_when_it_improves(
     assert equal(weights_of(classifier), kept)
 
 
-def test_validation_uar_is_over_the_labels_there_are() -> None:
+def test_validation_uar_is_over_the_present_labels() -> None:
     logits = torch.eye(4)[[0, 0, 2, 3]]
     assert validation_uar(logits, np.array([0, 1, 2, 2])) == pytest.approx((1 + 0 + 0.5) / 3)

@@ -34,7 +34,7 @@ def test_a_window_is_one_patch_of_yamnet():
 
 @quick
 @given(lengths, hops)
-def test_every_window_is_its_place_in_the_sound(samples, hop):
+def test_windows_start_a_hop_apart(samples, hop):
     sound = ramp(samples)
     windows = sliding_windows(sound, hop=hop)
     assert windows.shape == (window_count(samples, hop=hop), WINDOW)
@@ -46,7 +46,7 @@ def test_every_window_is_its_place_in_the_sound(samples, hop):
 
 @quick
 @given(lengths, hops)
-def test_nothing_but_an_unfilled_tail_is_dropped(samples, hop):
+def test_only_an_unfilled_last_window_is_dropped(samples, hop):
     count = window_count(samples, hop=hop)
     end = (count - 1) * hop + WINDOW
     assert samples < end + hop  # one more would not fill
@@ -55,7 +55,7 @@ def test_nothing_but_an_unfilled_tail_is_dropped(samples, hop):
 
 @quick
 @given(lengths, hops)
-def test_a_padded_tail_leaves_nothing_out(samples, hop):
+def test_padding_keeps_every_sample(samples, hop):
     sound = ramp(samples)
     windows = sliding_windows(sound, hop=hop, last_window="pad")
     count = window_count(samples, hop=hop, last_window="pad")
@@ -69,7 +69,7 @@ def test_a_padded_tail_leaves_nothing_out(samples, hop):
     assert not windows[-1, last.size :].any()
 
 
-def test_a_tail_of_another_kind_is_refused():
+def test_an_unknown_last_window_is_refused():
     with pytest.raises(AudioError, match=r"last_window .* must be one of drop, pad\. Got 'cut'"):
         sliding_windows(ramp(WINDOW), last_window="cut")
 
@@ -105,6 +105,6 @@ def test_a_hop_out_of_range_is_refused(hop):
 
 
 @pytest.mark.parametrize("shape", [(0,), (), (2, WINDOW), (WINDOW, 1)])
-def test_what_is_not_one_sound_is_refused(shape):
+def test_arrays_of_other_shapes_are_refused(shape):
     with pytest.raises(AudioError, match=r"at least one. Got shape"):
         sliding_windows(np.zeros(shape, np.float32))
