@@ -1,11 +1,14 @@
-"""One walk finds the sound files of a folder, wherever a folder is given."""
+"""Test the search for sound files in a folder."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from affekt.audio.sound_files import sound_files
-from affekt.errors import AudioError
+from affekt.corpora.recordings import recordings_in
+from affekt.errors import AudioError, CorpusError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -35,3 +38,22 @@ def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="must be a folder"):
         sound_files(tmp_path / "none")
+
+
+def test_a_folder_that_cannot_be_searched_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.wav", "locked/b.wav")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    message = "locked cannot be searched: Permission denied. Check its permissions."
+    with pytest.raises(AudioError, match=message):
+        sound_files(tmp_path)
+    with pytest.raises(CorpusError, match=message):
+        recordings_in(tmp_path)
