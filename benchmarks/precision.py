@@ -25,7 +25,8 @@ from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
-from affekt.experiments.recipe import Recipe, read_recipe
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.recipe_files import read_recipe
 from affekt.model.export import export
 from affekt.runs.folder import fold_name, usual_locations
 from affekt.runs.predictions import labels_of, read_predictions

@@ -21,7 +21,7 @@ from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs
 from affekt.experiments.network import load_inputs, set_population, start_network
 from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
-from affekt.experiments.recipe import read_recipe
+from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import run
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.export import export

@@ -10,7 +10,8 @@ from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.evaluation.paper import PUBLISHED
 from affekt.experiments.baselines import KINDS
-from affekt.experiments.recipe import Recipe, knob_table, read_recipe
+from affekt.experiments.recipe import Recipe, knob_table
+from affekt.experiments.recipe_files import read_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {
@@ -148,6 +149,36 @@ def test_errors_are_one_line(tmp_path: Path, text: str, words: str) -> None:
         read_recipe(write(tmp_path, text))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_recipe_starts_from_its_base(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text("hop = 15600\nepochs = 9\n")
+    (tmp_path / "second.toml").write_text('base = "first"\nepochs = 3\n')
+    recipe = read_recipe(tmp_path / "second.toml")
+    assert (recipe.name, recipe.hop, recipe.epochs) == ("second", 15_600, 3)
+    assert recipe.digest == read_recipe(write(tmp_path, "hop = 15600\nepochs = 3")).digest
+    (tmp_path / "third.toml").write_text('base = "second"\n')
+    with pytest.raises(RecipeError, match="must be a recipe without a base"):
+        read_recipe(tmp_path / "third.toml")
+
+
+@pytest.mark.parametrize("base", ['"../first"', "3", '"a/b"'])
+def test_a_base_is_the_name_of_a_recipe_beside_it(tmp_path: Path, base: str) -> None:
+    with pytest.raises(RecipeError, match="must be the name of a recipe beside it"):
+        read_recipe(write(tmp_path, f"base = {base}"))
+
+
+def test_knobs_are_changed_as_in_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "epochs = 3")
+    recipe = read_recipe(path, ["epochs=4", "tail=pad", 'head = "mean"', "seed=1"])
+    assert (recipe.epochs, recipe.last_window, recipe.head) == (4, "pad", "mean")
+    for change, words in (
+        ("epochs", "must be set as name=value"),
+        ("epoch=3", "Did you mean epochs"),
+        (f"epochs={'9' * 5_000}", "epochs of recipe mine must be int"),
+    ):
+        with pytest.raises(RecipeError, match=words):
+            read_recipe(path, [change])
 
 
 def test_unreadable_recipe_files(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, summarize
-from affekt.experiments.recipe import read_recipe
+from affekt.experiments.recipe_files import read_recipe
 from affekt.report.page import build_report
 from affekt.runs.folder import table_file
 from affekt.runs.reading import find_runs, read_run

@@ -25,7 +25,8 @@ def recipe(
     from rich.console import Console
     from rich.table import Table
 
-    from affekt.experiments.recipe import KNOB_COLUMNS, Recipe, knob_table, read_recipe
+    from affekt.experiments.recipe import KNOB_COLUMNS, Recipe, knob_table
+    from affekt.experiments.recipe_files import read_recipe
 
     shown = read_recipe(name, changes or ()) if name else Recipe("defaults")
     values = shown.values()

@@ -47,7 +47,7 @@ def run(
     `affekt recipe NAME` lists all knobs.
     """
     from affekt.engines import engine_named
-    from affekt.experiments.recipe import read_recipe
+    from affekt.experiments.recipe_files import read_recipe
     from affekt.experiments.runner import run as run_recipe
     from affekt.runs.folder import usual_locations
 

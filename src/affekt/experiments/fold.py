@@ -121,6 +121,18 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
             )
 
 
+def check_weights(recipe: Recipe, locations: Locations) -> None:
+    """Check that the recipe's pretrained weights are there.
+
+    Raises:
+        ModelError: they are not.
+    """
+    if recipe.trunk == "whisper":
+        find(TURN_DETECTOR, locations.weights)
+    elif recipe.weights != "random":
+        find(recipe.weights, locations.weights)
+
+
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
     """Compute what all folds share once, before they start side by side.
 
@@ -129,10 +141,6 @@ def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None
     """
     if recipe.method.startswith("chance"):
         return
-    if recipe.trunk == "whisper":
-        find(TURN_DETECTOR, locations.weights)
-    elif recipe.weights != "random":
-        find(recipe.weights, locations.weights)
     source = source_of(recipe, manifest, locations)
     if recipe.method != "network":
         load_features(recipe, source, locations)

@@ -1,6 +1,7 @@
 """Prepare the run folder of a recipe: knobs, manifest and folds, before the first fold starts."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,23 +24,31 @@ from affekt.experiments.recipe import Recipe
 from affekt.runs.folder import Locations, write_json
 
 
-def prepare(recipe: Recipe, locations: Locations) -> Path:
+def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | None = None) -> Path:
     """Make the run folder with its recipe, manifest and folds, unless it is there.
 
     Args:
         recipe: the knobs.
         locations: of data and run folders.
+        numbers: of the folds to run; all by default.
 
     Returns:
         The run folder.
 
     Raises:
         CorpusError: the recordings are not those of the recipe.
-        RunError: not those that the run folder began with, or a folder that cannot be written.
+        RunError: no such folds, other recordings than the run folder began with, or a folder that
+            cannot be written.
     """
     folder = locations.runs / recipe.run
     manifest = load(recipe.corpus, locations.data, task=recipe.task, partial=recipe.partial)
     folds = make_folds(recipe, manifest)  # before any folder is made: it may fail
+    unknown = sorted(set(numbers or ()) - {fold.number for fold in folds})
+    if unknown:
+        raise RunError(
+            f"folds of {recipe.name} must be in 1 to {len(folds)}. "
+            f"Got {', '.join(map(str, unknown))}. Leave --folds out to run them all."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):

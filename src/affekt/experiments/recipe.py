@@ -10,13 +10,10 @@ Mel-Spectrogram and a CNN-RNN".
 import difflib
 import hashlib
 import json
-import tomllib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
-from affekt.aliases import from_stored, to_stored
+from affekt.aliases import to_stored
 from affekt.audio.windows import LAST_WINDOW, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
 from affekt.experiments.recipe_checks import check_value, knob, refuse_clashes
@@ -37,7 +34,6 @@ METHODS = (
     "chance-stratified",
 )
 KNOB_COLUMNS = ("knob", "default", "unit", "meaning", "source")
-BASE = "base"  # key of a recipe file that names the recipe it starts from
 
 
 @dataclass(frozen=True)
@@ -214,11 +210,16 @@ class Recipe:
 
     def with_(self, **changes: Any) -> "Recipe":
         """Return the recipe with some knobs changed, checked as those of a file."""
-        _refuse_unknown(changes, self.name)
+        refuse_unknown(changes, self.name)
         return replace(self, **changes)
 
 
-def _refuse_unknown(knobs: Any, where: object) -> None:
+def refuse_unknown(knobs: Any, where: object) -> None:
+    """Refuse names that are not of a knob, and name the nearest one.
+
+    Raises:
+        RecipeError: such a name.
+    """
     names = [each.name for each in fields(Recipe) if each.name != "name"]
     for name in knobs:
         if name not in names:
@@ -228,60 +229,6 @@ def _refuse_unknown(knobs: Any, where: object) -> None:
                 f"recipe {where} must hold only knobs that `affekt recipe` lists. "
                 f"Got {name!r}. {hint}"
             )
-
-
-def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file.
-
-    Args:
-        path: TOML with knobs that differ from the defaults, or from the recipe that ``base``
-            names: a file beside it, which has no base itself. Or the name of a file in the
-            folder ``recipes``, without its suffix.
-        changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
-
-    Returns:
-        The recipe, named as the file.
-
-    Raises:
-        RecipeError: no such file, not TOML, an unknown knob, or a bad value.
-    """
-    path = Path(path)
-    if not path.suffix and not path.is_file():
-        path = Path("recipes", f"{path}.toml")
-    knobs = _read_toml(path)
-    if BASE in knobs:
-        base = path.with_name(f"{knobs.pop(BASE)}.toml")
-        inherited = _read_toml(base)
-        if BASE in inherited:
-            raise RecipeError(
-                f"base of {path} must be a recipe without a base. Got {base}. Name its base."
-            )
-        knobs = inherited | knobs
-    knobs |= dict(_parsed(change) for change in changes)
-    _refuse_unknown(knobs, path)
-    return Recipe(name=path.stem, **knobs)
-
-
-def _parsed(change: str) -> tuple[str, Any]:
-    """Name and value of a knob on the command line."""
-    name, equals, text = change.partition("=")
-    if not equals:
-        raise RecipeError(f"a knob must be set as name=value. Got {change!r}. Try epochs=3.")
-    try:
-        return name.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:  # a word without quotes
-        return name.strip(), text.strip()
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return from_stored(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise RecipeError(
-            f"{path} must be a recipe file. Got {error.strerror}. See the folder recipes/."
-        ) from error
-    except (ValueError, RecursionError) as error:  # bad TOML, bad UTF-8, too many digits
-        raise RecipeError(f"{path} must be TOML. Got a fault: {error}. Correct it.") from error
 
 
 def knob_table() -> list[tuple[str, str, str, str, str]]:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from affekt.corpora.folds import Fold, read_folds
 from affekt.engines import Engine, local
 from affekt.errors import RunError
-from affekt.experiments.fold import fill_cache, run_fold
+from affekt.experiments.fold import check_weights, fill_cache, run_fold
 from affekt.experiments.preparation import prepare
 from affekt.experiments.recipe import Recipe
 from affekt.runs.archive import restore_folds
@@ -47,9 +47,13 @@ def run(
     Raises:
         AffektError: a fault that stops every fold: recordings, weights, folders, numbers.
     """
-    folder = prepare(recipe, locations)
+    if archive is not None and not archive.is_dir():
+        raise RunError(f"{archive}: must be a folder of archived runs. Got none. Check --archive.")
+    if not recipe.method.startswith("chance"):
+        check_weights(recipe, locations)
+    folder = prepare(recipe, locations, folds)
     planned = read_folds(folder / "folds.csv")
-    chosen = _chosen(planned, folds, recipe)
+    chosen = _chosen(planned, folds)
     manifest = manifest_of(folder, locations)
     if archive is not None:
         restore_folds(recipe.identity, folder, archive, manifest=manifest, folds=planned)
@@ -74,15 +78,7 @@ def _run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) ->
     run_fold(recipe, fold, folder, locations)
 
 
-def _chosen(
-    folds: Sequence[Fold], numbers: Collection[int] | None, recipe: Recipe
-) -> tuple[Fold, ...]:
-    unknown = set(numbers or ()) - {fold.number for fold in folds}
-    if unknown:
-        raise RunError(
-            f"folds of {recipe.name} must be in 1 to {len(folds)}. "
-            f"Got {', '.join(map(str, sorted(unknown)))}. Leave --folds out to run them all."
-        )
+def _chosen(folds: Sequence[Fold], numbers: Collection[int] | None) -> tuple[Fold, ...]:
     return tuple(fold for fold in folds if numbers is None or fold.number in numbers)
 
 

@@ -80,17 +80,18 @@ def _lines(
 ) -> Iterator[Callable[[], None]]:
     started = time.monotonic()
     before, last = status()[0], -INTERVAL
+    printed = -1
 
     def update() -> None:
-        nonlocal last
+        nonlocal last, printed
         now = time.monotonic()
         completed, text = status()
-        if now - last < INTERVAL and completed < total:
+        if completed == printed or (now - last < INTERVAL and completed < total):
             return
-        last = now
+        last, printed = now, completed
         speed = (completed - before) / max(now - started, 1e-9)
         left = f", {(total - completed) / speed / 60:.0f} min left" if speed else ""
-        print(f"{name}: {completed} of {total} epochs, {text}{left}", file=sys.stderr, flush=True)
+        print(f"{name}: {text}, {completed} of {total} epochs{left}", file=sys.stderr, flush=True)
 
     yield update
 

@@ -1,0 +1,75 @@
+"""Read recipes from TOML files, with their base and with changes from the command line."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.aliases import from_stored
+from affekt.errors import RecipeError
+from affekt.experiments.recipe import Recipe, refuse_unknown
+
+BASE = "base"  # key that names the recipe that a file starts from
+
+
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        path: TOML with knobs that differ from the defaults, or from the recipe that ``base``
+            names: a file beside it, which has no base itself. Or the name of a file in the
+            folder ``recipes``, without its suffix.
+        changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
+
+    Returns:
+        The recipe, named as the file.
+
+    Raises:
+        RecipeError: no such file, not TOML, an unknown knob, or a bad value.
+    """
+    path = Path(path)
+    if path.suffix != ".toml" and path.name == str(path) and not path.is_file():
+        path = Path("recipes", f"{path}.toml")
+    knobs = _read_toml(path)
+    if BASE in knobs:
+        knobs = _read_base(path, knobs.pop(BASE)) | knobs
+    knobs |= from_stored(dict(_parsed(change) for change in changes))
+    refuse_unknown(knobs, path)
+    return Recipe(name=path.stem, **knobs)
+
+
+def _read_base(path: Path, name: object) -> dict[str, Any]:
+    """Read the recipe that another one names as its base, from the same folder."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise RecipeError(
+            f"base of {path} must be the name of a recipe beside it. Got {name!r}. "
+            f'Write base = "affekt".'
+        )
+    inherited = _read_toml(path.with_name(f"{name}.toml"))
+    if BASE in inherited:
+        raise RecipeError(
+            f"base of {path} must be a recipe without a base. Got {name}. Name its base."
+        )
+    return inherited
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    """Name and value of a knob on the command line."""
+    name, equals, text = change.partition("=")
+    if not equals:
+        raise RecipeError(f"a knob must be set as name=value. Got {change!r}. Try epochs=3.")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):  # a word without quotes
+        return name.strip(), text.strip()
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return from_stored(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RecipeError(
+            f"{path} must be a recipe file. Got {error.strerror}. See the folder recipes/."
+        ) from error
+    except (ValueError, RecursionError) as error:  # bad TOML, bad UTF-8, too many digits
+        raise RecipeError(f"{path} must be TOML. Got a fault: {error}. Correct it.") from error
