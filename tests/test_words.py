@@ -1,0 +1,97 @@
+"""Texts for people use the field's terms: none of the words that were retired, no long lines."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from affekt.cli import main
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = 100
+#: Metaphors and riddles of earlier texts, each with a plain word in its place.
+RETIRED = {
+    "hears": "processes",
+    "hear": "process",
+    "heard": "processed",
+    "colour": "spectrum",
+    "colours": "spectra",
+    "doorkeeper": "origin check",
+    "desk": "worker",
+    "ears": "encoder",
+    "nobody": "no enrolment, no speaker",
+    "somebody": "a person",
+    "everybody": "all speakers",
+    "who speaks": "speaker",
+    "worth nothing": "no detectable difference",
+    "places": "channels",
+    "whole file": "atomic write",
+    "yardstick": "reference",
+}
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("src/affekt/models/*.md"),
+        ROOT / "examples/browser/README.md",
+    ]
+)
+COMMANDS = (
+    *("predict", "stream", "serve", "enroll", "models", "corpus", "weights"),
+    *("recipe", "run", "report", "export"),
+)
+
+
+def refuse_retired(text: str, where: object) -> None:
+    for word, plain in RETIRED.items():
+        found = re.search(rf"(?<![\w`/.-]){word}(?![\w`])", text, re.IGNORECASE)
+        around = found and " ".join(text[max(0, found.start() - 40) : found.end() + 40].split())
+        assert not found, f"{where}: {word!r} is retired ({plain}): ...{around}..."
+
+
+def prose(page: Path) -> list[str]:
+    """Lines of a page outside of code blocks; a block may hold lines that cannot be wrapped."""
+    parts = page.read_text(encoding="utf-8").split("```")
+    return "".join(parts[::2]).splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_use_the_fields_terms(page: Path) -> None:
+    lines = prose(page)
+    refuse_retired("\n".join(lines), page.relative_to(ROOT))
+    for line in lines:  # a row of a table or a link cannot be wrapped
+        assert len(line) <= COLUMNS or line.startswith("|") or "](" in line, line
+
+
+@pytest.mark.parametrize("recipe", sorted(ROOT.glob("recipes/*.toml")), ids=lambda path: path.stem)
+def test_comments_of_recipes_use_the_fields_terms(recipe: Path) -> None:
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    refuse_retired("\n".join(line.partition("#")[2] for line in lines), recipe.name)
+    assert max(map(len, lines)) <= COLUMNS
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(ROOT.glob("src/affekt/**/*.py")),
+    ids=lambda path: str(path.relative_to(ROOT / "src")),
+)
+def test_module_docstrings_use_the_fields_terms(module: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    refuse_retired(docstring, module.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_helps_use_the_fields_terms(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    assert main([*filter(None, [command]), "--help"]) == 0
+    shown = capsys.readouterr().out
+    refuse_retired(shown, f"affekt {command} --help")
+    assert max(map(len, shown.splitlines())) <= COLUMNS
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
