@@ -66,10 +66,7 @@ def knobs_markdown() -> str:
 
 
 (HERE / "api").mkdir(exist_ok=True)
-lines = [f"| {' | '.join(KNOB_COLUMNS)} |", f"|{' --- |' * len(KNOB_COLUMNS)}"]
-for name, default, *rest in knob_table():
-    lines.append(f"| `{name}` | `{default}` | {' | '.join(rest)} |")
-(HERE / "api" / "knobs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+(HERE / "api" / "knobs.txt").write_text(knobs_markdown(), encoding="utf-8")
 
 
 COLON, HIDDEN = ": ", "\N{WORD JOINER} "

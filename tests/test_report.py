@@ -79,7 +79,7 @@ def research(tmp_path_factory):
     return build_report(read(runs), tmp_path_factory.mktemp("report"))
 
 
-class Outline(HTMLParser):
+class WaveformPeaks(HTMLParser):
     """Open tags, and everything that the page asks for."""
 
     def __init__(self):
@@ -102,7 +102,7 @@ class Outline(HTMLParser):
 
 
 def outline(page):
-    parsed = Outline()
+    parsed = WaveformPeaks()
     parsed.feed(page.read_text(encoding="utf-8"))
     assert parsed.open == []
     return parsed

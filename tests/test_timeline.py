@@ -23,7 +23,7 @@ from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError
 from affekt.inference.annotation_files import LINES, textgrid
 from affekt.inference.timeline import Utterance, smoothed
-from affekt.inference.waveform_peaks import PARTS, Outline
+from affekt.inference.waveform_peaks import PARTS, WaveformPeaks
 from small_model import LABELS, small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -231,11 +231,11 @@ def test_lines_can_be_taken_apart(said: list[Utterance]) -> None:
 @given(st.lists(st.integers(0, 70_000), max_size=8))
 def test_an_outline_swings_as_the_sound(sizes: list[int]) -> None:
     sound = np.random.default_rng(4).normal(size=sum(sizes)).astype(np.float32)
-    outline = Outline()
+    outline = WaveformPeaks()
     for block in np.split(sound, np.cumsum(sizes)[:-1]) if sizes else []:
         outline.push(block)
     part = round(outline.seconds_per_part * 16_000)
-    swings = outline.swings
+    swings = outline.peaks
     assert outline.seconds == sound.size / 16_000
     assert len(swings) == math.ceil(sound.size / part) <= PARTS
     for number, (low, high) in enumerate(swings.tolist()):

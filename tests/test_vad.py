@@ -57,7 +57,7 @@ def test_a_long_speech_is_cut_where_it_is_least_like_speech() -> None:
     found = [*find_speech([LOUD] * 200 + [0.6] + [LOUD] * 300 + [QUIET] * 20)]
     first, second = found[:2]
     assert (first.first, first.end) == (0, 200)
-    assert second.first == first.end == first.heard_until == second.heard_from
+    assert second.first == first.end == first.context_end == second.context_start
     assert all(each.end - each.first <= LONGEST for each in found)
 
 
@@ -93,9 +93,9 @@ def test_every_stretch_keeps_the_rules(parts: list[tuple[float, int]]) -> None:
     for each in found:
         assert before <= each.first < each.end <= len(probabilities)
         assert SHORTEST <= each.end - each.first <= LONGEST
-        assert each.first - PAUSE <= each.heard_from <= each.first
-        assert each.end <= each.heard_until <= min(each.end + PAUSE, len(probabilities))
-        assert each.heard_from >= before - PADDING  # never a neighbour's speech
+        assert each.first - PAUSE <= each.context_start <= each.first
+        assert each.end <= each.context_end <= min(each.end + PAUSE, len(probabilities))
+        assert each.context_start >= before - PADDING  # never a neighbour's speech
         loud = [probability >= SPEECH for probability in probabilities[each.first : each.end]]
         assert each.share == pytest.approx(np.mean(loud))
         covered[each.first : each.end] = True

@@ -21,7 +21,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Yields:
         An empty temporary file in the same folder to write to. Its name cannot be guessed, and
-        it is new, so no link that somebody else placed there is followed. It is deleted
+        it is new, so no link at its path is followed. It is deleted
         afterwards in any case.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where work runs: one function over many items, side by side.
+"""Run one function over many items, in local processes or on a Ray cluster.
 
 An engine starts ``function(item)`` for each item and tells how each one ended. What takes long to
 make the function writes itself, so that a dead worker loses nothing that was finished; a cluster

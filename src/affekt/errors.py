@@ -1,4 +1,4 @@
-"""What can go wrong, and whose mistake it is.
+"""Define the errors that users can cause.
 
 Every message is one line: what, where, what is allowed, what came, and the remedy.
 Each child is also the built-in error that a caller would expect, so that

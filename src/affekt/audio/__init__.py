@@ -1,1 +1,1 @@
-"""Sound to arrays: reading, windows, cepstra. Knows no labels and no models."""
+"""Read audio files, streams and microphones into arrays, and cut windows."""

@@ -1,4 +1,4 @@
-"""Sound to cepstra: MFCC and GTCC with their deltas, and their statistics over a clip.
+"""Compute cepstra (MFCC and GTCC) with their deltas, and their statistics over a clip.
 
 Both are the cosine transform of log band energies of the same frames, in as many bands of the
 same range as the network's front end; only the bands differ: triangles on the mel scale

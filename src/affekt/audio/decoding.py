@@ -1,4 +1,4 @@
-"""Recordings to frames: (frames, channels) float32 at the recording's own rate, chunk by chunk.
+"""Decode recordings chunk by chunk into float32 frames at their own sample rate.
 
 libsndfile reads first: it is as quick as FFmpeg on PCM and FLAC, jumps to any sample, and says
 plainly what it cannot read. FFmpeg reads the rest, and three things that libsndfile also could: MP3

@@ -1,4 +1,4 @@
-"""What FFmpeg reads, and samples without a header, to frames.
+"""Decode recordings with FFmpeg, and raw samples without a header.
 
 FFmpeg is given bytes, never a name: no suffix steers its guess, and no playlist makes it open
 anything else. It is slow to load, so this stage is imported where it is needed.

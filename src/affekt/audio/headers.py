@@ -1,4 +1,4 @@
-"""First bytes to facts: what a recording claims to be, checked before a decoder guesses."""
+"""Parse the first bytes of a recording, and check its header before it is decoded."""
 
 import io
 import string

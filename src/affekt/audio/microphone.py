@@ -1,4 +1,4 @@
-"""A microphone to sound as it is made, through PortAudio.
+"""Record from a microphone through PortAudio.
 
 From its blocks on it goes the way of a recording, through :func:`affekt.audio.reading.blocks`.
 """
@@ -17,7 +17,7 @@ from affekt.audio.pcm import Decoded
 from affekt.errors import AudioError
 
 BLOCKS = 20  # a second
-_WAITING = 10 * BLOCKS  # at most; what is heard meanwhile becomes silence
+_WAITING = 10 * BLOCKS  # at most; later sound becomes silence
 _PATIENCE = 2.0  # s without a block after which a microphone is gone
 _INSTEAD = "Or pipe sound in: ffmpeg ... | affekt stream -"
 
@@ -48,8 +48,8 @@ def microphone(
 class Handover:
     """Blocks on their way from PortAudio's thread to the one that takes them.
 
-    Where nobody takes them for ten seconds, the rest becomes silence of the same length: times
-    stay right, and memory does not grow.
+    If they are not taken for ten seconds, the rest becomes silence of the same length: times stay
+    right, and memory does not grow.
 
     Args:
         name: the microphone's, for messages.
@@ -84,7 +84,7 @@ class Handover:
             except queue.Empty:
                 item = None
             if item is None:
-                raise AudioError(f"{self._name} is gone. Plug it in and begin again.")
+                raise AudioError(f"{self._name} was disconnected. Connect it and start again.")
             first, block = item
             while taken < first:
                 silence = np.zeros((min(CHUNK, first - taken), 1), np.float32)

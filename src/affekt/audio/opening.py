@@ -1,4 +1,4 @@
-"""A path or location to an open binary file, or to one line that says why there is none."""
+"""Open local and remote files for reading, or say in one line why they cannot be opened."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Samples: what their kinds are called, how they become floats, and a sound that is open."""
+"""Define sample formats, convert samples to float32, and describe decoded sound."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

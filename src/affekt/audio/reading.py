@@ -1,4 +1,4 @@
-"""Recordings to sound: path, bytes, file or array to (samples,) float32, mono, 16 kHz.
+"""Read audio files of any format into 16 kHz mono arrays.
 
 Anything that libsndfile or FFmpeg reads, brought to one rate by soxr's high quality filter (it
 works block by block, so that a sound of any length needs the same memory). Every fault of a

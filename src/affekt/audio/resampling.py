@@ -1,8 +1,8 @@
-"""Chunks at any rate to chunks at 16 kHz, without seams, and restorable.
+"""Resample chunks of sound to 16 kHz, seamlessly and restorably.
 
 How the sound is cut into chunks never changes a bit of the result. soxr does the work; what it
 cannot do is hand out its state, so the last one to two seconds of input are kept, from a whole
-second on: there the grids of both rates meet, and a new resampler that hears them again goes on
+second on: there the grids of both rates meet, and a new resampler that processes them again goes on
 as the old one would have (to 2e-6 of full scale: its filters reach back less than 0.1 s).
 """
 

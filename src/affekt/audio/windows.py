@@ -1,4 +1,4 @@
-"""Sound to windows: the unit of flow is one YAMNet patch of waveform.
+"""Cut sound into windows, and define the numbers of the front end.
 
 The waveform is cut, not the spectrogram, so that every window stands alone: batch, stream,
 server and browser cut the same windows and must agree.

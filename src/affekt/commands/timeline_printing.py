@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Utterance, Watch
-    from affekt.inference.waveform_peaks import Outline
+    from affekt.inference.waveform_peaks import WaveformPeaks
 
 ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
 ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
@@ -36,11 +36,11 @@ def print_timelines(
     from affekt.inference.annotation_files import textgrid
     from affekt.inference.files import timeline_files
     from affekt.inference.timeline import Utterance
-    from affekt.inference.waveform_peaks import Outline
+    from affekt.inference.waveform_peaks import WaveformPeaks
 
     if plot:
         import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
-    outline = Outline()
+    peaks = WaveformPeaks()
     utterances: list[Utterance] = []  # only if they are all needed at the end
 
     def collected(results: Iterable[Result]) -> Iterator[Result]:
@@ -50,14 +50,14 @@ def print_timelines(
             yield result
 
     try:
-        with _progress(outline, out, form) as (watch, console):
+        with _progress(peaks, out, form) as (watch, console):
             results = collected(timeline_files(predictor, paths, watch=watch))
             return print_results(results, _printer(form, predictor.labels, out, console))
     finally:
-        if form == "textgrid" and outline.seconds:
-            print(textgrid(utterances, outline.seconds), end="", file=out, flush=True)
-        if plot and outline.seconds:
-            _draw(plot, utterances, outline, predictor.labels, title=printable(Path(paths[0]).name))
+        if form == "textgrid" and peaks.seconds:
+            print(textgrid(utterances, peaks.seconds), end="", file=out, flush=True)
+        if plot and peaks.seconds:
+            _draw(plot, utterances, peaks, predictor.labels, title=printable(Path(paths[0]).name))
 
 
 def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
@@ -112,15 +112,19 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
 
 
 def _draw(
-    plot: Path, utterances: "list[Utterance]", outline: "Outline", labels: Sequence[str], title: str
+    plot: Path,
+    utterances: "list[Utterance]",
+    peaks: "WaveformPeaks",
+    labels: Sequence[str],
+    title: str,
 ) -> None:
     from affekt.report.timeline_picture import draw_timeline, save
 
     figure = draw_timeline(
         utterances,
-        outline.swings,
-        seconds=outline.seconds,
-        seconds_per_part=outline.seconds_per_part,
+        peaks.peaks,
+        seconds=peaks.seconds,
+        seconds_per_part=peaks.seconds_per_part,
         labels=labels,
         title=title,
     )
@@ -134,7 +138,7 @@ def _draw(
 
 @contextmanager
 def _progress(
-    outline: "Outline", out: TextIO, form: str
+    peaks: "WaveformPeaks", out: TextIO, form: str
 ) -> "Iterator[tuple[Callable[[str], Watch], Console]]":
     """Yield a function that observes a file's samples, and the console for the table.
 
@@ -147,7 +151,7 @@ def _progress(
 
     bar_console = Console(stderr=True, highlight=False)
     if not bar_console.is_terminal or (out.isatty() and form != "table"):
-        yield (lambda _: outline.push), Console(file=out, highlight=False)
+        yield (lambda _: peaks.push), Console(file=out, highlight=False)
         return
     columns = BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
     with Progress(*columns, console=bar_console, transient=True, redirect_stdout=False) as progress:
@@ -157,7 +161,7 @@ def _progress(
             progress.reset(task, total=_duration(file), description=printable(Path(file).name))
 
             def push(block: "NDArray[np.float32]") -> None:
-                outline.push(block)
+                peaks.push(block)
                 progress.advance(task, block.size / SAMPLE_RATE)
 
             return push

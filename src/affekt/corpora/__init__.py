@@ -1,4 +1,4 @@
-"""Recordings to one table, and speaker-disjoint folds of it."""
+"""Turn recordings into one table, and into speaker-disjoint folds."""
 
 from pathlib import Path
 

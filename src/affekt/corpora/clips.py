@@ -1,4 +1,4 @@
-"""One utterance to one row, checked by itself; a CSV text to rows."""
+"""Define a clip, one row of a manifest, and read rows from CSV."""
 
 import math
 import re

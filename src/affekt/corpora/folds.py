@@ -1,4 +1,4 @@
-"""Who trains, validates and is tested, as one table: ``folds.csv``.
+"""Read and write ``folds.csv``: training, validation and test speakers of each fold.
 
 A :class:`Fold` cannot hold a speaker twice: making one proves it, wherever the rows came from.
 """
@@ -26,7 +26,7 @@ class Fold:
         number: counted from 1.
         train: speakers to learn from, sorted.
         validation: speakers to choose the epoch by, sorted.
-        test: speakers to report on, sorted. Where everybody trains, nobody validates or is tested.
+        test: speakers to report on, sorted. Empty, like validation, if all speakers train.
 
     Raises:
         CorpusError: a part is empty that must not be, or a speaker stands twice.
@@ -48,7 +48,7 @@ class Fold:
         if twice:
             raise CorpusError(
                 f"fold {self.number}: each speaker must stand in one part only. Got {twice} "
-                f"twice: its voice would leak. Write the folds anew."
+                f"twice, which leaks test data. Write the folds again."
             )
 
 
@@ -109,9 +109,9 @@ def read_folds(path: str | Path) -> tuple[Fold, ...]:
 
 
 def _refuse_uneven(folds: tuple[Fold, ...], path: Path) -> None:
-    everybody = {*folds[0].train, *folds[0].validation, *folds[0].test}
+    all_speakers = {*folds[0].train, *folds[0].validation, *folds[0].test}
     for fold in folds:
-        odd = everybody ^ {*fold.train, *fold.validation, *fold.test}
+        odd = all_speakers ^ {*fold.train, *fold.validation, *fold.test}
         if odd:
             raise CorpusError(
                 f"{path}: each fold must hold every speaker. Got {min(odd)} in only one of fold "

@@ -1,4 +1,4 @@
-"""Several corpora to one table: their clips side by side, each speaker still of one corpus."""
+"""Join the manifests of several corpora."""
 
 from collections.abc import Sequence
 from dataclasses import replace

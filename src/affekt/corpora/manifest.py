@@ -1,4 +1,4 @@
-"""Recordings to one table: ``manifest.csv``, one row per clip, and every check on it.
+"""Read, write and check ``manifest.csv``: one row for each clip of a corpus.
 
 A :class:`Manifest` cannot hold a clip without a label, a speaker with two genders, or a path
 that leaves the root: making one proves all of it, wherever the rows came from.

@@ -1,4 +1,4 @@
-"""A user's own recordings to a survey: a table, or folders named after labels.
+"""Survey a user's own recordings: a table, or folders named after labels.
 
 A table has the columns ``file,label,speaker`` and, where known, ``start,end,gender``; files are
 relative to the table. In folders, the first folder below the root is the label and a regular

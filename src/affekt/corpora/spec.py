@@ -1,4 +1,4 @@
-"""What a corpus is, as facts on one page, and how its file names become clips.
+"""Specify a corpus, and recognize its clips by their file names.
 
 A corpus' own file instantiates :class:`Corpus`; nothing else about it is code.
 """

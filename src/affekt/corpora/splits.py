@@ -1,4 +1,4 @@
-"""A manifest to folds of whole speakers; there is no split by clip.
+"""Divide speakers into folds; there is no split by clip.
 
 Each fold has three parts, train, validation and test, and no speaker stands in two of them.
 Speakers are dealt out greedily: those that weigh most in rare classes first, each to the part

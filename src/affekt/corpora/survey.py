@@ -1,4 +1,4 @@
-"""A corpus on disk beside the corpus as published: what is there, missing, extra, undecodable."""
+"""Compare a corpus on disk with the published one: missing, extra and undecodable files."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

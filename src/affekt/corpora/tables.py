@@ -1,4 +1,4 @@
-"""CSV files to lines of cells and back; what is wrong with them is said in one line."""
+"""Read and write CSV files, and report their faults in one line."""
 
 import csv
 import io

@@ -1,1 +1,1 @@
-"""Manifest and recipe to run folders: training, baselines, runner."""
+"""Run experiments: recipes, training, baselines, folds."""

@@ -1,4 +1,4 @@
-"""Features of clips to the paper's baselines: cepstra and deep features, and a classifier.
+"""Fit the paper's baselines: cepstra and deep features with RF, SVM or MLP.
 
 A clip is one vector: statistics of its cepstra and of the pretrained network's embeddings.
 Scaling, feature selection by one-way ANOVA and the classifier are one scikit-learn pipeline,

@@ -1,4 +1,4 @@
-"""Recordings to the clips of Figure 2: one speaker, the same words, every emotion."""
+"""Find the example clips of a report: one speaker and text in every emotion."""
 
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +32,7 @@ def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
 
     Returns:
         A clip for each label, in the labels' order, of the first speaker who says the same words
-        with the same intensity in all of them; none if nobody does or nothing is there.
+        with the same intensity in all of them; none if there is no such speaker.
     """
     try:
         manifest = load(corpus, root, partial=True)

@@ -1,1 +1,1 @@
-"""Sound and a model file to predictions: NumPy and ONNX Runtime, never PyTorch."""
+"""Recognize emotions with a model file: NumPy and ONNX Runtime, never PyTorch."""

@@ -1,4 +1,4 @@
-"""Utterances to annotation files: Audacity labels, Praat TextGrid, WebVTT and RTTM.
+"""Write utterances as annotation files: Audacity labels, TextGrid, WebVTT and RTTM.
 
 Source: the manuals of Audacity ("Importing and Exporting Labels") and Praat ("TextGrid file
 formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.

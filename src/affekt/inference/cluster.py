@@ -1,4 +1,4 @@
-"""Files to predictions on a cluster: batches of names go out, and their results come back.
+"""Predict batches of files on a cluster.
 
 Every node needs affekt, the model and the recordings under the names they have here.
 """

@@ -1,7 +1,7 @@
-"""Files and folders to predictions, all cores at work, in the order they were named.
+"""Predict many files in parallel, in the order in which they were named.
 
-Threads, not processes: decoding, resampling and the graph all leave the interpreter free. Files are
-found as they are needed and few results wait at a time, so memory does not grow with their number.
+It uses threads: decoding, resampling and the graph release the interpreter lock. Files are searched
+as needed and few results wait at a time, so memory does not grow with their number.
 """
 
 import os
@@ -45,7 +45,7 @@ def predict_files(
     jobs: int | None = None,
     skip: Container[str] = (),
 ) -> Iterator[Prediction | Failure]:
-    """Name the emotion of many recordings.
+    """Predict many recordings.
 
     Args:
         predictor: the loaded model.
@@ -61,13 +61,13 @@ def predict_files(
     """
     jobs = jobs or _cores()
     found = find_files(paths, skip=skip)
-    desk = _Desk(predictor, [predictor])
+    worker = _Worker(predictor, [predictor])
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
     try:
-        waiting = deque(_submitted(pool, desk, islice(found, AHEAD * jobs)))
+        waiting = deque(_submitted(pool, worker, islice(found, AHEAD * jobs)))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(_submitted(pool, desk, islice(found, 1)))
+            waiting.extend(_submitted(pool, worker, islice(found, 1)))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -75,16 +75,16 @@ def predict_files(
 def timeline_files(
     predictor: Predictor, paths: Sequence[str], *, watch: "Callable[[str], Watch]"
 ) -> "Iterator[Utterance | Failure]":
-    """Name the emotion of every utterance of recordings, one recording after the other.
+    """Predict every utterance of recordings, one recording after the other.
 
     Args:
         predictor: the loaded model.
         paths: as for :func:`predict_files`.
-        watch: called with each file; what it returns is called with every block heard of it.
+        watch: called with each file; its result is called with every block of the file.
 
     Yields:
-        Utterances as they are heard. A bad file is a :class:`Failure`, after what could be heard
-        of it, and never stops the rest.
+        Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
+        stops the rest.
     """
     for file in find_files(paths):
         if isinstance(file, Failure):
@@ -165,7 +165,7 @@ def _unsearched(folder: str, error: OSError) -> Failure:
     return Failure(folder, f"{folder} cannot be searched: {error.strerror or error}.")
 
 
-class _Desk(threading.local):
+class _Worker(threading.local):
     """Where a worker finds its model: the shared one first, one of its own once it has settled.
 
     Runs of one ONNX Runtime session wait for each other's memory: two threads with a session each
@@ -196,13 +196,13 @@ def _another(predictor: Predictor) -> Predictor:
 
 
 def _submitted(
-    pool: ThreadPoolExecutor, desk: _Desk, files: Iterable[str | Failure]
+    pool: ThreadPoolExecutor, worker: _Worker, files: Iterable[str | Failure]
 ) -> Iterator[Future[Prediction | Failure]]:
-    return (pool.submit(_at_desk, desk, file) for file in files)
+    return (pool.submit(_at_worker, worker, file) for file in files)
 
 
-def _at_desk(desk: _Desk, file: str | Failure) -> Prediction | Failure:
-    return predicted(desk.predictor(), file)
+def _at_worker(worker: _Worker, file: str | Failure) -> Prediction | Failure:
+    return predicted(worker.predictor(), file)
 
 
 def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:

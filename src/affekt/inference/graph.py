@@ -1,4 +1,4 @@
-"""Model file to checked graph: windows and state in, probabilities and state out.
+"""Load a model file, check it, and run its graph.
 
 The file describes itself in its metadata: labels, numbers of the front end, state tensors. All
 of it is held against the graph before the first sound, and loading runs no code.

@@ -1,6 +1,6 @@
-"""A sound that is being made to moments: how long, how loud, and which windows were answered.
+"""Recognize live sound block by block, with its level.
 
-A microphone, a pipe and a file are listened to by the same few lines.
+A microphone, a pipe and a file are processed in the same way.
 """
 
 import math
@@ -20,12 +20,12 @@ MAX_SECONDS = 1_000 * 365 * 24 * 3600.0  # s: a stream has no end, and its memor
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a few more milliseconds of sound brought.
+    """The results of one more block of sound.
 
     Args:
-        seconds: heard so far.
-        level: of what is new, decibels below full scale (RMS); -inf for digital silence.
-        segments: the windows that it completed.
+        seconds: of sound so far.
+        level: of the new block, decibels below full scale (RMS); -inf for digital silence.
+        segments: of the windows that the block completed.
     """
 
     seconds: float
@@ -36,19 +36,19 @@ class Moment:
 def listen(
     stream: Stream, sound: AbstractContextManager[Decoded], *, channel: int | None = None
 ) -> Iterator[Moment]:
-    """Listen to a sound as it comes.
+    """Recognize a sound block by block.
 
     Args:
         stream: of the model, at 16 kHz.
         sound: of :func:`~affekt.audio.decoding.decode` or
-            :func:`~affekt.audio.microphone.microphone`; open for as long as this goes on.
-        channel: the one to hear, from 0; the mean of all by default.
+            :func:`~affekt.audio.microphone.microphone`; it stays open until the end.
+        channel: to use, from 0; the mean of all by default.
 
     Yields:
-        A moment for each block of sound, and one for what its end completes.
+        A moment for each block of sound, and one at its end.
 
     Raises:
-        AudioError: no sound, or one that cannot be heard to its end.
+        AudioError: no sound, or one that breaks off.
         ModelError: the model cannot run.
     """
     samples, level = 0, -math.inf

@@ -1,4 +1,4 @@
-"""Sound and model file to a prediction: the emotion of a recording and of every window in it."""
+"""Predict the emotion of a recording and of each of its windows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +33,7 @@ class Prediction:
 
     Args:
         file: name of the file as it was given; empty for bytes and arrays.
-        duration: seconds of sound that were heard.
+        duration: seconds of processed sound.
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
         segments: every window's answer, each given all windows before it.
@@ -62,13 +62,13 @@ class Predictor:
 
     Args:
         graph: the model.
-        profile: of the person who speaks; nobody's by default.
-        adapt: whether each sound teaches the model who speaks, from the profile on.
+        profile: of the speaker; no enrolment by default.
+        adapt: whether each sound updates the profile while it is processed.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
-        channel: of every recording the one to hear, from 0; the mean of all by default.
+        channel: of every recording to use, from 0; the mean of all by default.
 
     Raises:
-        ModelError: a profile or ``adapt`` for a model that knows no speakers, a profile made with
+        ModelError: a profile or ``adapt`` for a model without speaker normalization, a profile of
             another kind of model, or a confidence out of range.
     """
 
@@ -85,8 +85,8 @@ class Predictor:
             )
         if self.adapt and not self.graph.profile:
             raise ModelError(
-                f"adapt must be left out with a model that knows no speakers. "
-                f"Got {self.graph.file.stem}. Choose another one with --model."
+                f"model {self.graph.file.stem} has no speaker normalization, which adapt needs. "
+                f"Leave out --adapt, or choose another --model."
             )
         profile_state(self.profile, self.graph)
 
@@ -100,12 +100,12 @@ class Predictor:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the model can answer, in the order of its probabilities."""
+        """The labels in the order of the probabilities."""
         return self.graph.labels
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What the model file says about itself: name, corpora, licence, recipe, version."""
+        """Metadata of the model file: name, corpora, licence, recipe, version."""
         return self.graph.metadata
 
     def predict(
@@ -117,19 +117,19 @@ class Predictor:
         start: float = 0.0,
         end: float | None = None,
     ) -> Prediction:
-        """Name the emotion of a recording.
+        """Predict the emotion of a recording.
 
         Args:
             source: path, bytes or binary file of any format, or samples as an array.
             sample_rate: Hz, for an array only.
-            channel: which channel to hear, from 0; the predictor's own by default.
-            start: seconds into the recording from which to hear.
+            channel: to use, from 0; that of the predictor by default.
+            start: seconds at which to begin.
             end: seconds at which to stop; the end of the recording by default.
 
         Returns:
-            The answer after the last window, and one segment for each window, its times counted
-            from the start of the recording. A model may forget: the shipped one's answer is that
-            of the last 20 s or so, and :meth:`timeline` tells of all.
+            The result after the last window, and one segment for each window, its times counted
+            from the start of the recording. The default model weighs sound 20 s ago by 1/e, so
+            use :meth:`timeline` for long recordings.
 
         Raises:
             AudioError: no sound, or not one that can be read.
@@ -137,7 +137,7 @@ class Predictor:
         """
         channel = self.channel if channel is None else channel
         sound = blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end)
-        segments, heard = _heard(self.stream(), sound)
+        segments, samples = _process(self.stream(), sound)
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = str(source) if isinstance(source, str | Path) else ""
@@ -146,21 +146,21 @@ class Predictor:
         last = segments[-1]
         return Prediction(
             file=name,
-            duration=heard / SAMPLE_RATE,
+            duration=samples / SAMPLE_RATE,
             label=last.label,
             probabilities=last.probabilities,
             segments=tuple(segments),
         )
 
     def timeline(self, source: Source, **options: Any) -> "Iterator[Utterance]":
-        """Name the emotion of every utterance of a recording, however long, as it is heard.
+        """Predict the emotion of every utterance of a recording of any length.
 
         Args:
             source: path, bytes or binary file of any format, or samples as an array.
             options: those of :func:`affekt.inference.timeline.timeline`.
 
         Returns:
-            One answer for each stretch of speech between two pauses, none where nobody speaks.
+            One result for each stretch of speech between two pauses.
 
         Raises:
             AudioError: no sound, or not one that can be read.
@@ -189,31 +189,31 @@ class Predictor:
         )
 
     def enroll(self, sources: Iterable[Source], *, sample_rate: int | None = None) -> Profile:
-        """Learn what a person's voice is like, from any speech of theirs, whatever its emotion.
+        """Make a profile of a person from any speech, whatever its emotion.
 
         Args:
             sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
-                do much of what any number does.
+                give most of the gain.
             sample_rate: Hz, for arrays only.
 
         Returns:
-            Their profile, to be saved, and given to :func:`affekt.load`. It goes on from this
-            predictor's own profile, if it has one.
+            The profile, to be saved, and given to :func:`affekt.load`. It extends the profile of
+            this predictor, if it has one.
 
         Raises:
             AudioError: a recording that cannot be read.
-            ModelError: a model that knows no speakers, or no speech in the recordings.
+            ModelError: a model without speaker normalization, or recordings without speech.
         """
         refuse_without_speakers(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
         if isinstance(sources, str | bytes | Path | np.ndarray):  # one is meant, not its parts
             sources = [sources]
         for source in sources:
-            _heard(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
+            _process(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
         return stream.profile
 
     def restore(self, saved: bytes) -> Stream:
-        """Go on with a stream where :meth:`affekt.Stream.save` left it, in any process.
+        """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.
 
         Args:
             saved: its bytes.
@@ -224,8 +224,8 @@ class Predictor:
         return Stream.restore(self.graph, saved)
 
 
-def _heard(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
-    """Answer a whole sound, in as few runs of the model as may be.
+def _process(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
+    """Process a whole sound in as few runs of the model as possible.
 
     Returns:
         Its segments, and how many samples it had.
@@ -236,7 +236,7 @@ def _heard(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[S
     for block in sound:
         samples += block.size
         held = np.concatenate([held, block])
-        while held.size > enough:  # something is left, to be answered with the end
+        while held.size > enough:  # the rest is processed with the end
             segments += stream.push(held[:enough])
             held, enough = held[enough:], BATCH * stream.hop
     return segments + stream.flush(held), samples
@@ -256,10 +256,10 @@ def load(
     Args:
         model: path of a model file, or name of a shipped model.
         threads: CPU threads that one prediction may use, at least 1.
-        profile: of the person who speaks, or its file; nobody's by default.
-        adapt: let each sound teach the model who speaks, from the profile on.
+        profile: of the speaker, or its file; no enrolment by default.
+        adapt: let each sound update the profile while it is processed.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
-        channel: of every recording the one to hear, from 0; the mean of all by default.
+        channel: of every recording to use, from 0; the mean of all by default.
 
     Raises:
         ModelError: no such model, a file that is not one of ours, or what
@@ -291,7 +291,7 @@ def _model_file(model: str | Path) -> Path:
     shipped = {file.stem: file for file in MODELS.glob("*.onnx")}
     if model not in shipped:
         raise ModelError(
-            f"Model {model!r} must be a file or one of the shipped {sorted(shipped)}. "
+            f"Model {model!r} must be a file or one of the shipped {', '.join(sorted(shipped))}. "
             f"Make one with affekt export."
         )
     return shipped[model]

@@ -1,8 +1,7 @@
-"""What a voice is like on the whole: the profile of one person, and its file.
+"""Read, write and apply the profile of a person.
 
-A profile holds, of each number that the model's middle layer gives a step of speech, mean and
-deviation over what was heard of a person, and how much that was. It holds no sound and no word,
-and only how a voice is, not what it said. It is a few kilobytes of safetensors.
+A profile holds mean and deviation of each feature of the trunk over a person's speech, and the
+amount of speech. It holds no sound and no words. It is a few kilobytes of safetensors.
 """
 
 import json
@@ -25,14 +24,14 @@ TENSORS = ("mean", "deviation")
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """One person's voice, as one kind of model measures it.
+    """Voice statistics of one person, for one kind of model.
 
     Attributes:
-        measure: what it was measured with; see :class:`~affekt.inference.graph.Graph`.
-        weight: how much speech was heard, in steps of the model; above 0.
+        measure: names the kind of model; see :class:`~affekt.inference.graph.Graph`.
+        weight: amount of speech, in steps of the model; above 0.
         mean: ``(features,)``.
         deviation: ``(features,)``.
-        seconds: of speech that was heard, about.
+        seconds: of speech, about.
     """
 
     measure: str
@@ -137,19 +136,19 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
     """The tensors of a graph's state that a profile stands in.
 
     Args:
-        profile: of who speaks; None for nobody's.
+        profile: of the speaker; None for no enrolment.
         graph: the loaded model.
 
     Raises:
-        ModelError: a model that knows no speakers, or one that measures them in another way.
+        ModelError: a model without speaker normalization, or of another kind.
     """
     if profile is None:
         return {name: np.asarray(graph.start[name]) for name in graph.profile}
     if not graph.profile or profile.measure != graph.measure:
         raise ModelError(
-            f"the profile must be made with a model that measures voices as {graph.file.stem} "
-            f"does ({graph.measure or 'not at all'}). Got {profile.measure}. Enroll again with "
-            f"this model, or choose the other one with --model."
+            f"the profile must be made with the features of model {graph.file.stem} "
+            f"({graph.measure or 'which uses no profiles'}). Got {profile.measure}. Enroll again "
+            f"with this model, or choose the other one with --model."
         )
     weight, total, square = graph.profile
     mean = profile.mean
@@ -166,15 +165,15 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
 
 
 def refuse_without_speakers(graph: Graph) -> None:
-    """Refuse a model that nobody can be enrolled with.
+    """Refuse enrolment with a model without speaker normalization.
 
     Raises:
-        ModelError: a model that knows no speakers.
+        ModelError: a model without speaker normalization.
     """
     if not graph.profile:
         raise ModelError(
-            f"the model must know speakers to enroll one. Got {graph.file.stem}, which does not. "
-            f"Choose another one with --model."
+            f"model {graph.file.stem} has no speaker normalization, which enrolment needs. "
+            f"Choose another --model."
         )
 
 
@@ -182,15 +181,14 @@ def profile_from(state: State, graph: Graph) -> Profile:
     """The profile that stands in a graph's state.
 
     Raises:
-        ModelError: a model that knows no speakers, or no speech was heard.
+        ModelError: a model without speaker normalization, or no speech.
     """
     refuse_without_speakers(graph)
     weight, total, square = (np.asarray(state[name], np.float64) for name in graph.profile)
     amount = float(weight.sum())
     if amount < 1.0:
         raise ModelError(
-            "a person must be heard to be enrolled. Got no speech. Name recordings in which "
-            "they speak."
+            "enrolment needs speech. Got none in the recordings. Name recordings with speech."
         )
     mean = total / amount
     deviation = np.sqrt(np.maximum(square / amount - mean**2, 0.0))

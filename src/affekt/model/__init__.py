@@ -1,1 +1,1 @@
-"""Windows to labels: the network, its weights, its export. PyTorch."""
+"""Define the networks, load their weights, and export them (PyTorch)."""

@@ -33,7 +33,7 @@ class Answer(Span, Protocol):
 @rc_context(STYLE)
 def draw_timeline(
     answers: Sequence[Answer],
-    swings: NDArray[np.float32],
+    peaks: NDArray[np.float32],
     *,
     seconds: float,
     seconds_per_part: float,
@@ -44,9 +44,9 @@ def draw_timeline(
 
     Args:
         answers: sorted by time, without overlap.
-        swings: ``(parts, 2)`` lowest and highest sample of each part of the sound.
+        peaks: ``(parts, 2)`` lowest and highest sample of each part of the sound.
         seconds: duration of the recording.
-        seconds_per_part: duration of a part of ``swings``.
+        seconds_per_part: duration of a part of ``peaks``.
         labels: of the model, in the order of lanes and legend.
         title: above it.
     """
@@ -55,7 +55,7 @@ def draw_timeline(
         3, sharex=True, height_ratios=(1.0, 1.0, 0.12 + 0.17 * len(labels))
     )
     palette = colours(labels)
-    _draw_wave(wave, answers, swings, seconds_per_part, palette)
+    _draw_wave(wave, answers, peaks, seconds_per_part, palette)
     _draw_stack(stack, answers, seconds, palette)
     _draw_lanes(lanes, answers, palette)
     wave.set_title(title if len(title) <= TITLE else f"{title[:TITLE]}…", loc="left", pad=9)
@@ -83,19 +83,19 @@ def save(figure: Figure, path: Path) -> None:
 def _draw_wave(
     axes: Axes,
     answers: Sequence[Answer],
-    swings: NDArray[np.float32],
+    peaks: NDArray[np.float32],
     seconds_per_part: float,
     palette: dict[str, str],
 ) -> None:
     """The waveform in the color of the emotion, gray without speech."""
-    times = (np.arange(len(swings)) + 0.5) * seconds_per_part
-    shades = np.full(len(swings), LINE, dtype=object)
+    times = (np.arange(len(peaks)) + 0.5) * seconds_per_part
+    shades = np.full(len(peaks), LINE, dtype=object)
     for answer in answers:
         first, end = np.searchsorted(times, (answer.start, answer.end))
         shades[first:end] = palette.get(answer.label, LINE)  # gray also if uncertain
-    loudest = float(np.abs(swings).max(initial=1e-4))
+    loudest = float(np.abs(peaks).max(initial=1e-4))
     axes.axhline(0, color=LINE, lw=0.6, zorder=0)
-    axes.vlines(times, swings[:, 0], swings[:, 1], colors=shades.tolist(), lw=0.5, rasterized=True)
+    axes.vlines(times, peaks[:, 0], peaks[:, 1], colors=shades.tolist(), lw=0.5, rasterized=True)
     axes.set(ylim=(-loudest, loudest), yticks=[], ylabel="waveform")
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(bottom=False)
