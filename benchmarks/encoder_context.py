@@ -31,6 +31,7 @@ from affekt.model.whisper_weights import Arrays, load_whisper, read_turn_detecto
 CORPORA = {"ravdess": 8, "cremad": 5}  # folds
 EVERY = {"ravdess": 1, "cremad": 3}  # which of the speakers are used
 LAYERS = (2, 3)
+CONTEXTS = (1, 2)  # windows
 WIDTH = 384  # of a layer
 STEP = 640  # samples of a step
 DECAY = 0.97  # of the running loudness: a time constant of 30 s
@@ -85,7 +86,7 @@ def compare(data: Path) -> pd.DataFrame:
         clips = tuple(clip for clip in manifest.clips if clip.speaker in chosen)
         manifest = Manifest(corpus, manifest.task, manifest.labels, manifest.root, clips)
         sounds = [read_samples(manifest, clip) for clip in clips]
-        for context in (0, 1, 2):
+        for context in CONTEXTS:
             for last in (False, True):
                 made = encoder(arrays, context, max(LAYERS), last=last)
                 found = np.stack([features(made, sound, context) for sound in sounds])

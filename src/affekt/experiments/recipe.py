@@ -17,6 +17,7 @@ from affekt.aliases import to_stored
 from affekt.audio.windows import LAST_WINDOW, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
 from affekt.experiments.recipe_checks import check_value, knob, refuse_clashes
+from affekt.model.heads import HEADS
 from affekt.runs.folder import RunIdentity
 
 PROTOCOLS = (
@@ -117,7 +118,7 @@ class Recipe:
         "lstm",
         "network from features to classes",
         source="paper, II-C",
-        allowed=("lstm", "mean", "statistics"),
+        allowed=tuple(HEADS),
     )
     time_constant: float = knob(
         0.0,

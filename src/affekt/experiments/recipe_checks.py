@@ -1,15 +1,16 @@
 """Define the knobs of a recipe, and check their values by themselves and against each other."""
 
 import json
+from collections.abc import Callable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from affekt.errors import RecipeError
+from affekt.model.heads import HEADS, decays, ensembles
 
 if TYPE_CHECKING:
     from affekt.experiments.recipe import Recipe
 
-WITH_TIME_CONSTANT = ("mean", "statistics")  # heads that use it
 OF_YAMNET = ("front_end", "weights", "blocks", "precision")
 OF_WHISPER = ("encoder_layers", "context")
 OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
@@ -110,11 +111,8 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
         (OF_WHISPER if recipe.trunk != "whisper" else (), "trunk whisper"),
-        (
-            ("time_constant",) if recipe.head not in WITH_TIME_CONSTANT else (),
-            f"head {' or '.join(WITH_TIME_CONSTANT)}",
-        ),
-        (("ensemble_size",) if recipe.head != "statistics" else (), "head statistics"),
+        (("time_constant",) if not decays(recipe.head) else (), f"head {_heads(decays)}"),
+        (("ensemble_size",) if not ensembles(recipe.head) else (), f"head {_heads(ensembles)}"),
         (
             ("augment_channel", "augment_bandwidth") if not recipe.augmented_speakers else (),
             "augmented_speakers",
@@ -127,6 +125,10 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
                     f"{name} of recipe {recipe.name} has no effect without {needed}. "
                     f"Got {getattr(recipe, name)!r}. Leave it out."
                 )
+
+
+def _heads(able: Callable[[str], bool]) -> str:
+    return " or ".join(filter(able, HEADS))
 
 
 def _refuse_unnamed(recipe: "Recipe") -> None:

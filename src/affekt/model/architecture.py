@@ -7,7 +7,7 @@ from typing import Any
 from affekt.aliases import from_stored, to_stored
 from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW_HOP
 from affekt.errors import ModelError
-from affekt.model.heads import HEADS
+from affekt.model.heads import HEADS, ensembles
 from affekt.model.logmel import FRONT_ENDS
 from affekt.model.whisper import HOP
 from affekt.model.yamnet import BLOCKS
@@ -68,7 +68,7 @@ class Architecture:
                     f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}. "
                     f"Choose one of these, or update affekt."
                 )
-        if self.ensemble_size > 1 and self.head != "statistics":
+        if self.ensemble_size > 1 and not ensembles(self.head):
             raise ModelError(
                 f"ensemble_size of Architecture must be 1 with head {self.head}. "
                 f"Got {self.ensemble_size}. Choose head statistics for an ensemble."

@@ -8,7 +8,7 @@ The whole YAMNet gives one step for each window, its embedding; other trunks giv
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,8 @@ class LSTMHead(nn.Module):
 
     Source: paper, section II-C; MATLAB ``lstmLayer``.
     """
+
+    decays = False
 
     def __init__(
         self,
@@ -160,6 +162,8 @@ class StatisticsHead(nn.Module):
     embedding" (2018).
     """
 
+    ensembles = True
+
     def __init__(
         self,
         features: int,
@@ -200,8 +204,19 @@ class StatisticsHead(nn.Module):
         return self.classes(pooled), {name: each[:, -1] for name, each in after.items()}
 
 
-HEADS = {
+#: The one place to register a head: its name in recipes, and its class.
+HEADS: dict[str, Any] = {
     "lstm": LSTMHead,
     "mean": MeanHead,
     "statistics": StatisticsHead,
 }
+
+
+def decays(head: str) -> bool:
+    """Whether a head has a time constant; its class says so by an attribute of this name."""
+    return bool(getattr(HEADS[head], "decays", True))
+
+
+def ensembles(head: str) -> bool:
+    """Whether a head can be an ensemble; its class says so by an attribute of this name."""
+    return bool(getattr(HEADS[head], "ensembles", False))
