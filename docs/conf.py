@@ -11,12 +11,12 @@ import affekt  # noqa: E402
 from affekt.experiments.recipe import KNOB_COLUMNS, knob_table  # noqa: E402
 
 project = "affekt"
-author = "the affekt authors"
+author = copyright = "the affekt authors"
 release = affekt.__version__
 html_theme = "furo"
 html_title = f"affekt {release}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc"]
-extensions += ["sphinx_copybutton"]
+extensions += ["sphinx_copybutton", "sphinx_design"]
 copybutton_prompt_text = "$ "
 exclude_patterns = ["_build"]
 
