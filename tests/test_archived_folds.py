@@ -193,6 +193,8 @@ def test_missing_and_unwritable_folders_are_refused(
     places = places_in(tmp_path, corpus)
     with pytest.raises(RunError, match=r"must be a folder of archived runs\. Got none"):
         run(CHANCE, places, archive=tmp_path / "nowhere", engine=inline)
+    assert not places.runs.exists()  # a failed run leaves nothing
+    (places.runs / CHANCE.run).mkdir(parents=True)
     (places.runs / CHANCE.run / "fold-1").touch()
     with pytest.raises(RunError, match=r"must take the archived folds\. Got: File exists"):
         run(CHANCE, places, archive=begun, engine=inline)

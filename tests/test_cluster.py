@@ -81,7 +81,8 @@ def test_a_cluster_that_loses_a_node(
     engine = ["--engine", "ray", "--address", two_nodes.address]
     assert main([*words, "--resume", *engine]) == 1
     assert sorted(output.read_text().splitlines()) == sorted(whole.splitlines())
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    lines = capsys.readouterr().err.splitlines()  # Ray may write some of its own
+    assert sum(line.startswith("affekt: ") for line in lines) == 2
 
 
 def test_one_file_that_ends_its_worker_costs_no_other_its_result(

@@ -35,6 +35,12 @@ def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
     assert sound_files(tmp_path / "corpus") == ("b.wav", "more/a.wav")
 
 
+def test_a_folder_that_is_also_linked_to_keeps_its_path(tmp_path: Path) -> None:
+    touch(tmp_path, "z/real/a.wav", "b/c.wav")
+    (tmp_path / "b" / "link").symlink_to(tmp_path / "z" / "real")
+    assert sound_files(tmp_path) == ("b/c.wav", "z/real/a.wav")
+
+
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="must be a folder"):
         sound_files(tmp_path / "none")

@@ -42,15 +42,20 @@ def sound_names(visited: Iterable[Visited]) -> Iterator[tuple[str, str]]:
 
 
 def walk_folders(folder: str, on_error: Callable[[OSError], object]) -> Iterator[Visited]:
-    """Walk as ``os.walk``, into linked folders too, but into none twice."""
-    seen = set()
-    for place, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        yield place, folders, names
+    """Walk as ``os.walk``, into linked folders too, but into none twice.
+
+    Linked folders come last, so that a folder that is also linked to keeps its own path.
+    """
+    seen, pending = set(), [folder]
+    while pending:
+        for place, folders, names in os.walk(pending.pop(0), onerror=on_error):
+            status = Path(place).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            yield place, folders, names
+            pending += [str(Path(place, n)) for n in folders if Path(place, n).is_symlink()]
 
 
 def sound_files(folder: str | Path) -> tuple[str, ...]:
