@@ -75,7 +75,7 @@ def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str
         return {"timeline": name, "EDER": round(errors.rate, 3)} | parts
 
     yield row("affekt", [*predictor.timeline(sound, sample_rate=SAMPLE_RATE)])
-    alone = predictor.timeline(sound, sample_rate=SAMPLE_RATE, memory=0.0)
+    alone = predictor.timeline(sound, sample_rate=SAMPLE_RATE, time_constant=0.0)
     yield row("each utterance alone", [*alone])
     yield row("silence", [])
     yield row("always angry", [Turn(0.0, seconds, "angry")])

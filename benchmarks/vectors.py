@@ -32,7 +32,9 @@ def sound() -> NDArray[np.float32]:
 def vectors() -> dict[str, Any]:
     """The sound, how it is cut, and probabilities after each window, in both modes."""
     graph = affekt.load("affekt").graph
-    windows = np.ascontiguousarray(sliding_windows(sound(), hop=graph.hop, last_window=graph.tail))
+    windows = np.ascontiguousarray(
+        sliding_windows(sound(), hop=graph.hop, last_window=graph.last_window)
+    )
     answers = {}
     for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
         probabilities, _ = graph.run(windows, graph.start, adapt=adapt)
@@ -40,7 +42,7 @@ def vectors() -> dict[str, Any]:
     return {
         "model": {"name": graph.file.stem, "sha256": graph.digest},
         "sound": {"formula": FORMULA, "rate": SAMPLE_RATE, "samples": sound().size},
-        "windows": {"length": windows.shape[1], "hop": graph.hop, "tail": graph.tail},
+        "windows": {"length": windows.shape[1], "hop": graph.hop, "tail": graph.last_window},
         "labels": list(graph.labels),
         "probabilities": answers,
     }

@@ -79,7 +79,7 @@ def test_workers_end_with_their_runner(tmp_path: Path) -> None:
 
 def test_engines_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_named("local") is local
-    with pytest.raises(RunError, match="engine must be local, or ray"):
+    with pytest.raises(RunError, match="--engine must be local or ray"):
         engine_named("slurm")
     with pytest.raises(RunError, match="Got local with address head:1"):
         engine_named("local", "head:1")

@@ -213,7 +213,7 @@ def test_it_is_surer_the_better_it_knows_who_speaks(own: Exported, tmp_path: Pat
 
 def test_metadata_of_the_own_network(own: Exported) -> None:
     graph, network = load_graph(own.file), load_classifier(own.source)[0]
-    assert (graph.hop, graph.tail) == (15_360, "pad")
+    assert (graph.hop, graph.last_window) == (15_360, "pad")
     assert graph.profile == ("speaker_weight", "speaker_sum", "speaker_square")
     assert graph.metadata["profile"] == {
         "of": trunk_digest(network),

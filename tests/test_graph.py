@@ -109,7 +109,7 @@ def test_a_profile_that_the_graph_lacks_is_refused(tmp_path: Path) -> None:
 def test_a_model_from_before_tails_and_profiles_drops_and_knows_nobody(tmp_path: Path) -> None:
     loaded = affekt.load(small_model(tmp_path / "small.onnx")).graph
     assert "tail" not in loaded.metadata
-    assert (loaded.tail, loaded.profile, loaded.measure) == ("drop", (), "")
+    assert (loaded.last_window, loaded.profile, loaded.measure) == ("drop", (), "")
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "null", "{}", "[" * 100_000, '{"format": NaN}'])
@@ -119,7 +119,7 @@ def test_metadata_that_is_no_object_is_refused(tmp_path: Path, note: str) -> Non
 
 
 def test_a_model_of_another_make_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="another make"):
+    with pytest.raises(ModelError, match="must carry affekt's metadata"):
         affekt.load(small_model(tmp_path / "foreign.onnx", key="other"))
 
 

@@ -111,9 +111,9 @@ def test_enrolment_goes_on(predictor: affekt.Predictor, person: Profile) -> None
 
 def test_nobody_is_enrolled_by_silence(predictor: affekt.Predictor) -> None:
     for sounds in ([np.zeros(40_000, np.float32)], []):
-        with pytest.raises(ModelError, match="enrolment needs speech"):
+        with pytest.raises(ModelError, match="no speech detected"):
             predictor.enroll(sounds, sample_rate=RATE)
-    with pytest.raises(ModelError, match="enrolment needs speech"):
+    with pytest.raises(ModelError, match="no speech detected"):
         _ = predictor.stream().profile
 
 
@@ -242,7 +242,9 @@ def test_an_uncertain_utterance_says_so(
 ) -> None:
     sure, never = (
         list(
-            replace(predictor, min_confidence=bar).timeline(speech, sample_rate=RATE, memory=memory)
+            replace(predictor, min_confidence=bar).timeline(
+                speech, sample_rate=RATE, time_constant=memory
+            )
         )
         for bar in (0.0, 1.0)
     )

@@ -186,7 +186,7 @@ def test_a_live_session_adapts_and_returns_the_profile(
 ) -> None:
     with client.websocket_connect(f"{STREAM}?adapt=1") as socket:
         socket.send_text("profile")
-        assert "enrolment needs speech" in socket.receive_json()["error"]
+        assert "no speech detected" in socket.receive_json()["error"]
         socket.send_bytes(SOUND.tobytes())
         for _ in range(4):
             assert "probabilities" in socket.receive_json()

@@ -249,5 +249,5 @@ def test_damaged_bytes_are_refused(
 
 def test_another_models_stream_is_refused(predictor: affekt.Predictor, tmp_path: Path) -> None:
     other = affekt.load(small_model(tmp_path / "other.onnx", note=metadata(name="other")))
-    with pytest.raises(ModelError, match="Load that model"):
+    with pytest.raises(ModelError, match="Load the model that saved"):
         other.restore(predictor.stream().save())

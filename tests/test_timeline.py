@@ -45,7 +45,7 @@ def talk() -> NDArray[np.float32]:
 def test_every_utterance_has_its_own_answer(
     predictor: affekt.Predictor, talk: NDArray[np.float32]
 ) -> None:
-    found = [*predictor.timeline(talk, sample_rate=16_000, memory=0.0)]
+    found = [*predictor.timeline(talk, sample_rate=16_000, time_constant=0.0)]
     assert 3 <= len(found) <= 8
     for each in found:
         assert list(each.probabilities) == list(LABELS)
@@ -128,8 +128,8 @@ def test_it_comes_as_it_is_heard_in_constant_memory(
 
 @pytest.mark.parametrize("memory", [-1.0, math.nan, math.inf])
 def test_memory_is_checked(predictor: affekt.Predictor, memory: float) -> None:
-    with pytest.raises(AudioError, match="memory"):
-        predictor.timeline(np.zeros(9), sample_rate=16_000, memory=memory)
+    with pytest.raises(AudioError, match="time_constant"):
+        predictor.timeline(np.zeros(9), sample_rate=16_000, time_constant=memory)
 
 
 def answer(start: float, end: float, *shares: float) -> Utterance:
@@ -143,7 +143,7 @@ ANGRY, SAD = (0.9, 0.0, 0.1, 0.0), (0.1, 0.0, 0.9, 0.0)
 
 
 def labels(*answers: Utterance) -> list[str]:
-    return [each.label for each in smoothed(answers, memory=4.0)]
+    return [each.label for each in smoothed(answers, time_constant=4.0)]
 
 
 def test_a_short_word_follows_its_context_and_a_long_utterance_does_not() -> None:
@@ -153,7 +153,7 @@ def test_a_short_word_follows_its_context_and_a_long_utterance_does_not() -> Non
 
 
 def test_smoothing_by_hand() -> None:
-    first, second = smoothed([answer(0, 2, *ANGRY), answer(3, 4, *SAD)], memory=4.0)
+    first, second = smoothed([answer(0, 2, *ANGRY), answer(3, 4, *SAD)], time_constant=4.0)
     assert first.probabilities == pytest.approx(dict(zip(LABELS, ANGRY, strict=True)))
     old, new = (1 - math.exp(-2 / 4)) * math.exp(-2 / 4), 1 - math.exp(-1 / 4)
     assert second.probabilities["sad"] == pytest.approx((old * 0.1 + new * 0.9) / (old + new))
@@ -170,7 +170,7 @@ def test_smoothing_keeps_probabilities(
     for length, pause, shares in parts:
         answers.append(answer(at, at + length, *shares))
         at += length + pause
-    found = [*smoothed(answers, memory=4.0)]
+    found = [*smoothed(answers, time_constant=4.0)]
     assert [(each.start, each.end) for each in found] == [(a.start, a.end) for a in answers]
     for each in found:
         assert sum(each.probabilities.values()) == pytest.approx(1)
@@ -178,7 +178,7 @@ def test_smoothing_keeps_probabilities(
             0.1 - 1e-9 <= each.probabilities[name] <= 0.9 + 1e-9 for name in ("angry", "sad")
         )
     # what comes later changes nothing
-    assert found[:2] == [*smoothed(answers[:2], memory=4.0)]
+    assert found[:2] == [*smoothed(answers[:2], time_constant=4.0)]
 
 
 ODD = 'so "loud"\t<&>'

@@ -1,8 +1,7 @@
 """Run one function over many items, in local processes or on a Ray cluster.
 
-An engine starts ``function(item)`` for each item and tells how each one ended. What takes long to
-make the function writes itself, so that a dead worker loses nothing that was finished; a cluster
-also brings back what the function returns.
+An engine runs ``function(item)`` for each item and reports each outcome. The function saves large
+results itself; a cluster also returns the function's value.
 """
 
 import logging
@@ -24,12 +23,12 @@ RETRIES = 5  # of an item whose node was lost
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item]):
-    """How one item ended.
+    """The outcome of one item.
 
     Attributes:
         item: which.
         error: one line, or empty if all went well.
-        made: what the function returned, on a :func:`cluster`.
+        made: the function's return value, on a :func:`cluster`.
     """
 
     item: Item
@@ -38,7 +37,7 @@ class Outcome(Generic[Item]):
 
 
 class Engine(Protocol):
-    """What a runner asks of an engine; closing the generator ends the work that is under way."""
+    """The interface of an engine; closing the generator stops running items."""
 
     def __call__(
         self, function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None
@@ -61,8 +60,10 @@ def engine_named(name: str, address: str | None = None) -> Engine:
     if name == "local" and address is None:
         return local
     raise RunError(
-        f"engine must be local, or ray, which alone takes an address. "
-        f"Got {name} with address {address}. Use --engine ray, or leave both out."
+        f"--engine must be local or ray. Got {name}."
+        if address is None
+        else f"--engine must be ray when an address is given. Got {name} with address "
+        f"{address}. Leave out the address, or use --engine ray."
     )
 
 
@@ -71,8 +72,8 @@ def local(
 ) -> Generator[Outcome[Item] | None]:
     """Run in processes of this machine, a fresh one for each item.
 
-    They are forked from a server that has imported the function's module and done nothing else:
-    importing a framework takes longer than some items.
+    Processes are forked from a server that has imported the function's module, which saves the
+    import time of each item.
 
     Args:
         function: importable, or a ``partial`` of such a one.
@@ -80,8 +81,7 @@ def local(
         jobs: processes at a time; one a core by default.
 
     Yields:
-        Outcomes as they come, and ``None`` about every second, so that a caller can show how far
-        things are.
+        Outcomes as they come, and ``None`` about every second, for progress displays.
     """
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
@@ -125,7 +125,7 @@ def _work(function: Callable[[Item], object], item: Item, pipe: Any) -> None:
 
 
 def _follow_parent() -> None:
-    """End this worker when its runner has ended, however that came."""
+    """Exit when the parent process has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -183,7 +183,7 @@ def cluster(
             f"engine ray must reach a cluster. Got none at {address or 'the usual address'}: "
             f"{str(error).splitlines()[0]} Start one with: ray start --head"
         ) from error
-    task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_told)
+    task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_run_remotely)
     waiting = iter(items)
     running: dict[Any, Item] = {}
     more = True
@@ -196,7 +196,7 @@ def cluster(
                     running[task.remote(function, item)] = item
             ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
             for reference in ended:
-                yield Outcome(running.pop(reference), *_told_of(reference))
+                yield Outcome(running.pop(reference), *_result_of(reference))
             if not ended:
                 yield None
     finally:
@@ -205,15 +205,15 @@ def cluster(
         ray.shutdown()
 
 
-def _told(function: Callable[[Item], object], item: Item) -> tuple[str, object]:
+def _run_remotely(function: Callable[[Item], object], item: Item) -> tuple[str, object]:
     try:
         return "", function(item)
     except AffektError as error:
         return str(error), None
 
 
-def _told_of(reference: Any) -> tuple[str, object]:
-    """Error and what was made."""
+def _result_of(reference: Any) -> tuple[str, object]:
+    """Error and returned value."""
     import ray
 
     try:

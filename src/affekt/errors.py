@@ -1,13 +1,13 @@
 """Define the errors that users can cause.
 
-Every message is one line: what, where, what is allowed, what came, and the remedy.
+Every message is one line: what, where, allowed values, value found, and remedy.
 Each child is also the built-in error that a caller would expect, so that
 ``except ValueError`` and ``except AffektError`` both work.
 """
 
 
 class AffektError(Exception):
-    """Anything that affekt refuses to do; the message is one line for people."""
+    """Base class of all errors that users can cause; its message is one line."""
 
 
 class AudioError(AffektError, ValueError):
@@ -15,7 +15,7 @@ class AudioError(AffektError, ValueError):
 
 
 class CorpusError(AffektError, ValueError):
-    """A corpus, manifest or split that is not what it claims to be."""
+    """A corpus, manifest or split that is invalid or inconsistent."""
 
 
 class RecipeError(AffektError, ValueError):
@@ -27,8 +27,8 @@ class LabelError(AffektError, ValueError):
 
 
 class ModelError(AffektError, ValueError):
-    """Weights or a model file that are missing, changed, or of another make."""
+    """Weights or a model file that are missing, changed, or not made by affekt."""
 
 
 class RunError(AffektError, OSError):
-    """An experiment or a job that cannot go on: disk, worker, or folder."""
+    """An experiment or job that cannot continue: disk, worker, or folder."""

@@ -1,6 +1,6 @@
-"""Names with a scheme, such as ``s3://bucket/a.wav``, to files and folders, through fsspec.
+"""Open, list and write files at URLs such as ``s3://bucket/a.wav``, through fsspec.
 
-Every store has faults of its own; all of them leave here as an OSError of one line.
+Errors of every store are raised as a one-line OSError.
 """
 
 import io
@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a 
 
 
 def is_location(name: object) -> bool:
-    """Whether this names something by a scheme, not by a path.
+    """Whether a name is a URL with a scheme, not a path.
 
     >>> is_location("s3://bucket/a.wav"), is_location("a.wav"), is_location("C:\\\\a.wav")
     (True, False, False)
@@ -42,7 +42,7 @@ def open_location(name: str) -> BinaryIO:
     store, path = _store_of(name)
     with _faults(name):
         file = store.open(path, "rb")
-    return io.BufferedReader(_Told(file, name), BUFFER)
+    return io.BufferedReader(_RemoteFile(file, name), BUFFER)
 
 
 def is_folder(name: str) -> bool:
@@ -59,7 +59,7 @@ def is_folder(name: str) -> bool:
 
 
 def matches(pattern: str) -> list[str]:
-    """Every file that a location with ``*`` in it means, by name; hidden ones are left out.
+    """List the files that match a location with ``*``, sorted by name, without hidden files.
 
     Raises:
         OSError: as :func:`open_location`.
@@ -88,7 +88,7 @@ def walk(
     names: dict[str, list[str]] = {"directory": [], "file": []}
     for entry in entries:
         parent, _, name = entry["name"].rstrip("/").rpartition("/")
-        if name and parent == path.rstrip("/"):  # pages link elsewhere too
+        if name and parent == path.rstrip("/"):  # web pages also link to other sites
             names[entry["type"]].append(name)
     folders, files = sorted(names["directory"]), sorted(names["file"])
     yield place, folders, files
@@ -98,11 +98,11 @@ def walk(
 
 @contextmanager
 def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
-    """A file here that stands for one at a location, which is stored anew as this one grows.
+    """Provide a local copy of a remote file, and upload it as it grows.
 
     Args:
         name: the location.
-        fetch: begin with what is there; else with nothing.
+        fetch: download the existing file first; else start empty.
 
     Yields:
         The file. It is stored before anything is written, about once a minute, and at the end.
@@ -138,8 +138,8 @@ def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-class _Told(io.RawIOBase):
-    """A store's file whose faults are OSErrors, and which knows whether it can seek."""
+class _RemoteFile(io.RawIOBase):
+    """A remote file that raises OSErrors only and reports whether it can seek."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._file, self.name = file, name
@@ -194,7 +194,7 @@ def _faults(name: str) -> Iterator[None]:
             f"{name} cannot be reached ({_line(error)}). Install what s3://, http:// and https:// "
             f"need with: pip install 'affekt[remote]'"
         ) from error
-    except Exception as error:  # those of the stores share no base
+    except Exception as error:  # the stores' errors share no base class
         raise OSError(_line(error)) from error
 
 
@@ -220,7 +220,7 @@ def _store_often(copy: Path, name: str, ended: threading.Event) -> None:
     pause = STORE_SECONDS
     while not ended.wait(pause):
         began = time.monotonic()
-        with suppress(OSError):  # if it lasts, the end will say so
+        with suppress(OSError):  # a lasting error is raised at the end
             _store(copy, name)
         pause = max(STORE_SECONDS, STORE_SHARE * (time.monotonic() - began))
 

@@ -1,1 +1,1 @@
-"""Recognize emotions with a model file: NumPy and ONNX Runtime, never PyTorch."""
+"""Recognize emotions with a model file, using NumPy and ONNX Runtime without PyTorch."""

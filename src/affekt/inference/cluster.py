@@ -27,13 +27,13 @@ Results = list[Prediction | Failure]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a worker needs to know to predict as its caller would.
+    """Settings with which a worker reproduces its caller's predictor.
 
     Attributes:
         model: shipped model's name, or file.
         digest: of that model here.
         options: of the predictor, besides its graph.
-        folder: in which names without one are meant.
+        folder: that relative names refer to.
     """
 
     model: str
@@ -50,10 +50,10 @@ def predict_on(
     jobs: int | None = None,
     skip: Container[str] = (),
 ) -> Iterator[Prediction | Failure]:
-    """Name the emotion of many recordings on a cluster.
+    """Predict the emotion of many recordings on a cluster.
 
     Args:
-        engine: that brings back what a function returns, such as :func:`affekt.engines.cluster`.
+        engine: that returns the function's values, such as :func:`affekt.engines.cluster`.
         predictor: the loaded model; the nodes load it themselves.
         paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``.
         jobs: batches at a time; one for each of the cluster's CPUs by default.
@@ -93,7 +93,7 @@ def batches(files: Iterable[str | Failure]) -> Iterator[Files]:
 
 
 def setting_of(predictor: Predictor) -> Setting:
-    """All of a predictor that can travel."""
+    """The settings of a predictor, to be sent to workers."""
     graph = predictor.graph
     shipped = graph.file.absolute().parent == MODELS
     model = graph.file.stem if shipped else str(graph.file.absolute())
@@ -103,12 +103,12 @@ def setting_of(predictor: Predictor) -> Setting:
 
 
 def predict_batch(setting: Setting, files: Files) -> Results:
-    """What a worker does with one batch.
+    """Predict one batch in a worker.
 
     Raises:
         ModelError: its model is missing, or is another one.
     """
-    with suppress(OSError):  # not on this node: names without a folder will be missed one by one
+    with suppress(OSError):  # missing on this node: each relative name fails by itself
         os.chdir(setting.folder)
     predictor = Predictor(_graph(setting.model, setting.digest), **setting.options)
     return [predicted(predictor, file) for file in files]

@@ -106,7 +106,7 @@ def find_files(paths: Sequence[str], *, skip: Container[str] = ()) -> Iterator[s
 
 
 def sound_files(paths: Sequence[str]) -> Iterator[str]:
-    """As :func:`find_files`, but where a file cannot be named nothing goes on.
+    """Name the files of :func:`find_files`; raise at the first failure.
 
     Raises:
         AudioError: a folder that cannot be searched or holds no audio file.
@@ -118,7 +118,7 @@ def sound_files(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _cores() -> int:
-    """Cores that this process may use: in a container, fewer than there are."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -166,7 +166,7 @@ def _unsearched(folder: str, error: OSError) -> Failure:
 
 
 class _Worker(threading.local):
-    """Where a worker finds its model: the shared one first, one of its own once it has settled.
+    """The model of a worker thread: shared at first, its own after several files.
 
     Runs of one ONNX Runtime session wait for each other's memory: two threads with a session each
     are 1.1 times as quick as two that share one.
@@ -185,7 +185,7 @@ class _Worker(threading.local):
 
 
 def _another(predictor: Predictor) -> Predictor:
-    """The same model loaded once more, or the same one if its file is no longer what it was."""
+    """Load the same model again; keep the loaded one if its file has changed."""
     old = predictor.graph
     threads = old.session.get_session_options().intra_op_num_threads
     try:
@@ -206,7 +206,7 @@ def _at_worker(worker: _Worker, file: str | Failure) -> Prediction | Failure:
 
 
 def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:
-    """What :func:`predict_files` yields for one file."""
+    """Predict one file as :func:`predict_files` does."""
     if isinstance(file, Failure):
         return file
     try:
@@ -220,7 +220,7 @@ def _source(file: str) -> Source:
 
 
 def _failure(file: str, error: Exception) -> Failure:
-    """What went wrong; a fault of ours must not cost the other files their results."""
+    """Turn an error into a failure; the other files go on."""
     if isinstance(error, AffektError):
         return Failure(file, str(error))
-    return Failure(file, f"{file} met a fault in affekt: {error!r}. Please report it.")
+    return Failure(file, f"{file} caused an internal error of affekt: {error!r}. Please report it.")

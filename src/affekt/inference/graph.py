@@ -1,8 +1,4 @@
-"""Load a model file, check it, and run its graph.
-
-The file describes itself in its metadata: labels, numbers of the front end, state tensors. All
-of it is held against the graph before the first sound, and loading runs no code.
-"""
+"""Load a model file, check its metadata against its graph, and run the graph."""
 
 import hashlib
 import json
@@ -19,8 +15,8 @@ from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 
 FORMAT = 1  # of the metadata
-MODEL_BYTES = (1 << 31) - 1  # what one ONNX file can have; a wrong file cannot fill memory
-PROFILE = ("weight", "sum", "square")  # what the tensors of a profile are, in their order
+MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
+PROFILE = ("weight", "sum", "square")  # tensors of a profile, in this order
 State = Mapping[str, NDArray[np.float32]]
 
 
@@ -29,15 +25,15 @@ class Graph:
     """A loaded model file; threads may share it.
 
     Args:
-        file: where it came from.
+        file: path of the model file.
         digest: SHA-256 of the file, hexadecimal.
-        metadata: what the file says about itself: name, corpora, licence, recipe, version.
-        labels: what the columns of the probabilities mean.
+        metadata: of the file: name, corpora, licence, recipe, version.
+        labels: of the columns of the probabilities.
         hop: samples from one window's start to the next.
-        tail: what becomes of a last window that does not fill: ``drop`` or ``pad``.
+        last_window: treatment of an incomplete last window: ``drop`` or ``pad``.
         start: state before the first window, all zeros.
         profile: which tensors of the state are the speaker's profile; none if the model has none.
-        measure: names what profiles are measured with; models that share it share profiles.
+        measure: identifier of the profile's features; models that share it share profiles.
         session: ONNX Runtime's.
     """
 
@@ -46,7 +42,7 @@ class Graph:
     metadata: Mapping[str, Any]
     labels: tuple[str, ...]
     hop: int
-    tail: str
+    last_window: str
     start: State
     profile: tuple[str, ...]
     measure: str
@@ -55,19 +51,19 @@ class Graph:
     def run(
         self, windows: NDArray[np.float32], state: State, *, adapt: bool = False
     ) -> tuple[NDArray[np.float32], State]:
-        """Answer some windows that follow one another.
+        """Compute the probabilities of consecutive windows.
 
         Args:
             windows: ``(windows, 15600)``, at least one.
-            state: what the windows before left behind.
-            adapt: let the profile in the state learn from the windows, each before its answer.
+            state: after the previous windows.
+            adapt: update the profile in the state with each window before its result.
 
         Returns:
             Probabilities ``(windows, labels)``, each row given all windows up to its own, and the
             state after the last window.
 
         Raises:
-            ModelError: the graph cannot run, or answers something other than probabilities.
+            ModelError: the graph cannot run, or returns values other than probabilities.
         """
         names = ["probabilities", *(f"{name}_next" for name in self.start)]
         given = {"windows": windows, **state}
@@ -84,21 +80,21 @@ class Graph:
             np.all(probabilities >= 0) and np.all(probabilities <= 1)
         ):
             raise ModelError(
-                f"Model {self.file} must answer ({len(windows)}, {len(self.labels)}) numbers in "
+                f"Model {self.file} must return ({len(windows)}, {len(self.labels)}) numbers in "
                 f"[0, 1]. Got shape {probabilities.shape}, some outside. Export it again."
             )
         return probabilities, dict(zip(self.start, after, strict=True))
 
 
 def load_graph(file: Path, *, threads: int = 1) -> Graph:
-    """Load a model file and check all that it says about itself.
+    """Load a model file and check its metadata against its graph.
 
     Args:
         file: the ``.onnx`` file.
         threads: CPU threads that one run may use, at least 1.
 
     Raises:
-        ModelError: missing, not a model, not one of ours, or at odds with itself.
+        ModelError: missing, not a model of affekt, or inconsistent.
     """
     if threads < 1:
         raise ModelError(f"threads of load must be at least 1. Got {threads}.")
@@ -123,7 +119,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
         metadata=note,
         labels=labels,
         hop=note["hop"],
-        tail=note.get("tail", "drop"),
+        last_window=note.get("tail", "drop"),
         start={name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
         profile=tuple(profile["state"]),
         measure=profile["of"],
@@ -155,8 +151,8 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False  # it sets memory aside for every number of windows met
-    options.log_severity_level = 4  # its complaints come as exceptions; ours is the one line
+    options.enable_mem_pattern = False  # it reserves memory for each batch size
+    options.log_severity_level = 4  # errors are raised as exceptions
     return options
 
 
@@ -165,7 +161,7 @@ def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
     text = session.get_modelmeta().custom_metadata_map.get("affekt")
     if text is None:
         raise ModelError(
-            f"Model {file} must carry affekt's metadata. Got an ONNX file of another make. "
+            f"Model {file} must carry affekt's metadata. Got an ONNX file without it. "
             f"Name a model made by affekt export."
         )
     try:
@@ -226,7 +222,7 @@ def _check_tensors(
     *,
     adapts: bool,
 ) -> None:
-    """Hold the graph's inputs and outputs against what the metadata promises."""
+    """Check the graph's inputs and outputs against the metadata."""
     inputs: dict[str, tuple[int | None, ...]] = {"windows": (None, WINDOW), **states}
     if adapts:
         inputs["adapt"] = (1,)

@@ -1,4 +1,4 @@
-"""Recognize live sound block by block, with its level.
+"""Recognize emotions in live sound block by block, and measure its level.
 
 A microphone, a pipe and a file are processed in the same way.
 """

@@ -16,7 +16,7 @@ from affekt.inference.profile import (
     Profile,
     profile_state,
     read_profile,
-    refuse_without_speakers,
+    require_speaker_normalization,
 )
 from affekt.inference.stream import BATCH, Segment, Stream
 
@@ -36,7 +36,7 @@ class Prediction:
         duration: seconds of processed sound.
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
-        segments: every window's answer, each given all windows before it.
+        segments: result of each window, given all windows before it.
     """
 
     file: str
@@ -85,8 +85,8 @@ class Predictor:
             )
         if self.adapt and not self.graph.profile:
             raise ModelError(
-                f"model {self.graph.file.stem} has no speaker normalization, which adapt needs. "
-                f"Leave out --adapt, or choose another --model."
+                f"model {self.graph.file.stem} has no speaker normalization; "
+                f"leave out --adapt, or choose another --model."
             )
         profile_state(self.profile, self.graph)
 
@@ -204,7 +204,7 @@ class Predictor:
             AudioError: a recording that cannot be read.
             ModelError: a model without speaker normalization, or recordings without speech.
         """
-        refuse_without_speakers(self.graph)
+        require_speaker_normalization(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
         if isinstance(sources, str | bytes | Path | np.ndarray):  # one is meant, not its parts
             sources = [sources]
@@ -262,8 +262,8 @@ def load(
         channel: of every recording to use, from 0; the mean of all by default.
 
     Raises:
-        ModelError: no such model, a file that is not one of ours, or what
-            :class:`affekt.Predictor` refuses.
+        ModelError: no such model, an invalid model file, or invalid options (see
+            :class:`affekt.Predictor`).
     """
     if isinstance(profile, str | Path):
         profile = read_profile(profile)
@@ -274,7 +274,7 @@ def load(
 
 
 def _check_shipped(graph: Graph) -> None:
-    """Refuse a shipped model that is not what was shipped: a copy may break and still load."""
+    """Compare a shipped model with its checksum: a damaged copy may still load."""
     sums = (MODELS / "SHA256SUMS").read_text(encoding="ascii").split()
     wanted = dict(zip(sums[1::2], sums[::2], strict=True)).get(graph.file.name)
     if wanted != graph.digest:

@@ -18,7 +18,7 @@ from affekt.errors import ModelError
 from affekt.inference.graph import Graph, State
 
 FORMAT = 1
-PROFILE_BYTES = 1 << 20  # no profile of ours comes near
+PROFILE_BYTES = 1 << 20  # far more than any valid profile
 TENSORS = ("mean", "deviation")
 
 
@@ -27,7 +27,7 @@ class Profile:
     """Voice statistics of one person, for one kind of model.
 
     Attributes:
-        measure: names the kind of model; see :class:`~affekt.inference.graph.Graph`.
+        measure: identifier of the model's features; see :class:`~affekt.inference.graph.Graph`.
         weight: amount of speech, in steps of the model; above 0.
         mean: ``(features,)``.
         deviation: ``(features,)``.
@@ -41,7 +41,7 @@ class Profile:
     seconds: float
 
     def content(self) -> bytes:
-        """What :meth:`save` writes."""
+        """Return the bytes that :meth:`save` writes."""
         from safetensors.numpy import save
 
         about = {
@@ -57,7 +57,7 @@ class Profile:
         """Write the profile's file.
 
         Raises:
-            ModelError: it cannot be written; nothing of it is left then.
+            ModelError: it cannot be written; no partial file is left.
         """
         path = Path(path)
         try:
@@ -92,18 +92,18 @@ def read_profile(path: str | Path) -> Profile:
 
 
 def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
-    """The profile that a file's content is; runs no code from it.
+    """Parse the content of a profile's file; runs no code from it.
 
     Args:
-        content: what :meth:`Profile.content` gives.
-        name: what messages call it.
+        content: as :meth:`Profile.content` returns it.
+        name: of the profile in error messages.
 
     Raises:
         ModelError: not a profile.
     """
     try:
         return _opened(content)
-    except Exception as error:  # the reader raises what the bytes make it raise
+    except Exception as error:  # the parser may raise any error on damaged bytes
         raise ModelError(
             f"{name} must be a whole profile. Got {type(error).__name__}. "
             f"Make it with affekt enroll."
@@ -133,7 +133,7 @@ def _opened(content: bytes) -> Profile:
 
 
 def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a graph's state that a profile stands in.
+    """Convert a profile into the tensors of a graph's state.
 
     Args:
         profile: of the speaker; None for no enrolment.
@@ -164,7 +164,7 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
     }
 
 
-def refuse_without_speakers(graph: Graph) -> None:
+def require_speaker_normalization(graph: Graph) -> None:
     """Refuse enrolment with a model without speaker normalization.
 
     Raises:
@@ -172,24 +172,21 @@ def refuse_without_speakers(graph: Graph) -> None:
     """
     if not graph.profile:
         raise ModelError(
-            f"model {graph.file.stem} has no speaker normalization, which enrolment needs. "
-            f"Choose another --model."
+            f"model {graph.file.stem} has no speaker normalization; choose another --model."
         )
 
 
 def profile_from(state: State, graph: Graph) -> Profile:
-    """The profile that stands in a graph's state.
+    """Compute the profile from a graph's state.
 
     Raises:
         ModelError: a model without speaker normalization, or no speech.
     """
-    refuse_without_speakers(graph)
+    require_speaker_normalization(graph)
     weight, total, square = (np.asarray(state[name], np.float64) for name in graph.profile)
     amount = float(weight.sum())
     if amount < 1.0:
-        raise ModelError(
-            "enrolment needs speech. Got none in the recordings. Name recordings with speech."
-        )
+        raise ModelError("no speech detected; name recordings with speech.")
     mean = total / amount
     deviation = np.sqrt(np.maximum(square / amount - mean**2, 0.0))
     seconds = amount / graph.metadata["profile"]["steps"] * graph.hop / SAMPLE_RATE

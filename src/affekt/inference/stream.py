@@ -24,9 +24,9 @@ from affekt.inference.graph import Graph, State
 from affekt.inference.profile import Profile, profile_from, profile_state
 
 UNCERTAIN = "uncertain"  # the label where no emotion is probable enough
-BATCH = 8  # windows a run: more are no quicker and cost up to 3 MB each
+BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
 SAVED_FORMAT = 2
-_SEAL = hashlib.sha256().digest_size  # bytes before a saved stream that tell whether it is whole
+_CHECKSUM = hashlib.sha256().digest_size  # bytes: length of the checksum before a saved stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Segment:
         return max(self.probabilities.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON has them."""
+        """The fields as JSON output prints them."""
         return asdict(self)
 
 
@@ -109,7 +109,7 @@ class Stream:
         profile = {name: self._state[name] for name in self._graph.profile}
         self._state = {**self._graph.start, **profile}
         self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
-        self._windows = 0  # answered so far
+        self._windows = 0  # processed so far
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
 
     def push(self, samples: NDArray[Any]) -> list[Segment]:
@@ -138,14 +138,13 @@ class Stream:
         """End the sound and start a new one.
 
         Args:
-            samples: its last chunk, as :meth:`push` takes it; none by default. What it completes
-                and what ends with it are answered together, which is quicker.
+            samples: its last chunk, as :meth:`push` takes it; none by default. Its windows are
+                processed in one batch with the last windows, which is faster.
 
         Returns:
-            The segments of that chunk, and what was held back: the windows that end in the
-            resampler's delay; for a sound shorter than one window its single, padded answer; and
-            that of what is left after the last window, if the model pads it. Empty where no
-            sample came.
+            The segments of that chunk and of the samples still waiting. A sound shorter than one
+            window is padded, and so is an incomplete last window if the model pads it. Empty
+            without samples.
 
         Raises:
             AudioError, ModelError: as :meth:`push`.
@@ -156,7 +155,7 @@ class Stream:
         if self._resampler:
             parts.append(self._resampler.end())
         sound = np.concatenate(parts)
-        tail, hop = self._graph.tail, self._graph.hop
+        tail, hop = self._graph.last_window, self._graph.hop
         overlap = WINDOW - hop if self._windows else 0  # samples of the window before
         whole = sound.size >= WINDOW or tail == "pad" or not self._windows
         segments = list(self._run(sound, tail)) if whole and sound.size > overlap else []
@@ -191,7 +190,7 @@ class Stream:
 
     @classmethod
     def restore(cls, graph: Graph, saved: bytes) -> Self:
-        """Go on with a saved stream; see :meth:`affekt.Predictor.restore`."""
+        """Continue a saved stream; see :meth:`affekt.Predictor.restore`."""
         header, numbers = _opened(saved, graph)
         sizes = [start.size for start in graph.start.values()]
         *state, waiting, replay = np.split(numbers, np.cumsum([*sizes, header["waiting"]]))
@@ -219,7 +218,7 @@ class Stream:
         return self._resampler.push(chunk) if self._resampler else chunk
 
     def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
-        """Answer the windows of a sound that starts where the next window does."""
+        """Run the model on the windows of a sound that starts with the next window."""
         hop = self._graph.hop
         windows = sliding_windows(sound, hop=hop, last_window=tail)
         for first in range(0, len(windows), BATCH):
@@ -255,25 +254,26 @@ def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
     # NaN compares false too
     if not (np.abs(sound) <= LOUDEST).all():
         raise AudioError(
-            f"samples of a stream must be finite, at most {LOUDEST:g}. Got others. Repair them."
+            f"samples of a stream must be finite, at most {LOUDEST:g}. Got NaN, infinity or "
+            f"larger values. Clean or rescale them."
         )
     return sound
 
 
 def _opened(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Header and numbers of a saved stream, checked."""
-    content = saved[_SEAL:]
-    if hashlib.sha256(content).digest() != saved[:_SEAL]:
+    content = saved[_CHECKSUM:]
+    if hashlib.sha256(content).digest() != saved[:_CHECKSUM]:
         raise ModelError(
-            f"A saved stream must be the bytes of Stream.save(), whole. Got {len(saved)} others. "
-            f"Save it again."
+            f"A saved stream must be the whole result of Stream.save(). Got {len(saved)} other "
+            f"bytes. Save it again."
         )
     line, _, body = content.partition(b"\n")
     header = json.loads(line)
     found = header["format"], header["model"]
     if found != (SAVED_FORMAT, graph.digest):
         raise ModelError(
-            f"A saved stream must be of format {SAVED_FORMAT} and go on with the model that began "
-            f"it, {graph.digest}. Got {found}. Load that model."
+            f"A saved stream must have format {SAVED_FORMAT} and the loaded model, "
+            f"{graph.digest}. Got {found}. Load the model that saved the stream."
         )
     return header, np.frombuffer(body, "<f4").astype(np.float32)

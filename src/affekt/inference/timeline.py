@@ -30,7 +30,7 @@ from affekt.inference.vad import (
     speech_probabilities,
 )
 
-MEMORY = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
+TIME_CONSTANT = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
 MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
 Watch = Callable[[NDArray[np.float32]], None]
 
@@ -73,30 +73,32 @@ def timeline(
     channel: int | None = None,
     start: float = 0.0,
     end: float | None = None,
-    memory: float = MEMORY,
+    time_constant: float = TIME_CONSTANT,
     watch: Watch | None = None,
 ) -> Iterator[Utterance]:
-    """Name the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
+    """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
 
     Args:
-        stream: of the model, at 16 kHz; it answers one utterance after the other.
+        stream: of the model, at 16 kHz; it processes one utterance after the other.
         source: as for :func:`affekt.read`, like the four that follow.
         sample_rate: Hz, for an array only.
         channel: to use, from 0; the mean of all by default.
         start: seconds at which to begin.
         end: seconds at which to stop.
-        memory: time constant of the smoothing in seconds; 0 for none.
+        time_constant: of the smoothing, in seconds; 0 for none.
         watch: called with every block of samples.
 
     Returns:
         Utterances as they end.
 
     Raises:
-        AudioError: as :func:`affekt.read`, or a memory out of range.
+        AudioError: as :func:`affekt.read`, or a time constant out of range.
         ModelError: the model cannot run.
     """
-    if not (math.isfinite(memory) and memory >= 0):
-        raise AudioError(f"memory of a timeline must be seconds, at least 0. Got {memory}.")
+    if not (math.isfinite(time_constant) and time_constant >= 0):
+        raise AudioError(
+            f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
+        )
     sound = blocks(
         source,
         sample_rate=sample_rate,
@@ -106,14 +108,16 @@ def timeline(
         max_seconds=MAX_SECONDS,
     )
     answers = _answers(stream, _spoken(_watched(sound, watch)))
-    if memory:
-        answers = smoothed(answers, memory=memory, min_confidence=stream.min_confidence)
+    if time_constant:
+        answers = smoothed(
+            answers, time_constant=time_constant, min_confidence=stream.min_confidence
+        )
     name = str(source) if isinstance(source, str | Path) else ""
     return (replace(u, file=name, start=u.start + start, end=u.end + start) for u in answers)
 
 
 def smoothed(
-    utterances: Iterable[Utterance], *, memory: float, min_confidence: float = 0.0
+    utterances: Iterable[Utterance], *, time_constant: float, min_confidence: float = 0.0
 ) -> Iterator[Utterance]:
     """Average probabilities with those of earlier utterances.
 
@@ -121,18 +125,18 @@ def smoothed(
 
     Args:
         utterances: in order and apart.
-        memory: seconds above 0 after which evidence weighs 1/e.
+        time_constant: seconds above 0 after which evidence weighs 1/e.
         min_confidence: probability below which the label is ``uncertain``.
 
     Yields:
-        The same utterances, with probabilities of all evidence so far and the label they make.
+        The same utterances, with averaged probabilities and their label.
     """
     evidence, before = np.zeros(0), 0.0
     for utterance in utterances:
         own = np.array([*utterance.probabilities.values()])
         evidence = np.zeros_like(own) if not evidence.size else evidence
-        evidence *= math.exp((before - utterance.end) / memory)
-        evidence -= math.expm1((utterance.start - utterance.end) / memory) * own
+        evidence *= math.exp((before - utterance.end) / time_constant)
+        evidence -= math.expm1((utterance.start - utterance.end) / time_constant) * own
         before = utterance.end
         shares = dict(
             zip(utterance.probabilities, (evidence / evidence.sum()).tolist(), strict=True)
