@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -25,14 +25,14 @@ from affekt.locations import is_folder, is_location, matches, walk
 if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance, Watch
 
-AHEAD = 8  # files a worker may be ahead of the oldest one that is not done
-SETTLED = 8  # files after which a worker has a model of its own: loading one costs as much
+AHEAD = 8  # files: how far a worker may be ahead of the oldest unfinished file
+SETTLED = 8  # files after which a worker loads its own model: loading takes as long
 STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that has no prediction, and why: one line."""
+    """A file without prediction, and its one-line error."""
 
     file: str
     error: str
@@ -62,12 +62,16 @@ def predict_files(
     jobs = jobs or _cores()
     found = find_files(paths, skip=skip)
     worker = _Worker(predictor, [predictor])
+
+    def predict(file: str | Failure) -> Prediction | Failure:
+        return predicted(worker.predictor(), file)
+
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
     try:
-        waiting = deque(_submitted(pool, worker, islice(found, AHEAD * jobs)))
+        waiting = deque(pool.submit(predict, file) for file in islice(found, AHEAD * jobs))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(_submitted(pool, worker, islice(found, 1)))
+            waiting.extend(pool.submit(predict, file) for file in islice(found, 1))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -177,7 +181,6 @@ class _Worker(threading.local):
         self._files = 0
 
     def predictor(self) -> Predictor:
-        """The model for the next file."""
         self._files += 1
         if self._files == SETTLED:
             self._predictor = self._free.pop() if self._free else _another(self._predictor)
@@ -193,16 +196,6 @@ def _another(predictor: Predictor) -> Predictor:
     except AffektError:
         return predictor
     return replace(predictor, graph=new) if new.digest == old.digest else predictor
-
-
-def _submitted(
-    pool: ThreadPoolExecutor, worker: _Worker, files: Iterable[str | Failure]
-) -> Iterator[Future[Prediction | Failure]]:
-    return (pool.submit(_at_worker, worker, file) for file in files)
-
-
-def _at_worker(worker: _Worker, file: str | Failure) -> Prediction | Failure:
-    return predicted(worker.predictor(), file)
 
 
 def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:

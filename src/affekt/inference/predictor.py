@@ -286,7 +286,7 @@ def _check_shipped(graph: Graph) -> None:
 
 def _model_file(model: str | Path) -> Path:
     path = Path(model)
-    if isinstance(model, Path) or path.suffix or path.name != model:  # such as ./mine
+    if isinstance(model, Path) or path.suffix or path.name != model:  # a path such as ./mine
         return path
     shipped = {file.stem: file for file in MODELS.glob("*.onnx")}
     if model not in shipped:

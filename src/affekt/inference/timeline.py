@@ -25,7 +25,6 @@ from affekt.inference.vad import (
     CHUNK,
     LONGEST,
     PAUSE,
-    Speech,
     find_speech,
     speech_probabilities,
 )
@@ -180,13 +179,8 @@ def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
     for speech in find_speech(probabilities()):
         end = min(speech.end * CHUNK, samples)  # the last chunk of a sound may be cut short
         oldest = chunks - len(recent)
-        yield _Spoken(speech.first * CHUNK, end, speech.share, _context(recent, oldest, speech))
-
-
-def _context(
-    recent: Iterable[NDArray[np.float32]], oldest: int, speech: Speech
-) -> NDArray[np.float32]:
-    return np.concatenate([*recent][speech.context_start - oldest : speech.context_end - oldest])
+        context = [*recent][speech.context_start - oldest : speech.context_end - oldest]
+        yield _Spoken(speech.first * CHUNK, end, speech.share, np.concatenate(context))
 
 
 def _answers(stream: Stream, stretches: Iterable[_Spoken]) -> Iterator[Utterance]:
