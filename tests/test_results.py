@@ -130,7 +130,7 @@ def test_the_page_on_reproducing_says_what_enrolment_is_worth() -> None:
                 uar, low, high = (float(row[name]) for name in ("uar", "low", "high"))
                 assert ours == f"{uar:.3f} ({low:.3f} to {high:.3f})"
                 seen += 1
-    assert seen == 36
+    assert seen == 40
 
 
 def test_the_page_on_reproducing_holds_every_row_of_the_papers_table() -> None:
@@ -303,6 +303,18 @@ def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
         assert parts[row["test"]].under(row["profile"]).uar.value == pytest.approx(
             network, abs=1e-6
         )
+
+
+def test_the_page_on_ablations_compares_the_trunks() -> None:
+    page = text_of("docs/ablations.md")
+    (small,) = collect([archived(RESULTS / "ravdess-profile" / "seed-0")])
+    (encoder,) = collect([archived(RESULTS / "ravdess-encoder" / "seed-0")])
+    for profile in ("none", "random-8", "all"):
+        found = compare(encoder.under(profile).tally, small.under(profile).tally)
+        cost, low, high = found.difference.value, found.difference.low, found.difference.high
+        scores = [each.under(profile).uar.value for each in (small, encoder)]
+        row = f"| {scores[0]:.3f} | {scores[1]:.3f} | {cost:+.3f} ({low:+.3f} to {high:+.3f}; "
+        assert f"{row}p {found.p:.3f}) |" in page
 
 
 def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None:
