@@ -305,6 +305,16 @@ def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
         )
 
 
+def test_the_page_on_ablations_says_what_context_is_worth() -> None:
+    page = text_of("docs/ablations.md")
+    rows = rows_of("encoder-context.csv")
+    assert len(rows) == 16
+    for row in rows:
+        settings = f"{row['context']} | {row['positions']} | {row['layers']}"
+        uar, normalized = float(row["uar"]), float(row["uar_normalized"])
+        assert f"| {settings} | {uar:.3f} | {normalized:.3f} |" in page
+
+
 def test_the_page_on_ablations_compares_the_trunks() -> None:
     page = text_of("docs/ablations.md")
     (small,) = collect([archived(RESULTS / "ravdess-profile" / "seed-0")])
