@@ -87,7 +87,7 @@ def test_folders(tmp_path: Path) -> None:
         ({"task": "four"}, "must be angry, happy, sad, neutral. Got 'calm', 'wut'. Map each"),
         ({"labels": {"calm": "", "zorn": "angry"}}, "must occur. Got none for 'zorn'"),
         ({"source": "none.csv"}, "must be a folder"),
-        ({"source": ".", "speaker": ""}, "the speaker pattern must find who speaks"),
+        ({"source": ".", "speaker": ""}, "the speaker pattern must find a name in its path"),
         ({"source": ".", "speaker": "("}, "must be a regular expression"),
         ({"source": ".", "speaker": "a"}, "must lie in a folder named after its label"),
     ],

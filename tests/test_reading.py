@@ -137,7 +137,7 @@ def test_standard_input_is_read(tmp_path):
     )
     assert (good.stdout.strip(), good.stderr) == (b"32000", b"")
     bad = subprocess.run([sys.executable, "-c", code], input=b"no", capture_output=True)
-    assert b"AudioError: standard input is no sound" in bad.stderr
+    assert b"AudioError: standard input is not audio" in bad.stderr
 
 
 @pytest.mark.parametrize("size", [0, 2**31, 2**32 - 1, 0x7FFF_F000 - 36])
@@ -346,7 +346,7 @@ def test_a_channel_that_is_not_there_is_refused(channel):
 def test_a_fault_in_another_channel_does_no_harm():
     both = np.stack([TONE, np.full_like(TONE, np.nan)], axis=1)
     np.testing.assert_array_equal(read(both, sample_rate=16_000, channel=0), TONE)
-    with pytest.raises(AudioError, match=r"holds nan at 0.000 s"):
+    with pytest.raises(AudioError, match=r"Got nan at 0.000 s"):
         read(both, sample_rate=16_000)
 
 
@@ -414,7 +414,7 @@ def test_a_part_of_an_array_in_blocks(monkeypatch):
         ({"start": 5.0}, "is 2.00 s long"),
         ({"start": 5.0, "end": 6.0}, "5.0 s to 6.0 s. Ask for a part inside it"),
         ({"end": 2.5}, "is 2.00 s long"),
-        ({"sample_rate": 8_000}, "sample_rate is for arrays; <bytes> knows its own. Got 8000"),
+        ({"sample_rate": 8_000}, "sample_rate is for arrays only; the rate of <bytes> .* Got 8000"),
     ],
 )
 @pytest.mark.parametrize("form", ["WAV", "MP3"])
@@ -489,12 +489,12 @@ def test_bad_bytes_are_one_clear_error(name, wrap, capfd):
         ("truncated m4a with its index first", "is truncated: its header promises 2.00 s"),
         ("git-lfs pointer", "git lfs pull"),
         ("web page", "is a web page"),
-        ("picture", "holds no sound (piped png sequence)"),
-        ("not a number", "holds nan at 1.250 s"),
+        ("picture", "has no audio track (piped png sequence)"),
+        ("not a number", "Got nan at 1.250 s"),
         ("zero rate", "must be in [1000, 768000] Hz. Got 0."),
-        ("no channels", "must have 1 to 256 channels. Got 0."),
+        ("no channels", "must have 1 to 256 channels. Got 0. Record or copy it again."),
         ("five hours in a small file", "longer than 14400 s"),
-        ("header only", "holds no sound: not one sample"),
+        ("header only", "has no audio samples"),
     ],
 )
 def test_the_error_says_what_it_is(name, message, tmp_path):
@@ -527,22 +527,22 @@ def test_no_permission_is_said(tmp_path, monkeypatch):
         (TONE, None, "must be a whole number of Hz. Got None"),
         (TONE, 16_000.5, "whole number of Hz"),
         (TONE, 0, r"sample rate of <array> must be in \[1000, 768000\] Hz. Got 0"),
-        (TONE[:0], 16_000, "not one sample"),
-        (np.zeros((5, 0)), 16_000, "not one sample"),
+        (TONE[:0], 16_000, "no audio samples"),
+        (np.zeros((5, 0)), 16_000, "no audio samples"),
         (np.zeros((2, 100)), 16_000, r"Got shape \(2, 100\). Transpose it"),
         (np.zeros((300, 300)), 16_000, "1 to 256 channels"),
         (np.zeros((1, 1, 1)), 16_000, r"\(samples, channels\)"),
         (np.zeros(()), 16_000, r"\(samples, channels\)"),
         (np.zeros(5, complex), 16_000, "integers or floats. Got complex128"),
         (np.zeros(5, bool), 16_000, "integers or floats. Got bool"),
-        (np.array([0, np.nan]), 16_000, "holds nan"),
-        (np.array([0, 1e300]), 16_000, "holds inf"),
+        (np.array([0, np.nan]), 16_000, "Got nan"),
+        (np.array([0, 1e300]), 16_000, "Got inf"),
     ],
 )
 def test_arrays_that_are_no_sound_are_refused(values, rate, message):
     with pytest.raises(AudioError, match=message):
         read(values, sample_rate=rate)
-    if "holds" not in message:
+    if message not in ("Got nan", "Got inf"):
         with pytest.raises(AudioError, match=message):
             probe(values, sample_rate=rate)
 
@@ -615,14 +615,14 @@ def test_a_recording_that_changes_on_its_way_is_refused():
         ffmpeg_bytes("mp3", "libmp3lame", values=values, options={"write_xing": "0"})
         for values in (TONE, np.stack([TONE, TONE], axis=1))
     )
-    message = "changes from 16000 Hz, 1 channels to 16000 Hz, 2 channels on its way. Split it there"
+    message = "changes from 16000 Hz, 1 channels to 16000 Hz, 2 channels within the file. Split it"
     with pytest.raises(AudioError, match=message):
         read(first + second)
 
 
 def test_an_empty_sound_track_is_refused():
     content = ffmpeg_bytes("matroska", "pcm_s16le", values=TONE[:0])
-    with pytest.raises(AudioError, match="no sound"):
+    with pytest.raises(AudioError, match="is not audio"):
         read(content)
 
 

@@ -95,7 +95,7 @@ def test_a_recording_is_predicted_as_by_the_library(
 @pytest.mark.parametrize(
     ("query", "content", "code", "words"),
     [
-        ("", b"no sound at all", 422, "the recording is no sound"),
+        ("", b"no sound at all", 422, "the recording is not audio"),
         ("", b"", 422, "empty"),
         ("?adapt=maybe", wav(SOUND), 422, "query parameter adapt must be a number. Got 'maybe'"),
         ("?min_confidence=2", wav(SOUND), 422, "must be a probability in [0, 1]"),

@@ -316,9 +316,9 @@ def test_an_incomplete_wav_is_predicted_then_reported(hear: Hear, model: str) ->
         (BAD_BYTES["web page"](), "is a web page"),
         (BAD_BYTES["git-lfs pointer"](), "git lfs pull"),
         (BAD_BYTES["zero rate"](), "Got 0."),
-        (BAD_BYTES["header only"](), "holds no sound"),
+        (BAD_BYTES["header only"](), "has no audio samples"),
         (BAD_BYTES["truncated m4a"](), "Save it to a file first"),
-        (BAD_BYTES["not a number"](), "holds nan at 1.250 s"),
+        (BAD_BYTES["not a number"](), "Got nan at 1.250 s"),
     ],
 )
 def test_bad_input_is_one_error_line(model: str, content: bytes, message: str) -> None:

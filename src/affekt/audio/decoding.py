@@ -60,7 +60,9 @@ def decode(
         with opened as decoded:
             yield decoded
     except _faults() as error:
-        fault = "cannot be decoded" if decoded else "is no sound that libsndfile or FFmpeg reads"
+        fault = (
+            "cannot be decoded" if decoded else "is not audio that libsndfile or FFmpeg can read"
+        )
         remedy = "Convert it or copy it again" if seekable else "Save it to a file first"
         raise AudioError(f"{name} {fault} ({_reason(error)}). {remedy}.") from error
 

@@ -59,7 +59,9 @@ def from_ffmpeg(
         metadata_errors="replace",  # a title in an unknown encoding must not hide the sound
     ) as container:
         if not container.streams.audio:
-            raise AudioError(f"{name} holds no sound ({container.format.long_name}). Give a sound.")
+            raise AudioError(
+                f"{name} has no audio track ({container.format.long_name}). Use an audio file."
+            )
         frames = _frames(container, name)
         first = next(frames, None)
         if first is None or (riff and riff.promised == 0):
@@ -110,13 +112,14 @@ def _chunks(
         if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
             raise AudioError(
                 f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
-                f"{frame.layout.nb_channels} channels on its way. Split it there."
+                f"{frame.layout.nb_channels} channels within the file. Split it at the change."
             )
         try:
             values = frame.to_ndarray()
         except ValueError as error:  # of the formats that FFmpeg decodes to, NumPy lacks one
             raise AudioError(
-                f"{name} holds samples of a rare kind ({frame.format.name}). Convert it to FLAC."
+                f"{name} has samples of an unsupported format ({frame.format.name}). "
+                f"Convert it to FLAC."
             ) from error
         packed = frame.format.is_packed
         gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))

@@ -118,9 +118,8 @@ def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
             f"Record or convert it again."
         )
     if not 1 <= channels <= CHANNELS:
-        raise AudioError(
-            f"{name} must have 1 to {CHANNELS} channels. Got {channels}. Convert it to mono."
-        )
+        remedy = "Convert it to mono" if channels else "Record or copy it again"
+        raise AudioError(f"{name} must have 1 to {CHANNELS} channels. Got {channels}. {remedy}.")
     return rate, channels
 
 

@@ -18,7 +18,7 @@ from affekt.errors import AudioError
 
 BLOCKS = 20  # a second
 _WAITING = 10 * BLOCKS  # at most; later sound becomes silence
-_PATIENCE = 2.0  # s without a block after which a microphone is gone
+_PATIENCE = 2.0  # s without a block after which a microphone counts as disconnected
 _INSTEAD = "Or pipe sound in: ffmpeg ... | affekt stream -"
 
 
@@ -37,7 +37,7 @@ def microphone(
 
     Raises:
         AudioError: no PortAudio, no such device, or one that cannot be opened; while the chunks
-            are taken: it is gone.
+            are read: it was disconnected.
         ModuleNotFoundError: the extra ``mic`` is not installed.
     """
     portaudio = _portaudio()

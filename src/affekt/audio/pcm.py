@@ -80,7 +80,7 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.itemsize > 4:
         raise AudioError(
             f"samples of a sound must be integers of 8 to 32 bits, or floats. Got {values.dtype}. "
-            f"Say which: int16, int32."
+            f"Convert them to int16 or int32."
         )
     half = 2.0 ** (8 * values.dtype.itemsize - 1)
     zero = half if values.dtype.kind == "u" else 0.0
@@ -89,4 +89,4 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
 
 def silent(name: str) -> AudioError:
     """The error of a recording in which there is nothing."""
-    return AudioError(f"{name} holds no sound: not one sample. Record or copy it again.")
+    return AudioError(f"{name} has no audio samples. Record or copy it again.")

@@ -55,7 +55,7 @@ def read(
             or ``(samples, channels)``, of integers (scaled to [-1, 1] by their width) or of
             floats (kept as they are); or what is open already, such as
             :func:`~affekt.audio.microphone.microphone`.
-        sample_rate: Hz of an array; a file knows its own.
+        sample_rate: Hz of an array; a file states its rate in its header.
         channel: the one to take, from 0; None for the mean of all.
         start: seconds; the part begins here.
         end: seconds; the part ends here; None for the end of the recording.
@@ -157,7 +157,8 @@ def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[D
     name = _name(source)
     if sample_rate is not None:
         raise AudioError(
-            f"sample_rate is for arrays; {name} knows its own. Got {sample_rate}. Leave it out."
+            f"sample_rate is for arrays only; the rate of {name} is read from it. "
+            f"Got {sample_rate}. Leave it out."
         )
     if isinstance(source, Decoded):
         yield source
@@ -196,8 +197,8 @@ def _name(source: Any) -> str:
 def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
     if not isinstance(sample_rate, int | np.integer):
         raise AudioError(
-            f"an array does not know its rate: sample_rate must be a whole number of Hz. "
-            f"Got {sample_rate}. Give its rate."
+            f"sample_rate of an array must be a whole number of Hz. Got {sample_rate}. "
+            f"Pass the array's sample rate."
         )
     if values.dtype.kind not in "iuf":
         raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
@@ -218,11 +219,18 @@ def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
 
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:
     if not (math.isfinite(start) and start >= 0):
-        raise AudioError(f"start must be seconds, at least 0. Got {start}.")
+        raise AudioError(
+            f"start must be seconds, at least 0. Got {start}. Use 0 for the whole file."
+        )
     if end is not None and not (math.isfinite(end) and end > start):
-        raise AudioError(f"end must be seconds after start ({start}). Got {end}.")
+        raise AudioError(
+            f"end must be seconds after start ({start}). Got {end}. "
+            f"Leave it out for the end of the recording."
+        )
     if not (math.isfinite(max_seconds) and max_seconds > 0):
-        raise AudioError(f"max_seconds must be seconds above 0. Got {max_seconds}.")
+        raise AudioError(
+            f"max_seconds must be seconds above 0. Got {max_seconds}. Leave it out for 4 hours."
+        )
 
 
 def _part(
@@ -266,8 +274,9 @@ def _mono(
         if not (mono.min() >= -LOUDEST and mono.max() <= LOUDEST):
             bad = int((np.abs(mono) <= LOUDEST).argmin())
             raise AudioError(
-                f"{name} holds {mono[bad]} at {(at + bad) / rate:.3f} s of the part read, which is "
-                f"no sound. Record or convert it again."
+                f"samples of {name} must be finite and at most {LOUDEST:.0f} in size. "
+                f"Got {mono[bad]} at {(at + bad) / rate:.3f} s of the part read. "
+                f"Record or convert it again."
             )
         at += len(mono)
         yield mono

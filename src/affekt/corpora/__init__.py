@@ -69,8 +69,8 @@ def load(
         return join(parts, Path(root).resolve())
     if name not in CORPORA:
         raise CorpusError(
-            f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. Of your own recordings "
-            f"name the manifest in place of the folder: affekt corpus {name} writes one."
+            f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. For your own recordings, "
+            f"pass a manifest instead of the folder: affekt corpus {name} writes one."
         )
     return survey(CORPORA[name], root, task, watch).manifest(partial=partial)
 

@@ -74,13 +74,14 @@ def fault_of(clip: Clip, labels: tuple[str, ...]) -> str:
         got = repr(clip.label) if clip.label else "an empty label"
         return f"label must be one of {', '.join(labels)}. Got {got}. Map it or leave it out."
     if not corpus or not speaker.strip() or clip.speaker != clip.speaker.strip():
-        return f"speaker must read <corpus>:<id>. Got {clip.speaker!r}. Name who speaks."
+        return f"speaker must read <corpus>:<id>. Got {clip.speaker!r}. Fill in the speaker."
     if clip.gender not in GENDERS:
         return f"gender must be f, m or empty. Got {clip.gender!r}. Correct the table."
     if clip.channel is not None and clip.channel < 0:
         return f"channel must be 0 or more, or empty. Got {clip.channel}. Count from 0."
     if not 0 <= (clip.start or 0.0) < (math.inf if clip.end is None else clip.end):
-        return f"start and end must be 0 <= start < end seconds. Got {clip.start}, {clip.end}."
+        got = f"{clip.start}, {clip.end}"
+        return f"start and end must be 0 <= start < end seconds. Got {got}. Correct them."
     if clip.end == math.inf or not 0 < clip.seconds < math.inf:
         return f"seconds must be a number above 0. Got {clip.seconds}. Leave the clip out."
     return ""

@@ -121,7 +121,7 @@ def _refuse_uneven(folds: tuple[Fold, ...], path: Path) -> None:
     if twice:
         raise CorpusError(
             f"{path}: each speaker must be tested in one fold only. Got {twice} in two test "
-            f"parts: it would count double. Write the folds anew."
+            f"parts. Write the folds anew."
         )
 
 

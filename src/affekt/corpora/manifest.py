@@ -91,8 +91,8 @@ def _refuse_two_genders(manifest: Manifest) -> None:
         if before != clip.gender:
             raise CorpusError(
                 f"manifest of {manifest.corpus}: speaker {clip.speaker} must have one gender. "
-                f"Got {before!r} and {clip.gender!r} ({clip.file}). Correct the table or give "
-                f"two people two names."
+                f"Got {before!r} and {clip.gender!r} ({clip.file}). Correct the table, or "
+                f"use a separate name for each speaker."
             )
 
 

@@ -84,8 +84,8 @@ def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
         if not rest or not who:
             raise CorpusError(
                 f"{root / file} must lie in a folder named after its label, and the speaker "
-                f"pattern must find who speaks. Got pattern {speaker!r}. Give --speaker, as in "
-                f"--speaker '(\\w+)_\\d+', or a table."
+                f"pattern must find a name in its path. Got pattern {speaker!r}. Give "
+                f"--speaker, as in --speaker '(\\w+)_\\d+', or a table."
             )
         yield Clip(file, label.strip(), who)
 
