@@ -446,7 +446,7 @@ def test_usual_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (["none.toml"], "none.toml must be a recipe file"),
         (["{recipe}", "--folds", "one"], "--folds must read like 1,5. Got 'one'"),
         (["{recipe}", "--seed", "-1"], "seed of recipe mine must be int in [0"),
-        (["{recipe}", "--engine", "slurm"], "engine must be local, or ray"),
+        (["{recipe}", "--engine", "slurm"], "--engine must be local or ray"),
         (["{recipe}", "--data", "nowhere"], "must be a folder. Got"),
         (["{recipe}", "--jobs", "0"], "Invalid value for '--jobs'"),
     ],
