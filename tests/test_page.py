@@ -129,7 +129,7 @@ def test_a_recording_is_predicted_as_by_the_library(
     (tmp_path / "text.wav").write_text("no sound at all")
     page.at("file").send_keys(str(tmp_path / "text.wav"))
     page.wait(lambda: "fault" in page.at("prediction").get_attribute("class").split())
-    assert "sound" in page.at("prediction").text
+    assert "is not audio" in page.at("prediction").text
     assert not page.at("recording-chart").is_displayed()
     assert any("422" in each for each in page.errors())  # which also empties the list
 
