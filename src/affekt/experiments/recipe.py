@@ -109,7 +109,7 @@ class Recipe:
     encoder_layers: int = knob(
         2, "transformer layers of Whisper's encoder that are kept", low=1, high=4
     )
-    context: int = knob(1, "earlier windows that Whisper's encoder sees", low=0, high=7)
+    context: int = knob(1, "earlier windows that Whisper's encoder sees", low=1, high=7)
     frozen: bool = knob(False, "do not train the pretrained network", source="paper, II-B")
     speaker_normalization: bool = knob(
         False, "normalize the features of a frozen network by the speaker's statistics"
