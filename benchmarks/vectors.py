@@ -37,8 +37,10 @@ def vectors() -> dict[str, Any]:
     )
     answers = {}
     for name, adapt in (("nobody known", False), ("learned as it is heard", True)):
-        probabilities, _ = graph.run(windows, graph.start, adapt=adapt)
-        answers[name] = [[round(float(each), 5) for each in row] for row in probabilities]
+        outputs, _ = graph.run(windows, graph.start, adapt=adapt)
+        answers[name] = [
+            [round(float(each), 5) for each in row] for row in outputs["probabilities"]
+        ]
     return {
         "model": {"name": graph.file.stem, "sha256": graph.digest},
         "sound": {"formula": FORMULA, "rate": SAMPLE_RATE, "samples": sound().size},

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from affekt.inference.graph import Graph, State
 
 LABELS = ("angry", "happy", "sad", "neutral")
 WINDOW = 15_600
@@ -99,3 +102,11 @@ def small_model(path: Path, *, note: object = None, key: str = "affekt", width: 
     helper.set_model_props(model, {key: text})
     onnx.save(model, path)
     return path
+
+
+def probabilities_by(
+    graph: Graph, windows: NDArray[np.float32], state: State, *, adapt: bool = False
+) -> tuple[NDArray[np.float32], State]:
+    """Run any model file, for its probabilities and state alone."""
+    outputs, after = graph.run(windows, state, adapt=adapt)
+    return outputs["probabilities"], after

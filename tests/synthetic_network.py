@@ -77,6 +77,7 @@ def made_network(**architecture: Any) -> Classifier:
 def spread(network: Classifier, steps: Tensor, shares: Tensor) -> None:
     """Scale the last layer so that the answers to these windows differ much."""
     (logits,), _ = network.logits_by_window(steps, shares, torch.tensor([len(steps)]))
+    logits = logits[:, 0]
     mean, size = logits.mean(dim=0), 2 * logits.std(dim=0)
     last = network.head.classes
     last.weight /= size[:, None] if isinstance(last, nn.Linear) else size

@@ -273,7 +273,7 @@ def test_adaptive_profiles_grow_clip_by_clip() -> None:
                 answers, after = network().logits_by_window(
                     steps, shares, lengths, state, adapt=torch.ones(1)
                 )
-            np.testing.assert_allclose(found[row], answers[0, -1].softmax(0), atol=1e-5)
+            np.testing.assert_allclose(found[row], answers[0, -1, 0].softmax(0), atol=1e-5)
             state = {name: after[name] for name in state}
 
 

@@ -39,6 +39,7 @@ from affekt.model.export import (
 from affekt.model.heads import HEADS
 from affekt.model.yamnet import LAYERS
 from affekt.model.yamnet_weights import load_yamnet
+from small_model import probabilities_by
 from synthetic_network import (
     FACTS,
     LABELS,
@@ -74,7 +75,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def by_torch(network: Classifier, windows: Floats, *, adapt: bool = False) -> Floats:
     state = {name: value[0] for name, value in network.start(1).items()}
     given = torch.from_numpy(windows.copy()), state, torch.full((1,), float(adapt))
-    answers: Floats = network.step(*given)[0].numpy()
+    answers: Floats = network.step(*given)[0]["probabilities"].numpy()
     return answers
 
 
@@ -88,7 +89,7 @@ def rounded(source: Path) -> Classifier:
 def in_steps(graph: Graph, windows: Floats, size: int, *, adapt: bool = False) -> Floats:
     state, answers = graph.start, []
     for start in range(0, len(windows), size):
-        answer, state = graph.run(windows[start : start + size], state, adapt=adapt)
+        answer, state = probabilities_by(graph, windows[start : start + size], state, adapt=adapt)
         answers.append(answer)
     return np.concatenate(answers)
 
@@ -100,7 +101,8 @@ def test_answers_are_pytorchs(exported: Exported) -> None:
     windows = sliding_windows(made_sound(), hop=3_900)
     expected = by_torch(rounded(exported.source), windows)
     assert expected.std(axis=0).max() > 0.05  # the comparison is of something
-    found, _ = load_graph(exported.file).run(windows, load_graph(exported.file).start)
+    graph = load_graph(exported.file)
+    found, _ = probabilities_by(graph, windows, graph.start)
     np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
@@ -108,7 +110,7 @@ def test_answers_are_pytorchs(exported: Exported) -> None:
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_in_steps_is_whole(exported: Exported, size: int) -> None:
     graph, windows = load_graph(exported.file), sliding_windows(made_sound(), hop=3_900)
-    whole, _ = graph.run(windows, graph.start)
+    whole, _ = probabilities_by(graph, windows, graph.start)
     np.testing.assert_allclose(in_steps(graph, windows, size), whole, atol=1e-5, rtol=0)
 
 
@@ -180,10 +182,10 @@ def test_a_graph_learns_a_profile_only_when_told(own: Exported) -> None:
     graph, windows = load_graph(own.file), sliding_windows(made_sound(), hop=15_360)
     known = {n: np.float32(0.1) + each for n, each in graph.start.items() if n in graph.profile}
     before = {**graph.start, **known}
-    _, after = graph.run(windows, before)
+    _, after = probabilities_by(graph, windows, before)
     for name in graph.profile:
         assert after[name].tobytes() == before[name].tobytes()
-    _, learned = graph.run(windows, before, adapt=True)
+    _, learned = probabilities_by(graph, windows, before, adapt=True)
     network = rounded(own.source)
     state = {name: torch.from_numpy(np.array(each)) for name, each in before.items()}
     with torch.inference_mode():
@@ -201,13 +203,13 @@ def test_it_is_surer_the_better_it_knows_who_speaks(own: Exported, tmp_path: Pat
     speaker = load_classifier(own.source)[0].speaker
     assert speaker is not None
     mean, square = speaker.mean, speaker.variance + speaker.mean.square()
-    before = np.log(plain.run(windows, dict(plain.start))[0])
+    before = np.log(probabilities_by(plain, windows, plain.start)[0])
     for heard in (0.0, speaker.prior, 1e4):  # steps of somebody like the population
         sums = (np.full(1, heard), heard * mean.numpy(), heard * square.numpy())
         person = {n: each.astype(np.float32) for n, each in zip(plain.profile, sums, strict=True)}
         share = speaker.prior / (speaker.prior + heard)
         expected = scipy.special.softmax(before / (0.5 + 1.5 * share), axis=1)
-        found, _ = sure.run(windows, {**sure.start, **person})
+        found, _ = probabilities_by(sure, windows, {**sure.start, **person})
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
 
 
@@ -324,7 +326,7 @@ def test_halves_make_half_the_file(exported: Exported, tmp_path: Path) -> None:
     assert exported.file.stat().st_size < 0.55 * whole.stat().st_size
     graph, windows = load_graph(whole), sliding_windows(made_sound())
     expected = by_torch(load_classifier(exported.source)[0], windows)
-    found, _ = graph.run(windows, graph.start)
+    found, _ = probabilities_by(graph, windows, graph.start)
     np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
     assert not list(tmp_path.glob("*.part"))
 
@@ -350,7 +352,7 @@ def test_int8_is_smaller_and_answers_alike(
     stored = {each.data_type for each in onnx.load(file).graph.initializer if len(each.dims) == 4}
     assert stored == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT8}
     graph, windows = load_graph(file), sliding_windows(made_sound())
-    expected, _ = load_graph(exported.file).run(windows, graph.start)
+    expected, _ = probabilities_by(load_graph(exported.file), windows, graph.start)
     found = in_steps(graph, windows, 3)
     # a network of drawn numbers is moved much; the official CNN's answers see below
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.6
@@ -626,7 +628,7 @@ def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
     for clip in real_clips(data):
         windows = sliding_windows(clip)
         expected = by_torch(network, windows)
-        found, _ = graph.run(windows, graph.start)
+        found, _ = probabilities_by(graph, windows, graph.start)
         np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
         spread.append(found[-1])
     assert len(spread) == 50
@@ -640,8 +642,8 @@ def test_real_clips_answer_alike_in_int8(real: Exported, data: Path, tmp_path: P
     export(real.source, tmp_path / "i.onnx", name="i", precision="int8", recordings=ravdess)
     whole, small = load_graph(real.file), load_graph(tmp_path / "i.onnx")
     clips = [sliding_windows(clip) for clip in real_clips(data)]
-    expected = np.concatenate([whole.run(clip, whole.start)[0] for clip in clips])
-    found = np.concatenate([small.run(clip, small.start)[0] for clip in clips])
+    expected = np.concatenate([probabilities_by(whole, clip, whole.start)[0] for clip in clips])
+    found = np.concatenate([probabilities_by(small, clip, small.start)[0] for clip in clips])
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
     assert 1e-4 < np.abs(found - expected).mean() < 0.03
 
@@ -654,10 +656,10 @@ def test_shipped_models_hear_window_by_window_what_they_hear_whole(name: str, da
     answers = []
     for clip in real_clips(data):
         windows = sliding_windows(clip, hop=graph.hop)
-        whole, last = graph.run(windows, graph.start)
+        whole, last = probabilities_by(graph, windows, graph.start)
         state, steps = graph.start, []
         for window in windows:
-            answer, state = graph.run(window[None], state)
+            answer, state = probabilities_by(graph, window[None], state)
             steps.append(answer[0])
         np.testing.assert_allclose(steps, whole, atol=TOLERANCE, rtol=0)
         for name, value in state.items():

@@ -196,9 +196,9 @@ def test_predictions_equal_the_saved_network_without_enrolment(folder: Path, cor
             windows = torch.tensor(sliding_windows(sound, hop=15_360, last_window="pad"))
             state = {name: each[0] for name, each in network.start(1).items()}
             with torch.inference_mode():
-                answers, _ = network.step(windows, state)
+                outputs, _ = network.step(windows, state)
             given = [float(row[f"p_{label}"]) for label in network.architecture.labels]
-            np.testing.assert_allclose(answers[-1].numpy(), given, atol=2e-3)
+            np.testing.assert_allclose(outputs["probabilities"][-1].numpy(), given, atol=2e-3)
 
 
 def test_an_exported_network_gives_the_tested_predictions(

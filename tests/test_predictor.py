@@ -42,7 +42,7 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
 def by_hand(predictor: affekt.Predictor, samples: np.ndarray) -> np.ndarray:
     """What the graph says of all windows in one run."""
     windows = np.ascontiguousarray(sliding_windows(samples))
-    return predictor.graph.run(windows, predictor.graph.start)[0]
+    return predictor.graph.run(windows, predictor.graph.start)[0]["probabilities"]
 
 
 @pytest.mark.parametrize(

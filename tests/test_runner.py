@@ -123,9 +123,9 @@ def test_predictions_equal_those_of_the_saved_network(undisturbed: Path, corpus:
         windows = torch.tensor(sliding_windows(read(corpus / row["file"])))
         state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
         with torch.inference_mode():
-            answers, _ = classifier.step(windows, state)
+            outputs, _ = classifier.step(windows, state)
         given = [float(row[f"p_{label}"]) for label in classifier.architecture.labels]
-        np.testing.assert_allclose(answers[-1].numpy(), given, atol=1e-4)
+        np.testing.assert_allclose(outputs["probabilities"][-1].numpy(), given, atol=1e-4)
 
 
 def test_the_local_engine_gives_the_same_results(

@@ -42,4 +42,6 @@ def test_a_stored_checkpoint_gives_the_same_probabilities() -> None:
     windows = 0.1 * torch.randn(3, 15_600, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found, _ = classifier.step(windows, state, torch.ones(1))
-    np.testing.assert_allclose(found, EXPECTED["checkpoint"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        found["probabilities"], EXPECTED["checkpoint"], rtol=0, atol=TOLERANCE
+    )

@@ -42,6 +42,7 @@ from affekt.model.whisper_weights import (
     read_hub_folder,
     read_turn_detector,
 )
+from small_model import probabilities_by
 from synthetic_network import FACTS, LABELS, Floats, made_sound, spread
 
 WHISPER = {
@@ -147,8 +148,10 @@ def test_20_decibels_less_change_no_probability(network: Classifier) -> None:
     """Both levels are above the floor, below which loudness is not brought up further."""
     loud = 4 * torch.from_numpy(windows_of(8.0))
     state = {name: each[0] for name, each in network.start(1).items()}
-    expected, after = network.step(loud, state)
-    found, softer = network.step(0.1 * loud, state)
+    outputs, after = network.step(loud, state)
+    expected = outputs["probabilities"]
+    outputs, softer = network.step(0.1 * loud, state)
+    found = outputs["probabilities"]
     assert expected.std(dim=0).max() > 0.05
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
     difference = (after["loudness_power"] / softer["loudness_power"]).log10()
@@ -180,11 +183,12 @@ def test_a_stream_gives_the_probabilities_of_a_file(
     windows = torch.from_numpy(windows_of(20.0))[: sum(lengths)]
     told = torch.full((1,), float(adapt))
     state = {name: each[0] for name, each in network.start(1).items()}
-    expected, last = network.step(windows, state, told)
+    outputs, last = network.step(windows, state, told)
+    expected = torch.cat(list(outputs.values()), dim=1)
     parts = []
     for part in torch.split(windows, lengths):
         found, state = network.step(part, state, told)
-        parts.append(found)
+        parts.append(torch.cat(list(found.values()), dim=1))
     torch.testing.assert_close(torch.cat(parts), expected, atol=SAME, rtol=0)
     for name, value in state.items():
         torch.testing.assert_close(value, last[name], atol=1e-2, rtol=1e-4)
@@ -196,10 +200,10 @@ def test_an_exported_stream_gives_the_probabilities_of_a_file(
     graph: Graph, lengths: list[int], adapt: bool
 ) -> None:
     windows = windows_of(20.0)[: sum(lengths)]
-    expected, _ = graph.run(windows, graph.start, adapt=adapt)
+    expected, _ = probabilities_by(graph, windows, graph.start, adapt=adapt)
     state, parts = graph.start, []
     for begin, end in pairwise([0, *np.cumsum(lengths)]):
-        found, state = graph.run(windows[begin:end], state, adapt=adapt)
+        found, state = probabilities_by(graph, windows[begin:end], state, adapt=adapt)
         parts.append(found)
     np.testing.assert_allclose(np.concatenate(parts), expected, atol=SAME, rtol=0)
 
@@ -212,7 +216,7 @@ def test_clips_of_a_batch_give_the_probabilities_of_each_alone(network: Classifi
         windows = torch.from_numpy(sound)
         segments.append(network.loudness(network.front_end(windows)[None], network.start(1))[0][0])
         state = {name: each[0] for name, each in network.start(1).items()}
-        alone.append(network.step(windows, state)[0][-1])
+        alone.append(network.step(windows, state)[0]["probabilities"][-1])
     together = network(torch.cat(segments), torch.tensor([len(each) for each in sounds]))
     torch.testing.assert_close(together.softmax(1), torch.stack(alone), atol=SAME, rtol=0)
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ quick = settings(deadline=None, max_examples=25, derandomize=True)
 @cache
 def head(name: str, steps: int = 1, keep: float = KEEP) -> Head:
     torch.manual_seed(5)
-    made = HEADS[name](FEATURES, LABELS, decay=keep)
+    made = HEADS[name](FEATURES, LABELS, decays_by=(keep,))
     made.eval()  # type: ignore[attr-defined]  # drops nothing
     answers: Head = made
     return answers
@@ -44,6 +45,12 @@ def heard(clips: int, windows: int, steps: int = 1, seed: int = 0) -> tuple[Tens
     return features, torch.rand(clips, windows, steps, generator=generator)
 
 
+def answered(head: Head, *given: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits after each window, by the first time constant, and the state."""
+    pooled, after = head.pool(*given)
+    return head.classes(pooled)[:, :, 0], after
+
+
 def assert_same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -53,7 +60,7 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
 def test_shapes(name: str, steps: int) -> None:
     made = head(name, steps)
     for clips, windows in ((1, 1), (4, 7)):
-        answers, after = made(*heard(clips, windows, steps), start(made, clips))
+        answers, after = answered(made, *heard(clips, windows, steps), start(made, clips))
         assert answers.shape == (clips, windows, LABELS)
         assert answers.dtype == torch.float32
         assert {each: tuple(x.shape[1:]) for each, x in after.items()} == made.state
@@ -69,8 +76,8 @@ def test_answers_differ_and_depend_on_what_was_heard(name: str, steps: int) -> N
     before, shares = heard(1, 6, steps)
     changed = before.clone()
     changed[:, 0] = 0
-    answers, _ = made(before, shares, start(made, 1))
-    others, _ = made(changed, shares, start(made, 1))
+    answers, _ = answered(made, before, shares, start(made, 1))
+    others, _ = answered(made, changed, shares, start(made, 1))
     assert answers.std(dim=1).max() > 1e-3
     assert (answers[:, -1] - others[:, -1]).abs().max() > 1e-4
 
@@ -87,8 +94,8 @@ def test_causal(name: str, steps: int, windows: int, at: int) -> None:
     other, others_shares = sound.clone(), shares.clone()
     loud, all_of_it = heard(2, windows - at, steps, seed=1)
     other[:, at:], others_shares[:, at:] = 100 * loud, all_of_it
-    answers, _ = made(sound, shares, start(made, 2))
-    others, _ = made(other, others_shares, start(made, 2))
+    answers, _ = answered(made, sound, shares, start(made, 2))
+    others, _ = answered(made, other, others_shares, start(made, 2))
     assert_same(others[:, :at], answers[:, :at])
     assert (others[:, at:] - answers[:, at:]).abs().max() > 1e-4
 
@@ -104,9 +111,9 @@ def test_padding_changes_nothing(name: str, steps: int, lengths: list[int], fill
         [sound[0] for sound, _ in clips], batch_first=True, padding_value=filling
     )
     shares = nn.utils.rnn.pad_sequence([shares[0] for _, shares in clips], batch_first=True)
-    together, _ = made(padded, shares, start(made, len(clips)))
+    together, _ = answered(made, padded, shares, start(made, len(clips)))
     for row, clip in enumerate(clips):
-        alone, _ = made(*clip, start(made, 1))
+        alone, _ = answered(made, *clip, start(made, 1))
         assert_same(together[row, : lengths[row]], alone[0])
 
 
@@ -119,11 +126,11 @@ def test_in_steps_with_the_state_carried(
 ) -> None:
     made = head(name, steps)
     sound, shares = heard(3, windows, steps)
-    whole, last = made(sound, shares, start(made, 3))
+    whole, last = answered(made, sound, shares, start(made, 3))
     state, answers = start(made, 3), []
     edges = [0, *sorted(cut for cut in cuts if cut < windows), windows]
     for begin, end in pairwise(edges):
-        answer, state = made(sound[:, begin:end], shares[:, begin:end], state)
+        answer, state = answered(made, sound[:, begin:end], shares[:, begin:end], state)
         answers.append(answer)
     assert_same(torch.cat(answers, dim=1), whole)
     for each, value in state.items():
@@ -137,7 +144,7 @@ def test_gradient_reaches_every_parameter(name: str, steps: int) -> None:
     trained = HEADS[name](FEATURES, LABELS)
     sound, shares = heard(4, 5, steps)
     sound.requires_grad_()
-    answers, _ = trained(sound, shares, start(trained, 4))
+    answers, _ = answered(trained, sound, shares, start(trained, 4))
     nn.functional.cross_entropy(answers[:, -1], torch.tensor([0, 1, 2, 0])).backward()
     for parameter, value in trained.named_parameters():
         assert value.grad is not None, parameter
@@ -153,10 +160,10 @@ def test_silence_is_a_number(name: str, keep: float) -> None:
     """Nothing but silence, for a long time: no share of any step is speech."""
     made = head(name, 3, keep)
     sound, shares = heard(1, 300, 3)
-    answers, state = made(0 * sound, 0 * shares, start(made, 1))
+    answers, state = answered(made, 0 * sound, 0 * shares, start(made, 1))
     assert answers.isfinite().all()
     assert_same(answers[0, 100:], answers[0, -1:].expand(200, -1))
-    again, _ = made(sound[:, :20], shares[:, :20], state)  # then somebody speaks
+    again, _ = answered(made, sound[:, :20], shares[:, :20], state)  # then somebody speaks
     assert (again[0, -1] - answers[0, -1]).abs().max() > 1e-3
 
 
@@ -176,10 +183,10 @@ def test_last_layer_is_given_the_activation(name: str, steps: int) -> None:
     """What the figures draw: one vector a window, from which the answer is linear."""
     made, given = head(name, steps), []
     hook = made.classes.register_forward_pre_hook(lambda _, args: given.append(args[0]))
-    answers, _ = made(*heard(2, 4, steps), start(made, 2))
+    answers, _ = answered(made, *heard(2, 4, steps), start(made, 2))
     hook.remove()
-    assert given[0].shape == (2, 4, made.classes.in_features)
-    assert_same(made.classes(given[0]), answers)
+    assert given[0].shape == (2, 4, 1, made.classes.in_features)
+    assert_same(made.classes(given[0])[:, :, 0], answers)
 
 
 # ------------------------------------------------------------------------ in the network
@@ -218,7 +225,7 @@ def test_forward_answers_after_each_clips_last_window(
         answers, _ = network.logits_by_window(sound, torch.ones(7, 1), lengths)
         found = network(torch.zeros(7, 96, 64), lengths)
     assert answers.std(dim=1).max() > 1e-3
-    assert_same(found, torch.stack([answers[0, 0], answers[1, 3], answers[2, 1]]))
+    assert_same(found, torch.stack([answers[0, 0, 0], answers[1, 3, 0], answers[2, 1, 0]]))
 
 
 @pytest.mark.parametrize("knob", ["head", "front_end", "loudness", "last_window"])
@@ -257,7 +264,7 @@ def test_lstm_starts_as_matlabs() -> None:
 def test_mean_is_the_mean_so_far_of_what_was_speech() -> None:
     made = MeanHead(FEATURES, LABELS)
     sound, shares = heard(2, 5, 3)
-    answers, after = made(sound, shares, start(made, 2))
+    answers, after = answered(made, sound, shares, start(made, 2))
     for window in range(5):
         steps, weights = (x[:, : window + 1].flatten(1, 2) for x in (sound, shares))
         mean = (steps * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)
@@ -268,7 +275,7 @@ def test_mean_is_the_mean_so_far_of_what_was_speech() -> None:
 def test_of_embeddings_as_recorded_the_mean_is_the_plain_one() -> None:
     made = MeanHead(FEATURES, LABELS)
     sound, _ = heard(2, 5)
-    answers, _ = made(sound, torch.ones(2, 5, 1), start(made, 2))
+    answers, _ = answered(made, sound, torch.ones(2, 5, 1), start(made, 2))
     for window in range(5):
         assert_same(answers[:, window], made.classes(sound[:, : window + 1].mean(dim=(1, 2))))
 
@@ -276,9 +283,9 @@ def test_of_embeddings_as_recorded_the_mean_is_the_plain_one() -> None:
 @torch.inference_mode()
 def test_statistics_are_weighted_mean_and_deviation() -> None:
     """By a plain loop over windows, whose weights fade."""
-    made = StatisticsHead(FEATURES, LABELS, decay=KEEP).eval()
+    made = StatisticsHead(FEATURES, LABELS, decays_by=(KEEP,)).eval()
     sound, shares = heard(1, 6, 3)
-    answers, _ = made(sound, shares, start(made, 1))
+    answers, _ = answered(made, sound, shares, start(made, 1))
     units = torch.relu(made.projection(sound))[0]
     scores = 5 * torch.tanh(units @ made.attention[0] / 5)
     for window in range(6):
@@ -293,11 +300,11 @@ def test_statistics_are_weighted_mean_and_deviation() -> None:
 
 def test_members_learn_apart_and_answer_together() -> None:
     torch.manual_seed(0)
-    made = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decay=KEEP, drop=0.0)
+    made = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decays_by=(KEEP,), drop=0.0)
     sound, shares = heard(2, 4, 3)
-    each, _ = made(sound, shares, start(made, 2))
+    each, _ = answered(made, sound, shares, start(made, 2))
     assert each.shape == (2, 4, 3, LABELS)
-    together, _ = made.eval()(sound, shares, start(made, 2))
+    together, _ = answered(made.eval(), sound, shares, start(made, 2))
     assert_same(together, each.mean(dim=2))
     assert (each[:, :, 0] - each[:, :, 1]).abs().max() > 0.01
 
@@ -312,8 +319,8 @@ def test_members_learn_apart_and_answer_together() -> None:
 @torch.inference_mode()
 def test_one_of_the_members_alone_is_a_head_of_one() -> None:
     torch.manual_seed(0)
-    all_three = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decay=KEEP)
-    alone = StatisticsHead(FEATURES, LABELS, decay=KEEP).eval()
+    all_three = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decays_by=(KEEP,))
+    alone = StatisticsHead(FEATURES, LABELS, decays_by=(KEEP,)).eval()
     alone.load_state_dict(
         {
             name: value.reshape(3, -1)[2].reshape(alone.state_dict()[name].shape)
@@ -322,8 +329,8 @@ def test_one_of_the_members_alone_is_a_head_of_one() -> None:
     )
     all_three.dropout.p = 0.0
     sound, shares = heard(2, 4, 3)
-    each, _ = all_three(sound, shares, start(all_three, 2))
-    answers, _ = alone(sound, shares, start(alone, 2))
+    each, _ = answered(all_three, sound, shares, start(all_three, 2))
+    answers, _ = answered(alone, sound, shares, start(alone, 2))
     assert_same(each[:, :, 2], answers)
 
 
@@ -334,8 +341,8 @@ def test_what_is_no_speech_has_no_weight(name: str) -> None:
     shares[:, :, 1] = 0
     other = sound.clone()
     other[:, :, 1] = 50
-    answers, _ = made(sound, shares, start(made, 2))
-    others, _ = made(other, shares, start(made, 2))
+    answers, _ = answered(made, sound, shares, start(made, 2))
+    others, _ = answered(made, other, shares, start(made, 2))
     assert_same(others, answers)
 
 
@@ -347,6 +354,39 @@ def test_what_was_heard_fades(name: str) -> None:
     other[:, :10] = 0
     for keep, stays in ((KEEP, False), (1.0, True)):
         made = head(name, 2, keep)
-        answers, _ = made(sound, shares, start(made, 1))
-        others, _ = made(other, shares, start(made, 1))
+        answers, _ = answered(made, sound, shares, start(made, 1))
+        others, _ = answered(made, other, shares, start(made, 1))
         assert ((answers[:, -1] - others[:, -1]).abs().max() > 1e-4) == stays
+
+
+@torch.inference_mode()
+def test_each_time_constant_has_an_answer_of_its_own() -> None:
+    torch.manual_seed(0)
+    both = StatisticsHead(FEATURES, LABELS, ensemble_size=2, decays_by=(1.0, KEEP)).eval()
+    sound, shares = heard(2, 6, 3)
+    pooled, after = both.pool(sound, shares, start(both, 2))
+    assert pooled.shape == (2, 6, 2, both.classes.in_features)
+    assert {name: tuple(x.shape[1:]) for name, x in after.items()} == both.state
+    for which, decay in enumerate((1.0, KEEP)):
+        alone = StatisticsHead(FEATURES, LABELS, ensemble_size=2, decays_by=(decay,)).eval()
+        alone.load_state_dict(both.state_dict())
+        expected, state = alone.pool(sound, shares, start(alone, 2))
+        assert_same(pooled[:, :, which], expected[:, :, 0])
+        for name, value in state.items():
+            assert_same(after[("", "recent_")[which] + name], value)
+    assert (pooled[:, -1, 0] - pooled[:, -1, 1]).abs().max() > 1e-3
+
+
+def test_in_training_each_time_constant_and_head_has_a_loss() -> None:
+    torch.manual_seed(0)
+    shape = {"head": "statistics", "time_constant": 20.0, "recent_time_constant": 3.0}
+    network = Classifier(Architecture(("a", "b", "c"), ensemble_size=2, **shape)).train()
+    sound = torch.rand(7, 1, EMBEDDING)
+    lengths = torch.tensor([1, 4, 2])
+    assert network.read(sound, torch.ones(7, 1), lengths).shape == (3, 4, 3)
+    assert network.eval().read(sound, torch.ones(7, 1), lengths).shape == (3, 3)
+
+
+def test_a_second_time_constant_needs_a_statistics_head() -> None:
+    with pytest.raises(ModelError, match="recent_time_constant of Architecture must be 0 with"):
+        Architecture(("a", "b"), head="mean", recent_time_constant=3.0)

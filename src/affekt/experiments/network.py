@@ -43,6 +43,7 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
         speaker_normalization=recipe.speaker_normalization,
         time_constant=recipe.time_constant,
         ensemble_size=recipe.ensemble_size,
+        recent_time_constant=recipe.recent_time_constant,
     )
 
 
@@ -187,5 +188,5 @@ def evaluate(
     hook = classifier.head.classes.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     logits = predict(classifier, inputs, clips, batch=1)
     hook.remove()
-    activations = np.concatenate([each[0, -1:].cpu().numpy() for each in seen])
+    activations = np.concatenate([each[0, -1, :1].cpu().numpy() for each in seen])
     return logits.softmax(dim=1).numpy(), activations

@@ -158,5 +158,5 @@ def _adaptively(
             encoded = inputs.encode(classifier, np.array([row]))
             logits, after = classifier.logits_by_window(*encoded, profile, adapt=adapt)
             profile = {name: after[name] for name in profile}
-            found[row] = logits[0, -1].softmax(dim=0).cpu().numpy()
+            found[row] = logits[0, -1, 0].softmax(dim=0).cpu().numpy()
     return np.stack([found[int(row)] for row in clips])

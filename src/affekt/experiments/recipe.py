@@ -127,6 +127,13 @@ class Recipe:
         low=0.0,
         high=3_600.0,
     )
+    recent_time_constant: float = knob(
+        0.0,
+        "the same of a second answer about the last few seconds, trained beside; 0: none",
+        unit="seconds",
+        low=0.0,
+        high=3_600.0,
+    )
     ensemble_size: int = knob(
         1, "statistics heads that are trained side by side and averaged", low=1, high=64
     )

@@ -23,6 +23,7 @@ OF_NETWORKS = (
     "speaker_normalization",
     "head",
     "time_constant",
+    "recent_time_constant",
     "ensemble_size",
     "augmented_speakers",
     "augment_channel",
@@ -112,7 +113,10 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
         (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
         (OF_WHISPER if recipe.trunk != "whisper" else (), "trunk whisper"),
         (("time_constant",) if not decays(recipe.head) else (), f"head {_heads(decays)}"),
-        (("ensemble_size",) if not ensembles(recipe.head) else (), f"head {_heads(ensembles)}"),
+        (
+            ("ensemble_size", "recent_time_constant") if not ensembles(recipe.head) else (),
+            f"head {_heads(ensembles)}",
+        ),
         (
             ("augment_channel", "augment_bandwidth") if not recipe.augmented_speakers else (),
             "augmented_speakers",

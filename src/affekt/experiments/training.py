@@ -176,15 +176,15 @@ def _loss(
     profiles = None
     if config.speaker_normalization:
         profiles = draw_profiles(inputs.features, clips, speakers, training.others, generator)
-    logits = classifier.read(*encoded, profiles)  # (clips, [ensemble_size,] labels)
-    ensemble_size = 1 if logits.dim() == 2 else logits.shape[1]
+    logits = classifier.read(*encoded, profiles)  # (clips, heads, labels)
+    heads = logits.shape[1]
 
     def for_each_head(of_clips: NDArray[Any]) -> Tensor:
         rows_of = torch.from_numpy(of_clips[rows]).to(classifier.device)
-        return rows_of.repeat_interleave(ensemble_size, dim=0)
+        return rows_of.repeat_interleave(heads, dim=0)
 
     losses = nn.functional.cross_entropy(
-        logits.reshape(len(clips) * ensemble_size, -1),
+        logits.flatten(0, 1),
         for_each_head(training.truth),
         label_smoothing=config.label_smoothing,
         reduction="none",

@@ -16,6 +16,7 @@ from affekt.errors import ModelError
 
 FORMAT = 1  # of the metadata
 MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
+OUTPUTS = ("probabilities", "recent", "embedding")
 PROFILE = ("weight", "sum", "square")  # tensors of a profile, in this order
 State = Mapping[str, NDArray[np.float32]]
 
@@ -31,6 +32,8 @@ class Graph:
         labels: of the columns of the probabilities.
         hop: samples from one window's start to the next.
         last_window: treatment of an incomplete last window: ``drop`` or ``pad``.
+        outputs: ``probabilities`` ``(windows, labels)``; in some models ``recent`` of the same
+            shape, about the last few seconds, and ``embedding`` ``(windows, features)``.
         start: state before the first window, all zeros.
         profile: which tensors of the state are the speaker's profile; none if the model has none.
         measure: identifier of the profile's features; models that share it share profiles.
@@ -43,6 +46,7 @@ class Graph:
     labels: tuple[str, ...]
     hop: int
     last_window: str
+    outputs: tuple[str, ...]
     start: State
     profile: tuple[str, ...]
     measure: str
@@ -50,8 +54,8 @@ class Graph:
 
     def run(
         self, windows: NDArray[np.float32], state: State, *, adapt: bool = False
-    ) -> tuple[NDArray[np.float32], State]:
-        """Compute the probabilities of consecutive windows.
+    ) -> tuple[dict[str, NDArray[np.float32]], State]:
+        """Compute the answers of consecutive windows.
 
         Args:
             windows: ``(windows, 15600)``, at least one.
@@ -59,31 +63,35 @@ class Graph:
             adapt: update the profile in the state with each window before its result.
 
         Returns:
-            Probabilities ``(windows, labels)``, each row given all windows up to its own, and the
-            state after the last window.
+            The :attr:`outputs`, each row given all windows up to its own, and the state after the
+            last window.
 
         Raises:
             ModelError: the graph cannot run, or returns values other than probabilities.
         """
-        names = ["probabilities", *(f"{name}_next" for name in self.start)]
+        names = [*self.outputs, *(f"{name}_next" for name in self.start)]
         given = {"windows": windows, **state}
         if self.profile:
             given["adapt"] = np.full(1, adapt, np.float32)
         try:
-            probabilities, *after = self.session.run(names, given)
+            found = self.session.run(names, given)
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise ModelError(
                 f"Model {self.file} cannot run {len(windows)} windows "
                 f"({_first_line(error)}). Export it again."
             ) from error
-        if probabilities.shape != (len(windows), len(self.labels)) or not (
-            np.all(probabilities >= 0) and np.all(probabilities <= 1)
-        ):
-            raise ModelError(
-                f"Model {self.file} must return ({len(windows)}, {len(self.labels)}) numbers in "
-                f"[0, 1]. Got shape {probabilities.shape}, some outside. Export it again."
-            )
-        return probabilities, dict(zip(self.start, after, strict=True))
+        outputs = dict(zip(self.outputs, found, strict=False))
+        for name, values in outputs.items():
+            if name != "embedding" and not (
+                values.shape == (len(windows), len(self.labels))
+                and np.all(values >= 0)
+                and np.all(values <= 1)
+            ):
+                raise ModelError(
+                    f"Model {self.file} must return ({len(windows)}, {len(self.labels)}) {name} "
+                    f"in [0, 1]. Got shape {values.shape}, some outside. Export it again."
+                )
+        return outputs, dict(zip(self.start, found[len(outputs) :], strict=True))
 
 
 def load_graph(file: Path, *, threads: int = 1) -> Graph:
@@ -120,6 +128,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
         labels=labels,
         hop=note["hop"],
         last_window=note.get("tail", "drop"),
+        outputs=tuple(each.name for each in session.get_outputs() if each.name in OUTPUTS),
         start={name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
         profile=tuple(profile["state"]),
         measure=profile["of"],
@@ -227,6 +236,11 @@ def _check_tensors(
     if adapts:
         inputs["adapt"] = (1,)
     outputs: dict[str, tuple[int | None, ...]] = {"probabilities": (None, labels)}
+    widths = {each.name: each.shape[-1] for each in session.get_outputs()}
+    if "recent" in widths:
+        outputs["recent"] = (None, labels)
+    if "embedding" in widths:
+        outputs["embedding"] = (None, widths["embedding"])
     outputs |= {f"{name}_next": shape for name, shape in states.items()}
     for kind, tensors, expected in (
         ("inputs", session.get_inputs(), inputs),

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -38,12 +39,15 @@ class Segment:
         end: where it ends, seconds; never beyond the sound.
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
+        recent: the same of the last few seconds, where the model has a second time constant:
+            it follows a change sooner, and errs more often.
     """
 
     start: float
     end: float
     label: str
     probabilities: dict[str, float]
+    recent: dict[str, float] | None = None
 
     @property
     def confidence(self) -> float:
@@ -223,14 +227,20 @@ class Stream:
         windows = sliding_windows(sound, hop=hop, last_window=tail)
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
-            probabilities, self._state = self._graph.run(batch, self._state, adapt=self._adapt)
-            for number, row in enumerate(probabilities.tolist(), first):
+            outputs, self._state = self._graph.run(batch, self._state, adapt=self._adapt)
+            probabilities = self._labelled(outputs["probabilities"])
+            recent = self._labelled(outputs["recent"]) if "recent" in outputs else repeat(None)
+            for number, (shares, last) in enumerate(
+                zip(probabilities, recent, strict=False), first
+            ):
                 start = self._windows * hop
                 self._windows += 1
                 seen = min(WINDOW, sound.size - number * hop)
                 times = start / SAMPLE_RATE, (start + seen) / SAMPLE_RATE
-                shares = dict(zip(self._graph.labels, row, strict=True))
-                yield Segment(*times, label_of(shares, self.min_confidence), shares)
+                yield Segment(*times, label_of(shares, self.min_confidence), shares, last)
+
+    def _labelled(self, rows: NDArray[np.float32]) -> list[dict[str, float]]:
+        return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]
 
 
 def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) -> str:

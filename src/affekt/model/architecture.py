@@ -38,6 +38,8 @@ class Architecture:
         speaker_normalization: whether features are normalized by the speaker's profile.
         ensemble_size: statistics heads that are trained side by side and averaged.
         time_constant: seconds after which a window's weight in a head has fallen to 1/e; 0: never.
+        recent_time_constant: seconds, likewise, of a second answer about the last few seconds;
+            0: there is none.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +56,7 @@ class Architecture:
     speaker_normalization: bool = False
     time_constant: float = 0.0
     ensemble_size: int = 1
+    recent_time_constant: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -73,6 +76,11 @@ class Architecture:
                 f"ensemble_size of Architecture must be 1 with head {self.head}. "
                 f"Got {self.ensemble_size}. Choose head statistics for an ensemble."
             )
+        if self.recent_time_constant and not ensembles(self.head):
+            raise ModelError(
+                f"recent_time_constant of Architecture must be 0 with head {self.head}. "
+                f"Got {self.recent_time_constant}. Choose head statistics for a second answer."
+            )
         if self.loudness != "given" and self.front_end != "magnitude":
             raise ModelError(
                 f"loudness of Architecture must be given with front_end {self.front_end}: it "
@@ -88,6 +96,12 @@ class Architecture:
                 f"context of Architecture must be at least 1 window with trunk whisper. "
                 f"Got {self.context}. Set it to 1."
             )
+
+    @property
+    def decays(self) -> tuple[float, ...]:
+        """:meth:`decay` for each time constant of the head."""
+        recent = (self.recent_time_constant,) if self.recent_time_constant else ()
+        return tuple(self.decay(seconds) for seconds in (self.time_constant, *recent))
 
     def decay(self, seconds: float) -> float:
         """Factor by which a sum decays from one window to the next, for a time constant."""

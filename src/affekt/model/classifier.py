@@ -76,7 +76,7 @@ class Classifier(nn.Module):
             )
         options = {"ensemble_size": a.ensemble_size} if a.ensemble_size > 1 else {}
         self.head: Head = HEADS[a.head](
-            self.trunk.features, len(a.labels), decay=a.decay(a.time_constant), **options
+            self.trunk.features, len(a.labels), decays_by=a.decays, **options
         )
         # The first temperature holds without enrolment, the second with a full profile. In
         # between, they are interpolated by the weight of the population in the profile.
@@ -132,11 +132,12 @@ class Classifier(nn.Module):
             profiles: of the speaker of each clip; no enrolment by default.
 
         Returns:
-            ``(clips, labels)``: logits after each clip's last window. In training, with several
-            heads, those of each: ``(clips, ensemble_size, labels)``.
+            ``(clips, labels)``: logits after each clip's last window. In training those of each
+            time constant and each head of an ensemble: ``(clips, answers * heads, labels)``.
         """
         logits, _ = self.logits_by_window(steps, shares, lengths, profiles)
-        return logits[torch.arange(len(lengths)), lengths - 1]
+        logits = logits[torch.arange(len(lengths)), lengths - 1]
+        return logits.flatten(1, -2) if self.training else logits[:, 0]
 
     def logits_by_window(
         self,
@@ -157,8 +158,8 @@ class Classifier(nn.Module):
             adapt: ``(1,)``: 1 updates the profiles with the windows; 0 by default.
 
         Returns:
-            ``(clips, longest, labels)``, meaningless after a clip's end; and the state after the
-            longest clip.
+            ``(clips, longest, answers, labels)``, one answer for each time constant, meaningless
+            after a clip's end; and the state after the longest clip.
         """
         windows = lengths.tolist()
         padded = nn.utils.rnn.pad_sequence(list(torch.split(steps, windows)), batch_first=True)
@@ -166,12 +167,12 @@ class Classifier(nn.Module):
         enrolled = {name: sums.to(self.device) for name, sums in (profiles or {}).items()}
         state = self.start(len(lengths)) | enrolled
         adapt = steps.new_zeros(1) if adapt is None else adapt
-        logits, _, after = self._classify(padded, speech, state, adapt)
-        return logits, after
+        pooled, _, after = self._pool(padded, speech, state, adapt)
+        return self.head.classes(pooled), after
 
     def step(
         self, windows: Tensor, state: State, adapt: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[dict[str, Tensor], State]:
         """Process the next windows of one sound.
 
         Args:
@@ -180,7 +181,9 @@ class Classifier(nn.Module):
             adapt: ``(1,)``: 1 updates the profile with these windows; 0 by default.
 
         Returns:
-            Probabilities ``(windows, labels)`` after each window, and the next state.
+            After each window: ``probabilities`` ``(windows, labels)``; ``recent`` of the same
+            shape, where the head has a second time constant; ``embedding`` ``(windows, features)``,
+            the input of the last layer. And the next state.
         """
         before = {name: tensor[None] for name, tensor in state.items()}
         inputs, after = self.front_end(windows), {}
@@ -189,13 +192,16 @@ class Classifier(nn.Module):
             inputs = leveled[0]
         steps, shares = self.trunk(inputs)[None], self.shares(inputs)[None]
         adapt = steps.new_zeros(1) if adapt is None else adapt
-        logits, prior_weight, others = self._classify(steps, shares, before, adapt)
+        pooled, prior_weight, others = self._pool(steps, shares, before, adapt)
         enrolled = self.temperature_known
         temperature = enrolled + (self.temperature - enrolled) * prior_weight[0]
-        probabilities = (logits[0] / temperature).softmax(dim=-1)
-        return probabilities, {name: each[0] for name, each in (after | others).items()}
+        logits = self.head.classes(pooled)[0] / temperature[:, None]
+        answers = logits.softmax(dim=-1).unbind(dim=1)
+        outputs = dict(zip(("probabilities", "recent"), answers, strict=False))
+        outputs["embedding"] = pooled[0, :, 0]
+        return outputs, {name: each[0] for name, each in (after | others).items()}
 
-    def _classify(
+    def _pool(
         self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor
     ) -> tuple[Tensor, Tensor, State]:
         after: State = {}
@@ -203,8 +209,9 @@ class Classifier(nn.Module):
         if self.speaker:
             profile = {name: state[name] for name in self.speaker.state}
             steps, prior_weight, after = self.speaker(steps, shares, profile, adapt)
-        logits, own = self.head(steps, shares, {name: state[name] for name in self.head.state})
-        return logits, prior_weight, after | own
+        own = {name: state[name] for name in self.head.state}
+        pooled, own = self.head.pool(steps, shares, own)
+        return pooled, prior_weight, after | own
 
     def start(self, clips: int) -> State:
         """The state before the first window: ``(clips, *shape)`` zeros for each name."""

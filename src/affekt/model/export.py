@@ -49,10 +49,8 @@ class _Step(nn.Module):
     def forward(self, windows: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         names = self.classifier.state
         adapt, state = others[: -len(names)], others[-len(names) :]
-        probabilities, after = self.classifier.step(
-            windows, dict(zip(names, state, strict=True)), *adapt
-        )
-        return probabilities, *(after[name].reshape(shape) for name, shape in names.items())
+        outputs, after = self.classifier.step(windows, dict(zip(names, state, strict=True)), *adapt)
+        return *outputs.values(), *(after[name].reshape(shape) for name, shape in names.items())
 
 
 def find_network(run: Path, fold: int | None = None) -> Path:
@@ -197,7 +195,8 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
     names = list(classifier.state)
     start = [state[0] for state in classifier.start(1).values()]
     adapt = [torch.zeros(1)] if classifier.speaker else []
-    outputs = ["probabilities", *(f"{name}_next" for name in names)]
+    answers = answers_of(classifier)
+    outputs = [*answers, "embedding", *(f"{name}_next" for name in names)]
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter based on torch.export (torch 2.13) cannot export an LSTM over a variable
@@ -209,13 +208,18 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
             stream,  # type: ignore[arg-type]  # takes streams too
             input_names=["windows", *(["adapt"] if adapt else []), *names],
             output_names=outputs,
-            dynamic_axes={"windows": {0: "windows"}, "probabilities": {0: "windows"}},
+            dynamic_axes={key: {0: "windows"} for key in ("windows", *answers, "embedding")},
             opset_version=OPSET,
             dynamo=False,
         )
     model = onnx.load_model_from_string(stream.getvalue())
     fold_pads(model)
     return model
+
+
+def answers_of(classifier: Classifier) -> tuple[str, ...]:
+    """Names of the outputs with probabilities, one for each time constant of the head."""
+    return ("probabilities", "recent")[: len(classifier.architecture.decays)]
 
 
 def store_halves(model: onnx.ModelProto) -> None:
@@ -285,9 +289,10 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
         noise[:3] += tones
         windows = level * noise
         with torch.inference_mode():
-            probabilities, state = classifier.step(windows, state, torch.ones(1))
-        answers = session.run(None, {"windows": windows.numpy(), **adapt, **arrays})
-        arrays = dict(zip(state, answers[1:], strict=True))
-        difference = np.abs(answers[0] - probabilities.numpy()).max()
-        worst = np.maximum(worst, difference)  # keeps NaN, unlike max
+            expected, state = classifier.step(windows, state, torch.ones(1))
+        found = session.run(None, {"windows": windows.numpy(), **adapt, **arrays})
+        arrays = dict(zip(state, found[len(expected) :], strict=True))
+        for name, values in zip(answers_of(classifier), found, strict=False):
+            difference = np.abs(values - expected[name].numpy()).max()
+            worst = np.maximum(worst, difference)  # keeps NaN, unlike max
     return float(worst)

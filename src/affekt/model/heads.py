@@ -2,12 +2,15 @@
 
 Every head is causal and has a state of fixed size: the logits after window ``i`` depend on windows
 up to ``i``. So padding after the end changes nothing, a stream keeps nothing but the state, and
-training, export and streaming share the one ``forward``.
+training, export and streaming share the one ``pool``.
+
+A head gives one answer for each of its time constants: the first over all the sound so far, a
+second one, if there is any, over the last few seconds.
 
 The whole YAMNet gives one step for each window, its embedding; other trunks give several.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +22,7 @@ State = Mapping[str, Tensor]
 
 SILENT = 1e-6  # smallest weight of speech: no division by zero
 HIGHEST = 5.0  # bound of an attention score
+SUMS = ("weight", "sum", "square")  # of a statistics head
 SMALLEST = 1e-5  # variance: keeps the gradient of its root finite
 
 
@@ -27,13 +31,12 @@ class Head(Protocol):
 
     #: Name and shape of each state tensor, without the axis of clips; zeros at the start.
     state: dict[str, tuple[int, ...]]
-    #: The last layer; its input is the network's activation of a clip.
+    #: The last layer: pooled features ``(..., features)`` to logits ``(..., labels)``, or those of
+    #: each head of an ensemble in training ``(..., ensemble_size, labels)``.
     classes: nn.Module
 
-    def __call__(
-        self, steps: Tensor, shares: Tensor, state: State
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the logits after each window.
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pool the features up to each window.
 
         Args:
             steps: ``(clips, windows, steps, features)``.
@@ -41,8 +44,8 @@ class Head(Protocol):
             state: as returned for the windows before; each ``(clips, *shape)``.
 
         Returns:
-            Logits ``(clips, windows, labels)``, and the state after the last window. An ensemble
-            in training returns ``(clips, windows, ensemble_size, labels)``.
+            ``(clips, windows, answers, features)``, one answer for each time constant, and the
+            state after the last window.
         """
 
 
@@ -62,12 +65,12 @@ class LSTMHead(nn.Module):
         features: int,
         labels: int,
         *,
-        decay: float = 1.0,
+        decays_by: Sequence[float] = (1.0,),
         units: int = 150,
         layers: int = 2,
     ) -> None:
         super().__init__()
-        del decay  # an LSTM learns its own
+        del decays_by  # an LSTM learns its own
         self.state = {"hidden": (layers, units), "cell": (layers, units)}
         self.lstm = nn.LSTM(features, units, layers, batch_first=True)
         self.classes = nn.Linear(units, labels)
@@ -84,9 +87,7 @@ class LSTMHead(nn.Module):
         nn.init.xavier_uniform_(self.classes.weight)
         nn.init.zeros_(self.classes.bias)
 
-    def forward(
-        self, steps: Tensor, shares: Tensor, state: State
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         before = (
             state["hidden"].transpose(0, 1).contiguous(),
@@ -95,7 +96,7 @@ class LSTMHead(nn.Module):
         outputs, (hidden, cell) = self.lstm(steps.flatten(1, 2), before)
         after = {"hidden": hidden.transpose(0, 1), "cell": cell.transpose(0, 1)}
         every = shares.shape[2]
-        return self.classes(outputs[:, every - 1 :: every]), after
+        return outputs[:, every - 1 :: every, None], after
 
 
 class MeanHead(nn.Module):
@@ -104,20 +105,18 @@ class MeanHead(nn.Module):
     Steps are weighted by their share of speech; the weights of older windows decay.
     """
 
-    def __init__(self, features: int, labels: int, *, decay: float = 1.0) -> None:
+    def __init__(self, features: int, labels: int, *, decays_by: Sequence[float] = (1.0,)) -> None:
         super().__init__()
-        self.decay = decay
+        (self.decay,) = decays_by
         self.state = {"sum": (features,), "count": (1,)}
         self.classes = nn.Linear(features, labels)
 
-    def forward(
-        self, steps: Tensor, shares: Tensor, state: State
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         sums = decaying_sums((steps * shares[..., None]).sum(2), state["sum"], self.decay)
         counts = decaying_sums(shares.sum(2, keepdim=True), state["count"], self.decay)
         means = sums / counts.clamp_min(SILENT)
-        return self.classes(means), {"sum": sums[:, -1], "count": counts[:, -1]}
+        return means[:, :, None], {"sum": sums[:, -1], "count": counts[:, -1]}
 
 
 class Classes(nn.Module):
@@ -156,7 +155,8 @@ class StatisticsHead(nn.Module):
 
     Each unit of the projection has its own attention weights over the steps, multiplied by the
     share of speech in a step. The state holds the sums of mean and deviation, in which the weights
-    of older windows decay. The heads of an ensemble share nothing but their input.
+    of older windows decay: one set of sums for each time constant. The heads of an ensemble share
+    nothing but their input.
 
     Source: Okabe, Koshinaka & Shinoda, "Attentive statistics pooling for deep speaker
     embedding" (2018).
@@ -169,23 +169,23 @@ class StatisticsHead(nn.Module):
         features: int,
         labels: int,
         *,
-        decay: float = 1.0,
+        decays_by: Sequence[float] = (1.0,),
         ensemble_size: int = 1,
         units: int = 128,
         drop: float = 0.5,
     ) -> None:
         super().__init__()
-        self.decay, self.ensemble_size = decay, ensemble_size
-        self.state = dict.fromkeys(("weight", "sum", "square"), (ensemble_size, units))
+        self.decays_by = dict(zip(("", "recent_"), decays_by, strict=False))
+        self.ensemble_size = ensemble_size
+        names = [f"{prefix}{name}" for prefix in self.decays_by for name in SUMS]
+        self.state = dict.fromkeys(names, (ensemble_size, units))
         self.projection = nn.Linear(features, ensemble_size * units)
         self.attention = nn.Parameter(torch.empty(ensemble_size, units, units))
         nn.init.uniform_(self.attention, -(units**-0.5), units**-0.5)
         self.dropout = nn.Dropout(drop)
         self.classes = Classes(2 * units, labels, ensemble_size)
 
-    def forward(
-        self, steps: Tensor, shares: Tensor, state: State
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
         units = nn.functional.relu(self.projection(steps))
         units = units.reshape(*units.shape[:3], self.ensemble_size, -1).transpose(2, 3)
@@ -196,12 +196,18 @@ class StatisticsHead(nn.Module):
             "sum": (weights * units).sum(3),
             "square": (weights * units.square()).sum(3),
         }
-        after = {name: decaying_sums(each, state[name], self.decay) for name, each in sums.items()}
-        weight = after["weight"].clamp_min(SILENT)
-        mean = after["sum"] / weight
-        deviation = (after["square"] / weight - mean.square()).clamp_min(SMALLEST).sqrt()
-        pooled = self.dropout(torch.cat([mean, deviation], dim=-1)).flatten(2)
-        return self.classes(pooled), {name: each[:, -1] for name, each in after.items()}
+        pooled, after = [], {}
+        for prefix, decay in self.decays_by.items():
+            weight, total, square = (
+                decaying_sums(sums[name], state[prefix + name], decay) for name in SUMS
+            )
+            for name, each in zip(SUMS, (weight, total, square), strict=True):
+                after[prefix + name] = each[:, -1]
+            weight = weight.clamp_min(SILENT)
+            mean = total / weight
+            deviation = (square / weight - mean.square()).clamp_min(SMALLEST).sqrt()
+            pooled.append(torch.cat([mean, deviation], dim=-1).flatten(2))
+        return self.dropout(torch.stack(pooled, dim=2)), after
 
 
 #: The one place to register a head: its name in recipes, and its class.
