@@ -47,6 +47,7 @@ EVERYTHING = {
     "evaluation",
     "inference",
     "service",
+    "journal",
 }
 EVERYTHING |= {"engines", "locations", "report"}
 ROOMS = {
@@ -84,6 +85,12 @@ ROOMS = {
         extra="report",
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
+    "journal": Room(
+        {"audio", "inference", "atomic_write"},
+        {"numpy"},
+        {"ruptures", "statsmodels", "scipy", "jinja2", "fhir", "sqlcipher3"},
+        "journal",
+    ),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
     "commands": Room({"locations", "atomic_write"}, {"typer"}, EVERYTHING | {"numpy", "rich"}),
     "cli": Room({"commands"}, {"typer"}),
@@ -226,11 +233,12 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
-    extras |= {"sounddevice", "fsspec"}
+    extras |= {"sounddevice", "fsspec", "ruptures", "statsmodels", "fhir", "sqlcipher3"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.timeline, affekt.inference.live\n"
-        "import affekt.audio.microphone, affekt.cli\n"
+        "import affekt.audio.microphone, affekt.cli, affekt.journal.adding\n"
+        "import affekt.journal.exports\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"
     )
     assert out.splitlines()[-1] == "Predictor 0"

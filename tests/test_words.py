@@ -39,7 +39,8 @@ PAGES = sorted(
 )
 COMMANDS = (
     *("predict", "stream", "serve", "enroll", "models", "corpus", "weights"),
-    *("recipe", "run", "report", "export"),
+    *("recipe", "run", "report", "export", "journal"),
+    *(f"journal {name}" for name in ("create", "add", "refresh", "list", "export", "remove")),
 )
 
 
@@ -87,7 +88,7 @@ def test_helps_use_the_fields_terms(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
-    assert main([*filter(None, [command]), "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     refuse_retired(shown, f"affekt {command} --help")
     assert max(map(len, shown.splitlines())) <= COLUMNS

@@ -21,6 +21,8 @@ import affekt
 from affekt.commands.corpus import corpus
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
+from affekt.commands.journal import journal_add, journal_create, journal_refresh, journal_remove
+from affekt.commands.journal_output import journal_export, journal_list
 from affekt.commands.models import models
 from affekt.commands.options import is_recording
 from affekt.commands.predict import predict
@@ -46,12 +48,22 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     report: "affekt report results/ -o report/",
     export: "affekt export runs/ravdess-yamnet-lstm-*/ --fold 1 -o model.onnx",
 }
+JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
+    journal_create: "affekt journal create anna.journal",
+    journal_add: "affekt journal add anna.journal memos/",
+    journal_refresh: "affekt journal refresh anna.journal memos/",
+    journal_list: "affekt journal list anna.journal",
+    journal_export: "affekt journal export anna.journal --csv -o anna.csv",
+    journal_remove: "affekt journal remove anna.journal 1f0c93ab",
+}
 TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 SERVE = ("uvicorn", "starlette", "anyio", "websockets")
+JOURNAL_PACKAGES = ("sqlcipher3", "ruptures", "statsmodels", "fhir")
 # The extras that install missing packages; those not listed are in the extra train.
-EXTRAS = {"sounddevice": "mic"} | dict.fromkeys(SERVE, "serve") | dict.fromkeys(REPORT, "report")
+EXTRAS = {"sounddevice": "mic"} | dict.fromkeys(JOURNAL_PACKAGES, "journal")
+EXTRAS |= dict.fromkeys(SERVE, "serve") | dict.fromkeys(REPORT, "report")
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # not exported by typer
 
 app = typer.Typer(name="affekt", add_completion=False, pretty_exceptions_enable=False)
@@ -95,6 +107,9 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     first_option = words[0].startswith("-") and any(map(is_recording, words))
     if not name and (first_option or is_recording(words[0])):
         return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
+    if words[0] == "journal":
+        parts = {command.__name__.removeprefix("journal_") for command in JOURNAL}
+        name = " ".join(["journal", *(word for word in words[1:2] if word in parts)])
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
     message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
     help_command = " ".join(filter(None, ["affekt", name, "--help"]))
@@ -143,6 +158,16 @@ for command, example in EXAMPLES.items():
         rich_help_panel="Training and evaluation" if command in TRAINING else "Recognition",
     )(command)
 
+journal = typer.Typer(name="journal", no_args_is_help=True)
+app.add_typer(
+    journal,
+    help="Follow one person over time, without storing sound.",
+    epilog="Example: affekt journal create anna.journal",
+    rich_help_panel="Recognition",
+)
+for command, example in JOURNAL.items():
+    name = command.__name__.removeprefix("journal_")
+    journal.command(name, help=_help_of(command), epilog=f"Example: {example}")(command)
 
 if __name__ == "__main__":
     sys.exit(main())

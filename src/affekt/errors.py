@@ -32,3 +32,7 @@ class ModelError(AffektError, ValueError):
 
 class RunError(AffektError, OSError):
     """An experiment or job that cannot continue: disk, worker, or folder."""
+
+
+class JournalError(AffektError, ValueError):
+    """A journal that is missing, damaged, encrypted, in use, or cannot be written."""

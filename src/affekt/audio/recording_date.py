@@ -1,0 +1,88 @@
+"""Find when a recording was made: in its metadata, or in its file name."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from affekt.audio.opening import open_file
+
+TAGS = ("creation_time", "date")  # as FFmpeg names them, the more precise one first
+EARLIEST = 1990  # earlier years are a clock that was never set
+_DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"  # 2026-09-10, 20260910
+    r"(?:(?:T|[-_ ]+(?:at )?)([01]\d|2[0-3])[-:._h]?([0-5]\d)(?:[-:._m]?([0-5]\d))?)?(?!\d)"
+)
+
+
+def recording_date(file: str, name: str | None = None) -> str:
+    """Find when a recording was made.
+
+    Args:
+        file: path or location of the recording.
+        name: that may hold a date; that of the file by default.
+
+    Returns:
+        Local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known, or
+        nothing. Metadata count before the name.
+
+    Raises:
+        AudioError: the file cannot be opened.
+    """
+    return _from_metadata(file) or date_in(name or Path(file).name)
+
+
+def date_in(text: str) -> str:
+    """Find the first date in a text, year first, with the time that may follow it.
+
+    >>> date_in("Recording 2026-09-10 08.15.30"), date_in("PTT-20260910-WA0003")
+    ('2026-09-10T08:15:30', '2026-09-10')
+    >>> date_in("03-01-05-01-01-01-01")
+    ''
+    """
+    start = 0
+    while found := _DATE.search(text, start):
+        start = found.start() + 1
+        year, _, month, day, hour, minute, second = found.groups()
+        day_text = f"{year}-{month}-{day}"
+        try:
+            datetime.fromisoformat(day_text)
+        except ValueError:  # such as 31 February
+            continue
+        return f"{day_text}T{hour}:{minute}:{second or '00'}" if hour else day_text
+    return ""
+
+
+def local_time(text: str) -> str:
+    """Convert an ISO 8601 date or time to local time as :func:`recording_date` returns it.
+
+    Raises:
+        ValueError: not a date in ISO 8601.
+
+    >>> local_time("2026-09-10"), local_time("2026-09-10 08:15")
+    ('2026-09-10', '2026-09-10T08:15:00')
+    """
+    moment = datetime.fromisoformat(text)
+    if len(text) <= len("2026-09-10"):
+        return moment.date().isoformat()
+    if moment.tzinfo:
+        moment = moment.astimezone().replace(tzinfo=None)
+    return moment.isoformat(timespec="seconds")
+
+
+def _from_metadata(file: str) -> str:
+    import av  # slow to load
+
+    with open_file(file, file) as opened:
+        try:
+            with av.open(opened) as container:
+                tags = {key.lower(): value for key, value in container.metadata.items()}
+        except av.FFmpegError:  # not a sound: reading it says so
+            return ""
+    for tag in filter(None, map(tags.get, TAGS)):
+        try:
+            found = local_time(tag.replace("UTC", "+00:00"))
+        except ValueError:  # such as a year alone
+            continue
+        if EARLIEST <= int(found[:4]) <= datetime.now(UTC).year + 1:
+            return found
+    return ""

@@ -1,0 +1,251 @@
+"""Implement the commands of ``affekt journal`` that write: create, add, refresh and remove."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from affekt.commands.options import Channel, Model, option, refuse_together
+from affekt.commands.printing import complain, printable, sigterm_as_ctrl_c, with_progress
+
+if TYPE_CHECKING:
+    from affekt.inference.files import Failure
+    from affekt.inference.predictor import Predictor
+    from affekt.journal.adding import Change, Recording
+    from affekt.journal.entry import Entry
+    from affekt.journal.store import Journal
+
+VARIABLE = "AFFEKT_PASSPHRASE"
+LONGEST_LIVE = 3600.0  # s of a recording from the microphone
+SHORT_DIGEST = 8  # digits that list prints
+
+File = Annotated[Path, typer.Argument(metavar="JOURNAL", help="File of the journal.")]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH...]", help="Recordings of this person, or folders of them."),
+]
+Passphrase = Annotated[
+    bool,
+    typer.Option(
+        "--passphrase", help=f"Ask for the passphrase; {VARIABLE} may hold it (extra journal)."
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    option("RULE", "Entries of the baseline: first=N (default: 10) or until=YYYY-MM-DD."),
+]
+
+
+def journal_create(
+    file: File,
+    person: Annotated[str, option("NAME", "Name of the person (default: none).")] = "",
+    baseline: Baseline = None,
+    passphrase: Passphrase = False,
+) -> None:
+    """Make an empty journal of one person.
+
+    The baseline is the period to which later recordings are compared. With --passphrase the file
+    is encrypted; if the passphrase is lost, so is the journal.
+    """
+    from affekt.journal.schema import FIRST
+    from affekt.journal.store import create_journal
+
+    secret = asked_passphrase(new=True) if passphrase else None
+    create_journal(file, person=person, baseline=baseline or FIRST, passphrase=secret)
+    print(f"{printable(str(file))}: created")
+
+
+def journal_add(
+    file: File,
+    paths: Paths = None,
+    when: Annotated[
+        str | None, option("TIME", "Date, or date and time (ISO 8601), of the recordings.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Record from the microphone until Ctrl-C (extra mic).")
+    ] = False,
+    device: Annotated[str | None, option("NAME", "Name or number of the microphone.")] = None,
+    note: Annotated[str, option("TEXT", "Note for the new entries (default: none).")] = "",
+    model: Model = None,
+    channel: Channel = None,
+    passphrase: Passphrase = False,
+) -> int:
+    """Add recordings of the person; those that the journal holds are skipped.
+
+    The date comes from --when, else from the file's metadata, else from its name. No sound is
+    stored. The command may be interrupted and repeated at any time.
+    """
+    from affekt.audio.recording_date import local_time
+    from affekt.inference.predictor import load
+    from affekt.journal.adding import Recording, add_recordings, find_recordings
+
+    if bool(paths) == live:
+        raise typer.BadParameter("give recordings, or --live for the microphone.")
+    if device and not live:
+        raise typer.BadParameter("--device needs --live.")
+    refuse_together({"--channel": channel is not None, "--live": live})
+    try:
+        recorded = local_time(when) if when else ""
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--when must be like 2026-09-10 or 2026-09-10T08:15. Got {when}."
+        ) from error
+    with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
+        predictor = load(model, channel=channel)
+        found = (
+            [_live(device, recorded)] if live else find_recordings(paths or [], recorded=recorded)
+        )
+        recordings = [each for each in found if isinstance(each, Recording)]
+        failures = [each for each in found if not isinstance(each, Recording)]
+        changes = add_recordings(journal, predictor, recordings, note=note)
+        return _print_changes([*failures], changes, recordings, journal, predictor)
+
+
+def journal_refresh(
+    file: File,
+    paths: Paths = None,
+    baseline: Baseline = None,
+    model: Model = None,
+    channel: Channel = None,
+    passphrase: Passphrase = False,
+) -> int:
+    """Answer entries again after the model, the profile or the baseline has changed.
+
+    No sound is stored, so the recordings are needed again; they are matched by content, whatever
+    their names are now. Entries without recording keep their answer and are listed.
+    """
+    from affekt.inference.predictor import load
+    from affekt.journal.adding import Recording, find_recordings, refresh_recordings
+
+    with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
+        predictor = load(model, channel=channel)
+        if baseline:
+            journal.choose_baseline(baseline)
+        found = find_recordings(paths or [])
+        recordings = [each for each in found if isinstance(each, Recording)]
+        failures = [each for each in found if not isinstance(each, Recording)]
+        known = journal.digests()
+        changes = refresh_recordings(journal, predictor, recordings, known=known)
+        return _print_changes([*failures], changes, recordings, journal, predictor, names=True)
+
+
+def journal_remove(
+    file: File,
+    entries: Annotated[
+        list[str],
+        typer.Argument(metavar="ENTRY...", help="Identifiers, as affekt journal list prints them."),
+    ],
+    passphrase: Passphrase = False,
+) -> None:
+    """Delete entries; their bytes in the file are overwritten."""
+    with opened(file, passphrase) as journal:
+        digests = journal.digests()
+        chosen = []
+        for entry in entries:
+            matching = [each for each in digests if each.startswith(entry.lower())]
+            if len(matching) != 1 or len(entry) < SHORT_DIGEST // 2:
+                raise typer.BadParameter(
+                    f"ENTRY must be the start of one identifier. Got {entry}, which matches "
+                    f"{len(matching)} entries. See affekt journal list."
+                )
+            chosen += matching
+        journal.remove(set(chosen))
+        print(f"{printable(str(file))}: {len(set(chosen))} removed")
+
+
+def opened(file: Path, passphrase: bool, *, write: bool = True) -> "Journal":
+    """Open a journal; ask for the passphrase of an encrypted one."""
+    from affekt.journal.connection import PLAIN, first_bytes
+    from affekt.journal.store import open_journal
+
+    secret = os.environ.get(VARIABLE) or None
+    encrypted = first_bytes(file) != PLAIN
+    if encrypted and not secret and (passphrase or sys.stdin.isatty()):
+        secret = asked_passphrase()
+    return open_journal(file, passphrase=secret if encrypted else None, write=write)
+
+
+def asked_passphrase(*, new: bool = False) -> str:
+    """Take the passphrase from the environment variable, or ask for it on the terminal."""
+    if secret := os.environ.get(VARIABLE):
+        return secret
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"--passphrase needs a terminal, or the variable {VARIABLE}.")
+    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
+
+
+def _live(device: str | None, recorded: str) -> "Recording":
+    """Record from the microphone until Ctrl-C."""
+    import hashlib
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affekt.audio.microphone import microphone
+    from affekt.audio.reading import blocks
+    from affekt.errors import AudioError
+    from affekt.journal.adding import Recording
+
+    began = datetime.now().isoformat(timespec="seconds")
+    sound: list[NDArray[np.float32]] = []
+    with suppress(KeyboardInterrupt), microphone(device) as source:
+        complain("recording; Ctrl-C ends it.")
+        sound.extend(blocks(source, max_seconds=LONGEST_LIVE))
+    if not sound:
+        raise AudioError("the microphone gave no sound. Check its connection.")
+    samples = np.concatenate(sound)
+    digest = hashlib.sha256(samples.tobytes()).hexdigest()
+    return Recording(samples, digest, recorded or began, "microphone")
+
+
+def _print_changes(
+    failures: "Sequence[Failure]",
+    changes: "Iterable[Change | Failure]",
+    recordings: "Sequence[Recording]",
+    journal: "Journal",
+    predictor: "Predictor",
+    *,
+    names: bool = False,
+) -> int:
+    """Print each change and a summary; return the exit code."""
+    from affekt.inference.files import Failure
+    from affekt.journal.adding import stale_entries
+
+    counts = dict.fromkeys(("added", "refreshed", "known"), 0)
+    failed = 0
+    for change in [*failures, *with_progress(changes, len(recordings), delay=0.5)]:
+        if isinstance(change, Failure):
+            complain(change.error)
+            failed += 1
+            continue
+        counts[change.what] += 1
+        if change.what == "added" and change.entry:
+            print(entry_line(change.entry), flush=True)
+    print(
+        f"{printable(str(journal.path))}: {counts['added']} added, {counts['refreshed']} answered "
+        f"again, {counts['known']} unchanged"
+    )
+    stale = stale_entries(journal, predictor)
+    for entry in stale if names else ():
+        print(f"not refreshed: {entry_line(entry)}")
+    if stale:
+        complain(
+            f"entries answered by another model or profile: {len(stale)}. Run affekt journal "
+            f"refresh {journal.path} with their recordings."
+        )
+    return 1 if failed else 0
+
+
+def entry_line(entry: "Entry") -> str:
+    """Format an entry in one line: identifier, time, emotion, duration, name, note."""
+    share = f"{entry.probabilities[entry.label]:.0%}" if entry.probabilities else ""
+    when = entry.recorded.replace("T", " ")[:16]
+    return printable(
+        f"{entry.digest[:SHORT_DIGEST]}  {when:16}  {entry.label:9} {share:>4} "
+        f"{entry.duration:7.1f} s  {entry.name}  {entry.note}"
+    ).rstrip()

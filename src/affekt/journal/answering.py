@@ -1,0 +1,133 @@
+"""Answer one recording of a person: utterances, speech, quality, and voice statistics."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.reading import Source
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import ModelError
+from affekt.inference.predictor import Predictor
+from affekt.inference.profile import Profile, profile_of
+from affekt.inference.stream import UNCERTAIN, label_of
+from affekt.inference.timeline import Utterance
+from affekt.journal.entry import Entry, Voice
+
+NO_SPEECH = "no speech was detected"
+
+
+def answer(predictor: Predictor, source: Source, profile: Profile | None, entry: Entry) -> Entry:
+    """Predict a recording.
+
+    Args:
+        predictor: the loaded model.
+        source: the recording: a path, or samples at 16 kHz.
+        profile: of the person; None for no enrolment.
+        entry: with digest, date, name and note.
+
+    Returns:
+        The entry with its answer. Its probabilities are the mean over utterances, weighted by
+        seconds of speech; utterances are not smoothed.
+
+    Raises:
+        AudioError: the recording cannot be read.
+        ModelError: the model cannot run.
+    """
+    samples = 0
+
+    def count(block: NDArray[np.float32]) -> None:
+        nonlocal samples
+        samples += block.size
+
+    found = list(_timeline(replace(predictor, profile=profile), source, count))
+    speech = [each.speech * (each.end - each.start) for each in found]
+    shares = {
+        label: sum(s * each.probabilities[label] for s, each in zip(speech, found, strict=True))
+        / sum(speech)
+        for label in (predictor.labels if found else ())
+    }
+    return replace(
+        entry,
+        duration=round(samples / SAMPLE_RATE, 3),
+        speech=round(sum(speech), 3),
+        label=label_of(shares) if found else UNCERTAIN,
+        probabilities={label: round(share, 6) for label, share in shares.items()},
+        utterances=[
+            {
+                "start": round(each.start, 3),
+                "end": round(each.end, 3),
+                "speech": round(seconds, 3),
+                "probabilities": {k: round(p, 6) for k, p in each.probabilities.items()},
+            }
+            for seconds, each in zip(speech, found, strict=True)
+        ],
+        quality={},
+        reason="" if found else NO_SPEECH,
+        model=predictor.graph.digest,
+        profile=profile_digest(profile),
+    )
+
+
+def _timeline(predictor: Predictor, source: Source, watch: object) -> Iterable[Utterance]:
+    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
+    return predictor.timeline(source, sample_rate=rate, time_constant=0.0, watch=watch)
+
+
+def voice_of(predictor: Predictor, source: Source, entry: Entry) -> Voice | None:
+    """Compute the voice statistics of a recording.
+
+    Args:
+        predictor: the loaded model.
+        source: as for :func:`answer`.
+        entry: of the recording, answered without enrolment.
+
+    Returns:
+        The statistics; None without speech, or for a model without speaker normalization.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    if not entry.speech or not predictor.graph.profile:
+        return None
+    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
+    try:
+        profile = replace(predictor, profile=None).enroll([source], sample_rate=rate)
+    except ModelError:  # too little speech for statistics
+        return None
+    return Voice(profile.content(), entry.probabilities)
+
+
+def pooled_profile(voices: Iterable[Voice], predictor: Predictor) -> Profile | None:
+    """Join voice statistics of several recordings into one profile.
+
+    Args:
+        voices: in a fixed order; those of another kind of model are left out.
+        predictor: whose features the profile must have.
+
+    Returns:
+        The profile; None without any statistics.
+    """
+    parts = [profile_of(voice.statistics) for voice in voices]
+    parts = [part for part in parts if part.measure == predictor.graph.measure]
+    if not parts:
+        return None
+    weights = np.array([part.weight for part in parts])
+    means = np.array([part.mean for part in parts], np.float64)
+    deviations = np.array([part.deviation for part in parts], np.float64)
+    mean = np.average(means, axis=0, weights=weights)
+    square = np.average(deviations**2 + means**2, axis=0, weights=weights)
+    return Profile(
+        predictor.graph.measure,
+        float(weights.sum()),
+        mean.astype(np.float32),
+        np.sqrt(np.maximum(square - mean**2, 0.0)).astype(np.float32),
+        sum(part.seconds for part in parts),
+    )
+
+
+def profile_digest(profile: Profile | None) -> str:
+    """Identify a profile by the first 16 hexadecimal digits of its SHA-256; empty for none."""
+    return hashlib.sha256(profile.content()).hexdigest()[:16] if profile else ""

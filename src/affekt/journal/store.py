@@ -1,0 +1,231 @@
+"""Store a person's entries, voice statistics and baseline in one SQLite file.
+
+Each change is one transaction. The profile is computed from the voice statistics of the entries in
+the baseline, and the baseline from their dates, so neither depends on the order of adding.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from affekt.atomic_write import atomic_write
+from affekt.errors import JournalError
+from affekt.journal.connection import connect, faults
+from affekt.journal.entry import COLUMNS, Entry, Voice
+from affekt.journal.schema import FIRST, MIGRATIONS, check_baseline, checked_version, migrate
+
+_JSON = ("probabilities", "utterances", "quality")
+
+
+class Journal:
+    """An open journal; one thread may use it. Close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        with faults(self.path):
+            self._connection.close()
+
+    @property
+    def person(self) -> str:
+        """Name of the person, as given at creation."""
+        return str(self._rows("SELECT person FROM journal")[0][0])
+
+    @property
+    def baseline(self) -> str:
+        """The rule of the baseline: ``first=N`` or ``until=DATE``."""
+        return str(self._rows("SELECT baseline FROM journal")[0][0])
+
+    def choose_baseline(self, rule: str) -> None:
+        """Change the baseline. Voice statistics of entries that leave it are deleted.
+
+        Raises:
+            JournalError: an unknown rule.
+        """
+        with self._transaction():
+            self._run("UPDATE journal SET baseline = ?", check_baseline(rule))
+            self._forget_voices()
+
+    def entries(self) -> list[Entry]:
+        """All entries, by time."""
+        rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM entries ORDER BY recorded, digest")
+        return [_entry(row) for row in rows]
+
+    def digests(self) -> set[str]:
+        """The digest of every entry."""
+        return {str(row[0]) for row in self._rows("SELECT digest FROM entries")}
+
+    def baseline_digests(self) -> list[str]:
+        """Digests of the entries with speech that the baseline's rule selects, by time."""
+        kind, _, value = self.baseline.partition("=")
+        chosen = "AND substr(recorded, 1, 10) <= ?" if kind == "until" else ""
+        limit = "" if kind == "until" else "LIMIT ?"
+        query = "SELECT digest FROM entries WHERE speech > 0 {} ORDER BY recorded, digest {}"
+        return [str(row[0]) for row in self._rows(query.format(chosen, limit), value)]
+
+    def voices(self) -> dict[str, Voice]:
+        """Voice statistics of the entries in the baseline that have some, by digest."""
+        rows = self._rows("SELECT digest, statistics, plain FROM voices ORDER BY digest")
+        return {str(digest): Voice(content, json.loads(plain)) for digest, content, plain in rows}
+
+    def would_be_baseline(self, recorded: str, digest: str) -> bool:
+        """Whether an entry of this time would be in the baseline."""
+        kind, _, value = self.baseline.partition("=")
+        if kind == "until":
+            return recorded[:10] <= value
+        before = "SELECT count(*) FROM entries WHERE speech > 0 AND (recorded, digest) < (?, ?)"
+        return int(self._rows(before, recorded, digest)[0][0]) < int(value)
+
+    def add(self, entry: Entry, voice: Voice | None) -> bool:
+        """Add an entry, and its voice statistics if it is in the baseline, in one step.
+
+        Returns:
+            False if the recording is in the journal already, which stays as it is.
+        """
+        with self._transaction():
+            if self._rows("SELECT 1 FROM entries WHERE digest = ?", entry.digest):
+                return False
+            marks = ", ".join("?" * len(COLUMNS))
+            self._run(f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({marks})", *_row(entry))
+            self._set_voice(entry.digest, voice)
+            self._forget_voices()
+        return True
+
+    def update(self, entry: Entry) -> None:
+        """Replace the answer of an entry; its date, name and note stay."""
+        changed = [c for c in COLUMNS if c not in ("digest", "recorded", "name", "note")]
+        values = dict(zip(COLUMNS, _row(entry), strict=True))
+        setting = ", ".join(f"{column} = ?" for column in changed)
+        with self._transaction():
+            self._run(
+                f"UPDATE entries SET {setting} WHERE digest = ?",
+                *(values[column] for column in changed),
+                entry.digest,
+            )
+
+    def set_voice(self, digest: str, voice: Voice) -> None:
+        """Replace the voice statistics of an entry, if it is in the baseline."""
+        with self._transaction():
+            if self._rows("SELECT 1 FROM entries WHERE digest = ?", digest):
+                self._set_voice(digest, voice)
+                self._forget_voices()
+
+    def remove(self, digests: Collection[str]) -> None:
+        """Delete entries, overwrite their bytes, and shrink the file."""
+        with self._transaction():
+            for digest in digests:
+                self._run("DELETE FROM entries WHERE digest = ?", digest)
+            self._forget_voices()
+        self._run("VACUUM")
+        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _set_voice(self, digest: str, voice: Voice | None) -> None:
+        if voice:
+            plain = json.dumps(voice.plain)
+            self._run("REPLACE INTO voices VALUES (?, ?, ?)", digest, voice.statistics, plain)
+
+    def _forget_voices(self) -> None:
+        kept = json.dumps(self.baseline_digests())
+        self._run("DELETE FROM voices WHERE digest NOT IN (SELECT value FROM json_each(?))", kept)
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with faults(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+    def _run(self, statement: str, *values: object) -> None:
+        self._rows(statement, *values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+
+
+def create_journal(
+    path: Path, *, person: str = "", baseline: str = FIRST, passphrase: str | None = None
+) -> None:
+    """Make an empty journal that only its owner may read.
+
+    Args:
+        path: of the new file.
+        person: name of the person.
+        baseline: ``first=N`` entries, or all ``until=DATE``.
+        passphrase: encrypts the file; None for a plain one.
+
+    Raises:
+        JournalError: the file exists or cannot be written, or an unknown baseline.
+        ModuleNotFoundError: a passphrase without the extra ``journal``.
+    """
+    check_baseline(baseline)
+    if path.exists():
+        raise JournalError(f"{path} exists. Add recordings to it, or name another file.")
+    try:
+        with atomic_write(path) as part:
+            part.chmod(0o600)
+            connection = connect(part, passphrase)
+            with faults(path):
+                migrate(connection)
+                connection.execute(
+                    "INSERT INTO journal VALUES (1, ?, ?, ?)",
+                    (person, datetime.now(UTC).date().isoformat(), baseline),
+                )
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.close()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def open_journal(path: Path, *, passphrase: str | None = None, write: bool = True) -> Journal:
+    """Open a journal, and bring a file of an earlier version up to date.
+
+    Args:
+        path: of the file.
+        passphrase: of an encrypted journal.
+        write: whether it may be changed.
+
+    Raises:
+        JournalError: no such file, damaged, of a later version, encrypted, or a wrong passphrase.
+    """
+    connection = connect(path, passphrase, write=write)
+    try:
+        with faults(path):
+            version = checked_version(path, connection)
+            if version < len(MIGRATIONS) and not write:
+                open_journal(path, passphrase=passphrase).close()
+            elif version < len(MIGRATIONS):
+                migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return Journal(path, connection)
+
+
+def _row(entry: Entry) -> list[object]:
+    return [
+        json.dumps(value) if name in _JSON else value
+        for name, value in ((name, getattr(entry, name)) for name in COLUMNS)
+    ]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    values = dict(zip(COLUMNS, row, strict=True))
+    return Entry(**{n: json.loads(v) if n in _JSON else v for n, v in values.items()})

@@ -1,0 +1,242 @@
+"""Test the journal's file: transactions, baseline, versions, encryption and faults."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from affekt.audio.recording_date import date_in, local_time
+from affekt.errors import JournalError
+from affekt.journal.entry import Entry, Voice
+from affekt.journal.schema import MIGRATIONS
+from affekt.journal.store import Journal, create_journal, open_journal
+
+VOICE = Voice(b"statistics", {"sad": 1.0})
+Made = Callable[..., Journal]
+
+
+def entry(number: int, *, day: int | None = None, speech: float = 2.0, note: str = "") -> Entry:
+    return Entry(
+        digest=f"{number:064x}",
+        recorded=f"2026-09-{day or number:02}T08:00:00",
+        name=f"{number}.wav",
+        duration=3.0,
+        speech=speech,
+        label="sad",
+        probabilities={"sad": 0.75, "happy": 0.25},
+        utterances=[{"start": 0.5, "end": 2.5, "speech": 2.0, "probabilities": {"sad": 0.75}}],
+        quality={"level": -20.0},
+        reason="",
+        model="m" * 64,
+        profile="",
+        note=note,
+    )
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Make a journal in a new file and open it."""
+
+    def make(name: str = "a.journal", **options: str) -> Journal:
+        create_journal(tmp_path / name, **options)
+        return open_journal(tmp_path / name, passphrase=options.get("passphrase"))
+
+    return make
+
+
+def test_an_entry_comes_back_as_it_was_stored(made: Made) -> None:
+    with made(person="Anna") as journal:
+        assert journal.add(entry(1, note="after a walk"), VOICE)
+        assert journal.entries() == [entry(1, note="after a walk")]
+        assert journal.person == "Anna"
+        assert journal.voices() == {entry(1).digest: VOICE}
+
+
+def test_a_recording_is_added_once(made: Made) -> None:
+    with made() as journal, open_journal(journal.path) as other:
+        assert journal.add(entry(1), VOICE)
+        assert not other.add(entry(1, note="again"), VOICE)
+        assert [each.note for each in journal.entries()] == [""]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (2, 4, 1, 3)])
+def test_the_baseline_does_not_depend_on_the_order_of_adding(
+    made: Made, order: tuple[int, ...]
+) -> None:
+    with made(baseline="first=2") as journal:
+        for number in order:
+            known = journal.would_be_baseline(entry(number).recorded, entry(number).digest)
+            journal.add(entry(number), VOICE if known else None)
+        assert journal.baseline_digests() == [entry(1).digest, entry(2).digest]
+        assert [*journal.voices()] == [entry(1).digest, entry(2).digest]
+
+
+def test_recordings_without_speech_do_not_count_for_the_baseline(made: Made) -> None:
+    with made(baseline="first=1") as journal:
+        journal.add(entry(1, speech=0.0), None)
+        journal.add(entry(2), VOICE)
+        assert journal.baseline_digests() == [entry(2).digest]
+
+
+def test_a_baseline_until_a_day_includes_that_day(made: Made) -> None:
+    with made(baseline="until=2026-09-02") as journal:
+        for number in (1, 2, 3):
+            journal.add(entry(number), VOICE)
+        assert len(journal.baseline_digests()) == len(journal.voices()) == 2
+        journal.choose_baseline("first=1")
+        assert [*journal.voices()] == [entry(1).digest]
+
+
+@pytest.mark.parametrize("rule", ["", "first=0", "until=2026-02-30", "until=1.9.2026", "last=3"])
+def test_an_unknown_baseline_is_refused(made: Made, rule: str) -> None:
+    with pytest.raises(JournalError, match=r"first=N or until=YYYY-MM-DD"):
+        made(baseline=rule)
+
+
+def test_removed_entries_leave_no_bytes(made: Made) -> None:
+    with made() as journal:
+        journal.add(entry(1, note="a secret to forget"), VOICE)
+        journal.add(entry(2, note="to remember"), VOICE)
+        journal.remove([entry(1).digest])
+        files = list(journal.path.parent.glob("a.journal*"))
+        content = b"".join(file.read_bytes() for file in files)
+        assert b"to remember" in content
+        assert b"a secret to forget" not in content
+
+
+def test_only_the_owner_may_read_a_journal(made: Made) -> None:
+    with made() as journal:
+        journal.add(entry(1), None)
+        for file in journal.path.parent.glob("a.journal*"):
+            assert file.stat().st_mode & 0o077 == 0
+
+
+def test_an_existing_file_is_not_overwritten(made: Made) -> None:
+    made().close()
+    with pytest.raises(JournalError, match="exists"):
+        made()
+
+
+def test_reading_leaves_the_file_as_it_is(made: Made) -> None:
+    with made() as journal:
+        journal.add(entry(1), None)
+    before = journal.path.read_bytes()
+    with open_journal(journal.path, write=False) as reading:
+        assert len(reading.entries()) == 1
+        with pytest.raises(JournalError, match="opened for writing"):
+            reading.add(entry(2), None)
+    assert journal.path.read_bytes() == before
+
+
+# ----------------------------------------------------------------- faults
+
+
+def test_a_missing_file_and_other_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="does not exist"):
+        open_journal(tmp_path / "no.journal")
+    with pytest.raises(JournalError, match="cannot be read"):
+        open_journal(tmp_path)
+    (tmp_path / "text").write_text("not a journal, and long enough to look like one")
+    with pytest.raises(JournalError, match="encrypted, or no journal"):
+        open_journal(tmp_path / "text")
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (x)").connection.close()
+    with pytest.raises(JournalError, match="another SQLite file"):
+        open_journal(tmp_path / "other.db")
+
+
+@pytest.mark.parametrize("part", ["start", "middle", "end"])
+def test_a_damaged_file_is_one_line(made: Made, part: str) -> None:
+    with made() as journal:
+        for number in range(1, 29):
+            journal.add(entry(number, note="x" * 2_000), VOICE)
+    content = bytearray(journal.path.read_bytes())
+    if part == "end":
+        del content[len(content) // 2 :]
+    else:
+        first = 100 if part == "start" else len(content) // 2
+        content[first : first + 9_000] = b"\xa5" * 9_000
+    journal.path.write_bytes(content)
+    with pytest.raises(JournalError) as caught, open_journal(journal.path) as opened:
+        opened.entries()
+    assert "Restore a backup" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_loses_nothing(made: Made) -> None:
+    with made() as journal:
+        journal.add(entry(1), VOICE)
+        (pages,) = journal._rows("PRAGMA page_count")[0]
+        journal._run(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalError, match=r"is full.*Earlier entries are kept"):
+            journal.add(entry(2, note="x" * 99_999), VOICE)
+        journal._run("PRAGMA max_page_count = 100000")
+        assert journal.entries() == [entry(1)]
+        assert journal.add(entry(2), VOICE)
+
+
+def test_a_later_version_is_refused(made: Made) -> None:
+    with made() as journal:
+        journal._run("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match=r"version 99.*Update affekt"):
+        open_journal(journal.path)
+
+
+# ------------------------------------------------------------- encryption
+
+
+def test_an_encrypted_journal_opens_with_its_passphrase_only(
+    made: Made, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sqlcipher3")
+    secret = 'it\'s a "secret"'
+    with made(passphrase=secret) as journal:
+        journal.add(entry(1, note="private words"), VOICE)
+        files = list(tmp_path.glob("a.journal*"))
+        assert not any(b"private words" in file.read_bytes() for file in files)
+    with open_journal(journal.path, passphrase=secret, write=False) as opened:
+        assert opened.entries() == [entry(1, note="private words")]
+    with pytest.raises(JournalError, match="its own passphrase") as caught:
+        open_journal(journal.path, passphrase="it's")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(JournalError, match="AFFEKT_PASSPHRASE"):
+        open_journal(journal.path)
+
+
+def test_an_empty_passphrase_is_refused(made: Made) -> None:
+    with pytest.raises(JournalError, match="at least one character"):
+        made(passphrase="")
+
+
+# ------------------------------------------------------------------ dates
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("Recording 2026-09-10 08.15.30.m4a", "2026-09-10T08:15:30"),
+        ("20260910_081530.wav", "2026-09-10T08:15:30"),
+        ("2026-09-10T08-15.flac", "2026-09-10T08:15:00"),
+        ("Screen Recording 2026-09-10 at 08.15.mov", "2026-09-10T08:15:00"),
+        ("PTT-20260910-WA0003.opus", "2026-09-10"),
+        ("memo_2026_09_10.ogg", "2026-09-10"),
+        ("2026-02-31 2026-03-01.wav", "2026-03-01"),
+        ("2026-9-1.wav", ""),
+        ("03-01-05-01-01-01-07.flac", ""),
+        ("120260910.wav", ""),
+    ],
+)
+def test_dates_in_names(name: str, when: str) -> None:
+    assert date_in(name) == when
+
+
+def test_a_time_with_an_offset_becomes_local_time() -> None:
+    assert local_time("2026-09-10T08:15:00Z").startswith("2026-09-")
+    with pytest.raises(ValueError, match="Invalid isoformat"):
+        local_time("yesterday")
+
+
+def test_migrations_are_numbered_from_one(made: Made) -> None:
+    with made() as journal:
+        assert journal._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS)
