@@ -22,7 +22,7 @@ import soundfile
 import affekt
 from affekt.cli import EXAMPLES, main
 from affekt.commands.printing import printable
-from affekt.inference import files
+from affekt.inference import files, parallel
 from bad_inputs import BAD_INPUTS
 from conftest import hears_ctrl_c
 from small_model import LABELS, small_model
@@ -324,7 +324,7 @@ def test_files_are_not_read_far_ahead(model: str, folder: Path) -> None:
     for _ in range(50):
         next(results)
     results.close()
-    assert taken <= 50 + 2 * files.AHEAD + 1
+    assert taken <= 50 + 2 * parallel.AHEAD + 1
 
 
 def test_a_closed_pipe_ends_the_command_silently(model: str, folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import affekt
 from affekt.errors import ModelError
-from affekt.inference import graph, predictor
+from affekt.inference import graph, shipped_models
 from small_model import FEATURES, LABELS, metadata, small_model
 
 
@@ -168,14 +168,14 @@ def test_weights_outside_of_the_file_are_refused(
 
 
 def test_names_are_those_of_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "MODELS", tmp_path)
+    monkeypatch.setattr(shipped_models, "MODELS", tmp_path)
     with pytest.raises(ModelError, match="shipped"):
         affekt.load()
-    file = small_model(tmp_path / f"{predictor.DEFAULT_MODEL}.onnx")
+    file = small_model(tmp_path / f"{shipped_models.DEFAULT_MODEL}.onnx")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     (tmp_path / "SHA256SUMS").write_text(f"{digest}  {file.name}\n")
     assert affekt.load().labels == LABELS
-    assert affekt.load(predictor.DEFAULT_MODEL).labels == LABELS
+    assert affekt.load(shipped_models.DEFAULT_MODEL).labels == LABELS
     file.rename(tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     assert affekt.load("./mine").labels == LABELS

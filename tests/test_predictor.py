@@ -15,7 +15,7 @@ import affekt
 from affekt.audio.windows import sliding_windows, window_count
 from affekt.cli import main
 from affekt.errors import AudioError, ModelError
-from affekt.inference import predictor as predicting
+from affekt.inference import shipped_models
 from affekt.inference.stream import BATCH
 from small_model import HOP, WINDOW, small_model
 
@@ -122,9 +122,9 @@ def test_a_shipped_model_that_broke_on_its_way_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One bit of a weight: it loads, it answers, and it answers wrongly."""
-    for file in predicting.MODELS.iterdir():
+    for file in shipped_models.MODELS.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(predicting, "MODELS", tmp_path)
+    monkeypatch.setattr(shipped_models, "MODELS", tmp_path)
     assert affekt.load().predict(noise(20_000, 0), sample_rate=RATE)
     content = bytearray((tmp_path / "affekt.onnx").read_bytes())
     content[len(content) // 2] ^= 64

@@ -19,8 +19,9 @@ import affekt
 from affekt.audio.windows import window_count
 from affekt.cli import main
 from affekt.errors import ModelError
+from affekt.inference.prediction import UNCERTAIN, Segment
 from affekt.inference.profile import PROFILE_BYTES, Profile, profile_state, read_profile
-from affekt.inference.stream import UNCERTAIN, Segment, Stream
+from affekt.inference.stream import Stream
 from small_model import small_model
 from synthetic_network import LABELS, made_sound, own_model
 from test_export import Malicious

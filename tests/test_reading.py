@@ -290,7 +290,7 @@ def test_blocks_are_what_read_gives_whatever_their_size(samples, rate, channels,
     values = values.astype(np.float32)
     whole = read(values, sample_rate=rate)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("affekt.audio.reading.CHUNK", chunk)
+        patch.setattr("affekt.audio.sources.CHUNK", chunk)
         pieces = list(blocks(values, sample_rate=rate))
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
     assert all(len(piece) for piece in pieces)
@@ -396,7 +396,7 @@ def test_a_part_is_what_lies_between_start_and_end(form):
 
 
 def test_a_part_of_an_array_in_blocks(monkeypatch):
-    monkeypatch.setattr("affekt.audio.reading.CHUNK", 1_000)
+    monkeypatch.setattr("affekt.audio.sources.CHUNK", 1_000)
     part = read(chirp(), sample_rate=16_000, start=0.5, end=1.25)
     np.testing.assert_array_equal(part, chirp()[8_000:20_000])
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from affekt.inference.predictor import DEFAULT_MODEL
+from affekt.inference.shipped_models import DEFAULT_MODEL
 
 KEYS = {
     "windows_per_second_ratio",

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from affekt.audio.reading import read
     from affekt.errors import AffektError
-    from affekt.inference.predictor import Prediction, Predictor, load
+    from affekt.inference.frames import to_frame
+    from affekt.inference.prediction import Prediction, Segment
+    from affekt.inference.predictor import Predictor, load
     from affekt.inference.profile import Profile
-    from affekt.inference.stream import Segment, Stream
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.stream import Stream
+    from affekt.inference.timeline import Timeline, Utterance
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,21 +26,25 @@ __all__ = [
     "Profile",
     "Segment",
     "Stream",
+    "Timeline",
     "Utterance",
     "load",
     "read",
+    "to_frame",
 ]
 
 _HOMES = {
     "AffektError": "affekt.errors",
-    "Prediction": "affekt.inference.predictor",
+    "Prediction": "affekt.inference.prediction",
     "Predictor": "affekt.inference.predictor",
     "Profile": "affekt.inference.profile",
-    "Segment": "affekt.inference.stream",
+    "Segment": "affekt.inference.prediction",
     "Stream": "affekt.inference.stream",
+    "Timeline": "affekt.inference.timeline",
     "Utterance": "affekt.inference.timeline",
     "load": "affekt.inference.predictor",
     "read": "affekt.audio.reading",
+    "to_frame": "affekt.inference.frames",
 }
 
 

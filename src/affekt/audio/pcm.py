@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,17 @@ _WAV = {  # what a WAV calls them: number of the form, bits
     (3, 64): "f64",
     (6, 8): "alaw",
     (7, 8): "mulaw",
+}
+_RAW = {  # what libsndfile calls them, and bytes of a sample
+    "s16": ("PCM_16", 2),
+    "s24": ("PCM_24", 3),
+    "s32": ("PCM_32", 4),
+    "f32": ("FLOAT", 4),
+    "f64": ("DOUBLE", 8),
+    "s8": ("PCM_S8", 1),
+    "u8": ("PCM_U8", 1),
+    "alaw": ("ALAW", 1),
+    "mulaw": ("ULAW", 1),
 }
 
 
@@ -62,6 +74,43 @@ def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
     """
     kind = _WAV.get((form, bits))
     return f"{kind}{'le' if little else 'be'}" if kind in _WIDE else kind
+
+
+def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
+    """Decode samples without a header, such as a recorder or a telephone sends them.
+
+    Args:
+        content: whole samples of one channel.
+        encoding: one of :data:`ENCODINGS`.
+
+    Returns:
+        ``(samples,)``, integers scaled to [-1, 1] by their width.
+
+    Raises:
+        AudioError: another encoding, or a part of a sample.
+
+    >>> decode_pcm(b"\\x00\\x40\\x00\\xc0", "s16le").tolist()
+    [0.5, -0.5]
+    """
+    if encoding not in ENCODINGS:
+        raise AudioError(
+            f"encoding of raw samples must be one of {', '.join(ENCODINGS)}. Got {encoding!r}."
+        )
+    kind, order = (encoding, "") if encoding in _NARROW else (encoding[:-2], encoding[-2:])
+    subtype, size = _RAW[kind]
+    if len(content) % size:
+        raise AudioError(
+            f"raw samples of {encoding} must be whole, {size} bytes each. Got {len(content)} "
+            f"bytes. Keep the rest for the next chunk."
+        )
+    if not content:
+        return np.empty(0, np.float32)
+    import soundfile
+
+    form = {"samplerate": SAMPLE_RATE, "channels": 1, "format": "RAW", "subtype": subtype}
+    endian = {"le": "LITTLE", "be": "BIG"}.get(order)
+    samples, _ = soundfile.read(BytesIO(content), dtype="float32", endian=endian, **form)
+    return np.asarray(samples, np.float32)
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:

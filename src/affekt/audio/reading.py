@@ -7,25 +7,19 @@ recording is one AudioError that names it and says what to do.
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.decoding import CHUNK, SLACK, decode, truncated
-from affekt.audio.headers import checked
-from affekt.audio.opening import open_file
-from affekt.audio.pcm import Decoded, scaled, silent
+from affekt.audio.decoding import SLACK, truncated
+from affekt.audio.pcm import Decoded, silent
 from affekt.audio.resampling import resampled
+from affekt.audio.sources import Source, open_source
 from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
-Source = str | Path | bytes | BinaryIO | NDArray[Any] | Decoded
 
 
 @dataclass(frozen=True)
@@ -53,9 +47,10 @@ def read(
         source: path, or location such as ``s3://bucket/a.wav``; bytes of a file; binary file
             object (read from its first byte if it can seek, and left open); array ``(samples,)``
             or ``(samples, channels)``, of integers (scaled to [-1, 1] by their width) or of
-            floats (kept as they are); or what is open already, such as
-            :func:`~affekt.audio.microphone.microphone`.
-        sample_rate: Hz of an array; a file states its rate in its header.
+            floats (kept as they are); PyTorch tensor ``(samples,)`` or ``(channels, samples)``;
+            Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or what is open already, such
+            as :func:`~affekt.audio.microphone.microphone`.
+        sample_rate: Hz of an array or tensor; a file states its rate in its header.
         channel: the one to take, from 0; None for the mean of all.
         start: seconds; the part begins here.
         end: seconds; the part ends here; None for the end of the recording.
@@ -108,7 +103,7 @@ def blocks(
         AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
     """
     _check_part(start, end, max_seconds)
-    with _opened(source, sample_rate, start) as sound:
+    with open_source(source, sample_rate, start) as sound:
         name = sound.name
         if channel is not None and channel not in range(sound.channels):
             raise AudioError(
@@ -142,79 +137,11 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
     >>> probe(np.zeros(8_000), sample_rate=16_000)
     Sound(sample_rate=16000, channels=1, seconds=0.5)
     """
-    with _opened(source, sample_rate, 0.0) as sound:
+    with open_source(source, sample_rate, 0.0) as sound:
         frames = sound.frames or sum(map(len, sound.chunks))
         if not frames:
             raise silent(sound.name)
         return Sound(sound.sample_rate, sound.channels, frames / sound.sample_rate)
-
-
-@contextmanager
-def _opened(source: Source, sample_rate: int | None, start: float) -> Iterator[Decoded]:
-    if isinstance(source, np.ndarray):
-        yield _array(source, sample_rate)
-        return
-    name = _name(source)
-    if sample_rate is not None:
-        raise AudioError(
-            f"sample_rate is for arrays only; the rate of {name} is read from it. "
-            f"Got {sample_rate}. Leave it out."
-        )
-    if isinstance(source, Decoded):
-        yield source
-        return
-    with ExitStack() as stack:
-        if isinstance(source, str | Path):
-            file = stack.enter_context(open_file(source, name))
-        elif isinstance(source, bytes | bytearray | memoryview):
-            file = BytesIO(source)
-        elif hasattr(source, "read"):
-            file = source
-            if getattr(file, "closed", False):
-                raise AudioError(f"{name} is closed. Open it again with mode 'rb'.")
-        else:
-            raise AudioError(
-                f"source must be a path, bytes, a binary file or an array. Got {name}. "
-                f"Give affekt.audio.read() one of these."
-            )
-        yield stack.enter_context(decode(file, name, start=start))
-
-
-def _name(source: Any) -> str:
-    if isinstance(source, Decoded):
-        return source.name
-    if isinstance(source, str | Path):
-        path = str(source)
-        return path if path and path.isprintable() else ascii(path)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return "<bytes>"
-    name = getattr(source, "name", None)
-    if name in ("<stdin>", 0):
-        return "standard input"
-    return name if isinstance(name, str) else f"<{type(source).__name__}>"
-
-
-def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
-    if not isinstance(sample_rate, int | np.integer):
-        raise AudioError(
-            f"sample_rate of an array must be a whole number of Hz. Got {sample_rate}. "
-            f"Pass the array's sample rate."
-        )
-    if values.dtype.kind not in "iuf":
-        raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
-    if values.ndim not in (1, 2):
-        raise AudioError(
-            f"array must be (samples,) or (samples, channels). Got {values.shape}. Reshape it."
-        )
-    frames = values.reshape(len(values), -1) if values.size else values.reshape(0, 1)
-    if frames.shape[1] > len(frames) > 0:
-        raise AudioError(
-            f"array must be (samples, channels). Got shape {values.shape}. Transpose it."
-        )
-    rate, channels = checked(int(sample_rate), frames.shape[1], "<array>")
-    step = max(1, CHUNK // channels)
-    chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
-    return Decoded("<array>", rate, channels, len(frames), 0, chunks)
 
 
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:

@@ -22,7 +22,8 @@ def models(
     as_json: Json = False,
 ) -> None:
     """Describe models: labels, training corpora, licence and file."""
-    from affekt.inference.predictor import MODELS, load
+    from affekt.inference.predictor import load
+    from affekt.inference.shipped_models import MODELS
 
     names = [model] if model else sorted(file.stem for file in MODELS.glob("*.onnx"))
     for name in names:

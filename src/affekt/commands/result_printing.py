@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, Union
 
@@ -15,8 +14,7 @@ from affekt.errors import RunError
 
 if TYPE_CHECKING:
     from affekt.inference.files import Failure
-    from affekt.inference.predictor import Prediction
-    from affekt.inference.stream import Segment
+    from affekt.inference.prediction import Prediction, Segment
     from affekt.inference.timeline import Utterance
 
 Result = Union["Prediction", "Utterance", "Segment", "Failure"]
@@ -50,12 +48,7 @@ def printer_of(
 
 def json_lines(out: TextIO) -> Printer:
     """Print each result as one JSON object; a failure has the keys ``file`` and ``error``."""
-    return lambda result: print(json.dumps(result, default=_fields), file=out, flush=True)
-
-
-def _fields(result: Any) -> dict[str, Any]:
-    """Convert as :func:`dataclasses.asdict`, but without copying the values."""
-    return {each.name: getattr(result, each.name) for each in fields(result)}
+    return lambda result: print(json.dumps(result.as_dict()), file=out, flush=True)
 
 
 def csv_columns(
@@ -72,7 +65,7 @@ def csv_rows(out: TextIO, columns: Sequence[str], *, header: bool = True) -> Pri
         writer.writeheader()
 
     def row(result: Result) -> None:
-        cells = asdict(result)
+        cells: dict[str, Any] = result.as_dict()
         for label, probability in cells.get("probabilities", {}).items():
             cells[f"p_{label}"] = probability
         writer.writerow(cells)
@@ -90,8 +83,7 @@ def table(out: TextIO, labels: Sequence[str]) -> Printer:
     from rich.console import Console
     from rich.text import Text
 
-    from affekt.inference.predictor import Prediction
-    from affekt.inference.stream import UNCERTAIN
+    from affekt.inference.prediction import UNCERTAIN, Prediction
 
     console = Console(file=out)
     emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))

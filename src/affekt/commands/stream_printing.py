@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from affekt.inference.live import Moment
-    from affekt.inference.stream import Segment
+    from affekt.inference.prediction import Segment
 
 REFRESH = 0.1  # s between two drawings of the chart, unless there is a new prediction
 MIN_LEVEL = -60.0  # dB at the left end of the level meter

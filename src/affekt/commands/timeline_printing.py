@@ -86,7 +86,7 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
     """
     from rich.text import Text
 
-    from affekt.inference.stream import UNCERTAIN
+    from affekt.inference.prediction import UNCERTAIN
     from affekt.inference.timeline import Utterance
 
     emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))

@@ -16,7 +16,9 @@ from affekt.engines import Engine, Outcome
 from affekt.errors import ModelError
 from affekt.inference.files import Failure, find_files, predicted
 from affekt.inference.graph import Graph
-from affekt.inference.predictor import MODELS, Prediction, Predictor, load
+from affekt.inference.prediction import Prediction
+from affekt.inference.predictor import Predictor, load
+from affekt.inference.shipped_models import MODELS
 
 BATCH = 64  # files at most: a second or two of work
 SHARE = 64  # parts of all files so far, of which a batch is one: few files use many nodes too

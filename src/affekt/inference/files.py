@@ -1,32 +1,26 @@
-"""Predict many files in parallel, in the order in which they were named.
+"""Find files in folders and remote locations, and predict them or their timelines.
 
-It uses threads: decoding, resampling and the graph release the interpreter lock. Files are searched
-as needed and few results wait at a time, so memory does not grow with their number.
+Files are searched as needed, so memory does not grow with their number.
 """
 
 import os
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affekt.audio.reading import Source
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
+from affekt.audio.sources import Source
 from affekt.errors import AffektError, AudioError
-from affekt.inference.graph import load_graph
-from affekt.inference.predictor import Prediction, Predictor
+from affekt.inference.parallel import in_order
+from affekt.inference.prediction import Prediction
+from affekt.inference.predictor import Predictor
 from affekt.locations import is_folder, is_location, matches, walk
 
 if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance, Watch
 
-AHEAD = 8  # files: how far a worker may be ahead of the oldest unfinished file
-SETTLED = 8  # files after which a worker loads its own model: loading takes as long
 STDIN = "-"
 
 
@@ -36,6 +30,10 @@ class Failure:
 
     file: str
     error: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The fields as ``affekt predict --json`` prints them."""
+        return {"file": self.file, "error": self.error}
 
 
 def predict_files(
@@ -55,25 +53,11 @@ def predict_files(
         jobs: files at a time, at least 1; one a core by default.
         skip: files to leave out.
 
-    Yields:
+    Returns:
         One result a file, in the order of ``paths`` and by name within a folder. A bad file is a
         :class:`Failure` and never stops the rest.
     """
-    jobs = jobs or _cores()
-    found = find_files(paths, skip=skip)
-    worker = _Worker(predictor, [predictor])
-
-    def predict(file: str | Failure) -> Prediction | Failure:
-        return predicted(worker.predictor(), file)
-
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
-    try:
-        waiting = deque(pool.submit(predict, file) for file in islice(found, AHEAD * jobs))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(predict, file) for file in islice(found, 1))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return in_order(predictor, predicted, find_files(paths, skip=skip), jobs=jobs)
 
 
 def timeline_files(
@@ -121,13 +105,6 @@ def sound_files(paths: Sequence[str]) -> Iterator[str]:
         yield file
 
 
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _at_path(path: str) -> Iterator[str | Failure]:
     if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
         unreadable: list[OSError] = []
@@ -167,35 +144,6 @@ def _unsearched(folder: str, error: OSError) -> Failure:
     if isinstance(error, AffektError):
         return Failure(folder, str(error))
     return Failure(folder, f"{folder} cannot be searched: {error.strerror or error}.")
-
-
-class _Worker(threading.local):
-    """The model of a worker thread: shared at first, its own after several files.
-
-    Runs of one ONNX Runtime session wait for each other's memory: two threads with a session each
-    are 1.1 times as quick as two that share one.
-    """
-
-    def __init__(self, shared: Predictor, free: list[Predictor]) -> None:
-        self._predictor, self._free = shared, free
-        self._files = 0
-
-    def predictor(self) -> Predictor:
-        self._files += 1
-        if self._files == SETTLED:
-            self._predictor = self._free.pop() if self._free else _another(self._predictor)
-        return self._predictor
-
-
-def _another(predictor: Predictor) -> Predictor:
-    """Load the same model again; keep the loaded one if its file has changed."""
-    old = predictor.graph
-    threads = old.session.get_session_options().intra_op_num_threads
-    try:
-        new = load_graph(old.file, threads=threads)
-    except AffektError:
-        return predictor
-    return replace(predictor, graph=new) if new.digest == old.digest else predictor
 
 
 def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:

@@ -63,7 +63,7 @@ class Graph:
             adapt: update the profile in the state with each window before its result.
 
         Returns:
-            The :attr:`outputs`, each row given all windows up to its own, and the state after the
+            The ``outputs``, each row given all windows up to its own, and the state after the
             last window.
 
         Raises:

@@ -13,7 +13,8 @@ import numpy as np
 from affekt.audio.pcm import Decoded
 from affekt.audio.reading import blocks
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.inference.stream import Segment, Stream
+from affekt.inference.prediction import Segment
+from affekt.inference.stream import Stream
 
 MAX_SECONDS = 1_000 * 365 * 24 * 3600.0  # s: a stream has no end, and its memory does not grow
 

@@ -1,59 +1,47 @@
 """Predict the emotion of a recording and of each of its windows."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.reading import Source, blocks
+from affekt.audio.reading import blocks
+from affekt.audio.sources import Source, is_source, source_file
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph
+from affekt.inference.parallel import in_order
+from affekt.inference.prediction import Prediction, Segment
 from affekt.inference.profile import (
     Profile,
     profile_state,
     read_profile,
     require_speaker_normalization,
 )
-from affekt.inference.stream import BATCH, Segment, Stream
+from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
+from affekt.inference.stream import BATCH, Stream
 
 if TYPE_CHECKING:
-    from affekt.inference.timeline import Utterance
-
-MODELS = Path(__file__).parents[1] / "models"  # shipped with the package
-DEFAULT_MODEL = "affekt"
+    from affekt.inference.timeline import Timeline, Watch
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The emotion of one sound.
+class Part(TypedDict, total=False):
+    """Which part of a recording to use; see :meth:`Predictor.predict`."""
 
-    Args:
-        file: name of the file as it was given; empty for bytes and arrays.
-        duration: seconds of processed sound.
-        label: the most probable label, or ``uncertain``.
-        probabilities: of every label, in the model's order; their sum is 1.
-        segments: result of each window, given all windows before it.
-    """
+    sample_rate: int | None
+    channel: int | None
+    start: float
+    end: float | None
 
-    file: str
-    duration: float
-    label: str
-    probabilities: dict[str, float]
-    segments: tuple[Segment, ...]
 
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable label, in [0, 1]."""
-        return max(self.probabilities.values())
+class TimelineOptions(Part, total=False):
+    """Options of :meth:`Predictor.timeline`."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as ``affekt predict --json`` prints them."""
-        fields = asdict(self)
-        return {**fields, "segments": list(fields["segments"])}
+    time_constant: float
+    watch: "Watch | None"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,39 +96,56 @@ class Predictor:
         """Metadata of the model file: name, corpora, licence, recipe, version."""
         return self.graph.metadata
 
+    @overload  # what could be both, such as str, is one recording
+    def predict(self, source: Source, **part: Unpack[Part]) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(
+        self, source: Iterable[Source], *, jobs: int | None = None, **part: Unpack[Part]
+    ) -> Iterator[Prediction]: ...
+
     def predict(
         self,
-        source: Source,
+        source: Source | Iterable[Source],
         *,
         sample_rate: int | None = None,
         channel: int | None = None,
         start: float = 0.0,
         end: float | None = None,
-    ) -> Prediction:
-        """Predict the emotion of a recording.
+        jobs: int | None = None,
+    ) -> Prediction | Iterator[Prediction]:
+        """Predict the emotion of a recording, or of many in parallel.
 
         Args:
-            source: path, bytes or binary file of any format, or samples as an array.
-            sample_rate: Hz, for an array only.
+            source: path, bytes or binary file of any format; samples as an array or PyTorch
+                tensor; Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or an iterable of
+                these, which is taken as its predictions are.
+            sample_rate: Hz, for arrays and tensors only.
             channel: to use, from 0; that of the predictor by default.
             start: seconds at which to begin.
             end: seconds at which to stop; the end of the recording by default.
+            jobs: of an iterable, recordings at a time; one a core by default.
 
         Returns:
             The result after the last window, and one segment for each window, its times counted
             from the start of the recording. The default model weighs sound 20 s ago by 1/e, so
-            use :meth:`timeline` for long recordings.
+            use :meth:`timeline` for long recordings. Of an iterable, an iterator of results in
+            order; it ends at a recording that cannot be read.
 
         Raises:
             AudioError: no sound, or not one that can be read.
             ModelError: the model cannot run.
         """
         channel = self.channel if channel is None else channel
-        sound = blocks(source, sample_rate=sample_rate, channel=channel, start=start, end=end)
+        part = Part(sample_rate=sample_rate, channel=channel, start=start, end=end)
+        if not is_source(source) and isinstance(source, Iterable):
+            many = cast("Iterable[Source]", source)
+            return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
+        sound = blocks(source, **part)
         segments, samples = _process(self.stream(), sound)
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
-        name = str(source) if isinstance(source, str | Path) else ""
+        name = source_file(source)
         if not segments:
             raise AudioError(f"{name or 'The sound'} holds no samples.")
         last = segments[-1]
@@ -152,24 +157,26 @@ class Predictor:
             segments=tuple(segments),
         )
 
-    def timeline(self, source: Source, **options: Any) -> "Iterator[Utterance]":
+    def timeline(self, source: Source, **options: Unpack[TimelineOptions]) -> "Timeline":
         """Predict the emotion of every utterance of a recording of any length.
 
         Args:
-            source: path, bytes or binary file of any format, or samples as an array.
-            options: those of :func:`affekt.inference.timeline.timeline`.
+            source: one recording, as for :meth:`predict`.
+            options: ``sample_rate``, ``channel``, ``start``, ``end``: as for :meth:`predict`.
+                ``time_constant``: seconds after which an earlier utterance weighs 1/e, 4 by
+                default, 0 for none. ``watch``: called with every block of samples.
 
         Returns:
-            One result for each stretch of speech between two pauses.
+            An iterator: one result for each stretch of speech between two pauses.
 
         Raises:
             AudioError: no sound, or not one that can be read.
             ModelError: the model cannot run.
         """
-        from affekt.inference.timeline import timeline  # its detector is slow to load
+        from affekt.inference.timeline import Timeline, timeline  # its detector is slow to load
 
         options.setdefault("channel", self.channel)
-        return timeline(self.stream(), source, **options)
+        return Timeline(timeline(self.stream(), source, **options), self.labels)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
         """Begin a stream: chunks in, a segment for each window out.
@@ -206,7 +213,7 @@ class Predictor:
         """
         require_speaker_normalization(self.graph)
         stream = Stream(self.graph, profile=self.profile, adapt=True)
-        if isinstance(sources, str | bytes | Path | np.ndarray):  # one is meant, not its parts
+        if is_source(sources):  # one is meant, not its parts
             sources = [sources]
         for source in sources:
             _process(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
@@ -267,31 +274,6 @@ def load(
     """
     if isinstance(profile, str | Path):
         profile = read_profile(profile)
-    graph = load_graph(_model_file(model or DEFAULT_MODEL), threads=threads)
-    if graph.file.parent == MODELS:
-        _check_shipped(graph)
+    graph = load_graph(model_file(model or DEFAULT_MODEL), threads=threads)
+    check_shipped(graph)
     return Predictor(graph, profile, adapt, min_confidence, channel)
-
-
-def _check_shipped(graph: Graph) -> None:
-    """Compare a shipped model with its checksum: a damaged copy may still load."""
-    sums = (MODELS / "SHA256SUMS").read_text(encoding="ascii").split()
-    wanted = dict(zip(sums[1::2], sums[::2], strict=True)).get(graph.file.name)
-    if wanted != graph.digest:
-        raise ModelError(
-            f"Model {graph.file} must be the file that affekt ships: SHA-256 {wanted}. "
-            f"Got {graph.digest}. Install affekt again."
-        )
-
-
-def _model_file(model: str | Path) -> Path:
-    path = Path(model)
-    if isinstance(model, Path) or path.suffix or path.name != model:  # a path such as ./mine
-        return path
-    shipped = {file.stem: file for file in MODELS.glob("*.onnx")}
-    if model not in shipped:
-        raise ModelError(
-            f"Model {model!r} must be a file or one of the shipped {', '.join(sorted(shipped))}. "
-            f"Make one with affekt export."
-        )
-    return shipped[model]

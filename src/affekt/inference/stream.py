@@ -7,8 +7,7 @@ and stream agree.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from itertools import repeat
 from typing import Any, Self
 
@@ -16,47 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import checked
-from affekt.audio.pcm import scaled
+from affekt.audio.pcm import decode_pcm, scaled
 from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, State
+from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
 
-UNCERTAIN = "uncertain"  # the label where no emotion is probable enough
 BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
 SAVED_FORMAT = 2
 _CHECKSUM = hashlib.sha256().digest_size  # bytes: length of the checksum before a saved stream
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The emotion up to the end of one window.
-
-    Args:
-        start: where the window starts, seconds from the start of the sound.
-        end: where it ends, seconds; never beyond the sound.
-        label: the most probable label, or ``uncertain``.
-        probabilities: of every label, in the model's order; their sum is 1.
-        recent: the same of the last few seconds, where the model has a second time constant:
-            it follows a change sooner, and errs more often.
-    """
-
-    start: float
-    end: float
-    label: str
-    probabilities: dict[str, float]
-    recent: dict[str, float] | None = None
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable label, in [0, 1]."""
-        return max(self.probabilities.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON output prints them."""
-        return asdict(self)
 
 
 class Stream:
@@ -116,21 +86,24 @@ class Stream:
         self._windows = 0  # processed so far
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
 
-    def push(self, samples: NDArray[Any]) -> list[Segment]:
+    def push(self, samples: NDArray[Any] | bytes, *, encoding: str | None = None) -> list[Segment]:
         """Take the next chunk of the sound.
 
         Args:
             samples: ``(samples,)`` mono, any number: floats in [-1, 1], or integers, which are
-                scaled by their width.
+                scaled by their width. Or raw samples as bytes.
+            encoding: of bytes, such as ``s16le``, ``f32le`` or ``mulaw``: one of
+                :data:`affekt.audio.pcm.ENCODINGS`.
 
         Returns:
             One segment for each window that this chunk completes.
 
         Raises:
-            AudioError: more than one channel, no numbers, or NaN or infinity among them.
+            AudioError: more than one channel, no numbers, NaN or infinity among them, or bytes
+                that are not whole samples of the encoding.
             ModelError: the model cannot run.
         """
-        sound = np.concatenate([self._waiting, self._resampled(samples)])
+        sound = np.concatenate([self._waiting, self._resampled(_decoded(samples, encoding))])
         if sound.size < WINDOW:
             self._waiting = sound
             return []
@@ -138,12 +111,15 @@ class Stream:
         self._waiting = sound[len(segments) * self._graph.hop :].copy()
         return segments
 
-    def flush(self, samples: NDArray[Any] | None = None) -> list[Segment]:
+    def flush(
+        self, samples: NDArray[Any] | bytes | None = None, *, encoding: str | None = None
+    ) -> list[Segment]:
         """End the sound and start a new one.
 
         Args:
             samples: its last chunk, as :meth:`push` takes it; none by default. Its windows are
                 processed in one batch with the last windows, which is faster.
+            encoding: of bytes.
 
         Returns:
             The segments of that chunk and of the samples still waiting. A sound shorter than one
@@ -155,7 +131,7 @@ class Stream:
         """
         parts = [self._waiting]
         if samples is not None:
-            parts.append(self._resampled(samples))
+            parts.append(self._resampled(_decoded(samples, encoding)))
         if self._resampler:
             parts.append(self._resampler.end())
         sound = np.concatenate(parts)
@@ -243,16 +219,6 @@ class Stream:
         return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]
 
 
-def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) -> str:
-    """The most probable label, or ``uncertain`` where none is probable enough.
-
-    >>> label_of({"angry": 0.4, "sad": 0.6}), label_of({"angry": 0.4, "sad": 0.6}, 0.7)
-    ('sad', 'uncertain')
-    """
-    label = max(probabilities, key=probabilities.__getitem__)
-    return label if probabilities[label] >= min_confidence else UNCERTAIN
-
-
 def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
     samples = np.asarray(samples)  # lists are samples too
     if samples.ndim != 1 or samples.dtype.kind not in "iuf":
@@ -268,6 +234,21 @@ def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
             f"larger values. Clean or rescale them."
         )
     return sound
+
+
+def _decoded(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArray[Any]:
+    if isinstance(samples, bytes | bytearray | memoryview):
+        if encoding is None:
+            raise AudioError(
+                "raw samples of a stream must have an encoding. Got bytes without one. "
+                "Pass encoding, such as encoding='s16le'."
+            )
+        return decode_pcm(bytes(samples), encoding)
+    if encoding is not None:
+        raise AudioError(
+            f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
+        )
+    return samples
 
 
 def _opened(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:

@@ -9,18 +9,19 @@ Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.reading import Source, blocks
+from affekt.audio.reading import blocks
+from affekt.audio.sources import Source, source_file
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
-from affekt.inference.stream import Stream, label_of
+from affekt.inference.prediction import label_of
+from affekt.inference.stream import Stream
 from affekt.inference.vad import (
     CHUNK,
     LONGEST,
@@ -28,6 +29,9 @@ from affekt.inference.vad import (
     find_speech,
     speech_probabilities,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TIME_CONSTANT = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
 MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
@@ -61,7 +65,54 @@ class Utterance:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as ``affekt predict --timeline --json`` prints them."""
-        return asdict(self)
+        return {
+            "file": self.file,
+            "start": self.start,
+            "end": self.end,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "speech": self.speech,
+        }
+
+
+class Timeline(Iterator[Utterance]):
+    """The utterances of a recording, recognized while they are taken.
+
+    A notebook draws those that were not taken yet. Neither a drawing nor a table takes any.
+
+    Args:
+        utterances: in order.
+        labels: of the model.
+    """
+
+    def __init__(self, utterances: Iterable[Utterance], labels: Sequence[str]) -> None:
+        self._utterances, self._labels = iter(utterances), tuple(labels)
+
+    def __iter__(self) -> Self:
+        """The timeline itself: each utterance is taken once."""
+        return self
+
+    def __next__(self) -> Utterance:
+        """Take the next utterance."""
+        return next(self._utterances)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row an utterance, by file, start and end; see :func:`affekt.to_frame`."""
+        from affekt.inference.frames import utterances_frame
+
+        return utterances_frame(self._rest(), self._labels)
+
+    def _repr_html_(self) -> str:
+        """A row for each label, for notebooks."""
+        from affekt.inference.drawing import draw_timeline
+
+        return draw_timeline(self._rest(), self._labels)
+
+    def _rest(self) -> tuple[Utterance, ...]:
+        """Recognize what is left, and keep it for those who take it later."""
+        rest = tuple(self._utterances)
+        self._utterances = iter(rest)
+        return rest
 
 
 def timeline(
@@ -111,7 +162,7 @@ def timeline(
         answers = smoothed(
             answers, time_constant=time_constant, min_confidence=stream.min_confidence
         )
-    name = str(source) if isinstance(source, str | Path) else ""
+    name = source_file(source)
     return (replace(u, file=name, start=u.start + start, end=u.end + start) for u in answers)
 
 

@@ -7,7 +7,7 @@ import os
 from asyncio import CancelledError, Semaphore
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -110,7 +110,7 @@ class _Service:
             return _error(422, str(error))
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
-        return JSONResponse(asdict(prediction))
+        return JSONResponse(prediction.as_dict())
 
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):

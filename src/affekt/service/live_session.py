@@ -6,7 +6,7 @@ samples and closes the socket; ``profile`` returns the adapted speaker profile a
 any other text is a speaker profile in base64, allowed before the first samples only.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from starlette.websockets import WebSocket
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError, AudioError, ModelError
+from affekt.inference.prediction import Segment
 from affekt.inference.predictor import Predictor
-from affekt.inference.stream import Segment, Stream
+from affekt.inference.stream import Stream
 from affekt.service.origin_check import POLICY_VIOLATION
 from affekt.service.request_options import decode_profile, number, with_query
 
@@ -77,7 +78,7 @@ async def close_with_error(socket: WebSocket, message: str) -> None:
 
 async def _send_segments(socket: WebSocket, segments: list[Segment]) -> None:
     for segment in segments:
-        await socket.send_json(asdict(segment))
+        await socket.send_json(segment.as_dict())
 
 
 async def _send_profile(socket: WebSocket, stream: Stream) -> None:

@@ -1,0 +1,166 @@
+"""Open whatever a caller gives as a recording: path, bytes, file, array, tensor or dictionary."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.decoding import CHUNK, decode
+from affekt.audio.headers import checked
+from affekt.audio.opening import open_file
+from affekt.audio.pcm import Decoded, scaled
+from affekt.errors import AudioError
+
+
+class Tensor(Protocol):
+    """A tensor of PyTorch, which affekt does not import."""
+
+    def detach(self) -> Any:
+        """The same values without gradient."""
+
+
+Source = str | Path | bytes | BinaryIO | NDArray[Any] | Tensor | Mapping[str, Any] | Decoded
+"""A recording in any of the forms that :func:`affekt.read` takes."""
+
+
+@contextmanager
+def open_source(source: Source, sample_rate: int | None, start: float) -> Iterator[Decoded]:
+    """Open a recording.
+
+    Args:
+        source: as for :func:`affekt.audio.reading.read`.
+        sample_rate: Hz, of an array or tensor only.
+        start: seconds at which the caller will begin to read.
+
+    Yields:
+        The opened recording.
+
+    Raises:
+        AudioError: no such form, or not a sound.
+    """
+    if isinstance(source, Mapping):
+        source, sample_rate = _unpacked(source, sample_rate)
+    if _is_tensor(source):
+        source = _from_tensor(source)
+    if isinstance(source, np.ndarray):
+        yield _array(source, sample_rate)
+        return
+    name = source_name(source)
+    if sample_rate is not None:
+        raise AudioError(
+            f"sample_rate is for arrays only; the rate of {name} is read from it. "
+            f"Got {sample_rate}. Leave it out."
+        )
+    if isinstance(source, Decoded):
+        yield source
+        return
+    with ExitStack() as stack:
+        if isinstance(source, str | Path):
+            file = stack.enter_context(open_file(source, name))
+        elif isinstance(source, bytes | bytearray | memoryview):
+            file = BytesIO(source)
+        elif hasattr(source, "read"):
+            file = cast(BinaryIO, source)
+            if getattr(file, "closed", False):
+                raise AudioError(f"{name} is closed. Open it again with mode 'rb'.")
+        else:
+            raise AudioError(
+                f"source must be a path, bytes, a binary file or an array. Got {name}. "
+                f"Give affekt.audio.read() one of these."
+            )
+        yield stack.enter_context(decode(file, name, start=start))
+
+
+def source_name(source: Any) -> str:
+    """What error messages call a recording."""
+    if isinstance(source, Decoded):
+        return source.name
+    if isinstance(source, str | Path):
+        path = str(source)
+        return path if path and path.isprintable() else ascii(path)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    name = getattr(source, "name", None)
+    if name in ("<stdin>", 0):
+        return "standard input"
+    return name if isinstance(name, str) else f"<{type(source).__name__}>"
+
+
+def source_file(source: Any) -> str:
+    """The file that a recording was given as; empty for bytes, files and samples.
+
+    >>> source_file("a.wav"), source_file({"path": "b.wav", "bytes": b""}), source_file(b"")
+    ('a.wav', 'b.wav', '')
+    """
+    if isinstance(source, Mapping):
+        source = source.get("path")
+    return str(source) if isinstance(source, str | Path) else ""
+
+
+def is_source(value: object) -> TypeGuard[Source]:
+    """Whether a value is one recording, not an iterable of recordings.
+
+    >>> is_source("a.wav"), is_source(np.zeros(9)), is_source(["a.wav"])
+    (True, True, False)
+    """
+    kinds = (str, Path, bytes, bytearray, memoryview, np.ndarray, Mapping, Decoded)
+    return isinstance(value, kinds) or hasattr(value, "read") or _is_tensor(value)
+
+
+def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, int | None]:
+    """Unpack the audio of a data set of Hugging Face, decoded or not."""
+    if "array" in source and "sampling_rate" in source:
+        if sample_rate is not None:
+            raise AudioError(
+                f"sample_rate is for arrays only; a dictionary has its sampling_rate. "
+                f"Got {sample_rate}. Leave it out."
+            )
+        values = source["array"]
+        values = values if _is_tensor(values) else np.asarray(values).T  # (channels, samples)
+        return values, source["sampling_rate"]
+    packed = source.get("bytes") or source.get("path")
+    if packed is None:
+        raise AudioError(
+            f"a dictionary must have the keys array and sampling_rate, or bytes or path. "
+            f"Got {', '.join(map(str, source)) or 'none'}. Give the audio column of a data set."
+        )
+    return packed, sample_rate
+
+
+def _is_tensor(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def _from_tensor(tensor: Any) -> NDArray[Any]:
+    """Copy a tensor ``(samples,)`` or ``(channels, samples)`` into an array, channels last."""
+    values = tensor.detach().cpu()
+    if values.is_floating_point():
+        values = values.float()  # NumPy has no bfloat16
+    return np.asarray(values.numpy()).T
+
+
+def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
+    if not isinstance(sample_rate, int | np.integer):
+        raise AudioError(
+            f"sample_rate of an array must be a whole number of Hz. Got {sample_rate}. "
+            f"Pass the array's sample rate."
+        )
+    if values.dtype.kind not in "iuf":
+        raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
+    if values.ndim not in (1, 2):
+        raise AudioError(
+            f"array must be (samples,) or (samples, channels). Got {values.shape}. Reshape it."
+        )
+    frames = values.reshape(len(values), -1) if values.size else values.reshape(0, 1)
+    if frames.shape[1] > len(frames) > 0:
+        raise AudioError(
+            f"array must be (samples, channels). Got shape {values.shape}. Transpose it."
+        )
+    rate, channels = checked(int(sample_rate), frames.shape[1], "<array>")
+    step = max(1, CHUNK // channels)
+    chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
+    return Decoded("<array>", rate, channels, len(frames), 0, chunks)

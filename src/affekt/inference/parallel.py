@@ -1,0 +1,100 @@
+"""Apply a predictor to many recordings in parallel, with results in the order of the recordings.
+
+It uses threads: decoding, resampling and the graph release the interpreter lock. Few results wait
+at a time, so memory does not grow with the number of recordings.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from affekt.errors import AffektError
+from affekt.inference.graph import load_graph
+
+if TYPE_CHECKING:
+    from affekt.inference.predictor import Predictor
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+AHEAD = 8  # items: how far a worker may be ahead of the oldest unfinished item
+SETTLED = 8  # items after which a worker loads its own model: loading takes as long
+
+
+def in_order(
+    predictor: "Predictor",
+    work: "Callable[[Predictor, Item], Value]",
+    items: Iterable[Item],
+    *,
+    jobs: int | None = None,
+) -> Iterator[Value]:
+    """Apply a function to many items.
+
+    Args:
+        predictor: the loaded model.
+        work: called with a predictor of that model and an item.
+        items: taken as needed.
+        jobs: items at a time, at least 1; one a core by default.
+
+    Yields:
+        One value an item, in order.
+
+    Raises:
+        Exception: what ``work`` raises, in the place of the item's value; it ends the iterator.
+    """
+    jobs = jobs or _cores()
+    items = iter(items)
+    worker = _Worker(predictor, [predictor])
+
+    def value(item: Item) -> Value:
+        return work(worker.predictor(), item)
+
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
+    try:
+        waiting = deque(pool.submit(value, item) for item in islice(items, AHEAD * jobs))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(value, item) for item in islice(items, 1))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Worker(threading.local):
+    """The model of a worker thread: shared at first, its own after several items.
+
+    Runs of one ONNX Runtime session wait for each other's memory: two threads with a session each
+    are 1.1 times as quick as two that share one.
+    """
+
+    def __init__(self, shared: "Predictor", free: "list[Predictor]") -> None:
+        self._predictor, self._free = shared, free
+        self._items = 0
+
+    def predictor(self) -> "Predictor":
+        self._items += 1
+        if self._items == SETTLED:
+            self._predictor = self._free.pop() if self._free else _another(self._predictor)
+        return self._predictor
+
+
+def _another(predictor: "Predictor") -> "Predictor":
+    """Load the same model again; keep the loaded one if its file has changed."""
+    old = predictor.graph
+    threads = old.session.get_session_options().intra_op_num_threads
+    try:
+        new = load_graph(old.file, threads=threads)
+    except AffektError:
+        return predictor
+    return replace(predictor, graph=new) if new.digest == old.digest else predictor

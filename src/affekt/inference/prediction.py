@@ -1,0 +1,108 @@
+"""Hold the prediction of a recording and of each of its windows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNCERTAIN = "uncertain"  # the label where no emotion is probable enough
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The emotion up to the end of one window.
+
+    Args:
+        start: where the window starts, seconds from the start of the sound.
+        end: where it ends, seconds; never beyond the sound.
+        label: the most probable label, or ``uncertain``.
+        probabilities: of every label, in the model's order; their sum is 1.
+        recent: the same of the last few seconds, where the model has a second time constant:
+            it follows a change sooner, and errs more often.
+    """
+
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+    recent: dict[str, float] | None = None
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON output prints them; ``recent`` only where the model has it."""
+        fields = {
+            "start": self.start,
+            "end": self.end,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+        }
+        return fields if self.recent is None else {**fields, "recent": dict(self.recent)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Prediction:
+    """The emotion of one sound.
+
+    Args:
+        file: name of the file as it was given; empty for bytes and arrays.
+        duration: seconds of processed sound.
+        label: the most probable label, or ``uncertain``.
+        probabilities: of every label, in the model's order; their sum is 1.
+        segments: result of each window, given all windows before it.
+    """
+
+    file: str
+    duration: float
+    label: str
+    probabilities: dict[str, float]
+    segments: tuple[Segment, ...]
+
+    def __repr__(self) -> str:
+        """One line: file, seconds, label, its probability."""
+        return (
+            f"<affekt.Prediction {self.file or 'of samples'}, {self.duration:.1f} s: "
+            f"{self.label}, highest probability {self.confidence:.2f}>"
+        )
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as ``affekt predict --json`` prints them."""
+        return {
+            "file": self.file,
+            "duration": self.duration,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "segments": [segment.as_dict() for segment in self.segments],
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a window, by file, start and end; see :func:`affekt.to_frame`."""
+        from affekt.inference.frames import segments_frame
+
+        return segments_frame(self)
+
+    def _repr_html_(self) -> str:
+        """A bar for each label, for notebooks."""
+        from affekt.inference.drawing import draw_prediction
+
+        return draw_prediction(self)
+
+
+def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) -> str:
+    """The most probable label, or ``uncertain`` where none is probable enough.
+
+    >>> label_of({"angry": 0.4, "sad": 0.6}), label_of({"angry": 0.4, "sad": 0.6}, 0.7)
+    ('sad', 'uncertain')
+    """
+    label = max(probabilities, key=probabilities.__getitem__)
+    return label if probabilities[label] >= min_confidence else UNCERTAIN

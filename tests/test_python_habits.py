@@ -1,0 +1,231 @@
+"""Test what Python users expect: tensors, iterables, raw bytes, pickles, tables and drawings."""
+
+import json
+import pickle
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import audformat
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+import affekt
+from affekt.audio.pcm import ENCODINGS, decode_pcm
+from affekt.errors import AudioError
+from small_model import LABELS, small_model
+
+RATE = 16_000
+SAMPLES = Path(__file__).parents[1] / "samples"
+FILES = sorted(SAMPLES.glob("*.flac"))
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    return affekt.read(FILES[1])
+
+
+def test_tensors_are_predicted_as_arrays(predictor: affekt.Predictor, sound: np.ndarray) -> None:
+    expected = predictor.predict(sound, sample_rate=RATE)
+    tensor = torch.from_numpy(sound)
+    with_gradient = tensor.clone().requires_grad_()
+    stereo = torch.stack([tensor, 0 * tensor])  # (channels, samples), as PyTorch has it
+    assert predictor.predict(tensor, sample_rate=RATE) == expected
+    assert predictor.predict(with_gradient, sample_rate=RATE) == expected
+    assert predictor.predict(stereo, sample_rate=RATE, channel=0) == expected
+    half = predictor.predict(tensor.bfloat16(), sample_rate=RATE)
+    assert half.probabilities == pytest.approx(expected.probabilities, abs=0.02)
+    whole = (tensor * 32_767).to(torch.int16)
+    scaled = predictor.predict(whole.numpy(), sample_rate=RATE)
+    assert predictor.predict(whole, sample_rate=RATE) == scaled
+    with pytest.raises(AudioError, match="sample_rate of an array must be"):
+        predictor.predict(tensor)
+
+
+def test_dictionaries_of_hugging_face_are_predicted(
+    predictor: affekt.Predictor, sound: np.ndarray
+) -> None:
+    expected = predictor.predict(sound, sample_rate=RATE)
+    decoded = {"path": "calm.flac", "array": sound, "sampling_rate": RATE}
+    assert predictor.predict(decoded).probabilities == expected.probabilities
+    assert predictor.predict(decoded).file == "calm.flac"
+    for values in (torch.from_numpy(sound), sound.tolist(), np.stack([sound, sound])):
+        found = predictor.predict({"array": values, "sampling_rate": RATE})
+        assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+    for stored in (
+        {"bytes": FILES[1].read_bytes(), "path": None},
+        {"bytes": None, "path": str(FILES[1])},
+    ):
+        assert predictor.predict(stored).segments == predictor.predict(FILES[1]).segments
+    for words, bad in {
+        r"must have the keys array and sampling_rate, or bytes or path. Got array": {
+            "array": sound
+        },
+        r"Got none": {},
+    }.items():
+        with pytest.raises(AudioError, match=words):
+            predictor.predict(bad)
+    with pytest.raises(AudioError, match=re.escape("has its sampling_rate. Got 8000")):
+        predictor.predict(decoded, sample_rate=8_000)
+
+
+def test_iterables_are_predicted_lazily_and_in_order(
+    predictor: affekt.Predictor, sound: np.ndarray
+) -> None:
+    taken = []
+
+    def endless() -> Iterator[object]:
+        while True:
+            for source in (FILES[0], {"array": sound, "sampling_rate": RATE}):
+                taken.append(source)
+                yield source
+
+    results = predictor.predict(endless(), jobs=2)
+    assert not taken  # nothing happens before it is asked for
+    first, second, third = (next(results) for _ in range(3))
+    results.close()  # type: ignore[attr-defined]
+    assert len(taken) < 40
+    assert first == third == predictor.predict(FILES[0])
+    assert second == predictor.predict(sound, sample_rate=RATE)
+    assert [*predictor.predict([])] == []
+    with_missing = predictor.predict([FILES[0], "missing.wav", FILES[1]])
+    assert next(with_missing) == first
+    with pytest.raises(AudioError, match=r"missing\.wav does not exist"):
+        next(with_missing)
+    with pytest.raises(AudioError, match="source must be a path"):
+        next(predictor.predict([3.5]))  # type: ignore[list-item]
+    with pytest.raises(AudioError, match="source must be a path"):
+        predictor.predict(3.5)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_raw_bytes_are_pushed(
+    predictor: affekt.Predictor, sound: np.ndarray, encoding: str, tmp_path: Path
+) -> None:
+    kind = encoding.removesuffix("le").removesuffix("be")
+    subtypes = {"s8": "PCM_S8", "u8": "PCM_U8", "alaw": "ALAW", "mulaw": "ULAW"}
+    subtypes |= {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT", "f64": "DOUBLE"}
+    endian = "BIG" if encoding.endswith("be") else "LITTLE" if encoding.endswith("le") else "FILE"
+    path = tmp_path / "sound.raw"
+    layout = {"format": "RAW", "subtype": subtypes[kind], "endian": endian}
+    soundfile.write(path, sound, RATE, **layout)
+    content = path.read_bytes()
+    tolerance = 0.05 if kind in ("s8", "u8", "alaw", "mulaw") else 1e-4
+    np.testing.assert_allclose(decode_pcm(content, encoding), sound, atol=tolerance)
+    stream, other = predictor.stream(RATE), predictor.stream(RATE)
+    half = len(content) // 48 * 24  # whole samples of every width
+    found = stream.push(content[:half], encoding=encoding)
+    found += stream.flush(memoryview(content)[half:], encoding=encoding)
+    expected = other.push(decode_pcm(content[:half], encoding))
+    assert found == expected + other.flush(decode_pcm(content[half:], encoding))
+
+
+def test_raw_bytes_are_refused_in_one_line(predictor: affekt.Predictor) -> None:
+    stream = predictor.stream()
+    assert stream.push(b"", encoding="s16le") == []
+    for words, content, encoding in (
+        ("must have an encoding. Got bytes without one", b"ab", None),
+        ("must be one of s16le, s16be, .* Got 'mp3'", b"ab", "mp3"),
+        ("must be whole, 2 bytes each. Got 3 bytes", b"abc", "s16le"),
+        ("encoding is for bytes only. Got 's16le'", np.zeros(9), "s16le"),
+    ):
+        with pytest.raises(AudioError, match=words):
+            stream.push(content, encoding=encoding)
+
+
+def test_results_are_pickled(predictor: affekt.Predictor) -> None:
+    prediction = predictor.predict(FILES[0])
+    utterance = next(predictor.timeline(FILES[0]))
+    for value in (prediction, prediction.segments[0], utterance):
+        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 -- just made here
+
+
+def test_results_have_one_line_and_a_dictionary(predictor: affekt.Predictor) -> None:
+    prediction = predictor.predict(FILES[0])
+    assert repr(prediction) == (
+        f"<affekt.Prediction {FILES[0]}, 4.2 s: {prediction.label}, "
+        f"highest probability {prediction.confidence:.2f}>"
+    )
+    for value in (prediction, prediction.segments[0], next(predictor.timeline(FILES[0]))):
+        assert "\n" not in repr(value)
+        assert value.confidence == max(value.probabilities.values())
+        fields = json.loads(json.dumps(value.as_dict()))
+        assert fields["probabilities"] == value.probabilities
+        fields["probabilities"].clear()
+        assert value.probabilities  # a copy, not the same
+    assert prediction.as_dict()["segments"][1] == prediction.segments[1].as_dict()
+    assert "recent" not in prediction.segments[0].as_dict()
+    with_recent = affekt.Segment(0.0, 1.0, "sad", {"sad": 1.0}, {"sad": 0.5})
+    assert with_recent.as_dict()["recent"] == {"sad": 0.5}
+
+
+def test_tables_have_the_segmented_index_of_audformat(predictor: affekt.Predictor) -> None:
+    predictions = [*predictor.predict(FILES)]
+    table = affekt.to_frame(predictions)
+    assert audformat.is_segmented_index(table)
+    pd.testing.assert_index_equal(
+        table.index,
+        audformat.segmented_index(
+            [str(file) for file in FILES],
+            [0.0] * len(FILES),
+            [each.duration for each in predictions],
+        ),
+    )
+    assert [*table.columns] == ["label", "confidence", *(f"p_{label}" for label in LABELS)]
+    assert [*table["label"]] == [each.label for each in predictions]
+    windows = predictions[0].to_frame()
+    assert audformat.is_segmented_index(windows)
+    assert len(windows) == len(predictions[0].segments)
+    assert windows["p_sad"].iloc[-1] == predictions[0].probabilities["sad"]
+    joined = audformat.utils.concat([windows[["p_sad"]], predictions[1].to_frame()[["p_sad"]]])
+    assert len(joined) == len(windows) + len(predictions[1].segments)
+
+
+def test_tables_of_timelines(predictor: affekt.Predictor) -> None:
+    expected = [*predictor.timeline(FILES[0])]
+    timeline = predictor.timeline(FILES[0])
+    table = timeline.to_frame()
+    assert audformat.is_segmented_index(table)
+    assert [*timeline] == expected  # a table takes nothing
+    pd.testing.assert_frame_equal(table, affekt.to_frame(expected))
+    empty = predictor.timeline(np.zeros(RATE), sample_rate=RATE).to_frame()
+    assert audformat.is_segmented_index(empty)
+    assert [*empty.columns] == [*table.columns]
+    assert len(empty) == 0
+
+
+def test_predictions_are_drawn(predictor: affekt.Predictor) -> None:
+    prediction = predictor.predict(FILES[0])
+    drawn = ElementTree.fromstring(prediction._repr_html_())
+    bars = [float(each.get("width", 0)) for each in drawn.iterfind(".//{*}rect")]
+    shares = [*prediction.probabilities.values()]
+    np.testing.assert_allclose(np.array(bars) / bars[0], np.array(shares) / shares[0], atol=0.01)
+    written = [each.text for each in drawn.iterfind(".//{*}text")]
+    assert {*LABELS} <= {*written}
+    evil = affekt.Prediction("<script>", 1.0, "a&b", {"a&b": 1.0}, ())
+    assert "<script>" not in evil._repr_html_()
+    ElementTree.fromstring(evil._repr_html_())
+
+
+def test_timelines_are_drawn_and_nothing_is_taken(predictor: affekt.Predictor) -> None:
+    expected = [*predictor.timeline(FILES[-1])]
+    timeline = predictor.timeline(FILES[-1])
+    drawn = timeline._repr_html_()
+    assert timeline._repr_html_() == drawn
+    assert [*timeline] == expected
+    boxes = [*ElementTree.fromstring(drawn).iterfind(".//{*}rect")]
+    tips = [each.findtext("{*}title") for each in boxes]
+    assert len(boxes) == sum(p >= 0.05 for each in expected for p in each.probabilities.values())
+    assert any(f": {expected[0].label} {expected[0].confidence:.0%}" in f"{tip}" for tip in tips)
+    silence = predictor.timeline(np.zeros(RATE), sample_rate=RATE)._repr_html_()
+    assert "no speech detected" in silence
+    ElementTree.fromstring(silence)
