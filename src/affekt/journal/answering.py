@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.reading import Source
+from affekt.audio.sources import Source
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
+from affekt.inference.prediction import UNCERTAIN, label_of
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile, profile_of
-from affekt.inference.stream import UNCERTAIN, label_of
-from affekt.inference.timeline import Utterance
+from affekt.inference.timeline import Utterance, Watch
 from affekt.journal.entry import Entry, Voice
 
 NO_SPEECH = "no speech was detected"
@@ -71,7 +71,7 @@ def answer(predictor: Predictor, source: Source, profile: Profile | None, entry:
     )
 
 
-def _timeline(predictor: Predictor, source: Source, watch: object) -> Iterable[Utterance]:
+def _timeline(predictor: Predictor, source: Source, watch: Watch) -> Iterable[Utterance]:
     rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
     return predictor.timeline(source, sample_rate=rate, time_constant=0.0, watch=watch)
 
