@@ -40,7 +40,10 @@ PAGES = sorted(
 COMMANDS = (
     *("predict", "stream", "serve", "enroll", "models", "corpus", "weights"),
     *("recipe", "run", "report", "export", "journal"),
-    *(f"journal {name}" for name in ("create", "add", "refresh", "list", "export", "remove")),
+    *(
+        f"journal {name}"
+        for name in ("create", "add", "refresh", "list", "export", "remove", "report")
+    ),
 )
 
 

@@ -22,7 +22,7 @@ from affekt.commands.corpus import corpus
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
 from affekt.commands.journal import journal_add, journal_create, journal_refresh, journal_remove
-from affekt.commands.journal_output import journal_export, journal_list
+from affekt.commands.journal_output import journal_export, journal_list, journal_report
 from affekt.commands.models import models
 from affekt.commands.options import is_recording
 from affekt.commands.predict import predict
@@ -52,6 +52,7 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
     journal_create: "affekt journal create anna.journal",
     journal_add: "affekt journal add anna.journal memos/",
     journal_refresh: "affekt journal refresh anna.journal memos/",
+    journal_report: "affekt journal report anna.journal -o report.html",
     journal_list: "affekt journal list anna.journal",
     journal_export: "affekt journal export anna.journal --csv -o anna.csv",
     journal_remove: "affekt journal remove anna.journal 1f0c93ab",

@@ -52,3 +52,21 @@ def journal_export(
                 write(journal, out)
         except OSError as error:
             raise JournalError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def journal_report(
+    file: File,
+    output: Annotated[
+        Path, option("FILE", "HTML file to write (default: report.html).", "-o", "--output")
+    ] = Path("report.html"),
+    passphrase: Passphrase = False,
+) -> None:
+    """Write a page on the course of the person: one HTML file, for screen and print.
+
+    It compares later recordings with the baseline (extra journal). The journal is only read.
+    """
+    from affekt.journal.report import write_report
+
+    with opened(file, passphrase, write=False) as journal:
+        write_report(journal, output)
+    print(output)

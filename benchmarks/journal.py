@@ -1,0 +1,208 @@
+"""Measure false alarms and power of the journal, and write its confusion matrices.
+
+    python benchmarks/journal.py --confusion   # src/affekt/journal/confusion.json
+    python benchmarks/journal.py               # results/journal.csv, docs/journal-power.svg
+
+Nothing is trained and no sound is read: answers are drawn from the archived cross-validation, in
+which no speaker was in training. Each simulated journal has two weeks of baseline and two weeks
+after it, with 1 to 10 recordings a day. In the baseline, 20 % of the recordings are sad; after it,
+20, 40 or 60 %; the rest is angry, happy and neutral in equal parts. Recordings are drawn with
+replacement from the clips of one held-out speaker. The confusion matrices are those of the other
+speakers. An alarm is what the report marks: a share with p below 0.05, adjusted after Holm.
+"""
+
+import argparse
+import gc
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+
+from affekt.journal import confusion as confusion_module
+from affekt.journal import estimation
+from affekt.journal.changes import ALPHA, change_points, holm
+from affekt.journal.confusion import Confusion
+from affekt.journal.estimation import Sample, estimate
+from affekt.report.style import EMOTIONS, LINE, STYLE, to_svg
+from affekt.runs.reading import read_run
+
+RUN = Path("results/corpora/seed-0")
+ENROLMENT = "random-8"
+LABELS = ("angry", "happy", "sad", "neutral")
+SAD = LABELS.index("sad")
+DAYS = 14  # of the baseline, and again after it
+BEFORE, SHARES, RATES = 0.2, (0.2, 0.4, 0.6), (1, 2, 3, 5, 10)
+CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
+
+
+def answers(run: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Probabilities of the clips of each true emotion, for each held-out speaker."""
+    table = read_run(run).enrolment
+    table = table[table["profile"] == ENROLMENT]
+    columns = [f"p_{label}" for label in LABELS]
+    return {
+        str(speaker): {
+            label: rows.loc[rows["truth"] == label, columns].to_numpy(np.float64)
+            for label in LABELS
+        }
+        for speaker, rows in table.groupby("speaker", sort=False)
+    }
+
+
+def matrices(by_speaker: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Confusion matrix of each speaker, moved towards the mean by the noise of few clips."""
+    raw = {
+        speaker: np.array([clips[label].mean(axis=0) for label in LABELS])
+        for speaker, clips in by_speaker.items()
+    }
+    every = np.array([*raw.values()])
+    noise = np.mean(
+        [
+            [clips[label].var(axis=0, ddof=1) / len(clips[label]) for label in LABELS]
+            for clips in by_speaker.values()
+        ],
+        axis=0,
+    )
+    kept = float(np.clip(1 - noise.sum() / every.var(axis=0, ddof=1).sum(), 0, 1))
+    mean = every.mean(axis=0)
+    return {speaker: mean + kept * (matrix - mean) for speaker, matrix in raw.items()}
+
+
+def write_confusion(run: Path) -> None:
+    found = matrices(answers(run))
+    about = {
+        "source": f"{run.as_posix()}, enrolment {ENROLMENT}",
+        "labels": LABELS,
+        "speakers": {name: matrix.round(4).tolist() for name, matrix in found.items()},
+    }
+    text = json.dumps(about).replace(']], "', ']],\n"').replace('"speakers": {', '"speakers": {\n')
+    confusion_module.FILE.write_text(text + "\n", encoding="utf-8")
+
+
+def sample(
+    clips: dict[str, np.ndarray], sad: float, number: int, rng: np.random.Generator
+) -> Sample:
+    """Draw recordings of one utterance of 2 s each."""
+    rest = (1 - sad) / (len(LABELS) - 1)
+    mixture = [sad if label == "sad" else rest for label in LABELS]
+    drawn = [rng.choice(clips[LABELS[k]]) for k in rng.choice(len(LABELS), number, p=mixture)]
+    shares, seconds = np.array(drawn), np.full(number, 2.0)
+    return Sample(LABELS, shares, seconds, shares, seconds, np.arange(number))
+
+
+def journals(
+    by_speaker: dict[str, dict[str, np.ndarray]], draws: int
+) -> Iterator[dict[str, object]]:
+    """Simulate journals: one row each."""
+    known = matrices(by_speaker)
+    console = Console(stderr=True)
+    for number, (speaker, clips) in enumerate(track([*by_speaker.items()], "", console=console)):
+        others = np.array([matrix for name, matrix in known.items() if name != speaker])
+        confusion = Confusion("", others)
+        for share in SHARES:
+            for rate in RATES:
+                for draw in range(draws):
+                    rng = np.random.default_rng((number, round(100 * share), rate, draw))
+                    row = {"speaker": speaker, "sad": share, "rate": rate}
+                    yield row | one_journal(clips, confusion, share, rate, rng)
+
+
+def one_journal(
+    clips: dict[str, np.ndarray],
+    confusion: Confusion,
+    share: float,
+    rate: int,
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    before = sample(clips, BEFORE, rate * DAYS, rng)
+    after = sample(clips, share, rate * DAYS, rng)
+    found = estimate(after, confusion, rng, before)
+    adjusted = holm([found[label].p for label in LABELS])
+    weeks = [part(after, slice(n, n + 7 * rate)) for n in (0, 7 * rate)]
+    weekly = [estimate(week, confusion, rng, before) for week in weeks]
+    marks = holm([week[label].p for week in weekly for label in LABELS])
+    points = change_points(np.concatenate([before.shares, after.shares]), int(rng.integers(99)))
+    near = [abs(point - rate * DAYS) <= 3 * rate for point in points]
+    sad = found["sad"]
+    return {
+        "alarm": min(adjusted) < ALPHA,
+        "alarm_sad": adjusted[SAD] < ALPHA,
+        "alarm_week": min(marks) < ALPHA,
+        "change_point": bool(points),
+        "change_point_near": any(near),
+        "change": sad.change,
+        "covered": sad.change_low <= share - BEFORE <= sad.change_high,
+        "width": sad.change_high - sad.change_low,
+    }
+
+
+def part(whole: Sample, rows: slice) -> Sample:
+    shares, seconds = whole.shares[rows], whole.seconds[rows]
+    return Sample(LABELS, shares, seconds, shares, seconds, np.arange(len(seconds)))
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Average over journals, for each corpus and for all speakers with equal weight."""
+    corpus = table["speaker"].str.partition(":")[0].map(CORPORA)
+    parts = [table.assign(corpus=corpus), table.assign(corpus="all")]
+    grouped = pd.concat(parts).groupby(["corpus", "sad", "rate"], sort=False)
+    means = grouped.mean(numeric_only=True).round(3)
+    sizes = grouped.agg(speakers=("speaker", "nunique"), journals=("speaker", "size"))
+    columns = {"sad": "share_sad_after", "rate": "recordings_a_day"}
+    return sizes.join(means).reset_index().rename(columns=columns)
+
+
+def figure(table: pd.DataFrame) -> Figure:
+    """Draw how often a change is found, by recordings a day."""
+    whole = table[table["corpus"] == "all"]
+    with rc_context(STYLE):
+        drawn = Figure(figsize=(7.2, 3.1), layout="constrained")
+        panels = {
+            "alarm_sad": "share of sad marked, two weeks",
+            "change_point_near": "change point within 3 days",
+        }
+        for axes, (column, title) in zip(
+            drawn.subplots(1, 2, sharey=True), panels.items(), strict=True
+        ):
+            for share, line in zip(SHARES, (":", "--", "-"), strict=True):
+                rows = whole[whole["share_sad_after"] == share]
+                name = "no change" if share == BEFORE else f"sad {BEFORE:.0%} to {share:.0%}"
+                style = {"color": EMOTIONS["sad"], "ls": line, "marker": "o", "ms": 4}
+                axes.plot(rows["recordings_a_day"], rows[column], label=name, **style)
+            axes.axhline(ALPHA, color=LINE, lw=1)
+            axes.set(title=title, xlabel="recordings a day", ylim=(0, 1), xticks=RATES)
+            axes.grid(axis="y")
+        drawn.axes[0].set_ylabel("share of journals")
+        drawn.axes[0].legend(loc="upper left")
+        return drawn
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, default=RUN, help="archived run")
+    parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
+    parser.add_argument("--draws", type=int, default=10, help="journals per speaker and condition")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/journal.csv"))
+    chosen = parser.parse_args(arguments)
+    if chosen.confusion:
+        write_confusion(chosen.run)
+        return
+    gc.freeze()  # statsmodels collects garbage at every adjustment
+    estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's
+    table = summary(pd.DataFrame(journals(answers(chosen.run), chosen.draws)))
+    table.to_csv(chosen.output, index=False, lineterminator="\n")
+    svg = to_svg(figure(table))
+    Path("docs/journal-power.svg").write_text(svg, encoding="utf-8")
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Correct mean probabilities for the model's errors, known from cross-validation.
+
+Row k of a speaker's confusion matrix is the mean of the probabilities over the clips of that
+speaker whose true emotion is k. A mean of probabilities is the true shares times this matrix, so
+solving for the shares corrects it. The matrix of a new person is unknown; the spread over
+speakers tells how uncertain the corrected share is.
+
+Source: Bella et al., "Quantification via Probability Estimators" (2010). Projection on the simplex:
+Duchi et al., "Efficient Projections onto the l1-Ball" (2008).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+FILE = Path(__file__).with_name("confusion.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Confusion matrices of some speakers.
+
+    Attributes:
+        source: the run that they were computed from; empty if answers are not corrected.
+        matrices: ``(speakers, labels, labels)``, rows of true labels; each row sums to 1.
+    """
+
+    source: str
+    matrices: Floats
+
+    @classmethod
+    def read(cls, labels: Sequence[str]) -> Self:
+        """Read the matrices that are shipped; without correction if they have other labels."""
+        content = json.loads(FILE.read_text(encoding="utf-8"))
+        known = list(content["labels"])
+        if sorted(known) != sorted(labels):
+            return cls("", np.eye(len(labels))[None])
+        order = [known.index(label) for label in labels]
+        matrices = np.array(list(content["speakers"].values()), np.float64)
+        matrices /= matrices.sum(axis=2, keepdims=True)
+        return cls(content["source"], matrices[:, order][:, :, order])
+
+    @property
+    def mean(self) -> Floats:
+        """The mean matrix, ``(labels, labels)``."""
+        return np.asarray(self.matrices.mean(axis=0))
+
+    def linear(self, means: Floats) -> Floats:
+        """Correct by the mean matrix, unbounded: ``(rows, labels)`` to ``(rows, labels)``."""
+        return np.asarray(means @ np.linalg.pinv(self.mean))
+
+    def correct(self, means: Floats, drawn: NDArray[np.int64] | None = None) -> Floats:
+        """Estimate true shares.
+
+        Args:
+            means: ``(rows, labels)`` mean probabilities.
+            drawn: ``(rows,)``, for each row the speaker whose matrix is used; the mean matrix by
+                default.
+
+        Returns:
+            ``(rows, labels)`` shares in [0, 1]; each row sums to 1.
+        """
+        if drawn is None:
+            return on_simplex(self.linear(means))
+        inverse = np.linalg.pinv(self.matrices)[drawn]
+        return on_simplex(np.einsum("rk,rkl->rl", means, inverse))
+
+
+def on_simplex(values: Floats) -> Floats:
+    """Project rows on the nearest shares: none negative, and their sum is 1.
+
+    >>> on_simplex(np.array([[0.5, 0.7, -0.2]]))
+    array([[0.4, 0.6, 0. ]])
+    """
+    ordered = -np.sort(-values, axis=-1)
+    excess = np.cumsum(ordered, axis=-1) - 1.0
+    rank = np.arange(1, values.shape[-1] + 1)
+    positive = (ordered - excess / rank > 0).sum(axis=-1, keepdims=True)
+    threshold = np.take_along_axis(excess, positive - 1, axis=-1) / positive
+    return np.asarray(np.maximum(values - threshold, 0.0))

@@ -1,0 +1,240 @@
+"""Compute a person's course: periods, their changes from the baseline, and what limits them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import groupby
+from statistics import fmean
+
+import numpy as np
+
+from affekt.journal import changes
+from affekt.journal.confusion import Confusion, Floats
+from affekt.journal.entry import Entry
+from affekt.journal.estimation import Estimate, Sample, estimate
+from affekt.journal.store import Journal
+
+FEW = 5  # recordings: with fewer, a week says little
+FEW_BASELINE = 10  # recordings
+ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
+LATE = 0.5  # share of the journal that the baseline takes at most
+
+
+@dataclass(frozen=True)
+class Period:
+    """Recordings of some days.
+
+    Attributes:
+        first: day.
+        last: day.
+        recordings: with speech.
+        seconds: of speech.
+        measures: an estimate for each measure.
+        changed: labels whose share differs from the baseline; p adjusted over all periods of
+            the same kind and all labels.
+    """
+
+    first: date
+    last: date
+    recordings: int
+    seconds: float
+    measures: Mapping[str, Estimate]
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of a person.
+
+    Attributes:
+        labels: of the model.
+        source: of the confusion matrices; empty if shares are not corrected.
+        entries: that are evaluated: with speech, answered by one model.
+        baseline: the period to which others are compared.
+        later: everything after it; None if nothing is.
+        weeks: of the baseline, then after it.
+        shares: for each day with recordings, the mean probability of each label.
+        change_points: first entry after each change.
+        trends: of each share, per week.
+        detectable: smallest detectable change of each share: for all recordings after the
+            baseline, and for those of a typical week.
+        warnings: sentences on what limits the course.
+    """
+
+    labels: tuple[str, ...]
+    source: str
+    entries: tuple[Entry, ...]
+    baseline: Period
+    later: Period | None
+    weeks: tuple[tuple[Period, ...], tuple[Period, ...]]
+    shares: Mapping[date, Mapping[str, float]]
+    change_points: tuple[Entry, ...]
+    trends: tuple[changes.Trend, ...]
+    detectable: tuple[Mapping[str, float], Mapping[str, float]]
+    warnings: tuple[str, ...]
+
+
+def course_of(journal: Journal, seed: int = 0) -> Course | None:
+    """Compute the course of a journal.
+
+    Args:
+        journal: open.
+        seed: of resamples and permutations.
+
+    Returns:
+        The course; None without any recording with speech in the baseline.
+
+    Raises:
+        ModuleNotFoundError: the extra ``journal`` is not installed.
+    """
+    spoken = [entry for entry in journal.entries() if entry.probabilities]
+    if not spoken:
+        return None
+    counts = Counter(entry.model for entry in spoken)
+    model = max(counts, key=lambda digest: (counts[digest], digest == spoken[-1].model))
+    entries = [entry for entry in spoken if entry.model == model]
+    inside = set(journal.baseline_digests())
+    before = [entry for entry in entries if entry.digest in inside]
+    after = [entry for entry in entries if entry.digest not in inside]
+    if not before:
+        return None
+    labels = tuple(entries[0].probabilities)
+    confusion = Confusion.read(labels)
+    rng = np.random.default_rng(seed)
+    reference = Sample.of(before, labels)
+    weeks = [_period(week, labels, confusion, rng, reference) for week in _weeks(after)]
+    later = _adjusted([_period(after, labels, confusion, rng, reference)] if after else [], labels)
+    every = Sample.of(entries, labels)
+    corrected = confusion.linear(every.shares)
+    size = round(fmean(week.recordings for week in weeks)) if weeks else 0
+    return Course(
+        labels=labels,
+        source=confusion.source,
+        entries=tuple(entries),
+        baseline=_period(before, labels, confusion, rng),
+        later=later[0] if later else None,
+        weeks=(
+            tuple(_period(week, labels, confusion, rng) for week in _weeks(before)),
+            tuple(_adjusted(weeks, labels)),
+        ),
+        shares=_daily(entries, labels),
+        change_points=tuple(entries[n] for n in changes.change_points(every.shares, seed)),
+        trends=tuple(changes.trends(labels, corrected, [entry.day for entry in entries])),
+        detectable=(
+            _detectable(labels, corrected, len(before), len(after)),
+            _detectable(labels, corrected, len(before), size),
+        ),
+        warnings=tuple(_warnings(journal, entries, before, after, len(spoken), confusion)),
+    )
+
+
+def _weeks(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries by calendar week, which begins on Monday."""
+    return [
+        list(week)
+        for _, week in groupby(entries, lambda each: each.day - timedelta(each.day.weekday()))
+    ]
+
+
+def _period(
+    entries: Sequence[Entry],
+    labels: tuple[str, ...],
+    confusion: Confusion,
+    rng: np.random.Generator,
+    reference: Sample | None = None,
+) -> Period:
+    sample = Sample.of(entries, labels)
+    measured = estimate(sample, confusion, rng, reference)
+    seconds = float(sample.seconds.sum())
+    return Period(entries[0].day, entries[-1].day, len(entries), seconds, measured)
+
+
+def _adjusted(periods: Sequence[Period], labels: Sequence[str]) -> list[Period]:
+    """Mark the labels that changed, with p adjusted over all periods and labels."""
+    chances = changes.holm([each.measures[label].p for each in periods for label in labels])
+    rows = [chances[n : n + len(labels)] for n in range(0, len(chances), len(labels))]
+    return [
+        replace(
+            period,
+            changed=tuple(label for label, p in zip(labels, row, strict=True) if p < changes.ALPHA),
+        )
+        for period, row in zip(periods, rows, strict=True)
+    ]
+
+
+def _daily(entries: Sequence[Entry], labels: Sequence[str]) -> dict[date, dict[str, float]]:
+    found: dict[date, dict[str, float]] = {}
+    for day, group in groupby(entries, lambda entry: entry.day):
+        sample = Sample.of(list(group), tuple(labels))
+        means = sample.means(np.ones((1, len(sample.seconds))))[0]
+        found[day] = dict(zip(labels, means.tolist(), strict=True))
+    return found
+
+
+def _detectable(
+    labels: Sequence[str], corrected: Floats, before: int, after: int
+) -> dict[str, float]:
+    smallest = changes.smallest_detectable(corrected, before, after)
+    return dict(zip(labels, smallest.tolist(), strict=True))
+
+
+def _warnings(
+    journal: Journal,
+    entries: Sequence[Entry],
+    before: Sequence[Entry],
+    after: Sequence[Entry],
+    spoken: int,
+    confusion: Confusion,
+) -> list[str]:
+    found = []
+    if len(before) < FEW_BASELINE:
+        found.append(
+            f"The baseline has {len(before)} recordings. With fewer than {FEW_BASELINE}, changes "
+            f"are hard to tell from chance."
+        )
+    few = [week for week in _weeks(after) if len(week) < FEW]
+    if few:
+        found.append(f"Weeks with fewer than {FEW} recordings: {len(few)}. They say little.")
+    if _is_late(entries, before):
+        found.append(
+            "The baseline takes more than half of the journal. A change within it cannot be seen, "
+            "and the profile takes it as usual for this person."
+        )
+    if label := _one_emotion(journal, before):
+        found.append(
+            f"Most recordings of the baseline sound {label}. The profile takes that as usual for "
+            f"this person, so later recordings may seem less {label} than they are."
+        )
+    if spoken > len(entries):
+        found.append(
+            f"Entries of another model are left out: {spoken - len(entries)}. Run affekt journal "
+            f"refresh with their recordings."
+        )
+    common, number = Counter(entry.profile for entry in entries).most_common(1)[0]
+    if number < len(entries):
+        found.append(
+            f"Entries answered with an earlier profile than the others: {len(entries) - number}. "
+            f"Run affekt journal refresh with their recordings."
+        )
+    if not common and journal.voices():
+        found.append("Most entries were answered without the profile of the baseline.")
+    if not confusion.source:
+        found.append("Shares are not corrected for the errors of this model: they are not known.")
+    return found
+
+
+def _is_late(entries: Sequence[Entry], before: Sequence[Entry]) -> bool:
+    whole = (entries[-1].day - entries[0].day).days
+    return (before[-1].day - before[0].day).days > LATE * whole or len(before) > LATE * len(entries)
+
+
+def _one_emotion(journal: Journal, before: Sequence[Entry]) -> str:
+    """The emotion that prevails in the baseline, as it sounds without enrolment; or nothing."""
+    voices = journal.voices()
+    plain = [voices[entry.digest].plain for entry in before if entry.digest in voices]
+    plain = plain or [entry.probabilities for entry in before]
+    labels = plain[0]
+    means = {label: fmean(each.get(label, 0.0) for each in plain) for label in labels}
+    label = max(means, key=lambda name: means[name])
+    return label if means[label] >= ONE_EMOTION else ""
