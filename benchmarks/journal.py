@@ -1,6 +1,7 @@
 """Measure false alarms and power of the journal, and write its confusion matrices.
 
     python benchmarks/journal.py --confusion   # src/affekt/journal/confusion.json
+    python benchmarks/journal.py --baseline    # results/journal-baseline.csv
     python benchmarks/journal.py               # results/journal.csv, docs/journal-power.svg
 
 Nothing is trained and no sound is read: answers are drawn from the archived cross-validation, in
@@ -28,12 +29,13 @@ from affekt.journal import confusion as confusion_module
 from affekt.journal import estimation
 from affekt.journal.changes import ALPHA, change_points, holm
 from affekt.journal.confusion import Confusion
+from affekt.journal.course import ONE_EMOTION
 from affekt.journal.estimation import Sample, estimate
 from affekt.report.style import EMOTIONS, LINE, STYLE, to_svg
 from affekt.runs.reading import read_run
 
 RUN = Path("results/corpora/seed-0")
-ENROLMENT = "random-8"
+ENROLMENT, NO_ENROLMENT = "random-8", "none"
 LABELS = ("angry", "happy", "sad", "neutral")
 SAD = LABELS.index("sad")
 DAYS = 14  # of the baseline, and again after it
@@ -41,10 +43,12 @@ BEFORE, SHARES, RATES = 0.2, (0.2, 0.4, 0.6), (1, 2, 3, 5, 10)
 CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
 
 
-def answers(run: Path) -> dict[str, dict[str, np.ndarray]]:
+def answers(run: Path, enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
     """Probabilities of the clips of each true emotion, for each held-out speaker."""
-    table = read_run(run).enrolment
-    table = table[table["profile"] == ENROLMENT]
+    read = read_run(run)
+    table = read.predictions
+    if enrolment != NO_ENROLMENT:
+        table = read.enrolment[read.enrolment["profile"] == enrolment]
     columns = [f"p_{label}" for label in LABELS]
     return {
         str(speaker): {
@@ -158,6 +162,23 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return sizes.join(means).reset_index().rename(columns=columns)
 
 
+def one_emotion_baselines(run: Path, draws: int = 30, recordings: int = 10) -> pd.DataFrame:
+    """Measure how often a baseline is taken for one of a single emotion, without enrolment."""
+    clips, rng = answers(run, NO_ENROLMENT), np.random.default_rng(0)
+    rows = []
+    for prevailing in ("", *LABELS):
+        mixture = [0.25 if not prevailing else 0.8 if x == prevailing else 0.2 / 3 for x in LABELS]
+        warned = []
+        for of_speaker in clips.values():
+            for _ in range(draws):
+                drawn = rng.choice(len(LABELS), recordings, p=mixture)
+                means = np.mean([rng.choice(of_speaker[LABELS[k]]) for k in drawn], axis=0)
+                name = LABELS[int(means.argmax())]
+                warned.append(means.max() >= ONE_EMOTION and name == (prevailing or name))
+        rows.append({"prevailing": prevailing or "none", "warned": round(np.mean(warned), 3)})
+    return pd.DataFrame(rows).assign(recordings=recordings, journals=len(warned))
+
+
 def figure(table: pd.DataFrame) -> Figure:
     """Draw how often a change is found, by recordings a day."""
     whole = table[table["corpus"] == "all"]
@@ -189,11 +210,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--run", type=Path, default=RUN, help="archived run")
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
+    parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--draws", type=int, default=10, help="journals per speaker and condition")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/journal.csv"))
     chosen = parser.parse_args(arguments)
     if chosen.confusion:
         write_confusion(chosen.run)
+        return
+    if chosen.baseline:
+        warnings = one_emotion_baselines(chosen.run)
+        file = chosen.output.with_name("journal-baseline.csv")
+        warnings.to_csv(file, index=False, lineterminator="\n")
+        print(warnings.to_string(index=False))
         return
     gc.freeze()  # statsmodels collects garbage at every adjustment
     estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's

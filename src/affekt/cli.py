@@ -90,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         complain(_usage_message(error, words))
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get(error.name or "", "train")
-        complain(f"this command needs {error.name}. Install it with: pip install 'affekt[{extra}]'")
+        package = (error.name or "").partition(".")[0]
+        extra = EXTRAS.get(package, "train")
+        complain(f"this command needs {package}. Install it with: pip install 'affekt[{extra}]'")
     except (BrokenPipeError, SystemExit):  # the reader of a pipe is gone; typer exits for it
         os._exit(1)
     except OSError as error:  # such as a full disk behind standard output

@@ -139,33 +139,44 @@ def refresh_recordings(
     Yields:
         What became of each recording.
     """
-    entries = {entry.digest: entry for entry in journal.entries()}
-    by_digest = {each.digest: each for each in recordings if each.digest in entries}
-    for digest in missing_voices(journal, predictor):
-        if digest in by_digest:
+    own = {each.digest: each for each in recordings}
+    done, silent = set(), set()
+    while True:  # until no other process has changed the profile meanwhile
+        entries = {entry.digest: entry for entry in journal.entries()}
+        for digest in missing_voices(journal, predictor):
+            if digest in own and digest not in silent:
+                silent.add(digest)
+                try:
+                    _complete(journal, predictor, own[digest], entries[digest])
+                except AudioError as error:
+                    yield Failure(str(own.pop(digest).source), str(error))
+        profile = journal_profile(journal, predictor)
+        wanted = predictor.graph.digest, profile_digest(profile)
+        stale = [n for n in own if n in entries and _answered(entries[n]) != wanted]
+        for digest in stale:
             try:
-                source = by_digest[digest].source
-                plain = answer(predictor, source, None, entries[digest])
-                if voice := voice_of(predictor, source, plain):
-                    journal.set_voice(digest, voice)
+                entry = answer(predictor, own[digest].source, profile, entries[digest])
             except AudioError as error:
-                yield Failure(str(source), str(error))
-                del by_digest[digest]
-    profile = journal_profile(journal, predictor)
-    wanted = profile_digest(profile)
-    for digest, recording in by_digest.items():
-        entry = entries[digest]
-        if (entry.model, entry.profile) == (predictor.graph.digest, wanted):
-            if digest in known:
-                yield Change("known", None, recording)
-            continue
-        try:
-            entry = answer(predictor, recording.source, profile, entry)
-        except AudioError as error:
-            yield Failure(str(recording.source), str(error))
-            continue
-        journal.update(entry)
-        yield Change("refreshed", entry, recording)
+                yield Failure(str(own.pop(digest).source), str(error))
+                continue
+            journal.update(entry)
+            done.add(digest)
+            yield Change("refreshed", entry, own[digest])
+        if not stale:
+            break
+    for digest in own.keys() & (set(known) - done):
+        yield Change("known", None, own[digest])
+
+
+def _answered(entry: Entry) -> tuple[str, str]:
+    return entry.model, entry.profile
+
+
+def _complete(journal: Journal, predictor: Predictor, recording: Recording, entry: Entry) -> None:
+    """Store the voice statistics that an entry of the baseline lacks."""
+    plain = answer(predictor, recording.source, None, entry)
+    if voice := voice_of(predictor, recording.source, plain):
+        journal.set_voice(recording.digest, voice)
 
 
 def journal_profile(journal: Journal, predictor: Predictor) -> Profile | None:
@@ -176,7 +187,7 @@ def journal_profile(journal: Journal, predictor: Predictor) -> Profile | None:
 def stale_entries(journal: Journal, predictor: Predictor) -> list[Entry]:
     """Entries that were answered by another model, or with another profile."""
     wanted = predictor.graph.digest, profile_digest(journal_profile(journal, predictor))
-    return [each for each in journal.entries() if (each.model, each.profile) != wanted]
+    return [each for each in journal.entries() if _answered(each) != wanted]
 
 
 def missing_voices(journal: Journal, predictor: Predictor) -> list[str]:

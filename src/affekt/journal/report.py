@@ -79,7 +79,7 @@ def verdict(course: Course) -> list[str]:
     if later is None:
         return ["There are no recordings after the baseline yet, so there is nothing to compare."]
     said = []
-    for label in later.changed:
+    for label in sorted(later.changed, key=lambda name: -abs(later.measures[name].change)):
         before, after = course.baseline.measures[label], later.measures[label]
         said.append(
             f"The share of {label} differs from the baseline by more than chance: "

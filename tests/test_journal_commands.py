@@ -1,0 +1,321 @@
+"""Test the commands of the journal end to end, on real clips of one actor."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from affekt.audio.pcm import Decoded
+from affekt.cli import main
+from conftest import hears_ctrl_c
+
+COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
+SAMPLES = Path(__file__).parents[1] / "samples"
+ACTOR, CLIPS = "Actor_07", 12
+Captured = pytest.CaptureFixture[str]
+#: Words that a report must not use about a person.
+CLINICAL = (
+    *("depress", "disorder", "illness", "patient", "symptom", "treat", "therap", "clinic"),
+    *("mania", "manic", "bipolar", "suicid", "patholog", "anxi", "mood", "risk", "relapse"),
+    *("healthy", "recover", "normal", "abnormal", "detects", "disease"),
+)
+
+
+@pytest.fixture(scope="session")
+def memos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dated clips of one actor, two a day."""
+    folder = tmp_path_factory.mktemp("memos")
+    four = re.compile(r"03-01-0[1345]-")
+    clips = [clip for clip in sorted((data / "ravdess" / ACTOR).iterdir()) if four.match(clip.name)]
+    for number, clip in enumerate(clips[:: len(clips) // CLIPS][:CLIPS]):
+        day = date(2026, 9, 1) + timedelta(number // 2)
+        shutil.copy(clip, folder / f"memo {day} {8 + number % 2:02}.15{clip.suffix}")
+    return folder
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def journal_main(*words: object) -> int:
+    return main(["journal", *map(str, words)])
+
+
+def exported(journal: Path, capsys: Captured) -> dict[str, object]:
+    capsys.readouterr()
+    assert journal_main("export", journal, "--json") == 0
+    return dict(json.loads(capsys.readouterr().out))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(memos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal to which all memos were added in one go."""
+    journal = tmp_path_factory.mktemp("journal") / "a.journal"
+    assert journal_main("create", journal, "--baseline", "first=4") == 0
+    assert journal_main("add", journal, memos) == 0
+    return journal
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    journal = tmp_path / "b.journal"
+    assert journal_main("create", journal, "--baseline", "first=4") == 0
+    return journal
+
+
+def test_adding_again_adds_nothing(undisturbed: Path, memos: Path, capsys: Captured) -> None:
+    before = exported(undisturbed, capsys)
+    assert journal_main("add", undisturbed, memos) == 0
+    assert f"0 added, 0 answered again, {CLIPS} unchanged" in capsys.readouterr().out
+    assert exported(undisturbed, capsys) == before
+    assert len({entry["profile"] for entry in before["entries"]}) == 1
+
+
+def test_the_order_of_adding_does_not_matter(
+    undisturbed: Path, empty: Path, memos: Path, capsys: Captured
+) -> None:
+    files = sorted(memos.iterdir(), reverse=True)
+    for part in (files[:3], files[3:7], files):
+        assert journal_main("add", empty, *part) == 0
+    assert exported(empty, capsys) == exported(undisturbed, capsys)
+
+
+def kill_during_add(journal: Path, memos: Path, after: float) -> int:
+    adding = subprocess.Popen(
+        [*COMMAND, "add", str(journal), str(memos)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(after)
+    adding.kill()
+    return adding.wait()
+
+
+def test_killed_at_any_instant_nothing_is_lost_or_twice(
+    undisturbed: Path, empty: Path, memos: Path, capsys: Captured
+) -> None:
+    rng = random.Random(0)
+    for _ in range(4):
+        kill_during_add(empty, memos, rng.uniform(0.4, 1.6))
+    assert journal_main("add", empty, memos) == 0
+    assert exported(empty, capsys) == exported(undisturbed, capsys)
+
+
+def test_two_processes_may_add_at_once(
+    undisturbed: Path, empty: Path, memos: Path, capsys: Captured
+) -> None:
+    command = [*COMMAND, "add", str(empty), str(memos)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [each.communicate(timeout=120) for each in both]
+    assert [each.returncode for each in both] == [0, 0], told
+    added = sum(int(re.findall(r"(\d+) added", out)[0]) for out, _ in told)
+    assert added == CLIPS
+    assert exported(empty, capsys) == exported(undisturbed, capsys)
+
+
+def test_a_removed_entry_leaves_the_profile_too(
+    undisturbed: Path, memos: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    journal = Path(shutil.copy(undisturbed, tmp_path / "c.journal"))
+    entries = exported(journal, capsys)["entries"]
+    assert isinstance(entries, list)
+    assert journal_main("remove", journal, entries[0]["digest"][:8]) == 0
+    assert journal_main("refresh", journal, *sorted(memos.iterdir())[1:]) == 0
+    left = exported(journal, capsys)["entries"]
+    assert isinstance(left, list)
+    assert len(left) == CLIPS - 1
+    assert left[0]["profile"] not in ("", entries[0]["profile"])
+    assert journal_main("remove", journal, "zz") == 2
+
+
+def test_refresh_names_what_it_could_not_answer_again(
+    undisturbed: Path, memos: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    journal = Path(shutil.copy(undisturbed, tmp_path / "c.journal"))
+    files = sorted(memos.iterdir())
+    assert journal_main("refresh", journal, *files[:9], "--model", "yamnet-lstm") == 0
+    told = capsys.readouterr()
+    assert "9 answered again" in told.out
+    assert told.out.count("not refreshed: ") == CLIPS - 9
+    assert f"entries answered by another model or profile: {CLIPS - 9}." in told.err
+    assert journal_main("report", journal, "-o", tmp_path / "r.html") == 0
+    assert "Entries of another model are left out: 3." in (tmp_path / "r.html").read_text()
+
+
+# ------------------------------------------------------------------ export
+
+
+def test_fhir_resources_accept_the_export(undisturbed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fhir.resources")
+    from fhir.resources.R4B.bundle import Bundle
+
+    assert journal_main("export", undisturbed, "--fhir", "-o", tmp_path / "a.json") == 0
+    bundle = Bundle.model_validate_json((tmp_path / "a.json").read_text(encoding="utf-8"))
+    resources = [each.resource for each in bundle.entry]
+    observations = [each for each in resources if each.get_resource_type() == "Observation"]
+    devices = [each for each in resources if each.get_resource_type() == "Device"]
+    assert (len(observations), len(devices)) == (CLIPS, 1)
+    addresses = {each.fullUrl for each in bundle.entry}
+    for each in observations:
+        assert each.device.reference in addresses
+        shares = [p.valueQuantity.value for p in each.component if "probab" in p.code.text]
+        assert float(sum(shares)) == pytest.approx(1, abs=1e-4)
+        assert each.effectiveDateTime.tzinfo is not None
+
+
+def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
+    sound = SAMPLES / "calm.flac"
+    assert journal_main("add", empty, sound, "--when", "2026-09-10", "--note", "=1+1") == 0
+    assert journal_main("export", empty, "--csv", "-o", tmp_path / "a.csv") == 0
+    content = (tmp_path / "a.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfdigest,recorded,name,duration,speech,label")
+    assert content.rstrip().endswith(b",'=1+1")
+    assert journal_main("export", empty) == 2
+    assert journal_main("export", empty, "--csv", "--json") == 2
+    assert journal_main("export", empty, "--csv", "-o", tmp_path / "no" / "a.csv") == 2
+
+
+# ------------------------------------------------------------------ report
+
+
+def test_the_report_never_sounds_like_a_diagnosis(undisturbed: Path, tmp_path: Path) -> None:
+    before = undisturbed.read_bytes()
+    assert journal_main("report", undisturbed, "-o", tmp_path / "r.html") == 0
+    assert undisturbed.read_bytes() == before
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    body = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.S).lower()
+    assert body.count("diagnos") == 1
+    assert "it is not a diagnosis and does not replace one" in body
+    assert [word for word in CLINICAL if word in body] == []
+    assert not re.search(r"(src|href)=|<script|url\(|@import", page)
+    for needed in ("95 % interval", "calendar", "read with care", "four acted classes"):
+        assert needed in body
+
+
+def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+    soundfile.write(tmp_path / "2026-09-10.wav", np.zeros(32_000), 16_000)
+    assert journal_main("add", empty, tmp_path / "2026-09-10.wav") == 0
+    assert "uncertain" in capsys.readouterr().out
+    assert journal_main("report", empty, "-o", tmp_path / "r.html") == 2
+    assert "must hold recordings with speech in its baseline" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------- input
+
+
+def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "2026-09-09 text.wav").write_text("not a sound")
+    shutil.copy(SAMPLES / "calm.flac", tmp_path / "2026-09-10.flac")
+    shutil.copy(SAMPLES / "lively.flac", tmp_path / "undated.flac")
+    assert journal_main("add", empty, tmp_path) == 1
+    told = capsys.readouterr()
+    assert "1 added" in told.out
+    assert "2026-09-09 text.wav is not audio" in told.err
+    assert "undated.flac has no date in its metadata or name. Give one with --when" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_the_date_comes_from_metadata_before_the_name(
+    empty: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "2026-09-10.flac"
+    sound, rate = soundfile.read(SAMPLES / "calm.flac")
+    with soundfile.SoundFile(path, "w", rate, 1) as file:
+        file.date = "2026-08-01"
+        file.write(sound)
+    assert journal_main("add", empty, path) == 0
+    assert "2026-08-01" in capsys.readouterr().out
+
+
+def test_a_microphone_recording_is_an_entry(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    import contextlib
+
+    from affekt.audio import microphone
+
+    sound, rate = soundfile.read(SAMPLES / "calm.flac", dtype="float32", always_2d=True)
+
+    def chunks() -> object:
+        yield from np.array_split(sound, 9)
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def made(device: str | None = None, **_: object) -> object:
+        yield Decoded("mic", rate, 1, None, 0, chunks())
+
+    monkeypatch.setattr(microphone, "microphone", made)
+    assert journal_main("add", empty, "--live", "--note", "live") == 0
+    told = capsys.readouterr()
+    assert "1 added" in told.out
+    assert "microphone  live" in told.out
+    assert journal_main("add", empty, "--live", SAMPLES) == 2
+    assert journal_main("add", empty) == 2
+    assert journal_main("add", empty, SAMPLES, "--when", "yesterday") == 2
+
+
+def test_ctrl_c_keeps_what_was_added(empty: Path, memos: Path) -> None:
+    adding = subprocess.Popen(
+        [*COMMAND, "add", str(empty), str(memos)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_ctrl_c,
+    )
+    assert adding.stdout
+    adding.stdout.readline()
+    adding.send_signal(signal.SIGINT)
+    _, told = adding.communicate(timeout=60)
+    assert (adding.returncode, told) == (130, "")
+    assert run("list", empty).stdout.count("\n") >= 1
+
+
+# -------------------------------------------------------------- passphrase
+
+
+def test_a_passphrase_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sqlcipher3")
+    journal = tmp_path / "s.journal"
+    monkeypatch.setenv("AFFEKT_PASSPHRASE", "correct horse")
+    assert journal_main("create", journal, "--passphrase") == 0
+    assert journal_main("add", journal, SAMPLES / "calm.flac", "--when", "2026-09-10") == 0
+    assert journal_main("list", journal) == 0
+    assert "2026-09-10" in capfd.readouterr().out
+    monkeypatch.setenv("AFFEKT_PASSPHRASE", "wrong")
+    assert journal_main("list", journal) == 2
+    told = capfd.readouterr()
+    assert told.err.count("\n") == 1
+    assert "must be opened with its own passphrase" in told.err
+    monkeypatch.delenv("AFFEKT_PASSPHRASE")
+    assert run("list", journal).returncode == 2
+    assert "AFFEKT_PASSPHRASE" in run("list", journal, "--passphrase").stderr
+    assert "AFFEKT_PASSPHRASE" in run("create", tmp_path / "t", "--passphrase").stderr
+
+
+def test_missing_extras_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("AFFEKT_PASSPHRASE", "x")
+    monkeypatch.setitem(sys.modules, "sqlcipher3", None)
+    monkeypatch.setitem(sys.modules, "sqlcipher3.dbapi2", None)
+    assert journal_main("create", tmp_path / "s.journal", "--passphrase") == 2
+    assert "pip install 'affekt[journal]'" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []  # noqa: PTH208

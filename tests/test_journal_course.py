@@ -1,0 +1,266 @@
+"""Test the course of a journal: correction, tests for change, change points, warnings, page."""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ruptures")
+pytest.importorskip("statsmodels")
+
+from affekt.journal import changes, report
+from affekt.journal.confusion import Confusion, on_simplex
+from affekt.journal.course import Course, course_of
+from affekt.journal.entry import Entry, Voice
+from affekt.journal.estimation import CONTRASTS, RANGE, SPEECH, Sample, estimate, permutation_test
+from affekt.journal.store import Journal, create_journal, open_journal
+
+LABELS = ("angry", "happy", "sad", "neutral")
+START = date(2026, 9, 7)  # a Monday
+ROOT = Path(__file__).parents[1]
+
+
+def entries(
+    mixtures: Sequence[Sequence[float]], *, seed: int = 0, seconds: float = 2.0
+) -> list[Entry]:
+    """One recording a day with two utterances; its emotion is drawn from that day's mixture."""
+    rng = np.random.default_rng(seed)
+    mean = Confusion.read(LABELS).mean
+    found = []
+    for number, mixture in enumerate(mixtures):
+        row = mean[rng.choice(len(LABELS), p=mixture)]
+        parts = [dict(zip(LABELS, rng.dirichlet(6 * row).tolist(), strict=True)) for _ in "ab"]
+        utterances = [
+            {"start": 0.0, "end": 2.0, "speech": seconds / 2, "probabilities": p} for p in parts
+        ]
+        shares = {label: (parts[0][label] + parts[1][label]) / 2 for label in LABELS}
+        day = START + timedelta(number)
+        label = max(shares, key=lambda name: shares[name])
+        found.append(
+            Entry(
+                digest=f"{number:064x}",
+                recorded=f"{day}T08:00:00",
+                name=f"{day}.wav",
+                duration=2 * seconds,
+                speech=seconds,
+                label=label,
+                probabilities=shares,
+                utterances=utterances,
+                quality={},
+                reason="",
+                model="m" * 64,
+                profile="p" * 16,
+                note="",
+            )
+        )
+    return found
+
+
+EVEN, SAD = (0.3, 0.3, 0.1, 0.3), (0.05, 0.05, 0.8, 0.1)
+CHANGED = [EVEN] * 28 + [SAD] * 28
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    create_journal(tmp_path / "a.journal", person="Anna <b>", baseline="first=28")
+    return open_journal(tmp_path / "a.journal")
+
+
+def course(journal: Journal, added: Sequence[Entry], *, plain: float = 0.25) -> Course:
+    rest = (1 - plain) / 3
+    for entry in added:
+        known = journal.would_be_baseline(entry.recorded, entry.digest)
+        voice = Voice(b"", {"sad": plain, "angry": rest, "happy": rest, "neutral": rest})
+        journal.add(entry, voice if known else None)
+    found = course_of(journal)
+    assert found is not None
+    return found
+
+
+# ------------------------------------------------------------- correction
+
+
+def test_shares_lie_on_the_simplex_and_shares_stay() -> None:
+    rng = np.random.default_rng(0)
+    shares = on_simplex(rng.normal(size=(50, 4)))
+    assert shares.min() >= 0
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert np.allclose(on_simplex(shares), shares)
+
+
+def test_correction_recovers_true_shares() -> None:
+    confusion = Confusion.read(LABELS)
+    true = np.array([[0.1, 0.2, 0.6, 0.1], [0.0, 0.0, 1.0, 0.0]])
+    assert np.allclose(confusion.correct(true @ confusion.mean), true)
+    drawn = np.array([3, 5])
+    means = np.array([row @ confusion.matrices[k] for row, k in zip(true, drawn, strict=True)])
+    assert np.allclose(confusion.correct(means, drawn), true)
+
+
+def test_matrices_follow_the_order_of_labels_and_others_are_not_corrected() -> None:
+    mine, turned = Confusion.read(LABELS), Confusion.read(LABELS[::-1])
+    assert np.allclose(mine.matrices[:, ::-1, ::-1], turned.matrices)
+    assert np.allclose(mine.matrices.sum(axis=2), 1)
+    other = Confusion.read(("calm", "sad"))
+    assert other.source == ""
+    assert np.allclose(other.correct(np.array([[0.3, 0.7]])), [[0.3, 0.7]])
+
+
+def test_shipped_matrices_are_those_of_the_named_run() -> None:
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "journal.py")
+    assert spec
+    assert spec.loader
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    content = json.loads((ROOT / "src/affekt/journal/confusion.json").read_text("utf-8"))
+    assert content["source"] == f"{bench.RUN.as_posix()}, enrolment {bench.ENROLMENT}"
+    found = bench.matrices(bench.answers(ROOT / bench.RUN))
+    assert [*content["speakers"]] == [*found]
+    for speaker, matrix in found.items():
+        assert np.allclose(content["speakers"][speaker], matrix, atol=1e-4)
+
+
+# ------------------------------------------------------------------ tests
+
+
+def test_a_permutation_test_is_right_without_a_change_and_finds_one() -> None:
+    same = Sample.of(entries([EVEN] * 30), LABELS)
+    other = Sample.of(entries([SAD] * 30, seed=1), LABELS)
+    rng = np.random.default_rng(0)
+    assert permutation_test(same, other, rng)["sad"] == pytest.approx(1e-4)
+    chances = [
+        permutation_test(
+            Sample.of(entries([EVEN] * 8, seed=2 * n), LABELS),
+            Sample.of(entries([EVEN] * 8, seed=2 * n + 1), LABELS),
+            rng,
+        )["sad"]
+        for n in range(60)
+    ]
+    assert np.mean(np.array(chances) < 0.05) <= 0.13
+    assert 0.35 < np.mean(chances) < 0.65
+
+
+def test_longer_speech_weighs_more() -> None:
+    short, long = entries([EVEN], seconds=1.0), entries([SAD], seed=4, seconds=9.0)
+    sample = Sample.of([*short, *long], LABELS)
+    wanted = 0.1 * sample.shares[0] + 0.9 * sample.shares[1]
+    assert np.allclose(sample.means(np.ones((1, 2)))[0], wanted)
+
+
+def test_intervals_shrink_with_recordings_and_cover_the_value() -> None:
+    confusion, widths = Confusion.read(LABELS), []
+    for number in (5, 40):
+        sample = Sample.of(entries([EVEN] * number), LABELS)
+        found = estimate(sample, confusion, np.random.default_rng(0))
+        assert [*found] == [*LABELS, *CONTRASTS, RANGE, SPEECH]
+        for each in found.values():
+            assert each.low <= each.value <= each.high
+            assert np.isnan(each.change)
+        widths.append(found["sad"].high - found["sad"].low)
+    assert widths[1] < widths[0]
+    few = estimate(Sample.of(entries([EVEN] * 2), LABELS), confusion, np.random.default_rng(0))
+    assert np.isnan(few["sad"].low)
+
+
+def test_change_points_are_found_where_they_are_and_not_elsewhere() -> None:
+    shares = Sample.of(entries(CHANGED), LABELS).shares
+    (found,) = changes.change_points(shares)
+    assert abs(found - 28) <= 2
+    constant = [
+        changes.change_points(Sample.of(entries([EVEN] * 30, seed=seed), LABELS).shares)
+        for seed in range(20)
+    ]
+    assert sum(map(bool, constant)) <= 3
+    assert changes.change_points(shares[:7]) == []
+    assert changes.change_points(np.full((20, 4), 0.25)) == []
+
+
+def test_the_smallest_detectable_change_falls_with_recordings() -> None:
+    shares = Confusion.read(LABELS).linear(Sample.of(entries([EVEN] * 40), LABELS).shares)
+    few, many = (changes.smallest_detectable(shares, n, n)[2] for n in (10, 100))
+    assert 0 < many < few / 2
+    assert np.isnan(changes.smallest_detectable(shares, 1, 9)).all()
+
+
+# ----------------------------------------------------------------- course
+
+
+def test_a_change_is_marked_in_its_weeks_and_since_the_baseline(journal: Journal) -> None:
+    found = course(journal, entries(CHANGED))
+    assert found.later
+    assert "sad" in found.later.changed
+    assert [week.recordings for week in found.weeks[1]] == [7] * 4
+    assert sum("sad" in week.changed for week in found.weeks[1]) >= 2
+    change = found.later.measures["sad"]
+    assert change.change == pytest.approx(0.7, abs=0.25)
+    assert change.change_low < 0.7 < change.change_high
+    (trend,) = (each for each in found.trends if each.label == "sad")
+    assert trend.slope > 0
+    assert trend.p < 0.05
+    assert found.detectable[0]["sad"] < found.detectable[1]["sad"]
+    assert found.warnings == ()
+    assert "The share of sad differs from the baseline" in report.verdict(found)[0]
+
+
+def test_without_a_change_nothing_is_marked(journal: Journal) -> None:
+    found = course(journal, entries([EVEN] * 57, seed=3))
+    assert found.later
+    assert found.later.changed == ()
+    assert report.verdict(found)[0] == (
+        "No share of an emotion differs from the baseline by more than chance."
+    )
+
+
+def test_two_computations_agree(journal: Journal) -> None:
+    first = course(journal, entries(CHANGED[20:40]))
+    assert repr(course_of(journal)) == repr(first)
+
+
+@pytest.mark.parametrize(
+    ("rule", "days", "plain", "warning"),
+    [
+        ("first=28", 56, 0.25, ""),
+        ("first=5", 40, 0.25, "The baseline has 5 recordings."),
+        ("first=28", 40, 0.25, "The baseline takes more than half of the journal."),
+        ("first=28", 58, 0.25, "Weeks with fewer than 5 recordings: 1."),
+        ("first=28", 56, 0.7, "Most recordings of the baseline sound sad."),
+    ],
+)
+def test_warnings(journal: Journal, rule: str, days: int, plain: float, warning: str) -> None:
+    journal.choose_baseline(rule)
+    found = course(journal, entries([EVEN] * days), plain=plain).warnings
+    assert any(each.startswith(warning) for each in found) if warning else found == ()
+
+
+def test_other_models_are_left_out_and_earlier_profiles_are_named(journal: Journal) -> None:
+    made = entries([EVEN] * 57)
+    made[3] = replace(made[3], model="other")
+    made[4] = replace(made[4], profile="earlier")
+    found = course(journal, made)
+    assert len(found.entries) == 56
+    assert "Entries of another model are left out: 1." in " ".join(found.warnings)
+    assert "earlier profile than the others: 1." in " ".join(found.warnings)
+
+
+# ------------------------------------------------------------------- page
+
+
+def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
+    found = course(journal, [replace(e, note="<i>note</i>") for e in entries(CHANGED)])
+    page = report.page(journal, found)
+    assert "Voice journal of Anna &lt;b&gt;" in page
+    assert "&lt;i&gt;note&lt;/i&gt;" in page
+    assert page.count("<svg") == len(LABELS) + 4
+    assert "nan" not in page.lower().replace("finance", "")
+    for month in ("September 2026", "October 2026", "November 2026"):
+        assert month in page
+
+
+def test_a_first_recording_gives_a_page(journal: Journal) -> None:
+    found = course(journal, entries([EVEN]))
+    assert "no recordings after the baseline yet" in report.page(journal, found)
