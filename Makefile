@@ -1,6 +1,6 @@
 # Everything that CI does, and what a developer does by hand. `make check` is all of it.
 PYTHON ?= python3.11
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 AFFEKT_DATA ?= $(abspath $(wildcard ../shared/data))
 AFFEKT_WEIGHTS ?= $(abspath $(wildcard ../shared/weights))
 export AFFEKT_DATA AFFEKT_WEIGHTS

@@ -504,13 +504,14 @@ def test_a_mistake_points_to_the_help_of_its_command(
         (["-", "--engine", "ray"], "--engine cannot be combined with - (standard input)."),
         (["--plot", "a.png"], "--plot needs --timeline."),
         (["--address", "head:1"], "--address needs --engine ray."),
-        (["--jobs", "many"], "Invalid value for '--jobs': 'many' is not a number."),
+        (["--jobs", "many"], "Invalid value for '--jobs': not a number."),
         (["--resume"], "--resume needs --output, and --json or --csv."),
     ],
 )
 def test_options_that_exclude_each_other(words: list[str], message: str, capsys: Captured) -> None:
     assert main(["predict", "x.wav", *words]) == 2
     (line,) = error_lines(capsys.readouterr().err)
+    line = line.replace("'many' is ", "")  # typer before 0.29 repeats the value
     assert line == f"affekt: {message} See affekt predict --help."
 
 

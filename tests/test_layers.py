@@ -56,6 +56,7 @@ ROOMS = {
     "locations": Room(),
     "atomic_write": Room(),
     "aliases": Room(),
+    "shipped_folders": Room(),
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
@@ -68,7 +69,7 @@ ROOMS = {
     ),
     "experiments": Room(
         {"audio", "corpora", "engines", "model", "evaluation", "report", "runs"}
-        | {"atomic_write", "aliases"},
+        | {"atomic_write", "aliases", "shipped_folders"},
         {"numpy", "scipy", "sklearn", "torch", "filelock"},
         {"rich"},
         "train",
@@ -92,7 +93,9 @@ ROOMS = {
         "journal",
     ),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
-    "commands": Room({"locations", "atomic_write"}, {"typer"}, EVERYTHING | {"numpy", "rich"}),
+    "commands": Room(
+        {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}
+    ),
     "cli": Room({"commands"}, {"typer"}),
 }
 # What a single module may import beyond its room, and the extra that declares it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from affekt.inference.stream import Stream
     from affekt.inference.timeline import Timeline, Utterance
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AffektError",
     "Prediction",

@@ -114,6 +114,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         name = " ".join(["journal", *(word for word in words[1:2] if word in parts)])
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
     message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
+    message = re.sub(r"Input should be a valid (integer|number).*", "not a number", message)
     help_command = " ".join(filter(None, ["affekt", name, "--help"]))
     return f"{message}{'' if message.endswith('?') else '.'} See {help_command}."
 

@@ -13,6 +13,8 @@ from affekt.errors import ModelError
 if TYPE_CHECKING:
     from affekt.inference.graph import Graph
 
+ENCODER = "- Encoder: "  # begins the line of a card that credits the pretrained encoder
+
 
 def models(
     model: Annotated[
@@ -45,6 +47,8 @@ def models(
 
 
 def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
+    from affekt.corpora import CORPORA
+
     metadata = graph.metadata
     corpora = [
         f"{each['name']} ({len(each['speakers'])} speakers, {each['clips']:,} clips)"
@@ -53,9 +57,18 @@ def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
     yield "labels", ", ".join(graph.labels)
     yield "trained on", ", ".join(corpora)
     yield "licence", str(metadata["licence"])
+    for each in metadata["corpora"]:
+        if each["name"] in CORPORA:
+            corpus = CORPORA[each["name"]]
+            parts = corpus.credit, corpus.source, corpus.licence, corpus.licence_link
+            yield "credit", ", ".join(filter(None, parts))
+    card = graph.file.with_suffix(".md")
+    if card.is_file():
+        for line in card.read_text(encoding="utf-8").splitlines():
+            if line.startswith(ENCODER):
+                yield "credit", line.removeprefix("- ")
     yield "profiles", "yes (see affekt enroll)" if graph.profile else "no"
     yield "file", f"{graph.file}, {graph.file.stat().st_size:,} bytes"
     yield "SHA-256", graph.digest
-    card = graph.file.with_suffix(".md")
     if card.is_file():
         yield "model card", str(card)

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import typer
 
@@ -13,7 +14,6 @@ from affekt.commands import options
 from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.result_printing import (
-    Result,
     csv_columns,
     print_results,
     printer_of,
@@ -22,15 +22,25 @@ from affekt.commands.result_printing import (
 )
 from affekt.commands.resume import Finished, find_finished
 from affekt.commands.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, print_timelines
+from affekt.shipped_folders import shipped_folder
 
+if TYPE_CHECKING:
+    from affekt.inference.files import Failure
+    from affekt.inference.prediction import Prediction
+
+FileResult = Union["Prediction", "Failure"]
 STDIN = "-"
 
 Paths = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="PATH...",
         help="Recordings, folders, locations such as s3://bucket/, or - for standard input.",
+        show_default=False,
     ),
+]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Predict the synthetic samples that affekt ships.")
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
 Output = Annotated[str | None, option("FILE", "Print into a file or location.", "-o", "--output")]
@@ -45,7 +55,8 @@ Plot = Annotated[Path | None, option("FILE", "Draw the timeline, as .png or .svg
 
 
 def predict(
-    paths: Paths,
+    paths: Paths = None,
+    demo: Demo = False,
     as_json: options.Json = False,
     as_csv: Csv = False,
     output: Output = None,
@@ -72,10 +83,12 @@ def predict(
     from affekt.inference.files import find_files
     from affekt.inference.predictor import load
 
+    paths = _paths(paths, demo)
     refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})
     if resume and not (output and (as_json or as_csv)):
         raise typer.BadParameter("--resume needs --output, and --json or --csv.")
     on_ray = engine != "local"
+    refuse_together({"--demo": demo, "--resume": resume})
     for name, value in {"--resume": resume, "--engine": on_ray, "--address": address}.items():
         refuse_together({name: value, "--timeline": timeline})
         refuse_together({name: value, "- (standard input)": STDIN in paths})
@@ -96,11 +109,23 @@ def predict(
             return print_timelines(predictor, paths, out, form=form, plot=plot)
         skip = finished or Finished()
         results = find(predictor, paths, skip=skip)
+        if demo:  # the installed folder's name is long
+            results = (replace(each, file=Path(each.file).name) for each in results)
         if not out.isatty():
             count = partial(find_files, paths, skip=skip)
             results = with_progress(results, lambda: sum(1 for _ in count()), delay=0.0)
         printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
         return print_results(results, printer or table(out, predictor.labels))
+
+
+def _paths(paths: list[str] | None, demo: bool) -> list[str]:
+    """Return the paths to predict: those given, or the samples."""
+    refuse_together({"--demo": demo, "PATH": paths})
+    if demo:
+        return [str(path) for path in sorted(shipped_folder("samples").glob("*.flac"))]
+    if not paths:
+        raise typer.BadParameter("PATH is missing. Name recordings or folders, or try --demo.")
+    return paths
 
 
 def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Path | None) -> None:
@@ -138,7 +163,7 @@ def _check_output(output: str | None, inputs: list[Any]) -> None:
             )
 
 
-def _file_predictor(engine: str, address: str | None) -> Callable[..., Iterator[Result]]:
+def _file_predictor(engine: str, address: str | None) -> Callable[..., "Iterator[FileResult]"]:
     """Choose what predicts files: threads of this machine, or a Ray cluster."""
     if (engine, address) == ("local", None):
         from affekt.inference.files import predict_files

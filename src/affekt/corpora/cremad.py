@@ -29,6 +29,9 @@ FEMALE = """
 CORPUS = Corpus(
     name="cremad",
     licence="ODbL 1.0 (database), DbCL 1.0 (contents)",
+    credit="Cao, Cooper, Keutmann, Gur, Nenkova and Verma (2014), CREMA-D",
+    source="https://doi.org/10.1109/TAFFC.2014.2336244",
+    licence_link="https://opendatacommons.org/licenses/odbl/1-0/, https://opendatacommons.org/licenses/dbcl/1-0/",
     pattern=(
         r"(?P<speaker>10\d\d)_(?P<text>[A-Z]{3})_(?P<code>ANG|DIS|FEA|HAP|NEU|SAD)"
         r"_(?P<intensity>LO|MD|HI|XX)"

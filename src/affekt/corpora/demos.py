@@ -27,6 +27,8 @@ FOUR = {"PRrab": "angry", "PRgio": "happy", "PRtri": "sad", "neu": "neutral"}
 CORPUS = Corpus(
     name="demos",
     licence="restricted: signed EULA of the Zenodo record, research use",
+    credit="Parada-Cabaleiro, Costantini, Batliner, Schmitt and Schuller (2020), DEMoS",
+    source="https://zenodo.org/records/2544829",
     pattern=(
         r"(?:(?P<part>NP|PR)_)?(?P<gender>[mf])_(?P<speaker>\d\d)"
         r"_(?P<code>col|dis|gio|neu|pau|rab|sor|tri)(?P<take>\d\d[a-c])"

@@ -23,6 +23,8 @@ EMOTIONS = {
 CORPUS = Corpus(
     name="emodb",
     licence="free of charge, emodb.bilderbar.info",
+    credit="Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss (2005), EMO-DB",
+    source="http://emodb.bilderbar.info/",
     pattern=(
         r"(?P<speaker>\d\d)(?P<text>a0[12457]|b0[1239]|b10)(?P<code>[WLEAFTN])(?P<take>[a-f])"
     ),

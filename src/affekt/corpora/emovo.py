@@ -27,6 +27,8 @@ SENTENCES = ("b1", "b2", "b3", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "
 CORPUS = Corpus(
     name="emovo",
     licence="research use",
+    credit="Costantini, Iaderola, Paoloni and Todisco (2014), EMOVO",
+    source="http://lrec-conf.org/proceedings/lrec2014/summaries/591.html",
     pattern=(
         r"(?P<code>dis|gio|neu|pau|rab|sor|tri)-(?P<speaker>(?P<gender>[fm])[1-3])"
         r"-(?P<text>b[1-3]|l[1-4]|n[1-5]|d[12])"

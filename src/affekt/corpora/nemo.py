@@ -38,6 +38,9 @@ def _cell(row: dict[str, str | None], column: str) -> str:
 CORPUS = Corpus(
     name="nemo",
     licence="CC BY-NC-SA 4.0",
+    credit="Christop (2024), nEMO",
+    source="https://huggingface.co/datasets/amu-cai/nEMO",
+    licence_link="https://creativecommons.org/licenses/by-nc-sa/4.0/",
     pattern=(
         r"(?P<speaker>[A-Z]{2}0)_(?P<code>anger|fear|happiness|neutral|sadness|surprised)"
         r"_(?P<text>\d+)"

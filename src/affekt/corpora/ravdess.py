@@ -27,6 +27,9 @@ ACTORS = [f"{number:02}" for number in range(1, 25)]
 CORPUS = Corpus(
     name="ravdess",
     licence="CC BY-NC-SA 4.0",
+    credit="Livingstone and Russo (2018), RAVDESS",
+    source="https://doi.org/10.1371/journal.pone.0196391",
+    licence_link="https://creativecommons.org/licenses/by-nc-sa/4.0/",
     pattern=(
         r"03-01-(?P<code>0[1-8])-(?P<intensity>0[12])-(?P<text>0[12])-(?P<take>0[12])"
         r"-(?P<speaker>\d\d)"

@@ -31,6 +31,9 @@ class Corpus:
     Attributes:
         name: short name; the first half of its speaker keys.
         licence: the corpus' own words for what its audio may be used for.
+        credit: its authors, year and name, which models trained on it must state.
+        source: web address of its paper or record.
+        licence_link: web address of the licence's text, where it has one.
         pattern: regular expression of a path without its suffix, anchored at the end and at a
             folder's start. Its groups: ``speaker`` and ``code``, and where names hold them
             ``part`` (put before the code), ``gender``, ``text`` and ``intensity``. All groups
@@ -54,6 +57,9 @@ class Corpus:
     names: frozenset[str] = frozenset()
     unusable: frozenset[str] = frozenset()
     channel: int | None = None
+    credit: str = ""
+    source: str = ""
+    licence_link: str = ""
     genders: Callable[[Path], Mapping[str, str]] | None = None
 
     def labels(self, task: str) -> tuple[str, ...]:

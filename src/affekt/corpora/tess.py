@@ -25,6 +25,9 @@ EMOTIONS = {
 CORPUS = Corpus(
     name="tess",
     licence="CC BY-NC-ND 4.0",
+    credit="Pichora-Fuller and Dupuis (2020), TESS",
+    source="https://doi.org/10.5683/SP2/E8H2MF",
+    licence_link="https://creativecommons.org/licenses/by-nc-nd/4.0/",
     pattern=(
         r"(?P<speaker>OA|YA)F?_(?P<text>[a-z-]+)"
         r"_(?P<code>angry|disgust|fear|happy|neutral|ps|sad)"

@@ -2,12 +2,14 @@
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from affekt.aliases import from_stored
 from affekt.errors import RecipeError
 from affekt.experiments.recipe import Recipe, refuse_unknown
+from affekt.shipped_folders import shipped_folder
 
 BASE = "base"  # key that names the recipe that a file starts from
 
@@ -17,8 +19,8 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: TOML with knobs that differ from the defaults, or from the recipe that ``base``
-            names: a file beside it, which has no base itself. Or the name of a file in the
-            folder ``recipes``, without its suffix.
+            names: a file beside it, which has no base itself. Or the name of a file, without its
+            suffix, in the folder ``recipes`` or among the recipes that are shipped.
         changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
 
     Returns:
@@ -29,13 +31,27 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     if path.suffix != ".toml" and path.name == str(path) and not path.is_file():
-        path = Path("recipes", f"{path}.toml")
+        own = Path("recipes", f"{path}.toml")
+        path = own if own.is_file() else _shipped(path.name)
     knobs = _read_toml(path)
     if BASE in knobs:
         knobs = _read_base(path, knobs.pop(BASE)) | knobs
     knobs |= from_stored(dict(_parsed(change) for change in changes))
     refuse_unknown(knobs, path)
     return Recipe(name=path.stem, **knobs)
+
+
+def _shipped(name: str) -> Path:
+    folder = shipped_folder("recipes")
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        names = sorted(each.stem for each in folder.glob("*.toml"))
+        close = get_close_matches(name, names, n=3, cutoff=0.5)
+        raise RecipeError(
+            f"a recipe must be a file or the name of a shipped one, "
+            f"{'such as ' + ', '.join(close or names[:3])}. Got {name}. Name one of {folder}."
+        )
+    return path
 
 
 def _read_base(path: Path, name: object) -> dict[str, Any]:

@@ -1,0 +1,11 @@
+"""Find the recipes and samples that are shipped with the package."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def shipped_folder(name: str) -> Path:
+    """Return the folder ``recipes`` or ``samples`` of the installed package or of the checkout."""
+    installed = PACKAGE / name
+    return installed if installed.is_dir() else PACKAGE.parents[1] / name

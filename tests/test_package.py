@@ -1,0 +1,186 @@
+"""Test the built package: it is whole in an empty folder, and its texts are true and valid."""
+
+import email
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import affekt
+from affekt.cli import main
+from affekt.corpora import CORPORA
+from affekt.errors import RecipeError
+from affekt.experiments.recipe_files import read_recipe
+from affekt.inference.shipped_models import MODELS
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://example.org/affekt"
+CARDS = sorted(MODELS.glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the checkout."""
+    folder = tmp_path_factory.mktemp("package")
+    source = folder / "source"
+    skip = shutil.ignore_patterns(".*", "__pycache__", "results", "tests", "docs", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=skip)
+    words = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", str(folder)]
+    environment = {**os.environ, "AFFEKT_REPOSITORY": REPOSITORY}
+    run(sys.executable, "-m", *words, str(source), cwd=folder, env=environment)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def run(*words: str, cwd: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        words, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_commands_work_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    empty.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    affekt_command = [sys.executable, "-m", "affekt.cli"]
+
+    def printed(*words: str) -> str:
+        return run(*affekt_command, *words, cwd=empty, env=environment)
+
+    assert printed("--version") == f"affekt {affekt.__version__}\n"
+    lines = [json.loads(line) for line in printed("predict", "--demo", "--json").splitlines()]
+    assert [each["file"] for each in lines] == [
+        path.name for path in sorted((ROOT / "samples").glob("*.flac"))
+    ]
+    assert str(installed) in printed("predict", "--demo", "--timeline", "--csv")
+    assert str(installed) in printed("models")
+    knobs = json.loads(printed("recipe", "ravdess-yamnet-lstm", "--json"))
+    assert knobs["digest"] == read_recipe(ROOT / "recipes" / "ravdess-yamnet-lstm.toml").digest
+    assert not [*empty.iterdir()]
+
+
+def test_a_recipe_by_name_runs_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nothing").mkdir()
+    assert main(["run", "ravdess-chance-majority", "--data", "nothing"]) == 2
+    assert "nothing" in capsys.readouterr().err  # the recipe was found, the corpus was not
+    with pytest.raises(RecipeError, match=r"such as ravdess-yamnet-lstm.* Got ravdess-yamnet\."):
+        read_recipe("ravdess-yamnet")
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "ravdess-yamnet-lstm.toml").write_text("epochs = 3\n")
+    assert read_recipe("ravdess-yamnet-lstm").epochs == 3  # one's own comes first
+
+
+def test_demo_takes_no_paths(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (["--demo", "a.wav"], "--demo cannot be combined with PATH."),
+        (["--demo", "--resume", "--json", "-o", "x"], "--demo cannot be combined with --resume."),
+        ([], "PATH is missing. Name recordings or folders, or try --demo."),
+    ):
+        assert main(["predict", *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_wheel_says_what_pypi_shows(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        about = email.message_from_bytes(archive.read(metadata))
+    assert about["Version"] == affekt.__version__
+    assert about["Author"] == "affekt developers"
+    assert f"Repository, {REPOSITORY}" in about.get_all("Project-URL", [])
+    assert {"LICENSE", "NOTICE.md"} <= {*about.get_all("License-File", [])}
+    readme = str(about.get_payload())
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(targets) > 15
+    assert all(target.startswith("https://") for target in targets)
+    assert "![The page" in readme
+    assert f"{REPOSITORY}/raw/main/docs/page.png" in targets
+    paths = [target.removeprefix(f"{REPOSITORY}/") for target in targets if REPOSITORY in target]
+    for path in paths:
+        assert (ROOT / re.sub(r"^(blob|raw)/main/|#.*", "", path)).exists(), path
+    for folder in ("recipes", "samples"):
+        shipped = {Path(name).name for name in names if name.startswith(f"affekt/{folder}/")}
+        assert shipped == {each.name for each in (ROOT / folder).iterdir()}
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == affekt.__version__
+    assert citation["cff-version"] == "1.2.0"
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## [{affekt.__version__}]" in changes
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
+def test_cards_credit_what_the_model_was_made_from(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Creative Commons licences ask for authors, source and licence."""
+    _, head, text = card.read_text(encoding="utf-8").split("---\n", 2)
+    fields = yaml.safe_load(head)
+    assert fields["pipeline_tag"] == "audio-classification"
+    assert fields["library_name"] == "affekt"
+    assert fields["license"]
+    assert fields["license"] != "other" or {"license_name", "license_link"} <= {*fields}
+    assert "\n- Encoder: " in text
+    assert main(["models", card.stem]) == 0
+    printed = capsys.readouterr().out
+    plain = " ".join(text.split())
+    for each in affekt.load(card.stem).metadata["corpora"]:
+        corpus = CORPORA[each["name"]]
+        people = corpus.credit.rpartition(", ")[0]
+        for wanted in filter(None, [people, corpus.source, *corpus.licence_link.split(", ")]):
+            assert wanted in plain
+            assert wanted in printed
+    assert "Encoder: " in printed
+
+
+def test_every_corpus_names_its_authors_and_source() -> None:
+    for corpus in CORPORA.values():
+        assert re.fullmatch(r".+ \(\d{4}\), \S.*", corpus.credit)
+        assert corpus.source.startswith("http")
+        assert ("CC BY" in corpus.licence) <= bool(corpus.licence_link)
+
+
+def test_the_cards_in_the_docs_begin_with_their_heading() -> None:
+    page = (ROOT / "docs" / "card.md").read_text(encoding="utf-8")
+    included = re.findall(r"\{include\} (\S+)\n.*\n?:start-line: (\d+)", page)
+    assert {Path(name).name for name, _ in included} == {card.name for card in CARDS}
+    for name, line in included:
+        lines = (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+        assert "# Model card: " in "\n".join(lines[int(line) : int(line) + 2])
+
+
+def test_workflows_and_hooks_are_whole() -> None:
+    """GitHub runs `make check` on three systems and four Pythons, those that pyproject names."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["check"]["strategy"]["matrix"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert matrix["python"] == named == ["3.11", "3.12", "3.13", "3.14"]
+    assert [name.partition("-")[0] for name in matrix["os"]] == ["ubuntu", "macos", "windows"]
+    commands = [step.get("run", "") for step in workflow["jobs"]["check"]["steps"]]
+    assert any(command.startswith("make check") for command in commands)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [hook["id"] for hook in hooks["repos"][0]["hooks"]][:3] == [
+        "ruff-format",
+        "ruff-check",
+        "mypy",
+    ]
+    nox = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert all(f'"{version}"' in nox for version in named)
