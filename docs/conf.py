@@ -48,9 +48,12 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:.*",
-        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|av)\..*",
+        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|datetime|sqlite3|av)\..*",
     ),
-    (r"py:.*", r"(affekt\..*\.)?(Item|Value|Watch)"),  # type variables and aliases have no entry
+    (
+        r"py:.*",
+        r"(affekt\..*\.)?(Item|Value|Watch|Floats)",
+    ),  # type variables and aliases have no entry
     (r"py:data", r".*"),  # nor have constants
     (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]
