@@ -115,6 +115,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.commands.serve": ({"uvicorn"}, "serve"),
+    "affekt.commands.embed": ({"pyarrow"}, "tables"),
     "affekt.evaluation.calibration_metrics": ({"scipy"}, "report"),
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),

@@ -38,7 +38,7 @@ PAGES = sorted(
     ]
 )
 COMMANDS = (
-    *("predict", "stream", "serve", "enroll", "models", "corpus", "weights"),
+    *("predict", "stream", "serve", "enroll", "embed", "models", "corpus", "weights"),
     *("recipe", "run", "report", "export", "journal"),
     *(
         f"journal {name}"

@@ -19,6 +19,7 @@ import typer
 
 import affekt
 from affekt.commands.corpus import corpus
+from affekt.commands.embed import embed
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
 from affekt.commands.journal import journal_add, journal_create, journal_refresh, journal_remove
@@ -40,6 +41,7 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     stream: "cat samples/lively.flac | affekt stream -",
     serve: "affekt serve --port 8080 --adapt",
     enroll: "affekt enroll me.profile samples/",
+    embed: "affekt embed samples/ -o embeddings.parquet",
     models: "affekt models yamnet-lstm --json",
     corpus: "affekt corpus ravdess $AFFEKT_DATA/ravdess -o manifest.csv",
     weights: "affekt weights --download yamnet.h5",
@@ -63,7 +65,7 @@ REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 SERVE = ("uvicorn", "starlette", "anyio", "websockets")
 JOURNAL_PACKAGES = ("sqlcipher3", "ruptures", "statsmodels", "fhir")
 # The extras that install missing packages; those not listed are in the extra train.
-EXTRAS = {"sounddevice": "mic"} | dict.fromkeys(JOURNAL_PACKAGES, "journal")
+EXTRAS = {"sounddevice": "mic", "pyarrow": "tables"} | dict.fromkeys(JOURNAL_PACKAGES, "journal")
 EXTRAS |= dict.fromkeys(SERVE, "serve") | dict.fromkeys(REPORT, "report")
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # not exported by typer
 

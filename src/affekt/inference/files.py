@@ -19,6 +19,9 @@ from affekt.inference.predictor import Predictor
 from affekt.locations import is_folder, is_location, matches, walk
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from affekt.inference.timeline import Utterance, Watch
 
 STDIN = "-"
@@ -58,6 +61,34 @@ def predict_files(
         :class:`Failure` and never stops the rest.
     """
     return in_order(predictor, predicted, find_files(paths, skip=skip), jobs=jobs)
+
+
+def embed_files(
+    predictor: Predictor, paths: Sequence[str], *, jobs: int | None = None
+) -> "Iterator[tuple[str, NDArray[np.float32] | Failure]]":
+    """Compute the embeddings of many recordings.
+
+    Args:
+        predictor: the loaded model.
+        paths: as for :func:`predict_files`.
+        jobs: files at a time, at least 1; one a core by default.
+
+    Returns:
+        File and embedding ``(features,)``, in the order of :func:`predict_files`. A bad file has
+        a :class:`Failure` in its place.
+    """
+    return in_order(predictor, _embedded, find_files(paths), jobs=jobs)
+
+
+def _embedded(
+    predictor: Predictor, file: str | Failure
+) -> "tuple[str, NDArray[np.float32] | Failure]":
+    if isinstance(file, Failure):
+        return file.file, file
+    try:
+        return file, predictor.embed(_source(file))
+    except Exception as error:
+        return file, _failure(file, error)
 
 
 def timeline_files(

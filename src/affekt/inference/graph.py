@@ -136,6 +136,20 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     )
 
 
+def require_embedding(graph: Graph) -> None:
+    """Refuse a model file without the output ``embedding``.
+
+    Raises:
+        ModelError: it was exported by affekt 0.1.
+    """
+    if "embedding" not in graph.outputs:
+        raise ModelError(
+            f"model {graph.file.stem} must have the output embedding. Got "
+            f"{', '.join(graph.outputs)}, as affekt 0.1 exported them. Export it again, or choose "
+            f"another --model."
+        )
+
+
 def _content(file: Path) -> bytes:
     try:
         size = file.stat().st_size

@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, is_source, source_file
-from affekt.audio.windows import SAMPLE_RATE, WINDOW
+from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
-from affekt.inference.graph import Graph, load_graph
+from affekt.inference.graph import Graph, load_graph, require_embedding
+from affekt.inference.options import Part, TimelineOptions
 from affekt.inference.parallel import in_order
-from affekt.inference.prediction import Prediction, Segment
+from affekt.inference.prediction import Prediction
 from affekt.inference.profile import (
     Profile,
     profile_state,
@@ -22,26 +23,13 @@ from affekt.inference.profile import (
     require_speaker_normalization,
 )
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
-from affekt.inference.stream import BATCH, Stream
+from affekt.inference.stream import Stream, process
 
 if TYPE_CHECKING:
-    from affekt.inference.timeline import Timeline, Watch
+    from affekt.inference.timeline import Timeline
 
 
-class Part(TypedDict, total=False):
-    """Which part of a recording to use; see :meth:`Predictor.predict`."""
-
-    sample_rate: int | None
-    channel: int | None
-    start: float
-    end: float | None
-
-
-class TimelineOptions(Part, total=False):
-    """Options of :meth:`Predictor.timeline`."""
-
-    time_constant: float
-    watch: "Watch | None"
+Embedding = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,7 +130,7 @@ class Predictor:
             many = cast("Iterable[Source]", source)
             return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
         sound = blocks(source, **part)
-        segments, samples = _process(self.stream(), sound)
+        segments, samples = process(self.stream(), sound)
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = source_file(source)
@@ -156,6 +144,44 @@ class Predictor:
             probabilities=last.probabilities,
             segments=tuple(segments),
         )
+
+    @overload
+    def embed(self, source: Source, **part: Unpack[Part]) -> Embedding: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def embed(
+        self, source: Iterable[Source], *, jobs: int | None = None, **part: Unpack[Part]
+    ) -> Iterator[Embedding]: ...
+
+    def embed(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        jobs: int | None = None,
+        **part: Unpack[Part],
+    ) -> Embedding | Iterator[Embedding]:
+        """Compute the vector that the network pools over a recording, before the classes.
+
+        Args:
+            source: a recording or an iterable of them, as for :meth:`predict`.
+            jobs: of an iterable, recordings at a time; one a core by default.
+            part: ``sample_rate``, ``channel``, ``start`` and ``end``, as for :meth:`predict`.
+
+        Returns:
+            ``(features,)`` after the last window; of an iterable, an iterator of these in order.
+
+        Raises:
+            AudioError: no sound, or not one that can be read.
+            ModelError: a model file without embeddings, or one that cannot run.
+        """
+        require_embedding(self.graph)
+        if not is_source(source) and isinstance(source, Iterable):
+            many = cast("Iterable[Source]", source)
+            return in_order(self, lambda p, each: p.embed(each, **part), many, jobs=jobs)
+        part.setdefault("channel", self.channel)
+        stream = self.stream()
+        process(stream, blocks(source, **part))
+        return stream.embedding
 
     def timeline(self, source: Source, **options: Unpack[TimelineOptions]) -> "Timeline":
         """Predict the emotion of every utterance of a recording of any length.
@@ -216,7 +242,7 @@ class Predictor:
         if is_source(sources):  # one is meant, not its parts
             sources = [sources]
         for source in sources:
-            _process(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
+            process(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
         return stream.profile
 
     def restore(self, saved: bytes) -> Stream:
@@ -229,24 +255,6 @@ class Predictor:
             ModelError: damaged bytes, or those of another model's stream.
         """
         return Stream.restore(self.graph, saved)
-
-
-def _process(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
-    """Process a whole sound in as few runs of the model as possible.
-
-    Returns:
-        Its segments, and how many samples it had.
-    """
-    segments: list[Segment] = []
-    samples, held = 0, np.empty(0, np.float32)
-    enough = WINDOW + (BATCH - 1) * stream.hop  # samples that fill the first run
-    for block in sound:
-        samples += block.size
-        held = np.concatenate([held, block])
-        while held.size > enough:  # the rest is processed with the end
-            segments += stream.push(held[:enough])
-            held, enough = held[enough:], BATCH * stream.hop
-    return segments + stream.flush(held), samples
 
 
 def load(

@@ -7,7 +7,7 @@ and stream agree.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any, Self
 
@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import checked
-from affekt.audio.pcm import decode_pcm, scaled
-from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import AudioError, ModelError
-from affekt.inference.graph import Graph, State
+from affekt.inference.chunks import chunk_samples
+from affekt.inference.graph import Graph, State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
 
@@ -62,6 +61,7 @@ class Stream:
         self._adapt = adapt
         self.min_confidence = min_confidence
         self._state: State = {**graph.start, **profile_state(profile, graph)}
+        self._embedding: NDArray[np.float32] | None = None
         self.reset()
 
     @property
@@ -72,6 +72,18 @@ class Stream:
             ModelError: the model has no speaker normalization, or there was no speech.
         """
         return profile_from(self._state, self._graph)
+
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """``(features,)`` pooled over the sound up to the last window processed.
+
+        Raises:
+            ModelError: a model file without embeddings, or no window so far.
+        """
+        require_embedding(self._graph)
+        if self._embedding is None:
+            raise ModelError("a stream has an embedding after its first window. Push more samples.")
+        return self._embedding
 
     @property
     def hop(self) -> int:
@@ -103,7 +115,7 @@ class Stream:
                 that are not whole samples of the encoding.
             ModelError: the model cannot run.
         """
-        sound = np.concatenate([self._waiting, self._resampled(_decoded(samples, encoding))])
+        sound = np.concatenate([self._waiting, self._resampled(chunk_samples(samples, encoding))])
         if sound.size < WINDOW:
             self._waiting = sound
             return []
@@ -131,7 +143,7 @@ class Stream:
         """
         parts = [self._waiting]
         if samples is not None:
-            parts.append(self._resampled(_decoded(samples, encoding)))
+            parts.append(self._resampled(chunk_samples(samples, encoding)))
         if self._resampler:
             parts.append(self._resampler.end())
         sound = np.concatenate(parts)
@@ -193,8 +205,7 @@ class Stream:
             stream._waiting = np.concatenate([waiting, late])
         return stream
 
-    def _resampled(self, samples: NDArray[Any]) -> NDArray[np.float32]:
-        chunk = _mono(samples)
+    def _resampled(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._resampler.push(chunk) if self._resampler else chunk
 
     def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
@@ -204,6 +215,8 @@ class Stream:
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
             outputs, self._state = self._graph.run(batch, self._state, adapt=self._adapt)
+            if "embedding" in outputs:
+                self._embedding = outputs["embedding"][-1].copy()
             probabilities = self._labelled(outputs["probabilities"])
             recent = self._labelled(outputs["recent"]) if "recent" in outputs else repeat(None)
             for number, (shares, last) in enumerate(
@@ -219,36 +232,26 @@ class Stream:
         return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]
 
 
-def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
-    samples = np.asarray(samples)  # lists are samples too
-    if samples.ndim != 1 or samples.dtype.kind not in "iuf":
-        raise AudioError(
-            f"samples of a stream must be (samples,) integers or floats. "
-            f"Got {samples.dtype} of shape {samples.shape}. Mix the channels down first."
-        )
-    sound = scaled(np.ascontiguousarray(samples))
-    # NaN compares false too
-    if not (np.abs(sound) <= LOUDEST).all():
-        raise AudioError(
-            f"samples of a stream must be finite, at most {LOUDEST:g}. Got NaN, infinity or "
-            f"larger values. Clean or rescale them."
-        )
-    return sound
+def process(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
+    """Process a whole sound in as few runs of the model as possible.
 
+    Args:
+        stream: at 16 kHz, with no sound so far.
+        sound: blocks ``(samples,)`` at 16 kHz.
 
-def _decoded(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArray[Any]:
-    if isinstance(samples, bytes | bytearray | memoryview):
-        if encoding is None:
-            raise AudioError(
-                "raw samples of a stream must have an encoding. Got bytes without one. "
-                "Pass encoding, such as encoding='s16le'."
-            )
-        return decode_pcm(bytes(samples), encoding)
-    if encoding is not None:
-        raise AudioError(
-            f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
-        )
-    return samples
+    Returns:
+        Its segments, and how many samples it had.
+    """
+    segments: list[Segment] = []
+    samples, held = 0, np.empty(0, np.float32)
+    enough = WINDOW + (BATCH - 1) * stream.hop  # samples that fill the first run
+    for block in sound:
+        samples += block.size
+        held = np.concatenate([held, block])
+        while held.size > enough:  # the rest is processed with the end
+            segments += stream.push(held[:enough])
+            held, enough = held[enough:], BATCH * stream.hop
+    return segments + stream.flush(held), samples
 
 
 def _opened(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:

@@ -1,0 +1,108 @@
+"""Implement ``affekt embed``: write one vector a recording into a table."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from affekt.atomic_write import atomic_write
+from affekt.commands import options
+from affekt.commands.options import option
+from affekt.commands.printing import complain, sigterm_as_ctrl_c, with_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Row = tuple[str, NDArray[np.float32]]
+    Rows = Iterable[Row]
+
+TABLES = (".parquet", ".csv")
+BATCH = 1_000  # recordings that are held in memory
+
+
+def embed(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Recordings, folders or locations.")
+    ],
+    output: Annotated[
+        Path, option("FILE", f"Table to write, {' or '.join(TABLES)}.", "-o", "--output")
+    ],
+    model: options.Model = None,
+    profile: options.Profile = None,
+    channel: options.Channel = None,
+    jobs: options.Jobs = None,
+) -> int:
+    """Write the embedding of each recording: the vector that the network pools over it.
+
+    The table has the columns file, e0, e1 and so on. The exit code is 1 if any file failed.
+    """
+    from affekt.errors import RunError
+    from affekt.inference.files import Failure, embed_files, find_files
+    from affekt.inference.graph import require_embedding
+    from affekt.inference.predictor import load
+
+    if output.suffix.lower() not in TABLES:
+        raise typer.BadParameter(f"--output must end in {' or '.join(TABLES)}. Got {output}.")
+    predictor = load(model, profile=profile, channel=channel)
+    require_embedding(predictor.graph)
+    failed = 0
+
+    def rows() -> "Iterator[tuple[str, NDArray[np.float32]]]":
+        nonlocal failed
+        results = embed_files(predictor, paths, jobs=jobs)
+        for file, found in with_progress(results, lambda: sum(1 for _ in find_files(paths))):
+            if isinstance(found, Failure):
+                complain(found.error)
+                failed += 1
+            else:
+                yield file, found
+
+    try:
+        write = _writer(output, predictor.graph.digest)
+        with sigterm_as_ctrl_c(), atomic_write(output) as part:
+            write(part, rows())
+    except OSError as error:
+        raise RunError(
+            f"{output} cannot be written: {error.strerror or error}. "
+            f"Name a file in a folder that exists."
+        ) from error
+    return 1 if failed else 0
+
+
+def _writer(output: Path, digest: str) -> "Callable[[Path, Rows], None]":
+    return _write_csv if output.suffix.lower() == ".csv" else _parquet_writer(digest)
+
+
+def _columns(rows: "Sequence[Row]") -> list[str]:
+    return [f"e{number}" for number in range(rows[0][1].size if rows else 0)]
+
+
+def _write_csv(path: Path, rows: "Rows") -> None:
+    rows = iter(rows)
+    first = [*islice(rows, 1)]
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", *_columns(first)])
+        writer.writerows([name, *vector.tolist()] for name, vector in chain(first, rows))
+
+
+def _parquet_writer(digest: str) -> "Callable[[Path, Rows], None]":
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    def write(path: Path, rows: "Rows") -> None:
+        rows = iter(rows)
+        batch = [*islice(rows, BATCH)]
+        fields = [("file", pa.string()), *((name, pa.float32()) for name in _columns(batch))]
+        schema = pa.schema(fields, metadata={"affekt_model": digest})
+        with ParquetWriter(path, schema) as writer:
+            while batch:
+                columns = [[name for name, _ in batch], *zip(*(v for _, v in batch), strict=True)]
+                writer.write_table(pa.table(columns, schema=schema))
+                batch = [*islice(rows, BATCH)]
+
+    return write
