@@ -8,6 +8,7 @@ import pytest
 
 from affekt.audio.recording_date import date_in, local_time
 from affekt.errors import JournalError
+from affekt.journal import connection, schema, store
 from affekt.journal.entry import Entry, Voice
 from affekt.journal.schema import MIGRATIONS
 from affekt.journal.store import Journal, create_journal, open_journal
@@ -16,18 +17,18 @@ VOICE = Voice(b"statistics", {"sad": 1.0})
 Made = Callable[..., Journal]
 
 
-def entry(number: int, *, day: int | None = None, speech: float = 2.0, note: str = "") -> Entry:
+def entry(number: int, *, day: int | None = None, reason: str = "", note: str = "") -> Entry:
     return Entry(
         digest=f"{number:064x}",
         recorded=f"2026-09-{day or number:02}T08:00:00",
         name=f"{number}.wav",
         duration=3.0,
-        speech=speech,
+        speech=2.0,
         label="sad",
         probabilities={"sad": 0.75, "happy": 0.25},
         utterances=[{"start": 0.5, "end": 2.5, "speech": 2.0, "probabilities": {"sad": 0.75}}],
         quality={"level": -20.0},
-        reason="",
+        reason=reason,
         model="m" * 64,
         profile="",
         note=note,
@@ -72,9 +73,9 @@ def test_the_baseline_does_not_depend_on_the_order_of_adding(
         assert [*journal.voices()] == [entry(1).digest, entry(2).digest]
 
 
-def test_recordings_without_speech_do_not_count_for_the_baseline(made: Made) -> None:
+def test_recordings_without_answer_do_not_count_for_the_baseline(made: Made) -> None:
     with made(baseline="first=1") as journal:
-        journal.add(entry(1, speech=0.0), None)
+        journal.add(entry(1, reason="no speech"), None)
         journal.add(entry(2), VOICE)
         assert journal.baseline_digests() == [entry(2).digest]
 
@@ -237,6 +238,46 @@ def test_a_time_with_an_offset_becomes_local_time() -> None:
         local_time("yesterday")
 
 
-def test_migrations_are_numbered_from_one(made: Made) -> None:
+# --------------------------------------------------------------- versions
+
+
+def add_migration(monkeypatch: pytest.MonkeyPatch, statements: str) -> None:
+    for module in (schema, store):
+        monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, statements))
+
+
+def test_an_earlier_version_is_brought_up_to_date(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with made() as journal:
-        assert journal._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS)
+        journal.add(entry(1), VOICE)
+    assert journal.path.read_bytes()[60:64] == len(MIGRATIONS).to_bytes(4, "big")
+    add_migration(monkeypatch, "ALTER TABLE journal ADD COLUMN place TEXT NOT NULL DEFAULT 'x'")
+    with open_journal(journal.path, write=False) as opened:  # a report may be the first to open it
+        assert opened._rows("SELECT place FROM journal") == [("x",)]
+        assert opened.entries() == [entry(1)]
+        assert opened._rows("PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made() as journal:
+        journal.add(entry(1), VOICE)
+    with monkeypatch.context() as patched:
+        add_migration(patched, "CREATE TABLE further (x); INSERT INTO missing VALUES (1)")
+        with pytest.raises(JournalError, match="no such table: missing"):
+            open_journal(journal.path)
+    with open_journal(journal.path) as opened:
+        assert opened.entries() == [entry(1)]
+        assert opened._rows("SELECT name FROM sqlite_master WHERE name = 'further'") == []
+
+
+def test_another_program_that_does_not_end_is_named(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
+    with made() as journal, open_journal(journal.path) as other:
+        with other._transaction(), pytest.raises(JournalError, match="in use by another program"):
+            journal.add(entry(1), None)
+        assert journal.add(entry(1), None)

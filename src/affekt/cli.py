@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 or 2, and 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    words += ["--help"] if words == ["journal"] else []
     code = 2
     _prepare_streams()
     try:
@@ -163,7 +164,7 @@ for command, example in EXAMPLES.items():
         rich_help_panel="Training and evaluation" if command in TRAINING else "Recognition",
     )(command)
 
-journal = typer.Typer(name="journal", no_args_is_help=True)
+journal = typer.Typer(name="journal")
 app.add_typer(
     journal,
     help="Follow one person over time, without storing sound.",

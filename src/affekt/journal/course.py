@@ -50,7 +50,7 @@ class Course:
     Attributes:
         labels: of the model.
         source: of the confusion matrices; empty if shares are not corrected.
-        entries: that are evaluated: with speech, answered by one model.
+        entries: that are evaluated: not ``uncertain``, and answered by one model.
         baseline: the period to which others are compared.
         later: everything after it; None if nothing is.
         weeks: of the baseline, then after it.
@@ -88,7 +88,7 @@ def course_of(journal: Journal, seed: int = 0) -> Course | None:
     Raises:
         ModuleNotFoundError: the extra ``journal`` is not installed.
     """
-    spoken = [entry for entry in journal.entries() if entry.probabilities]
+    spoken = [entry for entry in journal.entries() if not entry.reason]
     if not spoken:
         return None
     counts = Counter(entry.model for entry in spoken)

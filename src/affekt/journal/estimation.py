@@ -17,7 +17,7 @@ from affekt.journal.entry import Entry
 
 RESAMPLES = 2_000
 PERMUTATIONS = 9_999
-CHUNK = 1 << 20  # numbers permuted at a time
+CHUNK = 1 << 20  # numbers computed at a time
 FEWEST = 3  # recordings for an interval
 EVIDENCE = (2.5, 97.5)  # percentiles of a 95 % interval
 CONTRASTS = {
@@ -120,13 +120,22 @@ def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats
         if set(terms) <= set(sample.labels):
             first, second, third, fourth = (means[:, sample.labels.index(term)] for term in terms)
             found[name] = first + second - third - fourth
-    weights = counts[:, sample.owners] * sample.lengths
-    spread = np.zeros(len(counts))
-    for column in range(len(sample.labels)):  # half the sum of absolute differences
-        apart = np.abs(sample.utterances[:, column] - means[:, [column]])
-        spread += (weights * apart).sum(axis=1) / 2
-    found[RANGE] = spread / weights.sum(axis=1)
+    found[RANGE] = _expressive_range(sample, counts, means)
     found[SPEECH] = counts @ sample.seconds / counts.sum(axis=1)
+    return found
+
+
+def _expressive_range(sample: Sample, counts: Floats, means: Floats) -> Floats:
+    """Mean distance of utterances from their mean: half the sum of absolute differences."""
+    found, rows = np.empty(len(counts)), max(1, CHUNK // len(sample.owners))
+    for first in range(0, len(counts), rows):
+        part = slice(first, first + rows)
+        weights = counts[part, sample.owners] * sample.lengths
+        apart = sum(
+            np.abs(sample.utterances[:, column] - means[part, [column]])
+            for column in range(len(sample.labels))
+        )
+        found[part] = (weights * apart).sum(axis=1) / weights.sum(axis=1) / 2
     return found
 
 

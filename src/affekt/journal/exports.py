@@ -50,7 +50,7 @@ def write_json(journal: Journal, out: TextIO) -> None:
 
 
 def write_fhir(journal: Journal, out: TextIO) -> None:
-    """Write a FHIR R4 Bundle: an Observation for each entry with speech, and a Device per model.
+    """Write a FHIR R4 Bundle: an Observation for each answered entry, and a Device per model.
 
     The resources are made and checked by ``fhir.resources``, whose module R4B has the same
     Observation and Device as R4.
@@ -60,7 +60,7 @@ def write_fhir(journal: Journal, out: TextIO) -> None:
     """
     from fhir.resources.R4B.bundle import Bundle
 
-    entries = [entry for entry in journal.entries() if entry.probabilities]
+    entries = [entry for entry in journal.entries() if not entry.reason]
     models = list(dict.fromkeys(entry.model for entry in entries))
     resources = [_device(model) for model in models]
     resources += [_observation(entry, journal.person) for entry in entries]

@@ -57,7 +57,8 @@ def page(journal: Journal, course: Course) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "day": day, "minutes": minutes}
+    environment.filters |= {"percent": percent, "points": points, "signed": signed}
+    environment.filters |= {"day": day, "minutes": minutes}
     others = cycle(OTHERS)
     palette = {label: COLOURS.get(label) or next(others) for label in course.labels}
     inside = set(journal.baseline_digests())
@@ -116,10 +117,23 @@ def percent(share: float) -> str:
 def points(share: float) -> str:
     """Format a difference of shares in percentage points.
 
-    >>> points(0.256), points(-0.1), points(float("nan"))
-    ('+26', '−10', '–')
+    >>> points(0.256), points(-0.1), points(-0.001), points(float("nan"))
+    ('+26', '−10', '0', '–')
     """
-    return "–" if math.isnan(share) else f"{100 * share + 0.0:+.0f}".replace("-", "−")
+    if math.isnan(share):
+        return "–"
+    rounded = round(100 * share)
+    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
+
+
+def signed(value: float) -> str:
+    """Format a difference.
+
+    >>> signed(0.256), signed(-0.001)
+    ('+0.26', '0.00')
+    """
+    rounded = round(value, 2)
+    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"
 
 
 def day(when: date) -> str:
@@ -134,10 +148,12 @@ def day(when: date) -> str:
 def minutes(seconds: float) -> str:
     """Format a duration.
 
-    >>> minutes(75.2), minutes(42.0)
-    ('1 min 15 s', '42 s')
+    >>> minutes(5_400), minutes(75.2), minutes(42.0)
+    ('1 h 30 min', '1 min 15 s', '42 s')
     """
     whole, rest = divmod(round(seconds), 60)
+    if whole >= 60:
+        return f"{whole // 60} h {whole % 60} min"
     return f"{whole} min {rest} s" if whole else f"{rest} s"
 
 
@@ -258,7 +274,7 @@ def _quality(entries: Sequence[Entry]) -> dict[str, Any]:
     reasons = Counter(entry.reason for entry in entries if entry.reason)
     return {
         "recordings": len(entries),
-        "spoken": sum(1 for entry in entries if entry.probabilities),
+        "spoken": sum(1 for entry in entries if not entry.reason),
         "duration": sum(entry.duration for entry in entries),
         "speech": sum(entry.speech for entry in entries),
         "reasons": reasons.most_common(),

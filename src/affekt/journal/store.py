@@ -69,11 +69,11 @@ class Journal:
         return {str(row[0]) for row in self._rows("SELECT digest FROM entries")}
 
     def baseline_digests(self) -> list[str]:
-        """Digests of the entries with speech that the baseline's rule selects, by time."""
+        """Digests of the answered entries that the baseline's rule selects, by time."""
         kind, _, value = self.baseline.partition("=")
         chosen = "AND substr(recorded, 1, 10) <= ?" if kind == "until" else ""
         limit = "" if kind == "until" else "LIMIT ?"
-        query = "SELECT digest FROM entries WHERE speech > 0 {} ORDER BY recorded, digest {}"
+        query = "SELECT digest FROM entries WHERE reason = '' {} ORDER BY recorded, digest {}"
         return [str(row[0]) for row in self._rows(query.format(chosen, limit), value)]
 
     def voices(self) -> dict[str, Voice]:
@@ -86,7 +86,7 @@ class Journal:
         kind, _, value = self.baseline.partition("=")
         if kind == "until":
             return recorded[:10] <= value
-        before = "SELECT count(*) FROM entries WHERE speech > 0 AND (recorded, digest) < (?, ?)"
+        before = "SELECT count(*) FROM entries WHERE reason = '' AND (recorded, digest) < (?, ?)"
         return int(self._rows(before, recorded, digest)[0][0]) < int(value)
 
     def add(self, entry: Entry, voice: Voice | None) -> bool:
