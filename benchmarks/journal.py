@@ -40,7 +40,7 @@ LABELS = ("angry", "happy", "sad", "neutral")
 SAD = LABELS.index("sad")
 DAYS = 14  # of the baseline, and again after it
 BEFORE, SHARES, RATES = 0.2, (0.2, 0.4, 0.6), (1, 2, 3, 5, 10)
-CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
+CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}  # whose speakers are simulated
 
 
 def answers(run: Path, enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
@@ -106,7 +106,8 @@ def journals(
     """Simulate journals: one row each."""
     known = matrices(by_speaker)
     console = Console(stderr=True)
-    for number, (speaker, clips) in enumerate(track([*by_speaker.items()], "", console=console)):
+    drawn = [item for item in by_speaker.items() if item[0].partition(":")[0] in CORPORA]
+    for number, (speaker, clips) in enumerate(track(drawn, "", console=console)):
         others = np.array([matrix for name, matrix in known.items() if name != speaker])
         confusion = Confusion("", others)
         for share in SHARES:
