@@ -18,6 +18,8 @@ import soundfile
 
 from affekt.audio.pcm import Decoded
 from affekt.cli import main
+from affekt.commands import journal as journal_command
+from affekt.errors import AudioError
 from conftest import hears_ctrl_c
 
 COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
@@ -243,8 +245,9 @@ def test_the_date_comes_from_metadata_before_the_name(
     assert "2026-08-01" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("end", ["ctrl-c", "disconnected", "limit"])
 def test_a_microphone_recording_is_an_entry(
-    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    end: str, empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     import contextlib
 
@@ -254,6 +257,8 @@ def test_a_microphone_recording_is_an_entry(
 
     def chunks() -> object:
         yield from np.array_split(sound, 9)
+        if end == "disconnected":
+            raise AudioError("mic was disconnected. Connect it and start again.")
         raise KeyboardInterrupt
 
     @contextlib.contextmanager
@@ -261,10 +266,14 @@ def test_a_microphone_recording_is_an_entry(
         yield Decoded("mic", rate, 1, None, 0, chunks())
 
     monkeypatch.setattr(microphone, "microphone", made)
+    if end == "limit":
+        monkeypatch.setattr(journal_command, "LONGEST_LIVE", 1.0)
     assert journal_main("add", empty, "--live", "--note", "live") == 0
     told = capsys.readouterr()
     assert "1 added" in told.out
     assert "microphone  live" in told.out
+    assert ("disconnected" in told.err) == (end == "disconnected")
+    assert (" 1.4 s " in told.out) == (end == "limit")
     assert journal_main("add", empty, "--live", SAMPLES) == 2
     assert journal_main("add", empty) == 2
     assert journal_main("add", empty, SAMPLES, "--when", "yesterday") == 2
