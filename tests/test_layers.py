@@ -92,6 +92,7 @@ ROOMS = {
         {"ruptures", "statsmodels", "scipy", "jinja2", "fhir", "sqlcipher3"},
         "journal",
     ),
+    "sklearn": Room({"audio", "inference"}, {"numpy", "sklearn"}, extra="sklearn"),
     "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
     "commands": Room(
         {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}

@@ -44,7 +44,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
     """
     if isinstance(source, Mapping):
         source, sample_rate = _unpacked(source, sample_rate)
-    if _is_tensor(source):
+    if is_tensor(source):
         source = _from_tensor(source)
     if isinstance(source, np.ndarray):
         yield _array(source, sample_rate)
@@ -108,7 +108,7 @@ def is_source(value: object) -> TypeGuard[Source]:
     (True, True, False)
     """
     kinds = (str, Path, bytes, bytearray, memoryview, np.ndarray, Mapping, Decoded)
-    return isinstance(value, kinds) or hasattr(value, "read") or _is_tensor(value)
+    return isinstance(value, kinds) or hasattr(value, "read") or is_tensor(value)
 
 
 def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, int | None]:
@@ -120,7 +120,7 @@ def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, 
                 f"Got {sample_rate}. Leave it out."
             )
         values = source["array"]
-        values = values if _is_tensor(values) else np.asarray(values).T  # (channels, samples)
+        values = values if is_tensor(values) else np.asarray(values).T  # (channels, samples)
         return values, source["sampling_rate"]
     packed = source.get("bytes") or source.get("path")
     if packed is None:
@@ -131,7 +131,8 @@ def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, 
     return packed, sample_rate
 
 
-def _is_tensor(value: object) -> bool:
+def is_tensor(value: object) -> bool:
+    """Whether a value is a tensor of PyTorch, which is not imported for it."""
     return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
 
 

@@ -1,0 +1,259 @@
+"""Use affekt in scikit-learn: recordings to embeddings, and a classifier on labels of one's own.
+
+Both estimators take recordings as :meth:`affekt.Predictor.embed` does: paths, bytes, arrays. They
+hold their parameters and what they learned, not the model, so that they are cloned and pickled.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, check_memory
+
+from affekt.audio.sources import is_tensor
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError
+from affekt.inference.parallel import in_order
+from affekt.inference.predictor import Predictor, load
+from affekt.inference.profile import Profile
+
+Recordings = Sequence[Any] | NDArray[Any]
+
+
+class EmotionEmbedding(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Transform recordings into the vectors that a network pools over them.
+
+    Args:
+        model: path of a model file with embeddings, or name of a shipped one; the default model
+            without.
+        profile: of the speaker, or its file; no enrolment by default.
+        channel: to use, from 0; the mean of all by default.
+        sample_rate: Hz, of recordings that are arrays.
+        jobs: recordings at a time; one a core by default.
+        memory: folder, or ``joblib.Memory``, that keeps the embedding of each recording, so that a
+            cross-validation computes it once. A file that changes is computed again.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        profile: Profile | str | Path | None = None,
+        channel: int | None = None,
+        sample_rate: int = SAMPLE_RATE,
+        jobs: int | None = None,
+        memory: Any = None,
+    ) -> None:
+        self.model = model
+        self.profile = profile
+        self.channel = channel
+        self.sample_rate = sample_rate
+        self.jobs = jobs
+        self.memory = memory
+
+    def fit(self, X: Recordings, y: object = None) -> Self:
+        """Load the model; nothing is learned.
+
+        Raises:
+            AudioError: no recordings.
+            ModelError: a model without embeddings.
+        """
+        del y
+        _recordings(X)
+        predictor = _predictor(self.model, self.profile, self.channel)
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        self._n_features_out: int = predictor.embed(silence, sample_rate=SAMPLE_RATE).size
+        return self
+
+    def transform(self, X: Recordings) -> NDArray[np.float32]:
+        """Compute the embeddings of recordings.
+
+        Returns:
+            ``(recordings, features)``.
+
+        Raises:
+            AudioError: a recording that cannot be read.
+        """
+        check_is_fitted(self, "_n_features_out")
+        recordings = _recordings(X)
+        predictor = _predictor(self.model, self.profile, self.channel)
+        compute = check_memory(self.memory).cache(_embed, ignore=["predictor"])
+        digest = predictor.graph.digest
+        profile = predictor.profile.content() if predictor.profile else b""
+
+        def embed(shared: Predictor, recording: Any) -> NDArray[np.float32]:
+            key = digest, profile, self.channel, _stamp(recording)
+            rate = self.sample_rate if _is_array(recording) else None
+            return np.asarray(compute(recording, rate, key, predictor=shared))
+
+        rows = [*in_order(predictor, embed, recordings, jobs=self.jobs)]
+        return np.stack(rows)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_n_features_out")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return _tags(tags)
+
+
+class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn labels of one's own from the embeddings of recordings.
+
+    Args:
+        model: as for :class:`EmotionEmbedding`, like the others that it also has.
+        classifier: of the embeddings; a scaled logistic regression with balanced classes by
+            default.
+        profile: of the speaker.
+        channel: to use, from 0.
+        sample_rate: Hz, of arrays.
+        jobs: recordings at a time.
+        memory: keeps embeddings.
+
+    Attributes:
+        classes_: labels in the order of the probabilities.
+        pipeline_: the fitted steps.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        classifier: Any = None,
+        profile: Profile | str | Path | None = None,
+        channel: int | None = None,
+        sample_rate: int = SAMPLE_RATE,
+        jobs: int | None = None,
+        memory: Any = None,
+    ) -> None:
+        self.model = model
+        self.classifier = classifier
+        self.profile = profile
+        self.channel = channel
+        self.sample_rate = sample_rate
+        self.jobs = jobs
+        self.memory = memory
+
+    def fit(self, X: Recordings, y: Sequence[Any]) -> Self:
+        """Learn the labels ``y`` of recordings.
+
+        Raises:
+            AudioError: a recording that cannot be read.
+            ModelError: a model without embeddings.
+        """
+        check_classification_targets(y)
+        embedding = EmotionEmbedding(
+            self.model,
+            profile=self.profile,
+            channel=self.channel,
+            sample_rate=self.sample_rate,
+            jobs=self.jobs,
+            memory=self.memory,
+        )
+        usual = make_pipeline(
+            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000)
+        )
+        classifier = usual if self.classifier is None else clone(self.classifier)
+        self.pipeline_ = make_pipeline(embedding, classifier).fit(X, y)
+        self.classes_: NDArray[Any] = self.pipeline_.classes_
+        return self
+
+    def predict(self, X: Recordings) -> NDArray[Any]:
+        """Return the label of each recording."""
+        check_is_fitted(self)
+        return np.asarray(self.pipeline_.predict(X))
+
+    def predict_proba(self, X: Recordings) -> NDArray[np.float64]:
+        """Return ``(recordings, classes)`` probabilities, in the order of ``classes_``."""
+        check_is_fitted(self)
+        return np.asarray(self.pipeline_.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        return _tags(tags)
+
+
+def _tags(tags: Any) -> Any:
+    """Say that inputs are recordings, which no generic check can make."""
+    tags.input_tags.string = True
+    tags.input_tags.two_d_array = True  # rows are recordings of one length
+    return tags
+
+
+@lru_cache(maxsize=4)
+def _predictor(
+    model: str | Path | None, profile: Profile | str | Path | None, channel: int | None
+) -> Predictor:
+    return load(model, profile=profile, channel=channel)
+
+
+def _embed(recording: Any, rate: int | None, key: object, predictor: Predictor) -> Any:
+    """Embed one recording; the key tells a memory what the result depends on."""
+    del key
+    return predictor.embed(recording, sample_rate=rate)
+
+
+def _recordings(values: Any) -> list[Any]:
+    """List recordings: those of a list or column, or the rows of an array of numbers."""
+    if isinstance(values, str | bytes | Path):
+        raise AudioError(
+            f"X must be a list of recordings. Got one, {type(values).__name__}. Write [recording]."
+        )
+    if hasattr(values, "__array__") or hasattr(values, "tocsr"):
+        values = _cells(values)
+    found = [_recording(each) for each in values]
+    if not found:
+        raise AudioError("X must hold at least one recording. Got none.")
+    return found
+
+
+def _cells(table: Any) -> NDArray[Any]:
+    """Rows of an array of numbers; cells of a list or of a table of one column."""
+    cells = check_array(table, dtype=None, ensure_2d=False, ensure_all_finite=False)
+    if cells.ndim == 1:
+        return np.asarray(cells)
+    if cells.dtype.kind not in "OSU":
+        return np.asarray(check_array(cells))
+    if cells.shape[1] != 1:
+        raise AudioError(
+            f"X must be one column of recordings. Got {cells.shape[1]} columns. Choose one."
+        )
+    return np.asarray(cells[:, 0])
+
+
+def _recording(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return np.asarray(value)  # numbers
+    return str(value) if isinstance(value, np.str_) else value
+
+
+def _is_array(recording: Any) -> bool:
+    return isinstance(recording, np.ndarray) or is_tensor(recording)
+
+
+def _stamp(recording: Any) -> tuple[int, int] | None:
+    """Size and date of a local file."""
+    if not isinstance(recording, str | Path) or not os.path.isfile(recording):  # noqa: PTH113
+        return None
+    about = os.stat(recording)  # noqa: PTH116
+    return about.st_size, about.st_mtime_ns
