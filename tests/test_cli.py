@@ -70,10 +70,11 @@ def test_json_format(model: str, folder: Path, capsys: Captured) -> None:
     names = [each["file"] for each in objects]
     assert names == sorted(names[:18]) + sorted(names[18:])
     for each in objects:
-        assert list(each) == ["file", "duration", "label", "probabilities", "segments"]
+        keys = ["file", "duration", "label", "probabilities", "segments", "quality", "reason"]
+        assert list(each) == keys if "reason" in each else keys[:-1]
         assert list(each["probabilities"]) == list(LABELS)
         for segment in each["segments"]:
-            assert list(segment) == ["start", "end", "label", "probabilities"]
+            assert list(segment)[:5] == ["start", "end", "label", "probabilities", "quality"]
         expected = affekt.load(model).predict(each["file"])
         assert each["label"] == expected.label
         assert each["probabilities"] == expected.probabilities
@@ -82,10 +83,11 @@ def test_json_format(model: str, folder: Path, capsys: Captured) -> None:
 
 def test_csv_format(model: str, folder: Path, capsys: Captured) -> None:
     missing = str(folder / "missing.wav")
-    assert main(["predict", str(folder), missing, "--csv", "--model", model]) == 1
+    assert main(["predict", str(folder), missing, "--csv", "--no-quality", "--model", model]) == 1
     printed = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(printed.out)))
-    assert list(rows[0]) == ["file", "duration", "label", *(f"p_{x}" for x in LABELS), "error"]
+    columns = [*(f"p_{x}" for x in LABELS), "reason", "error"]
+    assert list(rows[0]) == ["file", "duration", "label", *columns]
     assert len(rows) == 21
     assert rows[-1]["file"] == missing
     assert rows[-1]["label"] == ""
@@ -101,13 +103,13 @@ def test_table_shows_file_and_emotion(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.chdir(folder)
-    assert main(["predict", ".", "--model", model]) == 0
+    assert main(["predict", ".", "--no-quality", "--model", model]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["file", "seconds", "emotion"]
     rows = [line.split() for line in lines[1:] if line.strip()]
     assert len(rows) == 20
     assert all(len(line) <= int(columns) for line in lines)
-    label = affekt.load(model).predict("00.wav").label
+    label = affekt.load(model, limits=None).predict("00.wav").label
     assert rows[0][:3] == ["00.wav", "0.6", label]
     assert ("%" in lines[1]) == (columns != "40")
 

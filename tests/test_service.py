@@ -37,7 +37,7 @@ SOUND = made_sound(4.0, 200.0)
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
-    return affekt.load(own_model(tmp_path_factory.mktemp("model")))
+    return affekt.load(own_model(tmp_path_factory.mktemp("model")), limits=None)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,12 @@ def test_a_recording_is_predicted_as_by_the_library(
             422,
             "query parameter channel must be a whole number, 0 or more.",
         ),
-        ("?rate=16000", wav(SOUND), 422, "among adapt, min_confidence, channel. Got 'rate'."),
+        (
+            "?rate=16000",
+            wav(SOUND),
+            422,
+            "among adapt, min_confidence, channel, quality. Got 'rate'.",
+        ),
         ("", bytes(5_001), 413, "must have at most 5000 bytes"),
     ],
 )
@@ -130,7 +135,9 @@ def test_a_recording_with_a_profile(client: TestClient, predictor: affekt.Predic
     for adapt in (False, True):
         path = f"/predict?adapt={int(adapt)}"
         found = client.post(path, content=wav(SOUND), headers=header).json()
-        knowing = affekt.Predictor(predictor.graph, profile_of(person.content()), adapt)
+        knowing = affekt.Predictor(
+            predictor.graph, profile_of(person.content()), adapt, limits=None
+        )
         assert close(found["segments"], knowing.predict(SOUND, sample_rate=RATE).segments)
     for text, words in {
         "hello?": "the header Profile must be a profile in base64. Got 'hello?'",
@@ -194,7 +201,7 @@ def test_a_live_session_adapts_and_returns_the_profile(
         content = socket.receive_bytes()
     person = profile_of(content)
     assert person.seconds > 1
-    knowing = affekt.Predictor(predictor.graph, person)
+    knowing = affekt.Predictor(predictor.graph, person, limits=None)
     expected = knowing.predict(SOUND, sample_rate=RATE).segments
     words = base64.b64encode(content).decode()
     assert close(talk(client, "", words, *pieces(SOUND), "end"), expected)
@@ -211,7 +218,11 @@ def test_a_live_session_adapts_and_returns_the_profile(
             [],
             "query parameter rate must be a whole number, 0 or more. Got '16000.5'",
         ),
-        ("min_confidnce=0.9", [], "channel, rate, encoding. Got 'min_confidnce'. Leave it out."),
+        (
+            "min_confidnce=0.9",
+            [],
+            "channel, quality, rate, encoding. Got 'min_confidnce'. Leave it out.",
+        ),
         ("channel=0.5", [], "query parameter channel must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),

@@ -72,15 +72,16 @@ def test_json_lines(model: str, folder: Path, capsys: Captured) -> None:
         found = [each for each in said if each["file"].endswith(name)]
         assert [each["start"] for each in found] == [each.start for each in expected]
         for each in found:
-            assert list(each) == ["file", "start", "end", "label", "probabilities", "speech"]
+            keys = ["file", "start", "end", "label", "probabilities", "speech", "quality"]
+            assert list(each)[:7] == keys
             assert list(each["probabilities"]) == list(LABELS)
 
 
 def test_csv(model: str, folder: Path, capsys: Captured) -> None:
     assert run(folder, "--csv", "--model", model) == 1
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    columns = ["file", "start", "end", "label", "speech", *(f"p_{x}" for x in LABELS), "error"]
-    assert list(rows[0]) == columns
+    columns = ["file", "start", "end", "label", "speech", *(f"p_{x}" for x in LABELS)]
+    assert list(rows[0]) == [*columns, "reason", "error"]
     assert [bool(row["error"]) for row in rows] == [False] * (len(rows) - 1) + [True]
 
 

@@ -26,6 +26,12 @@ Adapt = Annotated[
 MinConfidence = Annotated[
     float, option("P", "Answer 'uncertain' if no emotion reaches this probability.")
 ]
+NoQuality = Annotated[
+    bool,
+    typer.Option(
+        "--no-quality", help="Answer noise, silence and damaged sound too; predict is faster."
+    ),
+]
 Channel = Annotated[
     int | None, option("N", "Use one channel, counted from 0 (default: the mean of all).", min=0)
 ]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import typer
 
 from affekt.commands import options
-from affekt.commands.annotation_writing import is_output_folder, write_annotations
 from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.result_printing import (
@@ -66,6 +65,7 @@ def predict(
     profile: options.Profile = None,
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
+    no_quality: options.NoQuality = False,
     channel: options.Channel = None,
     jobs: options.Jobs = None,
     engine: options.Engine = "local",
@@ -83,6 +83,7 @@ def predict(
     """
     from affekt.inference.files import find_files
     from affekt.inference.predictor import load
+    from affekt.inference.quality import LIMITS
 
     paths = _paths(paths, demo)
     refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})
@@ -96,16 +97,17 @@ def predict(
     refuse_together({"--jobs": jobs, "--timeline": timeline})
     if address and not on_ray:
         raise typer.BadParameter("--address needs --engine ray.")
-    into_folder = bool(annotation) and is_output_folder(output)
-    _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
+    _check_timeline(paths, timeline, annotation, plot)
     _check_output(output, [*paths, model, profile, plot])
     find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
     predictor = load(
-        model, profile=profile, adapt=adapt, min_confidence=min_confidence, channel=channel
+        model,
+        profile=profile,
+        adapt=adapt,
+        min_confidence=min_confidence,
+        channel=channel,
+        limits=None if no_quality else LIMITS,
     )
-    if into_folder:
-        with sigterm_as_ctrl_c():
-            return write_annotations(predictor, paths, Path(f"{output}"), form=annotation)
     form = annotation or ("json" if as_json else "csv" if as_csv else "table")
     prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
     with sigterm_as_ctrl_c(), results_output(output, prepare if resume else None) as opened:
@@ -133,9 +135,7 @@ def _paths(paths: list[str] | None, demo: bool) -> list[str]:
     return paths
 
 
-def _check_timeline(
-    paths: list[str], timeline: bool, annotation: str, plot: Path | None, *, into_folder: bool
-) -> None:
+def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Path | None) -> None:
     from affekt.inference.files import find_files
 
     if (annotation or plot) and not timeline:
@@ -147,14 +147,9 @@ def _check_timeline(
         raise typer.BadParameter(f"--plot must end in {' or '.join(PICTURES)}. Got {plot}.")
     if plot and not plot.absolute().parent.is_dir():
         raise typer.BadParameter(f"--plot must name a file in a folder that exists. Got {plot}.")
-    needs_one = annotation in ONE_RECORDING and not into_folder
-    single = "--plot" if plot else f"--format {annotation}" if needs_one else ""
-    refuse_together({"--plot": plot, "a folder as --output": into_folder})
+    single = "--plot" if plot else f"--format {annotation}" if annotation in ONE_RECORDING else ""
     if single and len([*islice(find_files(paths), 2)]) != 1:
-        remedy = "" if plot else " For several, name a folder as --output."
-        raise typer.BadParameter(
-            f"{single} needs exactly one recording. Got {' '.join(paths)}.{remedy}"
-        )
+        raise typer.BadParameter(f"{single} needs exactly one recording. Got {' '.join(paths)}.")
 
 
 def _check_output(output: str | None, inputs: list[Any]) -> None:

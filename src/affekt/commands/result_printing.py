@@ -54,8 +54,8 @@ def json_lines(out: TextIO) -> Printer:
 def csv_columns(
     labels: Iterable[str], about: Sequence[str] = ("file", "duration", "label")
 ) -> list[str]:
-    """List the columns: ``about``, a probability per label, and the error."""
-    return [*about, *(f"p_{label}" for label in labels), "error"]
+    """List the columns: ``about``, a probability per label, the reason for no label, the error."""
+    return [*about, *(f"p_{label}" for label in labels), "reason", "error"]
 
 
 def csv_rows(out: TextIO, columns: Sequence[str], *, header: bool = True) -> Printer:
@@ -101,6 +101,8 @@ def table(out: TextIO, labels: Sequence[str]) -> Printer:
             cells += [f"{share:.0%}" for share in shares] if with_percent else []
             cells += [Bar(1, 0, max(shares), width=10, color="cyan")] if with_bar else []
             print_columns(console, cells, widths, left=[0, 2])
+            if result.reason:
+                console.print(Text(f"  {result.reason}", "dim"), soft_wrap=True)
 
     names = ["file", "seconds", "emotion", *(labels if with_percent else ()), *([""] * with_bar)]
     print_columns(console, [Text(name, "bold") for name in names], widths, left=[0, 2])

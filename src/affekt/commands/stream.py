@@ -30,6 +30,7 @@ def stream(
     profile: options.Profile = None,
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
+    no_quality: options.NoQuality = False,
     channel: options.Channel = None,
     rate: Annotated[
         int | None, option("HZ", "Sample rate of raw samples (default: 16000) or microphone.")
@@ -48,8 +49,12 @@ def stream(
     """
     from affekt.inference.live import listen
     from affekt.inference.predictor import load
+    from affekt.inference.quality import LIMITS
 
-    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
+    limits = None if no_quality else LIMITS
+    predictor = load(
+        model, profile=profile, adapt=adapt, min_confidence=min_confidence, limits=limits
+    )
     audio = _open_source(source, rate=rate, channels=channels, encoding=encoding, device=device)
     try:
         with sigterm_as_ctrl_c():

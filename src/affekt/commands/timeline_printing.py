@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance, Watch
     from affekt.inference.waveform_peaks import WaveformPeaks
 
-ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
-ONE_RECORDING = ("audacity", "textgrid", "eaf", "webvtt")  # formats without file names
+ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
+ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
 
@@ -33,7 +33,7 @@ def print_timelines(
     :data:`ONE_RECORDING`, need exactly one recording. After an interruption, the utterances so
     far are printed and drawn.
     """
-    from affekt.inference.annotation_files import annotation_file
+    from affekt.inference.annotation_files import textgrid
     from affekt.inference.files import timeline_files
     from affekt.inference.timeline import Utterance
     from affekt.inference.waveform_peaks import WaveformPeaks
@@ -45,7 +45,7 @@ def print_timelines(
 
     def collected(results: Iterable[Result]) -> Iterator[Result]:
         for result in results:
-            if (plot or form in ("textgrid", "eaf")) and isinstance(result, Utterance):
+            if (plot or form == "textgrid") and isinstance(result, Utterance):
                 utterances.append(result)
             yield result
 
@@ -54,9 +54,8 @@ def print_timelines(
             results = collected(timeline_files(predictor, paths, watch=watch))
             return print_results(results, _printer(form, predictor.labels, out, console))
     finally:
-        if form in ("textgrid", "eaf") and peaks.seconds:
-            text = annotation_file(form, utterances, peaks.seconds, paths[0])
-            print(text, end="", file=out, flush=True)
+        if form == "textgrid" and peaks.seconds:
+            print(textgrid(utterances, peaks.seconds), end="", file=out, flush=True)
         if plot and peaks.seconds:
             _draw(plot, utterances, peaks, predictor.labels, title=printable(Path(paths[0]).name))
 

@@ -1,23 +1,15 @@
-"""Write utterances as annotation files: Audacity labels, TextGrid, EAF, WebVTT and RTTM.
+"""Write utterances as annotation files: Audacity labels, TextGrid, WebVTT and RTTM.
 
 Source: the manuals of Audacity ("Importing and Exporting Labels") and Praat ("TextGrid file
-formats"); MPI for Psycholinguistics, "EAF Annotation Format"; W3C, "WebVTT"; NIST, "The 2009 Rich
-Transcription Evaluation Plan", appendix A.
+formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
 """
 
-import mimetypes
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree
 
 from affekt.inference.timeline import Utterance
 
 WEBVTT_HEAD = "WEBVTT\n"
-EAF_SCHEMA = (
-    "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation",
-    "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
-)
 
 
 def audacity(utterance: Utterance) -> str:
@@ -85,71 +77,7 @@ def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
     return "".join(lines)
 
 
-def eaf(utterances: Sequence[Utterance], file: str) -> str:
-    """A whole annotation document for ELAN: one tier, which names the recording beside it.
-
-    Args:
-        utterances: of one recording, in order.
-        file: name of the recording.
-
-    Returns:
-        The file's text, XML.
-    """
-    kind = mimetypes.guess_type(file)[0] or "audio/x-wav"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"AUTHOR": "affekt", "DATE": now, "FORMAT": "3.0", "VERSION": "3.0"}
-    root = ElementTree.Element("ANNOTATION_DOCUMENT", {**about, EAF_SCHEMA[0]: EAF_SCHEMA[1]})
-    header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    if file:
-        name = f"./{Path(file).name}"
-        media = {"MEDIA_URL": name, "RELATIVE_MEDIA_URL": name, "MIME_TYPE": kind}
-        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", media)
-    order = ElementTree.SubElement(root, "TIME_ORDER")
-    tier = ElementTree.SubElement(root, "TIER", TIER_ID="emotion", LINGUISTIC_TYPE_REF="emotion")
-    for number, each in enumerate(utterances, 1):
-        slots = {f"ts{2 * number - 1}": each.start, f"ts{2 * number}": each.end}
-        for slot, seconds in slots.items():
-            time = {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(seconds * 1_000))}
-            ElementTree.SubElement(order, "TIME_SLOT", time)
-        start, end = slots
-        span = {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": start, "TIME_SLOT_REF2": end}
-        annotation = ElementTree.SubElement(tier, "ANNOTATION")
-        aligned = ElementTree.SubElement(annotation, "ALIGNABLE_ANNOTATION", span)
-        ElementTree.SubElement(aligned, "ANNOTATION_VALUE").text = each.label
-    type_ = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true"}
-    ElementTree.SubElement(root, "LINGUISTIC_TYPE", {**type_, "GRAPHIC_REFERENCES": "false"})
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
 LINES = {"audacity": audacity, "webvtt": webvtt, "rttm": rttm}
-SUFFIXES = {
-    "audacity": ".txt",
-    "textgrid": ".TextGrid",
-    "eaf": ".eaf",
-    "webvtt": ".vtt",
-    "rttm": ".rttm",
-}
-
-
-def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, file: str) -> str:
-    """Write the annotation file of one recording.
-
-    Args:
-        form: one of :data:`SUFFIXES`.
-        utterances: of the recording, in order.
-        seconds: how long it is.
-        file: its name.
-
-    Returns:
-        The file's text.
-    """
-    if form == "textgrid":
-        return textgrid(utterances, seconds)
-    if form == "eaf":
-        return eaf(utterances, file)
-    head = [WEBVTT_HEAD] if form == "webvtt" else []
-    return "".join(f"{line}\n" for line in [*head, *map(LINES[form], utterances)])
 
 
 def _intervals(

@@ -1,8 +1,10 @@
 """Hold the prediction of a recording and of each of its windows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from affekt.inference.quality import Quality
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,8 @@ class Segment:
         probabilities: of every label, in the model's order; their sum is 1.
         recent: the same of the last few seconds, where the model has a second time constant:
             it follows a change sooner, and errs more often.
+        quality: of the sound so far, older sound weighing less; None if it is not measured.
+        reason: why the label is ``uncertain``, if the quality is not good enough.
     """
 
     start: float
@@ -28,6 +32,8 @@ class Segment:
     label: str
     probabilities: dict[str, float]
     recent: dict[str, float] | None = None
+    quality: Quality | None = None
+    reason: str | None = None
 
     @property
     def confidence(self) -> float:
@@ -35,14 +41,8 @@ class Segment:
         return max(self.probabilities.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON output prints them; ``recent`` only where the model has it."""
-        fields = {
-            "start": self.start,
-            "end": self.end,
-            "label": self.label,
-            "probabilities": dict(self.probabilities),
-        }
-        return fields if self.recent is None else {**fields, "recent": dict(self.recent)}
+        """The fields as JSON output prints them, without those that are None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,6 +55,8 @@ class Prediction:
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
         segments: result of each window, given all windows before it.
+        quality: of the sound; None if it is not measured.
+        reason: why the label is ``uncertain``, if the quality is not good enough.
     """
 
     file: str
@@ -62,6 +64,8 @@ class Prediction:
     label: str
     probabilities: dict[str, float]
     segments: tuple[Segment, ...]
+    quality: Quality | None = None
+    reason: str | None = None
 
     def __repr__(self) -> str:
         """One line: file, seconds, label, its probability."""
@@ -76,14 +80,9 @@ class Prediction:
         return max(self.probabilities.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as ``affekt predict --json`` prints them."""
-        return {
-            "file": self.file,
-            "duration": self.duration,
-            "label": self.label,
-            "probabilities": dict(self.probabilities),
-            "segments": [segment.as_dict() for segment in self.segments],
-        }
+        """The fields as ``affekt predict --json`` prints them, without those that are None."""
+        given = {**asdict(self), "segments": [segment.as_dict() for segment in self.segments]}
+        return {name: value for name, value in given.items() if value is not None}
 
     def to_frame(self) -> "pd.DataFrame":
         """One row a window, by file, start and end; see :func:`affekt.to_frame`."""
@@ -98,11 +97,13 @@ class Prediction:
         return draw_prediction(self)
 
 
-def label_of(probabilities: Mapping[str, float], min_confidence: float = 0.0) -> str:
-    """The most probable label, or ``uncertain`` where none is probable enough.
+def label_of(
+    probabilities: Mapping[str, float], min_confidence: float = 0.0, reason: str | None = None
+) -> str:
+    """The most probable label; ``uncertain`` for a reason, or where none is probable enough.
 
     >>> label_of({"angry": 0.4, "sad": 0.6}), label_of({"angry": 0.4, "sad": 0.6}, 0.7)
     ('sad', 'uncertain')
     """
     label = max(probabilities, key=probabilities.__getitem__)
-    return label if probabilities[label] >= min_confidence else UNCERTAIN
+    return UNCERTAIN if reason or probabilities[label] < min_confidence else label

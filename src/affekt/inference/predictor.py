@@ -15,13 +15,14 @@ from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph, require_embedding
 from affekt.inference.options import Part, TimelineOptions
 from affekt.inference.parallel import in_order
-from affekt.inference.prediction import Prediction
+from affekt.inference.prediction import Prediction, label_of
 from affekt.inference.profile import (
     Profile,
     profile_state,
     read_profile,
     require_speaker_normalization,
 )
+from affekt.inference.quality import LIMITS, QualityLimits
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
 from affekt.inference.stream import Stream, process
 
@@ -42,6 +43,8 @@ class Predictor:
         adapt: whether each sound updates the profile while it is processed.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
         channel: of every recording to use, from 0; the mean of all by default.
+        limits: of the quality below which a label is ``uncertain``; None measures no quality,
+            which is faster.
 
     Raises:
         ModelError: a profile or ``adapt`` for a model without speaker normalization, a profile of
@@ -53,6 +56,7 @@ class Predictor:
     adapt: bool = False
     min_confidence: float = 0.0
     channel: int | None = None
+    limits: QualityLimits | None = LIMITS
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_confidence <= 1.0:
@@ -129,20 +133,23 @@ class Predictor:
         if not is_source(source) and isinstance(source, Iterable):
             many = cast("Iterable[Source]", source)
             return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
-        sound = blocks(source, **part)
-        segments, samples = process(self.stream(), sound)
+        stream = self.stream()
+        segments, samples = process(stream, blocks(source, **part))
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = source_file(source)
         if not segments:
             raise AudioError(f"{name or 'The sound'} holds no samples.")
-        last = segments[-1]
+        shares, quality = segments[-1].probabilities, stream.quality
+        reason = self.limits.reason(quality) if self.limits and quality else None
         return Prediction(
             file=name,
             duration=samples / SAMPLE_RATE,
-            label=last.label,
-            probabilities=last.probabilities,
+            label=label_of(shares, self.min_confidence, reason),
+            probabilities=shares,
             segments=tuple(segments),
+            quality=quality,
+            reason=reason,
         )
 
     @overload
@@ -179,7 +186,7 @@ class Predictor:
             many = cast("Iterable[Source]", source)
             return in_order(self, lambda p, each: p.embed(each, **part), many, jobs=jobs)
         part.setdefault("channel", self.channel)
-        stream = self.stream()
+        stream = replace(self, limits=None).stream()
         process(stream, blocks(source, **part))
         return stream.embedding
 
@@ -202,7 +209,8 @@ class Predictor:
         from affekt.inference.timeline import Timeline, timeline  # its detector is slow to load
 
         options.setdefault("channel", self.channel)
-        return Timeline(timeline(self.stream(), source, **options), self.labels)
+        stream = replace(self, limits=None).stream()  # the timeline detects speech itself
+        return Timeline(timeline(stream, source, limits=self.limits, **options), self.labels)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
         """Begin a stream: chunks in, a segment for each window out.
@@ -219,6 +227,7 @@ class Predictor:
             profile=self.profile,
             adapt=self.adapt,
             min_confidence=self.min_confidence,
+            limits=self.limits,
         )
 
     def enroll(self, sources: Iterable[Source], *, sample_rate: int | None = None) -> Profile:
@@ -265,6 +274,7 @@ def load(
     adapt: bool = False,
     min_confidence: float = 0.0,
     channel: int | None = None,
+    limits: QualityLimits | None = LIMITS,
 ) -> Predictor:
     """Load a model, the shipped one by default.
 
@@ -275,6 +285,8 @@ def load(
         adapt: let each sound update the profile while it is processed.
         min_confidence: probability in [0, 1] below which a label is ``uncertain``.
         channel: of every recording to use, from 0; the mean of all by default.
+        limits: of the quality below which a label is ``uncertain``; None measures no quality,
+            which is faster.
 
     Raises:
         ModelError: no such model, an invalid model file, or invalid options (see
@@ -284,4 +296,4 @@ def load(
         profile = read_profile(profile)
     graph = load_graph(model_file(model or DEFAULT_MODEL), threads=threads)
     check_shipped(graph)
-    return Predictor(graph, profile, adapt, min_confidence, channel)
+    return Predictor(graph, profile, adapt, min_confidence, channel, limits)

@@ -5,9 +5,8 @@ to two seconds of input, so its memory is constant. Whole recordings use the sam
 and stream agree.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import repeat
 from typing import Any, Self
 
@@ -22,10 +21,11 @@ from affekt.inference.chunks import chunk_samples
 from affekt.inference.graph import Graph, State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
+from affekt.inference.quality import Quality, QualityLimits, QualityMeter
+from affekt.inference.saved_stream import packed, unpacked
 
 BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
-SAVED_FORMAT = 2
-_CHECKSUM = hashlib.sha256().digest_size  # bytes: length of the checksum before a saved stream
+QUALITY_SECONDS = 10.0  # time constant of the quality of a segment
 
 
 class Stream:
@@ -39,6 +39,7 @@ class Stream:
         profile: of the speaker; no enrolment by default.
         adapt: update the profile with the sound; a reset keeps it.
         min_confidence: probability below which the label is ``uncertain``.
+        limits: of the quality below which the label is ``uncertain``; None measures none.
 
     Raises:
         AudioError: a sample rate out of range.
@@ -53,8 +54,10 @@ class Stream:
         profile: Profile | None = None,
         adapt: bool = False,
         min_confidence: float = 0.0,
+        limits: QualityLimits | None = None,
     ) -> None:
         self._graph = graph
+        self.limits = limits
         if sample_rate % 1:  # NaN too
             raise AudioError(f"sample rate of a stream must be whole. Got {sample_rate} Hz.")
         self._rate, _ = checked(int(sample_rate), 1, "a stream")
@@ -62,6 +65,8 @@ class Stream:
         self.min_confidence = min_confidence
         self._state: State = {**graph.start, **profile_state(profile, graph)}
         self._embedding: NDArray[np.float32] | None = None
+        #: Of the whole sound so far, or that a flush ended; None if it is not measured.
+        self.quality: Quality | None = None
         self.reset()
 
     @property
@@ -96,6 +101,7 @@ class Stream:
         self._state = {**self._graph.start, **profile}
         self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
         self._windows = 0  # processed so far
+        self._meter = QualityMeter(QUALITY_SECONDS) if self.limits else None
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
 
     def push(self, samples: NDArray[Any] | bytes, *, encoding: str | None = None) -> list[Segment]:
@@ -150,7 +156,9 @@ class Stream:
         tail, hop = self._graph.last_window, self._graph.hop
         overlap = WINDOW - hop if self._windows else 0  # samples of the window before
         whole = sound.size >= WINDOW or tail == "pad" or not self._windows
+        first = self._windows * hop  # sample of the sound so far
         segments = list(self._run(sound, tail)) if whole and sound.size > overlap else []
+        self._measure(sound, first, sound.size, end=True)
         self.reset()
         return segments
 
@@ -159,38 +167,40 @@ class Stream:
 
         Returns:
             The SHA-256 of the rest; one line of JSON; and as little-endian float32 the graph's
-            state, the samples that wait for a window, those that a new resampler processes again.
+            state, the samples that wait for a window, those that a new resampler processes again,
+            and what was measured of the quality.
         """
         resampler = self._resampler
         replay = resampler.replay if resampler else np.empty(0, np.float32)
         header = {
-            "format": SAVED_FORMAT,
             "model": self._graph.digest,
             "sample_rate": self._rate,
             "windows": self._windows,
             "adapt": self._adapt,
             "min_confidence": self.min_confidence,
+            "limits": self.limits and asdict(self.limits),
+            "measured": self._meter.samples if self._meter else 0,
             "waiting": self._waiting.size,
             "replay": replay.size,
             "second": resampler.second if resampler else 0,
             "given": resampler.given if resampler else 0,
         }
-        arrays = [*self._state.values(), self._waiting, replay]
-        body = b"".join(np.asarray(each, "<f4").tobytes() for each in arrays)
-        content = json.dumps(header).encode() + b"\n" + body
-        return hashlib.sha256(content).digest() + content
+        meter = self._meter.save() if self._meter else np.empty(0, np.float32)
+        return packed(header, [*self._state.values(), self._waiting, replay, meter])
 
     @classmethod
     def restore(cls, graph: Graph, saved: bytes) -> Self:
         """Continue a saved stream; see :meth:`affekt.Predictor.restore`."""
-        header, numbers = _opened(saved, graph)
+        header, numbers = unpacked(saved, graph)
         sizes = [start.size for start in graph.start.values()]
-        *state, waiting, replay = np.split(numbers, np.cumsum([*sizes, header["waiting"]]))
+        sizes += [header["waiting"], header["replay"]]
+        *state, waiting, replay, meter = np.split(numbers, np.cumsum(sizes))
         stream = cls(
             graph,
             header["sample_rate"],
             adapt=header["adapt"],
             min_confidence=header["min_confidence"],
+            limits=header["limits"] and QualityLimits(**header["limits"]),
         )
         stream._state = {
             name: numbers.reshape(start.shape)
@@ -198,6 +208,8 @@ class Stream:
         }
         stream._windows = header["windows"]
         stream._waiting = waiting
+        if stream._meter:
+            stream._meter.restore(meter, header["measured"])
         if stream._resampler:
             late = stream._resampler.catch_up(
                 replay, second=header["second"], given=header["given"]
@@ -208,9 +220,20 @@ class Stream:
     def _resampled(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._resampler.push(chunk) if self._resampler else chunk
 
+    def _measure(
+        self, sound: NDArray[np.float32], first: int, length: int, *, end: bool = False
+    ) -> tuple[Quality | None, str | None]:
+        """Measure the first samples of a sound that starts at ``first``: quality and reason."""
+        if self._meter is None or self.limits is None:
+            return None, None
+        self._meter.push(sound[self._meter.samples - first : length], end=end)
+        self.quality = self._meter.whole
+        recent = self._meter.recent
+        return recent, self.limits.reason(recent)
+
     def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
         """Run the model on the windows of a sound that starts with the next window."""
-        hop = self._graph.hop
+        hop, begin = self._graph.hop, self._windows * self._graph.hop
         windows = sliding_windows(sound, hop=hop, last_window=tail)
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
@@ -226,7 +249,9 @@ class Stream:
                 self._windows += 1
                 seen = min(WINDOW, sound.size - number * hop)
                 times = start / SAMPLE_RATE, (start + seen) / SAMPLE_RATE
-                yield Segment(*times, label_of(shares, self.min_confidence), shares, last)
+                quality, reason = self._measure(sound, begin, number * hop + seen)
+                label = label_of(shares, self.min_confidence, reason)
+                yield Segment(*times, label, shares, last, quality, reason)
 
     def _labelled(self, rows: NDArray[np.float32]) -> list[dict[str, float]]:
         return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]
@@ -252,22 +277,3 @@ def process(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[
             segments += stream.push(held[:enough])
             held, enough = held[enough:], BATCH * stream.hop
     return segments + stream.flush(held), samples
-
-
-def _opened(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """Header and numbers of a saved stream, checked."""
-    content = saved[_CHECKSUM:]
-    if hashlib.sha256(content).digest() != saved[:_CHECKSUM]:
-        raise ModelError(
-            f"A saved stream must be the whole result of Stream.save(). Got {len(saved)} other "
-            f"bytes. Save it again."
-        )
-    line, _, body = content.partition(b"\n")
-    header = json.loads(line)
-    found = header["format"], header["model"]
-    if found != (SAVED_FORMAT, graph.digest):
-        raise ModelError(
-            f"A saved stream must have format {SAVED_FORMAT} and the loaded model, "
-            f"{graph.digest}. Got {found}. Load the model that saved the stream."
-        )
-    return header, np.frombuffer(body, "<f4").astype(np.float32)

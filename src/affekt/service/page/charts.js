@@ -5,19 +5,22 @@ const OTHER_COLOURS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
 
 export const at = (id) => document.getElementById(id);
 
-/** Functions that show predictions of these labels: in the elements `label` and `bars`, and on a canvas. */
+/** Functions that show predictions of these labels: in the elements `label`, `lately` and `bars`, and on a canvas. */
 export function charts(labels) {
   const colours = Object.fromEntries(
     labels.map((label, index) => [label, COLOURS[label] ?? OTHER_COLOURS[index % OTHER_COLOURS.length]]),
   );
   const bars = labels.map((label) => newBar(label, colours[label]));
 
-  /** Show one prediction. */
-  function show({ label, probabilities }) {
-    at("label").textContent = label;
-    at("label").style.color = colours[label] ?? "";
+  /** Show one prediction: of the last seconds first, where the model tells it apart. */
+  function show({ label, probabilities, recent, reason = "" }) {
+    const shares = recent ?? probabilities;
+    const now = recent && !reason ? labels.reduce((best, name) => (recent[name] > recent[best] ? name : best)) : label;
+    at("label").textContent = now;
+    at("label").style.color = colours[now] ?? "";
+    at("lately").textContent = reason || (recent ? `Last 20 seconds: ${label}` : "");
     for (const bar of bars) {
-      const percent = Math.round(100 * probabilities[bar.label]);
+      const percent = Math.round(100 * shares[bar.label]);
       bar.fill.style.width = `${percent}%`;
       bar.share.textContent = `${percent} %`;
     }

@@ -177,7 +177,7 @@ async function predict(file) {
   at("recording-chart").hidden = !recordingSegments.length;
   at("prediction").textContent =
     result.error ??
-    `${file.name}, ${result.duration.toFixed(1)} s: ${result.label} ` +
+    `${file.name}, ${result.duration.toFixed(1)} s: ${result.label}${result.reason ? `: ${result.reason}` : ""} ` +
       `(${model.labels.map((label) => `${label} ${Math.round(100 * result.probabilities[label])} %`).join(", ")})`;
   drawAll();
 }

@@ -1,0 +1,219 @@
+"""Measure the quality of a recording, and say why one should not be answered.
+
+Speech is detected by Silero VAD, 32 ms at a time. All measures are sums over these chunks, so a
+sound of any length needs the same memory, and a stream and a file give the same values.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.inference.vad import CHUNK, SILENCE, SPEECH, SpeechDetector
+
+CHUNK_SECONDS = CHUNK / SAMPLE_RATE
+BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
+STEP = 0.5  # dB: width of a bin of the histogram of magnitudes
+LEVELS = 200  # bins of the histogram, from +6 dB down to -94 dB
+LOUDEST = 6.0  # dB above full scale: upper end of the histogram
+NEAR_PEAK = 3  # bins: samples this close to the peak are counted as clipped
+BAND = 55.0  # dB below the strongest band, where the bandwidth ends
+NOISE_CHUNKS = 8  # chunks without speech that an estimate of the noise needs
+BEST_SNR = 60.0  # dB: digital silence between words gives no more
+WINDOW = np.hanning(CHUNK).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured of a sound.
+
+    Args:
+        seconds: of sound.
+        speech_seconds: of them, those that hold speech.
+        level: of the speech, RMS in dB of full scale, at least -120; of all sound where there is
+            no speech.
+        clipping: share of the samples that lie at the peak, in [0, 1]. Speech that is not clipped
+            reaches its peak in fewer than 0.01.
+        snr: dB, power of the speech over that of the sound between, at most 60; None without
+            0.25 s of both.
+        bandwidth: Hz, highest frequency of the speech, at most 8,000; None without speech.
+    """
+
+    seconds: float
+    speech_seconds: float
+    level: float
+    clipping: float
+    snr: float | None
+    bandwidth: float | None
+
+    @property
+    def speech_share(self) -> float:
+        """Share of the sound that holds speech, in [0, 1]."""
+        return self.speech_seconds / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """What a sound must have to be answered; chosen on held-out speakers, see docs/quality.md.
+
+    Args:
+        speech_seconds: at least so many.
+        level: dB below full scale, at least.
+        clipping: share of clipped samples, at most.
+        snr: dB, at least.
+    """
+
+    speech_seconds: float = 0.5
+    level: float = -70.0
+    clipping: float = 0.1
+    snr: float = 0.0
+
+    def reason(self, quality: Quality) -> str | None:
+        """Why a sound should not be answered, in words; None if it should."""
+        q = quality
+        if q.level < self.level:
+            return f"the sound is silent: below {self.level:.0f} dB of full scale"
+        if q.speech_seconds < self.speech_seconds:
+            return (
+                f"{q.speech_seconds:.1f} s of speech; at least {self.speech_seconds:g} s is needed"
+            )
+        if q.clipping > self.clipping:
+            return (
+                f"{q.clipping:.0%} of the samples are clipped; at most {self.clipping:.0%} may be"
+            )
+        if q.snr is not None and q.snr < self.snr:
+            return f"speech is only {q.snr:.0f} dB above the noise; {self.snr:.0f} dB are needed"
+        return None
+
+
+LIMITS = QualityLimits()
+
+
+def chunk_sums(
+    chunks: NDArray[np.float32], probabilities: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Sum up what :func:`quality_of` needs.
+
+    Args:
+        chunks: ``(chunks, 512)`` samples.
+        probabilities: ``(chunks,)`` of speech.
+        weights: ``(chunks,)`` in [0, 1]: share of the chunk that the sound fills.
+
+    Returns:
+        A vector; those of all parts of a sound add up to that of the sound.
+    """
+    speech = (probabilities >= SPEECH) * weights
+    quiet = (probabilities < SILENCE) * weights
+    power = np.square(chunks, dtype=np.float64).mean(axis=1)
+    spectrum: NDArray[np.floating] = np.zeros(BINS)
+    if speech.any():
+        spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * WINDOW, axis=1)))
+    magnitudes = np.abs(chunks[chunks != 0.0])
+    bins = ((LOUDEST - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
+    histogram = np.bincount(np.clip(bins, 0, LEVELS - 1), minlength=LEVELS)
+    noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # its mean in dB ignores single breaths
+    sums = [weights.sum(), speech.sum(), quiet.sum(), power.sum(), speech @ power, quiet @ noise]
+    return np.concatenate([sums, histogram, spectrum])
+
+
+SUMS = 6 + LEVELS + BINS  # numbers of the vector
+
+
+def quality_of(sums: NDArray[np.float64]) -> Quality:
+    """Compute the quality of a sound from its :func:`chunk_sums`."""
+    chunks, speech, quiet, power, speech_power, noise = sums[:6]
+    histogram, spectrum = sums[6 : 6 + LEVELS], sums[6 + LEVELS :]
+    loudness = speech_power / speech if speech else power / max(chunks, 1.0)
+    level = 10.0 * math.log10(max(loudness, 1e-12))
+    known = speech >= NOISE_CHUNKS and quiet >= NOISE_CHUNKS
+    snr = round(float(min(level - noise / quiet, BEST_SNR)), 1) if known else None
+    peak = int(np.argmax(histogram > 0))
+    near = histogram[peak : peak + NEAR_PEAK].sum()
+    return Quality(
+        seconds=round(float(chunks * CHUNK_SECONDS), 3),
+        speech_seconds=round(float(speech * CHUNK_SECONDS), 3),
+        level=round(level, 1),
+        clipping=round(float(near / (chunks * CHUNK)), 4) if chunks else 0.0,
+        snr=snr,
+        bandwidth=_bandwidth(spectrum) if speech else None,
+    )
+
+
+def _bandwidth(spectrum: NDArray[np.float64]) -> float:
+    """Highest frequency whose power is less than :data:`BAND` below the strongest."""
+    strong = np.flatnonzero(spectrum > spectrum.max() * 10 ** (-BAND / 10))
+    return float(strong[-1] * SAMPLE_RATE / 2 / (BINS - 1)) if strong.size else 0.0
+
+
+def quality_of_speech(samples: NDArray[np.float32], probabilities: Sequence[float]) -> Quality:
+    """Measure samples whose probabilities of speech are known, one a chunk."""
+    found = np.asarray(probabilities, np.float32)
+    filled = np.ones(found.size, np.float32)
+    missing = found.size * CHUNK - samples.size
+    filled[-1] = 1.0 - missing / CHUNK
+    chunks = np.pad(samples, (0, missing)).reshape(-1, CHUNK)
+    return quality_of(chunk_sums(chunks, found, filled))
+
+
+class QualityMeter:
+    """Measure a sound chunk by chunk.
+
+    Args:
+        time_constant: seconds after which a chunk's weight in :attr:`recent` has fallen to 1/e.
+    """
+
+    def __init__(self, time_constant: float) -> None:
+        self._time_constant = time_constant
+        self._detector = SpeechDetector()
+        self._sums = np.zeros((2, SUMS))  # of the whole sound, and the recent ones
+        self._rest = np.empty(0, np.float32)
+        self.samples = 0  # taken so far
+
+    @property
+    def whole(self) -> Quality:
+        """Quality of the sound so far."""
+        return quality_of(self._sums[0])
+
+    @property
+    def recent(self) -> Quality:
+        """Quality of what the answer of a stream is about: older chunks weigh less."""
+        return quality_of(self._sums[1])
+
+    def push(self, samples: NDArray[np.float32], *, end: bool = False) -> None:
+        """Take the next samples; less than a chunk waits for more, unless the sound ends."""
+        self.samples += samples.size
+        sound = np.concatenate([self._rest, samples])
+        whole = sound.size // CHUNK * CHUNK
+        weights = np.ones(whole // CHUNK, np.float32)
+        self._rest = sound[whole:]
+        if end and self._rest.size:
+            padded = np.pad(self._rest, (0, CHUNK - self._rest.size))
+            sound, weights = (
+                np.concatenate([sound[:whole], padded]),
+                np.append(weights, np.float32(self._rest.size / CHUNK)),
+            )
+            self._rest = np.empty(0, np.float32)
+        chunks = sound[: weights.size * CHUNK].reshape(-1, CHUNK)
+        if not weights.size:
+            return
+        probabilities = np.array([self._detector.probability(each) for each in chunks], np.float32)
+        decay = math.exp(-weights.size * CHUNK_SECONDS / self._time_constant)
+        self._sums *= np.array([[1.0], [decay]])
+        self._sums += chunk_sums(chunks, probabilities, weights)
+
+    def save(self) -> NDArray[np.float32]:
+        """The state as one vector, for :meth:`restore`."""
+        parts = (self._sums.view(np.float32), *self._detector.state, self._rest)
+        return np.concatenate([part.ravel() for part in parts])
+
+    def restore(self, saved: NDArray[np.float32], samples: int) -> None:
+        """Continue from the vector of :meth:`save`, after so many samples."""
+        sizes = [2 * self._sums.size, *(each.size for each in self._detector.state)]
+        sums, before, context, self._rest = np.split(saved, np.cumsum(sizes))
+        self._sums = np.ascontiguousarray(sums).view(np.float64).reshape(self._sums.shape)
+        shapes = [each.shape for each in self._detector.state]
+        self._detector.state = before.reshape(shapes[0]), context.reshape(shapes[1])
+        self.samples = samples
