@@ -213,7 +213,11 @@ def test_the_report_never_sounds_like_a_diagnosis(undisturbed: Path, tmp_path: P
 def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: Captured) -> None:
     soundfile.write(tmp_path / "2026-09-10.wav", np.zeros(32_000), 16_000)
     assert journal_main("add", empty, tmp_path / "2026-09-10.wav") == 0
-    assert "uncertain" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "uncertain" in told
+    assert "the sound is silent" in told
+    (entry,) = exported(empty, capsys)["entries"]  # type: ignore[misc, attr-defined]
+    assert entry["quality"]["level"] == -120
     assert journal_main("report", empty, "-o", tmp_path / "r.html") == 2
     assert "must hold recordings with speech in its baseline" in capsys.readouterr().err
 

@@ -254,6 +254,23 @@ def test_other_models_are_left_out_and_earlier_profiles_are_named(journal: Journ
     assert "earlier profile than the others: 1." in " ".join(found.warnings)
 
 
+def test_another_technique_is_named_and_unanswered_recordings_do_not_count(
+    journal: Journal,
+) -> None:
+    studio, telephone = {"bandwidth": 7_800.0, "snr": 40.0}, {"bandwidth": 3_400.0, "snr": None}
+    made = [
+        replace(each, quality=studio if number < 28 else telephone)
+        for number, each in enumerate(entries([EVEN] * 57))
+    ]
+    made[30] = replace(made[30], reason="0.2 s of speech; at least 0.5 s is needed")
+    found = course(journal, made)
+    assert len(found.entries) == 56
+    assert "Bandwidth differs between the baseline (7800 Hz) and later recordings (3400 Hz)." in (
+        " ".join(found.warnings)
+    )
+    assert "1 not answered: 0.2 s of speech" in report.page(journal, found)
+
+
 # ------------------------------------------------------------------- page
 
 

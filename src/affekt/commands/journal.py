@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -229,7 +230,7 @@ def _print_changes(
 
     counts = dict.fromkeys(("added", "refreshed", "known"), 0)
     failed = 0
-    for change in [*failures, *with_progress(changes, len(recordings), delay=0.5)]:
+    for change in chain(failures, with_progress(changes, len(recordings), delay=0.5)):
         if isinstance(change, Failure):
             complain(change.error)
             failed += 1
@@ -253,10 +254,10 @@ def _print_changes(
 
 
 def entry_line(entry: "Entry") -> str:
-    """Format an entry in one line: identifier, time, emotion, duration, name, note."""
-    share = f"{entry.probabilities[entry.label]:.0%}" if entry.probabilities else ""
+    """Format an entry in one line: identifier, time, emotion, duration, name, note or reason."""
+    share = "" if entry.reason else f"{entry.probabilities[entry.label]:.0%}"
     when = entry.recorded.replace("T", " ")[:16]
     return printable(
         f"{entry.digest[:SHORT_DIGEST]}  {when:16}  {entry.label:9} {share:>4} "
-        f"{entry.duration:7.1f} s  {entry.name}  {entry.note}"
+        f"{entry.duration:7.1f} s  {entry.name}  {entry.note or entry.reason}"
     ).rstrip()

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from affekt.audio.sources import Source
 from affekt.audio.windows import SAMPLE_RATE
@@ -13,6 +12,7 @@ from affekt.errors import ModelError
 from affekt.inference.prediction import UNCERTAIN, label_of
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile, profile_of
+from affekt.inference.quality import LIMITS, QualityMeter
 from affekt.inference.timeline import Utterance, Watch
 from affekt.journal.entry import Entry, Voice
 
@@ -36,13 +36,11 @@ def answer(predictor: Predictor, source: Source, profile: Profile | None, entry:
         AudioError: the recording cannot be read.
         ModelError: the model cannot run.
     """
-    samples = 0
-
-    def count(block: NDArray[np.float32]) -> None:
-        nonlocal samples
-        samples += block.size
-
-    found = list(_timeline(replace(predictor, profile=profile), source, count))
+    meter = QualityMeter(time_constant=1.0)
+    found = list(_timeline(replace(predictor, profile=profile, limits=None), source, meter.push))
+    meter.push(np.empty(0, np.float32), end=True)
+    quality = meter.whole
+    reason = LIMITS.reason(quality) or ("" if found else NO_SPEECH)
     speech = [each.speech * (each.end - each.start) for each in found]
     shares = {
         label: sum(s * each.probabilities[label] for s, each in zip(speech, found, strict=True))
@@ -51,9 +49,9 @@ def answer(predictor: Predictor, source: Source, profile: Profile | None, entry:
     }
     return replace(
         entry,
-        duration=round(samples / SAMPLE_RATE, 3),
+        duration=round(meter.samples / SAMPLE_RATE, 3),
         speech=round(sum(speech), 3),
-        label=label_of(shares) if found else UNCERTAIN,
+        label=UNCERTAIN if reason else label_of(shares),
         probabilities={label: round(share, 6) for label, share in shares.items()},
         utterances=[
             {
@@ -64,8 +62,8 @@ def answer(predictor: Predictor, source: Source, profile: Profile | None, entry:
             }
             for seconds, each in zip(speech, found, strict=True)
         ],
-        quality={},
-        reason="" if found else NO_SPEECH,
+        quality=asdict(quality),
+        reason=reason,
         model=predictor.graph.digest,
         profile=profile_digest(profile),
     )

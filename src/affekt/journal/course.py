@@ -20,6 +20,9 @@ FEW_BASELINE = 10  # recordings
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
 
+#: Differences of quality that a change of technique would make: name, key, unit, least difference.
+TECHNIQUE = (("Bandwidth", "bandwidth", "Hz", 1_500.0), ("Noise", "snr", "dB below speech", 10.0))
+
 
 @dataclass(frozen=True)
 class Period:
@@ -206,6 +209,13 @@ def _warnings(
             f"Most recordings of the baseline sound {label}. The profile takes that as usual for "
             f"this person, so later recordings may seem less {label} than they are."
         )
+    found += [
+        f"{name} differs between the baseline ({first:.0f} {unit}) and later recordings "
+        f"({second:.0f} {unit}). Another microphone, room or line may explain a change."
+        for name, key, unit, limit in TECHNIQUE
+        for first, second in [(middle(before, key), middle(after, key))]
+        if abs(first - second) > limit
+    ]
     if spoken > len(entries):
         found.append(
             f"Entries of another model are left out: {spoken - len(entries)}. Run affekt journal "
@@ -222,6 +232,12 @@ def _warnings(
     if not confusion.source:
         found.append("Shares are not corrected for the errors of this model: they are not known.")
     return found
+
+
+def middle(entries: Sequence[Entry], key: str) -> float:
+    """Median of a measure of quality; NaN where no recording has it."""
+    values = [entry.quality[key] for entry in entries if entry.quality.get(key) is not None]
+    return float(np.median(values)) if values else np.nan
 
 
 def _is_late(entries: Sequence[Entry], before: Sequence[Entry]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError
-from affekt.journal.course import Course, Period, course_of
+from affekt.journal.course import Course, Period, course_of, middle
 from affekt.journal.entry import Entry
 from affekt.journal.estimation import RANGE, SPEECH, Estimate
 from affekt.journal.store import Journal
@@ -19,6 +19,12 @@ COLOURS = {"angry": "#d55e00", "happy": "#e69f00", "sad": "#0072b2", "neutral": 
 OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#b3a100")
 INK = "#5d6875"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 40, 8, 10, 24  # of a chart
+QUALITY = (  # name, key and form of each measure
+    ("level of speech", "level", "{:.0f} dB"),
+    ("speech above noise", "snr", "{:.0f} dB"),
+    ("bandwidth", "bandwidth", "{:.0f} Hz"),
+    ("clipped samples", "clipping", "{:.1%}"),
+)
 TICKS = 4  # dates on the axis of a chart, at most
 
 
@@ -69,7 +75,7 @@ def page(journal: Journal, course: Course) -> str:
         months=list(_months(course, palette, inside)),
         charts=[_chart(course, name, palette) for name in course.baseline.measures],
         days=list(_days(course, inside)),
-        quality=_quality(journal.entries()),
+        quality=_quality(journal.entries(), inside),
         verdict=verdict(course),
     )
 
@@ -269,13 +275,23 @@ def _days(course: Course, inside: set[str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _quality(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Counts of recordings, speech and reasons, over all entries."""
-    reasons = Counter(entry.reason for entry in entries if entry.reason)
+def _quality(entries: Sequence[Entry], inside: set[str]) -> dict[str, Any]:
+    """Counts over all entries, and medians in the baseline and after it."""
+    answered = [entry for entry in entries if not entry.reason]
+    parts = [[e for e in answered if (e.digest in inside) == within] for within in (True, False)]
+    rows = [
+        (name, [_measured(middle(part, key), form) for part in parts])
+        for name, key, form in QUALITY
+    ]
     return {
         "recordings": len(entries),
-        "spoken": sum(1 for entry in entries if not entry.reason),
+        "answered": len(answered),
         "duration": sum(entry.duration for entry in entries),
         "speech": sum(entry.speech for entry in entries),
-        "reasons": reasons.most_common(),
+        "reasons": Counter(entry.reason for entry in entries if entry.reason).most_common(),
+        "rows": rows,
     }
+
+
+def _measured(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else form.format(value).replace("-", "−")
