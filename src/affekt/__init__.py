@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from affekt.inference.prediction import Prediction, Segment
     from affekt.inference.predictor import Predictor, load
     from affekt.inference.profile import Profile
+    from affekt.inference.rttm import Turn
     from affekt.inference.stream import Stream
     from affekt.inference.timeline import Timeline, Utterance
 
@@ -27,6 +28,7 @@ __all__ = [
     "Segment",
     "Stream",
     "Timeline",
+    "Turn",
     "Utterance",
     "load",
     "read",
@@ -41,6 +43,7 @@ _HOMES = {
     "Segment": "affekt.inference.prediction",
     "Stream": "affekt.inference.stream",
     "Timeline": "affekt.inference.timeline",
+    "Turn": "affekt.inference.rttm",
     "Utterance": "affekt.inference.timeline",
     "load": "affekt.inference.predictor",
     "read": "affekt.audio.reading",

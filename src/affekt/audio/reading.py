@@ -118,7 +118,43 @@ def blocks(
             given += len(block)
             yield block
         if not given:
-            raise AudioError(f"{name} is shorter than one sample at 16 kHz. Ask for a longer part.")
+            raise _too_short(name)
+
+
+def channel_blocks(
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> Iterator[NDArray[np.float32]]:
+    """Read all channels in one decoding, block by block in constant memory.
+
+    Args:
+        source: as for :func:`read`, like all that follow.
+        sample_rate: Hz of an array.
+        start: seconds.
+        end: seconds.
+        max_seconds: of the part.
+
+    Yields:
+        ``(samples, channels)`` arrays at 16 kHz, none empty; column ``n`` joined is what
+        :func:`read` returns for ``channel=n``.
+
+    Raises:
+        AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
+    """
+    _check_part(start, end, max_seconds)
+    with open_source(source, sample_rate, start) as sound:
+        part = _part(sound, sound.name, start, end, max_seconds)
+        given = 0
+        pieces = _checked_samples(part, sound.sample_rate, sound.name)
+        for block in resampled(pieces, sound.sample_rate, channels=sound.channels):
+            given += len(block)
+            yield block
+        if not given:
+            raise _too_short(sound.name)
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
@@ -193,20 +229,30 @@ def _part(
 def _mono(
     part: Iterator[NDArray[np.float32]], channel: int | None, rate: int, name: str
 ) -> Iterator[NDArray[np.float32]]:
+    def mono(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _mixed(piece) if channel is None else piece[:, channel]
+
+    yield from _checked_samples(map(mono, part), rate, name)
+
+
+def _checked_samples(
+    part: Iterator[NDArray[np.float32]], rate: int, name: str
+) -> Iterator[NDArray[np.float32]]:
+    """Pass on ``(samples,)`` or ``(samples, channels)``; refuse NaN, infinity and huge values."""
     at = 0
     for piece in part:
-        with np.errstate(over="ignore", invalid="ignore"):
-            mono = _mixed(piece) if channel is None else piece[:, channel]
         # NaN compares false too
-        if not (mono.min() >= -LOUDEST and mono.max() <= LOUDEST):
-            bad = int((np.abs(mono) <= LOUDEST).argmin())
+        if not (piece.min() >= -LOUDEST and piece.max() <= LOUDEST):
+            bad = int((np.abs(piece) <= LOUDEST).argmin())
+            when = at + bad // (piece.size // len(piece))
             raise AudioError(
                 f"samples of {name} must be finite and at most {LOUDEST:.0f} in size. "
-                f"Got {mono[bad]} at {(at + bad) / rate:.3f} s of the part read. "
+                f"Got {piece.flat[bad]} at {when / rate:.3f} s of the part read. "
                 f"Record or convert it again."
             )
-        at += len(mono)
-        yield mono
+        at += len(piece)
+        yield piece
 
 
 def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -216,6 +262,10 @@ def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
         mono += piece[:, channel]
     mono /= piece.shape[1]
     return mono
+
+
+def _too_short(name: str) -> AudioError:
+    return AudioError(f"{name} is shorter than one sample at 16 kHz. Ask for a longer part.")
 
 
 def _too_long(name: str, max_seconds: float) -> AudioError:

@@ -18,25 +18,29 @@ _NOTHING = np.empty(0, np.float32)
 
 
 def resampled(
-    sound: Iterator[NDArray[np.float32]], sample_rate: int
+    sound: Iterator[NDArray[np.float32]], sample_rate: int, *, channels: int = 0
 ) -> Iterator[NDArray[np.float32]]:
     """Resample a whole sound, which never moves elsewhere on its way.
 
     Args:
-        sound: ``(samples,)`` blocks, in order.
+        sound: blocks ``(samples,)``, or ``(samples, channels)``, in order.
         sample_rate: Hz of the sound.
+        channels: of the blocks that have two axes; 0 for blocks with one.
 
     Yields:
-        ``(samples,)`` blocks at 16 kHz, none empty.
+        Blocks of that form at 16 kHz, none empty.
     """
     if sample_rate == SAMPLE_RATE:
         yield from sound
         return
-    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(
+        sample_rate, SAMPLE_RATE, channels or 1, dtype="float32", quality="HQ"
+    )
     for piece in sound:
         if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
             yield block
-    if len(block := stream.resample_chunk(_NOTHING, last=True)):
+    nothing = np.empty((0, channels), np.float32) if channels else _NOTHING
+    if len(block := stream.resample_chunk(nothing, last=True)):
         yield block
 
 

@@ -21,7 +21,21 @@ from affekt.commands.result_printing import (
     table,
 )
 from affekt.commands.resume import Finished, find_finished
-from affekt.commands.timeline_printing import ANNOTATIONS, ONE_RECORDING, PICTURES, print_timelines
+from affekt.commands.speakers import (
+    AnyChannel,
+    Speaker,
+    Speakers,
+    channel_of,
+    check_speakers,
+    profiles_of,
+)
+from affekt.commands.timeline_printing import (
+    ANNOTATIONS,
+    ONE_RECORDING,
+    PICTURES,
+    SPEAKER,
+    print_timelines,
+)
 from affekt.shipped_folders import shipped_folder
 
 if TYPE_CHECKING:
@@ -66,7 +80,9 @@ def predict(
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
     no_quality: options.NoQuality = False,
-    channel: options.Channel = None,
+    channel: AnyChannel = None,
+    speakers: Speakers = None,
+    speaker: Speaker = None,
     jobs: options.Jobs = None,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -98,14 +114,16 @@ def predict(
     if address and not on_ray:
         raise typer.BadParameter("--address needs --engine ray.")
     _check_timeline(paths, timeline, annotation, plot)
-    _check_output(output, [*paths, model, profile, plot])
+    chosen = channel_of(channel)
+    told_apart = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
+    _check_output(output, [*paths, model, profile, plot, speakers])
     find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
     predictor = load(
         model,
         profile=profile,
         adapt=adapt,
         min_confidence=min_confidence,
-        channel=channel,
+        channel=None if chosen == "each" else chosen,
         limits=None if no_quality else LIMITS,
     )
     form = annotation or ("json" if as_json else "csv" if as_csv else "table")
@@ -113,7 +131,18 @@ def predict(
     with sigterm_as_ctrl_c(), results_output(output, prepare if resume else None) as opened:
         out, finished = opened
         if not find:
-            return print_timelines(predictor, paths, out, form=form, plot=plot)
+            enrolled = profiles_of(speaker or [])
+            return print_timelines(
+                predictor,
+                paths,
+                out,
+                form=form,
+                plot=plot,
+                columns=SPEAKER if told_apart else (),
+                channel=chosen,
+                speakers=speakers,
+                enrolled=enrolled,
+            )
         skip = finished or Finished()
         results = find(predictor, paths, skip=skip)
         if demo:  # the installed folder's name is long

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, Unpack
 
 from affekt.commands.printing import clock, print_columns, printable
 from affekt.commands.result_printing import Printer, Result, csv_columns, print_results, printer_of
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from affekt.inference.options import Channel, Speakers
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Utterance, Watch
     from affekt.inference.waveform_peaks import WaveformPeaks
@@ -22,16 +23,26 @@ ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
 ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
+SPEAKER = ("channel", "speaker")  # those of speakers who are told apart
 
 
 def print_timelines(
-    predictor: "Predictor", paths: Sequence[str], out: TextIO, *, form: str, plot: Path | None
+    predictor: "Predictor",
+    paths: Sequence[str],
+    out: TextIO,
+    *,
+    form: str,
+    plot: Path | None,
+    columns: Sequence[str] = (),
+    channel: "Channel" = None,
+    **speakers: Unpack["Speakers"],
 ) -> int:
     """Print utterances while recordings are read, draw them, and return the exit code.
 
     The form is ``table``, ``json``, ``csv`` or one of :data:`ANNOTATIONS`. A plot, and a form of
     :data:`ONE_RECORDING`, need exactly one recording. After an interruption, the utterances so
-    far are printed and drawn.
+    far are printed and drawn. CSV has these further columns; the table has a column of speakers
+    if they are told apart.
     """
     from affekt.inference.annotation_files import textgrid
     from affekt.inference.files import timeline_files
@@ -51,8 +62,9 @@ def print_timelines(
 
     try:
         with _progress(peaks, out, form) as (watch, console):
-            results = collected(timeline_files(predictor, paths, watch=watch))
-            return print_results(results, _printer(form, predictor.labels, out, console))
+            found = timeline_files(predictor, paths, watch=watch, channel=channel, **speakers)
+            printer = _printer(form, predictor.labels, out, console, columns)
+            return print_results(collected(found), printer)
     finally:
         if form == "textgrid" and peaks.seconds:
             print(textgrid(utterances, peaks.seconds), end="", file=out, flush=True)
@@ -60,13 +72,15 @@ def print_timelines(
             _draw(plot, utterances, peaks, predictor.labels, title=printable(Path(paths[0]).name))
 
 
-def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") -> Printer:
+def _printer(
+    form: str, labels: Sequence[str], out: TextIO, console: "Console", columns: Sequence[str]
+) -> Printer:
     from affekt.inference.annotation_files import LINES, WEBVTT_HEAD
     from affekt.inference.timeline import Utterance
 
     if form == "table":
-        return timeline_table(console, labels)
-    if printer := printer_of(form, out, csv_columns(labels, ABOUT)):
+        return timeline_table(console, labels, speakers=bool(columns))
+    if printer := printer_of(form, out, csv_columns(labels, (*ABOUT, *columns))):
         return printer
     if form == "webvtt":
         print(WEBVTT_HEAD, file=out, flush=True)
@@ -79,8 +93,10 @@ def _printer(form: str, labels: Sequence[str], out: TextIO, console: "Console") 
     return print_line
 
 
-def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
+def timeline_table(console: "Console", labels: Sequence[str], *, speakers: bool = False) -> Printer:
     """Print a heading per file, and per utterance times, emotion, percentages, share of speech.
+
+    With ``speakers``, the speaker stands before the emotion.
 
     A narrow terminal has no percentages.
     """
@@ -91,9 +107,12 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
 
     emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))
     percent = [max(4, len(label)) for label in labels]
-    with_percent = console.width >= emotion + 34 + sum(2 + width for width in percent)
-    names = ["start", "end", "emotion", *(labels if with_percent else ()), "speech"]
-    widths = [10, 10, emotion, *(percent if with_percent else ()), 6]
+    room = console.width - 14 * speakers
+    with_percent = room >= emotion + 34 + sum(2 + width for width in percent)
+    who = ["speaker"] * speakers
+    names = ["start", "end", *who, "emotion", *(labels if with_percent else ()), "speech"]
+    widths = [10, 10, *[12] * speakers, emotion, *(percent if with_percent else ()), 6]
+    left = [2, 3] if speakers else [2]
     file = ""
 
     def row(result: Result) -> None:
@@ -104,10 +123,11 @@ def timeline_table(console: "Console", labels: Sequence[str]) -> Printer:
                 console.print(Text(printable(file), "bold"))
             shares = (*(result.probabilities.values() if with_percent else ()), result.speech)
             times = Text(clock(result.start)), Text(clock(result.end))
-            cells = *times, Text(result.label, "bold"), *(Text(f"{share:.0%}") for share in shares)
-            print_columns(console, cells, widths, left=[2])
+            said = [Text(printable(result.speaker or ""))] * speakers
+            said += [Text(result.label, "bold"), *(Text(f"{share:.0%}") for share in shares)]
+            print_columns(console, [*times, *said], widths, left=left)
 
-    print_columns(console, [Text(name, "bold") for name in names], widths, left=[2])
+    print_columns(console, [Text(name, "bold") for name in names], widths, left=left)
     return row
 
 

@@ -7,18 +7,20 @@ formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", a
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from affekt.inference.rttm import word
 from affekt.inference.timeline import Utterance
 
 WEBVTT_HEAD = "WEBVTT\n"
 
 
 def audacity(utterance: Utterance) -> str:
-    """One line of a label track for Audacity: start, end and label in columns.
+    """One line of a label track for Audacity: start, end, and speaker and label in columns.
 
     >>> audacity(Utterance("", 1.0, 2.5, "happy", {"happy": 1.0}, 1.0))
     '1.000000\\t2.500000\\thappy'
     """
-    return f"{utterance.start:.6f}\t{utterance.end:.6f}\t{' '.join(utterance.label.split())}"
+    label = " ".join(f"{_named(utterance)}{utterance.label}".split())
+    return f"{utterance.start:.6f}\t{utterance.end:.6f}\t{label}"
 
 
 def webvtt(utterance: Utterance) -> str:
@@ -29,52 +31,62 @@ def webvtt(utterance: Utterance) -> str:
     happy 80%
     <BLANKLINE>
     """
-    label = " ".join(utterance.label.split())
-    for character, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        label = label.replace(character, escape)
+    label, speaker = _escaped(utterance.label), _escaped(utterance.speaker or "")
+    voice = f"<v {speaker}>" if speaker else ""
     sure = max(utterance.probabilities.values())
-    return f"{_clock(utterance.start)} --> {_clock(utterance.end)}\n{label} {sure:.0%}\n"
+    return f"{_clock(utterance.start)} --> {_clock(utterance.end)}\n{voice}{label} {sure:.0%}\n"
 
 
 def rttm(utterance: Utterance) -> str:
-    """One line of Rich Transcription Time Marks, the emotion where a speaker's name would be.
+    """One line of Rich Transcription Time Marks.
 
-    The fields are file, start, duration, label and, as confidence, the label's probability.
+    The fields are file, channel from 1, start, duration, emotion (the standard's subtype), speaker
+    and, as confidence, the probability of the emotion. ``speaker_1`` stands where speakers are not
+    told apart.
 
     >>> rttm(Utterance("calls/a b.wav", 1.0, 2.5, "happy", {"happy": 0.8}, 1.0))
-    'SPEAKER calls/a_b 1 1.000 1.500 <NA> <NA> happy 0.800 <NA>'
+    'SPEAKER calls/a_b 1 1.000 1.500 <NA> happy speaker_1 0.800 <NA>'
     """
-    name = utterance.file.removesuffix(Path(utterance.file).suffix)  # with its folder: mic.wav
-    file, label = _word(name), _word(utterance.label)
+    name = utterance.file.removesuffix(Path(utterance.file).suffix)
+    channel = (utterance.channel or 0) + 1
     times = f"{utterance.start:.3f} {utterance.end - utterance.start:.3f}"
+    emotion, speaker = word(utterance.label), word(utterance.speaker or "speaker 1")
     sure = max(utterance.probabilities.values())
-    return f"SPEAKER {file} 1 {times} <NA> <NA> {label} {sure:.3f} <NA>"
+    return f"SPEAKER {word(name)} {channel} {times} <NA> {emotion} {speaker} {sure:.3f} <NA>"
 
 
 def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
-    """A whole TextGrid for Praat: one tier, its intervals without speech empty.
+    """A whole TextGrid for Praat: a tier for each speaker, its intervals without speech empty.
 
     Args:
-        utterances: of one recording, in order and apart.
+        utterances: of one recording, in order and apart; those of several speakers may overlap.
         seconds: how long the recording is.
 
     Returns:
         The file's text.
     """
-    marks = [*_intervals(utterances, seconds)]
-    span = f"xmin = 0\n{{0}}xmax = {marks[-1][1]:.6f}\n"
-    lines = ['File type = "ooTextFile"\nObject class = "TextGrid"\n\n' + span.format("")]
-    lines.append("tiers? <exists>\nsize = 1\nitem []:\n    item [1]:\n")
-    lines.append('        class = "IntervalTier"\n        name = "emotion"\n')
-    lines.append("        " + span.format(" " * 8))
-    lines.append(f"        intervals: size = {len(marks)}\n")
-    for number, (start, end, label) in enumerate(marks, 1):
-        text = label.replace('"', '""')
-        lines.append(
-            f"        intervals [{number}]:\n            xmin = {start:.6f}\n"
-            f'            xmax = {end:.6f}\n            text = "{text}"\n'
-        )
+    speakers = [*dict.fromkeys(each.speaker for each in utterances)] or [None]
+    of = {name: [each for each in utterances if each.speaker == name] for name in speakers}
+    tiers = {name or "emotion": [*_intervals(said, seconds)] for name, said in of.items()}
+    end = max(marks[-1][1] for marks in tiers.values())
+    lines = [f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end:.6f}\n']
+    lines.append(f"tiers? <exists>\nsize = {len(tiers)}\nitem []:\n")
+    for number, (name, marks) in enumerate(tiers.items(), 1):
+        if marks[-1][1] < end:
+            marks.append((marks[-1][1], end, ""))
+        lines += _tier(number, name, marks)
     return "".join(lines)
+
+
+def _tier(number: int, name: str, marks: Sequence[tuple[float, float, str]]) -> Iterator[str]:
+    yield f'    item [{number}]:\n        class = "IntervalTier"\n        name = {_quoted(name)}\n'
+    yield f"        xmin = 0\n        xmax = {marks[-1][1]:.6f}\n"
+    yield f"        intervals: size = {len(marks)}\n"
+    for place, (start, end, label) in enumerate(marks, 1):
+        yield (
+            f"        intervals [{place}]:\n            xmin = {start:.6f}\n"
+            f"            xmax = {end:.6f}\n            text = {_quoted(label)}\n"
+        )
 
 
 LINES = {"audacity": audacity, "webvtt": webvtt, "rttm": rttm}
@@ -94,9 +106,21 @@ def _intervals(
         yield at, seconds, ""
 
 
-def _word(text: str) -> str:
-    """Text without blanks, which part the fields of a line."""
-    return "_".join(text.split()) or "-"
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _named(utterance: Utterance) -> str:
+    """The speaker, if there is one, before the label."""
+    return f"{utterance.speaker}: " if utterance.speaker else ""
+
+
+def _escaped(text: str) -> str:
+    """Text of WebVTT in one line."""
+    text = " ".join(text.split())
+    for character, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, escape)
+    return text
 
 
 def _clock(seconds: float) -> str:

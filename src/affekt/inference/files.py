@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.audio.sources import Source
 from affekt.errors import AffektError, AudioError
+from affekt.inference.options import Channel, Speakers
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor
@@ -92,7 +93,12 @@ def _embedded(
 
 
 def timeline_files(
-    predictor: Predictor, paths: Sequence[str], *, watch: "Callable[[str], Watch]"
+    predictor: Predictor,
+    paths: Sequence[str],
+    *,
+    watch: "Callable[[str], Watch]",
+    channel: Channel = None,
+    **speakers: Unpack[Speakers],
 ) -> "Iterator[Utterance | Failure]":
     """Predict every utterance of recordings, one recording after the other.
 
@@ -100,6 +106,8 @@ def timeline_files(
         predictor: the loaded model.
         paths: as for :func:`predict_files`.
         watch: called with each file; its result is called with every block of the file.
+        channel: as for :meth:`affekt.Predictor.timeline`; that of the predictor by default.
+        speakers: as there.
 
     Yields:
         Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
@@ -110,7 +118,10 @@ def timeline_files(
             yield file
             continue
         try:
-            for utterance in predictor.timeline(_source(file), watch=watch(file)):
+            chosen = predictor.channel if channel is None else channel
+            for utterance in predictor.timeline(
+                _source(file), watch=watch(file), channel=chosen, **speakers
+            ):
                 yield replace(utterance, file=file)
         except Exception as error:
             yield _failure(file, error)

@@ -24,7 +24,8 @@ def to_frame(results: "Iterable[Prediction | Utterance]") -> "pd.DataFrame":
 
     Returns:
         Index ``file`` (string), ``start`` and ``end`` (timedelta), as audformat's segmented
-        tables. Columns ``label``, ``confidence`` and ``p_<label>``, and ``speech`` of utterances.
+        tables. Columns ``label``, ``confidence`` and ``p_<label>``, ``speech`` of
+        utterances, and ``speaker`` of those whose speakers are told apart.
 
     Raises:
         ModuleNotFoundError: pandas is not installed.
@@ -39,8 +40,10 @@ def segments_frame(prediction: Prediction) -> "pd.DataFrame":
 
 def utterances_frame(utterances: "Iterable[Utterance]", labels: Sequence[str]) -> "pd.DataFrame":
     """Make a table of utterances, indexed as by :func:`to_frame`, perhaps without rows."""
+    rows = [_row(each) for each in utterances]
     columns = ["label", "confidence", *(f"p_{label}" for label in labels), "speech"]
-    return _frame([_row(each) for each in utterances], columns)
+    speakers = ["speaker"] if any("speaker" in cells for *_, cells in rows) else []
+    return _frame(rows, [*columns, *speakers])
 
 
 def _row(result: "Prediction | Utterance") -> Row:
@@ -48,6 +51,8 @@ def _row(result: "Prediction | Utterance") -> Row:
         start = result.segments[0].start if result.segments else 0.0
         return result.file, start, start + result.duration, _cells(result)
     cells = {**_cells(result), "speech": result.speech}
+    if result.speaker is not None:
+        cells["speaker"] = result.speaker
     return result.file, result.start, result.end, cells
 
 

@@ -1,22 +1,43 @@
 """Name the options of predictions and timelines, with their types."""
 
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from affekt.inference.profile import Profile
+    from affekt.inference.rttm import Turn
     from affekt.inference.timeline import Watch
 
+Channel = int | Literal["each"] | None
 
-class Part(TypedDict, total=False):
-    """Which part of a recording to use; see :meth:`affekt.Predictor.predict`."""
 
+class _Span(TypedDict, total=False):
     sample_rate: int | None
-    channel: int | None
     start: float
     end: float | None
 
 
-class TimelineOptions(Part, total=False):
-    """Options of :meth:`affekt.Predictor.timeline`."""
+class Part(_Span, total=False):
+    """Which part of a recording to use; see :meth:`affekt.Predictor.predict`."""
 
+    channel: int | None
+
+
+class SoundOptions(_Span, total=False):
+    """Options of a timeline besides its speakers; see :meth:`affekt.Predictor.timeline`."""
+
+    channel: Channel
     time_constant: float
     watch: "Watch | None"
+
+
+class Speakers(TypedDict, total=False):
+    """The speakers of a recording; see :meth:`affekt.Predictor.timeline`."""
+
+    speakers: "str | Path | Sequence[Turn] | None"
+    enrolled: "Mapping[str, Profile] | None"
+
+
+class TimelineOptions(SoundOptions, Speakers, total=False):
+    """Options of :meth:`affekt.Predictor.timeline`."""

@@ -29,7 +29,6 @@ from affekt.inference.stream import Stream, process
 if TYPE_CHECKING:
     from affekt.inference.timeline import Timeline
 
-
 Embedding = NDArray[np.float32]
 
 
@@ -119,10 +118,9 @@ class Predictor:
             jobs: of an iterable, recordings at a time; one a core by default.
 
         Returns:
-            The result after the last window, and one segment for each window, its times counted
-            from the start of the recording. The default model weighs sound 20 s ago by 1/e, so
-            use :meth:`timeline` for long recordings. Of an iterable, an iterator of results in
-            order; it ends at a recording that cannot be read.
+            The result after the last window, and one segment for each window. The default model
+            weighs sound 20 s ago by 1/e, so use :meth:`timeline` for long recordings. Of an
+            iterable, an iterator of results in order; it ends at one that cannot be read.
 
         Raises:
             AudioError: no sound, or not one that can be read.
@@ -195,22 +193,25 @@ class Predictor:
 
         Args:
             source: one recording, as for :meth:`predict`.
-            options: ``sample_rate``, ``channel``, ``start``, ``end``: as for :meth:`predict`.
-                ``time_constant``: seconds after which an earlier utterance weighs 1/e, 4 by
-                default, 0 for none. ``watch``: called with every block of samples.
+            options: ``sample_rate``, ``channel``, ``start``, ``end``: as for :meth:`predict`;
+                the channel may also be ``each``: one speaker a channel. ``time_constant``: seconds
+                after which an earlier utterance weighs 1/e, 4 by default, 0 for none. ``watch``:
+                called with every block of samples.
+                ``speakers``: their turns: an RTTM file, or :class:`~affekt.Turn` objects.
+                ``enrolled``: profiles of speakers by name.
 
         Returns:
-            An iterator: one result for each stretch of speech between two pauses.
+            An iterator: one result for each stretch of speech between two pauses. Each speaker
+            has a profile of their own: the enrolled one, or one that adapts to the recording.
 
         Raises:
-            AudioError: no sound, or not one that can be read.
-            ModelError: the model cannot run.
+            AudioError: no sound, or not one that can be read; or no such RTTM file.
+            ModelError: the model cannot run; a profile of the predictor for several speakers.
         """
-        from affekt.inference.timeline import Timeline, timeline  # its detector is slow to load
+        from affekt.inference.timeline import Timeline
+        from affekt.inference.voices import voices_timeline  # its detector is slow to load
 
-        options.setdefault("channel", self.channel)
-        stream = replace(self, limits=None).stream()  # the timeline detects speech itself
-        return Timeline(timeline(stream, source, limits=self.limits, **options), self.labels)
+        return Timeline(voices_timeline(self, source, **options), self.labels)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
         """Begin a stream: chunks in, a segment for each window out.

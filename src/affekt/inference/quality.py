@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.inference.vad import CHUNK, SILENCE, SPEECH, SpeechDetector
+from affekt.inference.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, SpeechDetector
 
-CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
 STEP = 0.5  # dB: width of a bin of the histogram of magnitudes
 LEVELS = 200  # bins of the histogram, from +6 dB down to -94 dB

@@ -1,14 +1,13 @@
-"""Recognize the emotion of every utterance of a recording.
+"""Hold the utterances of a recording, and smooth their probabilities.
 
-Every utterance is processed by itself, with 0.25 s of context on both sides. Its probabilities are
-averaged with those of earlier utterances, weighted by duration, with a time constant of 4 s, about
-the length of an expression of emotion. Later utterances have no influence.
+Probabilities are averaged with those of earlier utterances of the same speaker, weighted by
+duration, with a time constant of 4 s, about the length of an expression of emotion. Later
+utterances have no influence.
 
 Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (1984).
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -16,26 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.reading import blocks
-from affekt.audio.sources import Source, source_file
-from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import AudioError
 from affekt.inference.prediction import label_of
-from affekt.inference.quality import Quality, QualityLimits, quality_of_speech
-from affekt.inference.stream import Stream
-from affekt.inference.vad import (
-    CHUNK,
-    LONGEST,
-    PAUSE,
-    find_speech,
-    speech_probabilities,
-)
+from affekt.inference.quality import Quality
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TIME_CONSTANT = 4.0  # s: speech this long ago weighs 1/e of what it weighs now
-MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
 Watch = Callable[[NDArray[np.float32]], None]
 
 
@@ -52,6 +38,8 @@ class Utterance:
         speech: share of the time that holds speech, in [0, 1].
         quality: of the utterance with its context; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
+        speaker: name of the speaker; None if speakers are not told apart.
+        channel: that was processed, from 0; None for the mean of all.
     """
 
     file: str
@@ -62,6 +50,8 @@ class Utterance:
     speech: float
     quality: Quality | None = None
     reason: str | None = None
+    speaker: str | None = None
+    channel: int | None = None
 
     @property
     def confidence(self) -> float:
@@ -113,60 +103,6 @@ class Timeline(Iterator[Utterance]):
         return rest
 
 
-def timeline(
-    stream: Stream,
-    source: Source,
-    *,
-    sample_rate: int | None = None,
-    channel: int | None = None,
-    start: float = 0.0,
-    end: float | None = None,
-    time_constant: float = TIME_CONSTANT,
-    watch: Watch | None = None,
-    limits: QualityLimits | None = None,
-) -> Iterator[Utterance]:
-    """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
-
-    Args:
-        stream: of the model, at 16 kHz; it processes one utterance after the other. Its own
-            quality limits should be None: speech is detected here.
-        source: as for :func:`affekt.read`, like the four that follow.
-        sample_rate: Hz, for an array only.
-        channel: to use, from 0; the mean of all by default.
-        start: seconds at which to begin.
-        end: seconds at which to stop.
-        time_constant: of the smoothing, in seconds; 0 for none.
-        watch: called with every block of samples.
-        limits: of the quality below which an utterance is ``uncertain``; None measures none.
-
-    Returns:
-        Utterances as they end.
-
-    Raises:
-        AudioError: as :func:`affekt.read`, or a time constant out of range.
-        ModelError: the model cannot run.
-    """
-    if not (math.isfinite(time_constant) and time_constant >= 0):
-        raise AudioError(
-            f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
-        )
-    sound = blocks(
-        source,
-        sample_rate=sample_rate,
-        channel=channel,
-        start=start,
-        end=end,
-        max_seconds=MAX_SECONDS,
-    )
-    answers = _answers(stream, _spoken(_watched(sound, watch)), limits)
-    if time_constant:
-        answers = smoothed(
-            answers, time_constant=time_constant, min_confidence=stream.min_confidence
-        )
-    name = source_file(source)
-    return (replace(u, file=name, start=u.start + start, end=u.end + start) for u in answers)
-
-
 def smoothed(
     utterances: Iterable[Utterance], *, time_constant: float, min_confidence: float = 0.0
 ) -> Iterator[Utterance]:
@@ -182,69 +118,25 @@ def smoothed(
     Yields:
         The same utterances, with averaged probabilities and their label.
     """
-    evidence, before = np.zeros(0), 0.0
-    for utterance in utterances:
+    smoother = Smoother(time_constant, min_confidence)
+    yield from map(smoother.push, utterances)
+
+
+class Smoother:
+    """Average probabilities as :func:`smoothed` does, one utterance at a time."""
+
+    def __init__(self, time_constant: float, min_confidence: float) -> None:
+        self._time_constant, self._min_confidence = time_constant, min_confidence
+        self._evidence, self._before = np.zeros(0), 0.0
+
+    def push(self, utterance: Utterance) -> Utterance:
+        """Take the next utterance; return it with averaged probabilities and their label."""
         own = np.array([*utterance.probabilities.values()])
-        evidence = np.zeros_like(own) if not evidence.size else evidence
-        evidence *= math.exp((before - utterance.end) / time_constant)
-        evidence -= math.expm1((utterance.start - utterance.end) / time_constant) * own
-        before = utterance.end
-        shares = dict(
-            zip(utterance.probabilities, (evidence / evidence.sum()).tolist(), strict=True)
-        )
-        label = label_of(shares, min_confidence, utterance.reason)
-        yield replace(utterance, label=label, probabilities=shares)
-
-
-def _watched(
-    sound: Iterable[NDArray[np.float32]], watch: Watch | None
-) -> Iterator[NDArray[np.float32]]:
-    for block in sound:
-        if watch:
-            watch(block)
-        yield block
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """A stretch of speech: its first and last sample, and the samples to process."""
-
-    start: int
-    end: int
-    share: float
-    samples: NDArray[np.float32]
-    quality: Quality
-
-
-def _spoken(sound: Iterable[NDArray[np.float32]]) -> Iterator[_Spoken]:
-    """Cut the speech out of a sound; memory is bounded by the longest stretch."""
-    recent: deque[tuple[NDArray[np.float32], float]] = deque(maxlen=LONGEST + PAUSE)
-    chunks = samples = 0
-
-    def probabilities() -> Iterator[float]:
-        nonlocal chunks, samples
-        for chunk, probability in speech_probabilities(sound):
-            recent.append((chunk, probability))
-            chunks += 1
-            samples += chunk.size
-            yield probability
-
-    for speech in find_speech(probabilities()):
-        end = min(speech.end * CHUNK, samples)  # the last chunk of a sound may be cut short
-        oldest = chunks - len(recent)
-        context = [*recent][speech.context_start - oldest : speech.context_end - oldest]
-        sound = np.concatenate([chunk for chunk, _ in context])
-        quality = quality_of_speech(sound, [probability for _, probability in context])
-        yield _Spoken(speech.first * CHUNK, end, speech.share, sound, quality)
-
-
-def _answers(
-    stream: Stream, stretches: Iterable[_Spoken], limits: QualityLimits | None
-) -> Iterator[Utterance]:
-    for spoken in stretches:
-        shares = stream.flush(spoken.samples)[-1].probabilities
-        start, end = spoken.start / SAMPLE_RATE, spoken.end / SAMPLE_RATE
-        reason = limits.reason(spoken.quality) if limits else None
-        label = label_of(shares, stream.min_confidence, reason)
-        quality = spoken.quality if limits else None
-        yield Utterance("", start, end, label, shares, spoken.share, quality, reason)
+        evidence = self._evidence if self._evidence.size else np.zeros_like(own)
+        past = math.exp((self._before - utterance.end) / self._time_constant)
+        new = -math.expm1((utterance.start - utterance.end) / self._time_constant)
+        self._evidence, self._before = evidence * past + new * own, utterance.end
+        averaged = (self._evidence / self._evidence.sum()).tolist()
+        shares = dict(zip(utterance.probabilities, averaged, strict=True))
+        label = label_of(shares, self._min_confidence, utterance.reason)
+        return replace(utterance, label=label, probabilities=shares)

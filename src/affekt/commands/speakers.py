@@ -1,0 +1,75 @@
+"""Define the options that tell speakers apart, and check and convert their values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from affekt.commands.options import option, refuse_together
+
+if TYPE_CHECKING:
+    from affekt.inference.options import Channel
+    from affekt.inference.profile import Profile
+
+AnyChannel = Annotated[
+    str | None,
+    option(
+        "N|each",
+        "Use one channel, counted from 0; with --timeline, each is one speaker a channel.",
+        "--channel",
+    ),
+]
+Speakers = Annotated[
+    Path | None, option("FILE", "RTTM file with the turns of the speakers, who are told apart.")
+]
+Speaker = Annotated[
+    list[str] | None,
+    option("NAME=FILE", "Voice profile of a speaker whom --speakers names.", "--speaker"),
+]
+
+
+def channel_of(text: str | None) -> "Channel":
+    """Convert the value of :data:`AnyChannel`."""
+    if text is None or text == "each":
+        return "each" if text else None
+    if not text.isdecimal():
+        raise typer.BadParameter(f"--channel must be each, or a number from 0. Got {text}.")
+    return int(text)
+
+
+def profiles_of(named: Sequence[str]) -> "dict[str, Profile]":
+    """Read the profiles of the values of :data:`Speaker`."""
+    from affekt.inference.profile import read_profile
+
+    profiles = {}
+    for value in named:
+        name, _, file = value.partition("=")
+        if not (name.strip() and file) or name in profiles:
+            raise typer.BadParameter(
+                f"--speaker must be NAME=FILE, each name once. Got {value}. "
+                f"Name a profile written by affekt enroll."
+            )
+        profiles[name] = read_profile(file)
+    return profiles
+
+
+def check_speakers(
+    channel: "Channel",
+    speakers: Path | None,
+    named: list[str] | None,
+    timeline: bool,
+    profile: Path | None,
+    plot: Path | None,
+) -> bool:
+    """Check the options about speakers; return whether they are told apart."""
+    told_apart: dict[str, object] = {"--channel each": channel == "each", "--speakers": speakers}
+    refuse_together(told_apart)
+    if named and not speakers:
+        raise typer.BadParameter("--speaker needs --speakers.")
+    for name, value in told_apart.items():
+        if value and not timeline:
+            raise typer.BadParameter(f"{name} needs --timeline.")
+        refuse_together({name: value, "--profile (name it with --speaker)": profile})
+        refuse_together({name: value, "--plot": plot})
+    return any(told_apart.values())

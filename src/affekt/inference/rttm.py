@@ -1,0 +1,110 @@
+"""Read the turns of speakers from RTTM, the file of diarization tools.
+
+Source: NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.errors import AudioError
+
+MAX_BYTES = 1 << 26  # far more than a month of turns
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A span of time in which a speaker speaks.
+
+    Args:
+        start: seconds from the start of the recording.
+        end: seconds, after ``start``.
+        speaker: name of the speaker.
+        channel: of the recording, from 0.
+    """
+
+    start: float
+    end: float
+    speaker: str
+    channel: int = 0
+
+
+def read_turns(path: str | Path, file: str = "") -> list[Turn]:
+    """Read the turns of one recording.
+
+    Args:
+        path: an RTTM file; lines of other types than SPEAKER are ignored.
+        file: name of the recording. Its turns are those whose file is this name, with or without
+            folder and suffix; without a name, the RTTM file must be of one recording.
+
+    Returns:
+        The turns, by start.
+
+    Raises:
+        AudioError: a file that cannot be read or is no RTTM, or one without this recording.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise AudioError(f"{path} must be an RTTM file of at most {MAX_BYTES} bytes.")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be read: {error.strerror}. Name an RTTM file of a diarization."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise AudioError(
+            f"{path} must be an RTTM file in UTF-8. Got other bytes. Name a text file."
+        ) from error
+    found = [*_parsed(text, path)]
+    files = dict.fromkeys(name for name, _ in found)
+    names = _names(file) if file else set(files)
+    turns = [turn for name, turn in found if name in names]
+    if not turns or (not file and len(files) > 1):
+        raise AudioError(
+            f"{path} must hold turns of {file or 'one recording'}. Got turns of "
+            f"{', '.join(files) or 'none'}. The second column is the recording's name without "
+            f"suffix."
+        )
+    return sorted(turns, key=lambda turn: (turn.start, turn.end))
+
+
+def word(text: str) -> str:
+    """Text without blanks, which part the fields of a line of RTTM.
+
+    >>> word("speaker 1"), word("")
+    ('speaker_1', '-')
+    """
+    return "_".join(text.split()) or "-"
+
+
+def _names(file: str) -> set[str]:
+    """What an RTTM file may call a recording."""
+    path = Path(file)
+    return {word(name) for name in (file, str(path.with_suffix("")), path.name, path.stem)}
+
+
+def _parsed(text: str, path: Path) -> Iterator[tuple[str, Turn]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith(";;"):
+            continue
+        try:
+            if fields[0].isupper() and fields[0] != "SPEAKER" and len(fields) >= 8:
+                continue
+            yield _turn(fields)
+        except (ValueError, IndexError) as error:
+            raise AudioError(
+                f"{path}, line {number}, must be SPEAKER, file, channel, start, duration, two "
+                f"fields, and speaker, with times in seconds. Got {line[:80]!r}. Write it as RTTM."
+            ) from error
+
+
+def _turn(fields: Sequence[str]) -> tuple[str, Turn]:
+    kind, file, channel, start, duration, _, _, speaker = fields[:8]
+    turn = Turn(float(start), float(start) + float(duration), speaker, int(channel) - 1)
+    in_range = 0 <= turn.start <= turn.end < math.inf and turn.channel >= 0
+    if kind != "SPEAKER" or not in_range:
+        raise ValueError
+    return file, turn

@@ -1,0 +1,58 @@
+"""Cut the speech of one voice out of a sound, in constant memory."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.inference.rttm import Turn
+from affekt.inference.vad import CHUNK_SECONDS, LONGEST, PAUSE, SILENCE, Speech, SpeechFinder
+
+Chunk = NDArray[np.float32]
+
+
+class SpeechCutter:
+    """Cut the speech of one voice out of a sound; memory is bounded by the longest stretch.
+
+    Args:
+        spans: outside of which the voice is silent; None for none.
+        start: seconds of the recording at which the sound begins.
+
+    Attributes:
+        samples: taken so far.
+    """
+
+    def __init__(self, spans: Sequence[Turn] | None, start: float) -> None:
+        self._spans = None if spans is None else deque(sorted(spans, key=lambda turn: turn.start))
+        self._finder, self._start = SpeechFinder(), start
+        self._recent: deque[tuple[Chunk, float]] = deque(maxlen=LONGEST + PAUSE)
+        self._chunks = self.samples = 0
+
+    def push(self, chunk: Chunk, probability: float) -> Iterator[tuple[Speech, Chunk, list[float]]]:
+        """Take the next chunk; yield speech, its samples with context, and probabilities."""
+        measured = probability
+        if not self._in_a_span():  # zeros are neither speech nor a measure of the noise
+            chunk, probability, measured = np.zeros_like(chunk), 0.0, SILENCE
+        self._recent.append((chunk, measured))
+        self._chunks += 1
+        self.samples += chunk.size
+        return map(self._with_context, self._finder.push(probability))
+
+    def end(self) -> Iterator[tuple[Speech, Chunk, list[float]]]:
+        """Yield the speech that has not ended."""
+        return map(self._with_context, self._finder.end())
+
+    def _in_a_span(self) -> bool:
+        """Whether the middle of the next chunk lies in a span."""
+        if self._spans is None:
+            return True
+        middle = self._start + (self._chunks + 0.5) * CHUNK_SECONDS
+        while self._spans and self._spans[0].end <= middle:
+            self._spans.popleft()
+        return bool(self._spans) and self._spans[0].start <= middle
+
+    def _with_context(self, speech: Speech) -> tuple[Speech, Chunk, list[float]]:
+        oldest = self._chunks - len(self._recent)
+        context = [*self._recent][speech.context_start - oldest : speech.context_end - oldest]
+        return speech, np.concatenate([chunk for chunk, _ in context]), [p for _, p in context]

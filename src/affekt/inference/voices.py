@@ -1,0 +1,268 @@
+"""Recognize the emotion of every utterance of a recording, voice by voice.
+
+Every utterance is processed by itself, with 0.25 s of context on both sides. A voice has its own
+channel, or the spans of time of a diarization, and its own stream: profile, adaptation and
+smoothing of one voice know nothing of another. One decoding serves all voices.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from affekt.audio.reading import blocks, channel_blocks
+from affekt.audio.sources import Source, source_file
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError, ModelError
+from affekt.inference.options import Channel, SoundOptions
+from affekt.inference.prediction import label_of
+from affekt.inference.profile import Profile
+from affekt.inference.quality import QualityLimits, quality_of_speech
+from affekt.inference.rttm import Turn, read_turns
+from affekt.inference.speech_cutter import Chunk, SpeechCutter
+from affekt.inference.stream import Stream
+from affekt.inference.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
+from affekt.inference.vad import CHUNK, CHUNK_SECONDS, ChunkDetector, Speech
+
+if TYPE_CHECKING:
+    from affekt.inference.predictor import Predictor
+
+MAX_SECONDS = 30 * 24 * 3600.0  # s: a month; the memory does not grow
+Streams = Callable[[str | None], Stream]
+
+
+def timeline(
+    stream_of: Streams,
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    channel: Channel = None,
+    start: float = 0.0,
+    end: float | None = None,
+    time_constant: float = TIME_CONSTANT,
+    watch: Watch | None = None,
+    limits: QualityLimits | None = None,
+    turns: Sequence[Turn] | None = None,
+) -> Iterator[Utterance]:
+    """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
+
+    Args:
+        stream_of: makes the stream of a speaker, at 16 kHz; the name is None if speakers are not
+            told apart. Its own quality limits should be None: speech is detected here.
+        source: as for :func:`affekt.read`, like the four that follow.
+        sample_rate: Hz, for an array only.
+        channel: to use, from 0; the mean of all by default; ``each`` takes each one as a speaker.
+        start: seconds at which to begin.
+        end: seconds at which to stop.
+        time_constant: of the smoothing, in seconds; 0 for none.
+        watch: called with every block of samples, the mean of all channels in use.
+        limits: of the quality below which an utterance is ``uncertain``; None measures none.
+        turns: of the speakers, in seconds from the start of the recording; those of several
+            channels are searched in their own channel, unless ``channel`` names one.
+
+    Returns:
+        Utterances as they end.
+
+    Raises:
+        AudioError: as :func:`affekt.read`, or a time constant out of range.
+        ModelError: the model cannot run.
+    """
+    if not (math.isfinite(time_constant) and time_constant >= 0):
+        raise AudioError(
+            f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
+        )
+
+    def voice(speaker: str | None, at: int | None, spans: Sequence[Turn] | None = None) -> Voice:
+        stream = stream_of(speaker)
+        smoother = Smoother(time_constant, stream.min_confidence) if time_constant else None
+        cutter = SpeechCutter(spans, start)
+        return Voice(stream, cutter, smoother=smoother, limits=limits, speaker=speaker, channel=at)
+
+    several = turns is not None and channel is None and len({turn.channel for turn in turns}) > 1
+    if channel == "each" or several:
+        sound = channel_blocks(
+            source, sample_rate=sample_rate, start=start, end=end, max_seconds=MAX_SECONDS
+        )
+        channels = _each_channel(sound, voice, turns if several else None)
+    else:
+        mono = blocks(
+            source,
+            sample_rate=sample_rate,
+            channel=channel,
+            start=start,
+            end=end,
+            max_seconds=MAX_SECONDS,
+        )
+        voices = _voices(voice, channel, turns) if turns is not None else [voice(None, channel)]
+        channels = _one_channel(mono, voices)
+    name = source_file(source)
+    return (
+        replace(u, file=name, start=u.start + start, end=u.end + start)
+        for u in _utterances(channels, watch)
+    )
+
+
+def voices_timeline(
+    predictor: "Predictor",
+    source: Source,
+    *,
+    speakers: str | Path | Sequence[Turn] | None = None,
+    enrolled: Mapping[str, Profile] | None = None,
+    **sound: Unpack[SoundOptions],
+) -> Iterator[Utterance]:
+    """Choose the voices of a recording and recognize them as :func:`timeline` does.
+
+    Raises:
+        AudioError: as :func:`timeline`, or an RTTM file without this recording.
+        ModelError: the model cannot run; a profile of the predictor for several speakers.
+    """
+    sound.setdefault("channel", predictor.channel)
+    if predictor.profile and (speakers is not None or sound["channel"] == "each"):
+        raise ModelError(
+            "a profile of the predictor must be of the only speaker. Got several speakers. "
+            "Pass enrolled={name: profile} (--speaker NAME=FILE) instead."
+        )
+    if isinstance(speakers, str | Path):
+        speakers = read_turns(speakers, source_file(source))
+
+    def stream_of(speaker: str | None) -> Stream:
+        chosen = replace(predictor, limits=None)  # the timeline detects speech itself
+        if speaker is not None:
+            profile = (enrolled or {}).get(speaker)
+            adapt = predictor.adapt or (profile is None and bool(predictor.graph.profile))
+            chosen = replace(chosen, profile=profile, adapt=adapt)
+        return chosen.stream()
+
+    return timeline(stream_of, source, limits=predictor.limits, turns=speakers, **sound)
+
+
+class Voice:
+    """One voice of a recording; takes the chunks of its channel.
+
+    Args:
+        stream: at 16 kHz, of this voice alone.
+        cutter: of this voice alone.
+        smoother: of its probabilities; None for none.
+        limits: of the quality of an utterance; None measures none.
+        speaker: its name; None if speakers are not told apart.
+        channel: its channel, from 0; None for the mean of all.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        cutter: SpeechCutter,
+        *,
+        smoother: Smoother | None,
+        limits: QualityLimits | None,
+        speaker: str | None,
+        channel: int | None,
+    ) -> None:
+        self._stream, self._cutter, self._smoother = stream, cutter, smoother
+        self._limits, self._speaker, self._channel = limits, speaker, channel
+
+    def push(self, chunk: Chunk, probability: float) -> Iterator[Utterance]:
+        """Take the next 512 samples and their probability of speech; yield what they end."""
+        return map(self._answer, self._cutter.push(chunk, probability))
+
+    def end(self) -> Iterator[Utterance]:
+        """Yield the utterance that has not ended; the sound is over."""
+        return map(self._answer, self._cutter.end())
+
+    def _answer(self, cut: tuple[Speech, Chunk, list[float]]) -> Utterance:
+        speech, samples, probabilities = cut
+        shares = self._stream.flush(samples)[-1].probabilities
+        quality = quality_of_speech(samples, probabilities) if self._limits else None
+        reason = self._limits.reason(quality) if self._limits and quality else None
+        utterance = Utterance(
+            file="",
+            start=speech.first * CHUNK_SECONDS,
+            end=min(speech.end * CHUNK, self._cutter.samples) / SAMPLE_RATE,
+            label=label_of(shares, self._stream.min_confidence, reason),
+            probabilities=shares,
+            speech=speech.share,
+            quality=quality,
+            reason=reason,
+            speaker=self._speaker,
+            channel=self._channel,
+        )
+        return self._smoother.push(utterance) if self._smoother else utterance
+
+
+_Channels = Iterator[tuple[Chunk, "list[_ChannelVoices]"]]
+
+
+class _ChannelVoices:
+    """The voices of one channel, which share its speech detector."""
+
+    def __init__(self, column: int, voices: Sequence[Voice]) -> None:
+        self.column, self._voices, self._detector = column, voices, ChunkDetector()
+
+    def push(self, block: Chunk) -> Iterator[Utterance]:
+        for chunk, probability in self._detector.push(block):
+            for voice in self._voices:
+                yield from voice.push(chunk, probability)
+
+    def end(self) -> Iterator[Utterance]:
+        last = [*self._detector.end()]
+        for voice in self._voices:
+            for chunk, probability in last:
+                yield from voice.push(chunk, probability)
+            yield from voice.end()
+
+
+def _voices(voice: Callable[..., Voice], channel: int | None, turns: Sequence[Turn]) -> list[Voice]:
+    """One voice for each speaker of some turns."""
+    speakers = dict.fromkeys(turn.speaker for turn in turns)
+    return [
+        voice(speaker, channel, [turn for turn in turns if turn.speaker == speaker])
+        for speaker in speakers
+    ]
+
+
+def _one_channel(sound: Iterable[Chunk], voices: list[Voice]) -> _Channels:
+    channels = [_ChannelVoices(0, voices)]
+    for block in sound:
+        yield block[:, None], channels
+
+
+def _each_channel(
+    sound: Iterable[Chunk], voice: Callable[..., Voice], turns: Sequence[Turn] | None
+) -> _Channels:
+    channels: list[_ChannelVoices] = []
+    for block in sound:
+        width = block.shape[1]
+        if not channels and turns is None:
+            channels = [_ChannelVoices(n, [voice(f"speaker {n + 1}", n)]) for n in range(width)]
+        elif not channels and turns is not None:
+            used = sorted({turn.channel for turn in turns})
+            if used[-1] >= width:
+                raise AudioError(
+                    f"channels of a diarization must be in [1, {width}] for this recording. "
+                    f"Got {used[-1] + 1}. Mend the third column of the RTTM file, or choose one "
+                    f"channel."
+                )
+            for n in used:
+                mine = [turn for turn in turns if turn.channel == n]
+                channels.append(_ChannelVoices(n, _voices(voice, n, mine)))
+        yield block, channels
+
+
+def _utterances(blocks_and_channels: _Channels, watch: Watch | None) -> Iterator[Utterance]:
+    """Utterances in the order of their ends within a block."""
+    channels: list[_ChannelVoices] = []
+    for block, channels in blocks_and_channels:
+        if watch:
+            watch(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        yield from _by_end(channels, [each.push(block[:, each.column]) for each in channels])
+    yield from _by_end(channels, [each.end() for each in channels])
+
+
+def _by_end(
+    channels: Sequence[_ChannelVoices], found: Sequence[Iterator[Utterance]]
+) -> Iterator[Utterance]:
+    if len(channels) == 1:  # nothing to merge: each as soon as it ends
+        yield from found[0]
+    else:
+        yield from sorted((u for each in found for u in each), key=lambda u: u.end)

@@ -1,0 +1,311 @@
+"""Test timelines of several speakers: one a channel, or by the turns of an RTTM file."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+import affekt
+from affekt.audio.reading import channel_blocks, read
+from affekt.cli import main
+from affekt.corpora import load as load_corpus
+from affekt.errors import AudioError, ModelError
+from affekt.inference.annotation_files import LINES, textgrid
+from affekt.inference.rttm import read_turns
+from affekt.inference.timeline import Utterance
+from small_model import small_model
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+RATE = 16_000
+Sound = NDArray[np.float32]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture(scope="module")
+def predictor(model: str) -> affekt.Predictor:
+    return affekt.load(model)
+
+
+@pytest.fixture(scope="module")
+def stereo() -> Sound:
+    """Two voices in turn: the left channel is silent while the right one speaks."""
+    quiet = np.zeros(RATE, np.float32)
+    sayings = [read(SAMPLES / f"{name}.flac") for name in ("loud", "calm", "slow")]
+    sides: tuple[list[Sound], list[Sound]] = ([], [])
+    for number, said in enumerate(sayings):
+        part = np.concatenate([quiet, said])
+        sides[number % 2].append(part)
+        sides[1 - number % 2].append(np.zeros_like(part))
+    return np.stack([np.concatenate(side) for side in sides], axis=1)
+
+
+@pytest.fixture(scope="module")
+def call(stereo: Sound, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("call") / "call 1.wav"
+    soundfile.write(path, stereo, RATE, subtype="FLOAT")
+    return path
+
+
+def spans(said: list[Utterance]) -> list[tuple[float, float, str]]:
+    return [(each.start, each.end, each.label) for each in said]
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_channels_are_read_in_one_decoding(stereo: Sound, rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, soxr.resample(stereo, RATE, rate), rate, subtype="FLOAT")
+    found = np.concatenate([*channel_blocks(path)])
+    for channel in (0, 1):
+        assert np.allclose(found[:, channel], read(path, channel=channel), atol=1e-6)
+
+
+def test_each_channel_is_answered_as_alone(predictor: affekt.Predictor, call: Path) -> None:
+    found = [*predictor.timeline(call, channel="each")]
+    assert {each.speaker for each in found} == {"speaker 1", "speaker 2"}
+    for channel in (0, 1):
+        mine = [each for each in found if each.channel == channel]
+        alone = replace(predictor, adapt=bool(predictor.graph.profile))
+        expected = [*alone.timeline(call, channel=channel)]
+        assert len(mine) >= 1
+        assert spans(mine) == spans(expected)
+        assert [each.probabilities for each in mine] == [each.probabilities for each in expected]
+        assert {each.speaker for each in mine} == {f"speaker {channel + 1}"}
+
+
+def test_a_long_silence_of_one_channel_holds_back_nothing(predictor: affekt.Predictor) -> None:
+    said = np.concatenate([read(SAMPLES / "loud.flac"), np.zeros(8 * RATE, np.float32)])
+    both = np.stack([np.tile(said, 12), np.zeros(12 * said.size, np.float32)], axis=1)
+    taken: list[int] = []
+    next(
+        predictor.timeline(
+            both, sample_rate=RATE, channel="each", watch=lambda b: taken.append(b.size)
+        )
+    )
+    assert sum(taken) < len(both) / 2
+
+
+def rttm(path: Path, *lines: str) -> Path:
+    path.write_text(";; made by a diarizer\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def turn(start: float, end: float, speaker: str, file: str = "call_1", channel: int = 1) -> str:
+    return f"SPEAKER {file} {channel} {start:.3f} {end - start:.3f} <NA> <NA> {speaker} <NA> <NA>"
+
+
+@pytest.fixture(scope="module")
+def turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The turns of anna, on the left, and bo, on the right."""
+    lines, at = [], 0.0
+    for number, name in enumerate(("loud", "calm", "slow")):
+        end = at + 1 + read(SAMPLES / f"{name}.flac").size / RATE
+        lines.append(turn(at, end, ("anna", "bo")[number % 2]))
+        at = end
+    return rttm(tmp_path_factory.mktemp("turns") / "call.rttm", *lines)
+
+
+def test_turns_of_one_channel_are_answered_as_two_channels(
+    predictor: affekt.Predictor, call: Path, turns: Path
+) -> None:
+    found = [*predictor.timeline(call, speakers=turns)]
+    expected = [*predictor.timeline(call, channel="each")]
+    assert {each.speaker for each in found} == {"anna", "bo"}
+    for name, channel in (("anna", 0), ("bo", 1)):
+        mine = [(each.start, each.end) for each in found if each.speaker == name]
+        theirs = [(each.start, each.end) for each in expected if each.channel == channel]
+        assert np.allclose(mine, theirs, atol=0.1)
+    assert {each.channel for each in found} == {None}
+
+
+def test_overlapping_turns_are_answered_for_both(predictor: affekt.Predictor, call: Path) -> None:
+    both = [affekt.Turn(0.0, 60.0, name) for name in ("a", "b")]
+    found = [*predictor.timeline(call, speakers=both)]
+    first, second = ([u for u in found if u.speaker == name] for name in ("a", "b"))
+    assert spans(first) == spans(second)
+    assert first
+
+
+def test_turns_of_two_channels_are_searched_there(
+    predictor: affekt.Predictor, call: Path, tmp_path: Path
+) -> None:
+    lines = turn(0, 60, "anna", channel=1), turn(0, 60, "bo", channel=2)
+    found = [*predictor.timeline(call, speakers=rttm(tmp_path / "a.rttm", *lines))]
+    expected = [*predictor.timeline(call, channel="each")]
+    assert spans(found) == spans(expected)
+    assert {(each.speaker, each.channel) for each in found} == {("anna", 0), ("bo", 1)}
+    with pytest.raises(AudioError, match="channels of a diarization"):
+        [
+            *predictor.timeline(
+                call, speakers=rttm(tmp_path / "b", turn(0, 1, "a"), turn(0, 1, "b", channel=3))
+            )
+        ]
+
+
+def test_a_part_keeps_the_times_of_turns(
+    predictor: affekt.Predictor, call: Path, turns: Path
+) -> None:
+    whole = [*predictor.timeline(call, speakers=turns)]
+    second = next(each for each in whole if each.speaker == "bo")
+    part = [
+        *predictor.timeline(call, speakers=turns, start=second.start - 0.5, end=second.end + 0.5)
+    ]
+    assert part[0].speaker == "bo"
+    assert part[0].start == pytest.approx(second.start, abs=0.1)
+
+
+BAD_RTTM = {
+    "missing": (None, "cannot be read"),
+    "another recording": (turn(0, 1, "a", file="other"), "turns of other"),
+    "empty": ("", "Got turns of none"),
+    "words": ("hello world", "line 2"),
+    "no number": (turn(0, 1, "a").replace("0.000", "soon"), "line 2"),
+    "negative": (turn(2, 1, "a"), "line 2"),
+    "channel 0": (turn(0, 1, "a", channel=0), "line 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RTTM)
+def test_bad_rttm_is_one_line(
+    case: str, call: Path, model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    content, message = BAD_RTTM[case]
+    path = tmp_path / "a.rttm"
+    if content is not None:
+        rttm(path, content)
+    words = [call, "--speakers", path, "--model", model, "--json"]
+    assert main(["predict", "--timeline", *map(str, words)]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_rttm_of_other_tools(tmp_path: Path) -> None:
+    path = rttm(
+        tmp_path / "a.rttm",
+        "SPKR-INFO call_1 1 <NA> <NA> <NA> unknown a <NA>",
+        turn(2, 3, "b"),
+        turn(0.5, 1, "a", file="folder/call_1"),
+        turn(0, 9, "c", file="other"),
+    )
+    found = read_turns(path, "folder/call 1.wav")
+    assert [(each.start, each.end, each.speaker) for each in found] == [(0.5, 1, "a"), (2, 3, "b")]
+    with pytest.raises(AudioError, match="one recording"):
+        read_turns(path)
+
+
+def test_an_enrolled_voice_has_its_profile(data: Path) -> None:
+    clips = [
+        clip for clip in load_corpus("ravdess", data / "ravdess").clips if clip.label == "angry"
+    ]
+    one, two = (data / "ravdess" / clips[at].file for at in (0, -1))
+    profile = affekt.load().enroll([one])
+    sounds = [read(clip) for clip in (one, two)]
+    turns = [
+        affekt.Turn(0, sounds[0].size / RATE, "anna"),
+        affekt.Turn(sounds[0].size / RATE, 60, "bo"),
+    ]
+    predictor, joined = affekt.load(), np.concatenate(sounds)
+    given = {"sample_rate": RATE, "speakers": turns}
+    found = [*predictor.timeline(joined, **given, enrolled={"anna": profile})]
+    plain = [*predictor.timeline(joined, **given)]
+    enrolled = [*affekt.load(profile=profile).timeline(sounds[0], sample_rate=RATE)]
+    mine = [each for each in found if each.speaker == "anna"]
+    assert mine[0].probabilities == pytest.approx(enrolled[0].probabilities, abs=0.05)
+    others = [[u for u in each if u.speaker == "bo"] for each in (found, plain)]
+    assert others[0] == others[1]  # the profile of one speaker changes nothing for the other
+    assert mine[0].probabilities != plain[0].probabilities
+    with pytest.raises(ModelError, match="only speaker"):
+        affekt.load(profile=profile).timeline(joined, **given)
+
+
+def predict(*words: object) -> int:
+    return main(["predict", "--timeline", *map(str, words)])
+
+
+def test_formats_name_the_speaker(call: Path, model: str, capsys: Captured) -> None:
+    def printed(*words: str) -> str:
+        assert predict(call, "--channel", "each", "--model", model, *words) == 0
+        return capsys.readouterr().out
+
+    rows = [*csv.DictReader(io.StringIO(printed("--csv")))]
+    found = {(row["channel"], row["speaker"]) for row in rows}
+    assert found == {("0", "speaker 1"), ("1", "speaker 2")}
+    objects = [json.loads(line) for line in printed("--json").splitlines()]
+    assert {(each["channel"], each["speaker"]) for each in objects} == {
+        (0, "speaker 1"),
+        (1, "speaker 2"),
+    }
+    fields = [line.split() for line in printed("--format", "rttm").splitlines()]
+    assert {(each[2], each[7]) for each in fields} == {("1", "speaker_1"), ("2", "speaker_2")}
+    assert {each[6] for each in fields} == {row["label"] for row in rows}
+    assert "<v speaker 2>" in printed("--format", "webvtt")
+    assert "\tspeaker 1: " in printed("--format", "audacity")
+    grid = printed("--format", "textgrid")
+    assert "size = 2\n" in grid
+    assert 'name = "speaker 2"' in grid
+    lines = printed().splitlines()
+    assert lines[0].split()[:4] == ["start", "end", "speaker", "emotion"]
+    assert "speaker 1" in lines[2]
+
+
+def test_our_own_rttm_can_be_given_back(
+    call: Path, model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "own.rttm"
+    assert predict(call, "--channel", "each", "--model", model, "--format", "rttm", "-o", path) == 0
+    assert predict(call, "--speakers", path, "--model", model, "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(each["channel"], each["speaker"]) for each in found} == {
+        (0, "speaker_1"),
+        (1, "speaker_2"),
+    }
+
+
+def test_one_channel_is_named_in_rttm(call: Path, model: str, capsys: Captured) -> None:
+    assert predict(call, "--channel", "1", "--model", model, "--format", "rttm") == 0
+    fields = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {(each[2], each[7]) for each in fields} == {("2", "speaker_1")}
+
+
+def overlapping() -> Iterator[Utterance]:
+    for speaker, start, end in (("a", 0.0, 2.0), ("b", 1.0, 3.0), ("a", 2.5, 4.0)):
+        yield Utterance("f", start, end, "sad", {"sad": 1.0}, 1.0, speaker=speaker, channel=0)
+
+
+def test_tiers_of_speakers_may_overlap() -> None:
+    grid = textgrid([*overlapping()], 5.0)
+    assert grid.count('text = "sad"') == 3
+    assert grid.count("xmax = 5.000000") == 5  # the file, two tiers, and their last intervals
+    assert len({LINES["rttm"](each) for each in overlapping()}) == 3
+
+
+USAGE = {
+    "two ways": ["--timeline", "--channel", "each", "--speakers", "a.rttm"],
+    "each without a timeline": ["--channel", "each"],
+    "speakers without a timeline": ["--speakers", "a.rttm"],
+    "a word as channel": ["--timeline", "--channel", "left"],
+    "a negative channel": ["--timeline", "--channel", "-1"],
+    "a name without speakers": ["--timeline", "--speaker", "a=b"],
+    "a name without a file": ["--timeline", "--speakers", "a.rttm", "--speaker", "anna"],
+    "one profile for several": ["--timeline", "--channel", "each", "--profile", "a.profile"],
+    "a plot of several": ["--timeline", "--channel", "each", "--plot", "a.svg"],
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_wrong_use_is_refused(case: str, call: Path, model: str, capsys: Captured) -> None:
+    assert main(["predict", str(call), "--model", model, *USAGE[case]]) == 2
+    assert "--" in capsys.readouterr().err
