@@ -19,7 +19,7 @@ import soundfile
 from affekt.audio.pcm import Decoded
 from affekt.cli import main
 from affekt.commands import journal as journal_command
-from affekt.errors import AudioError
+from affekt.errors import AudioError, JournalError
 from conftest import hears_ctrl_c
 
 COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
@@ -208,6 +208,31 @@ def test_the_report_never_sounds_like_a_diagnosis(undisturbed: Path, tmp_path: P
     assert not re.search(r"(src|href)=|<script|url\(|@import", page)
     for needed in ("95 % interval", "calendar", "read with care", "four acted classes"):
         assert needed in body
+
+
+def test_the_service_shows_the_report(undisturbed: Path, empty: Path) -> None:
+    pytest.importorskip("starlette")
+    from starlette.testclient import TestClient
+
+    import affekt
+    from affekt.commands.serve import _reporter
+    from affekt.service.app import make_app
+
+    predictor = affekt.load()
+    with TestClient(make_app(predictor, hosts={"testserver"})) as client:
+        assert client.get("/journal").status_code == 404
+        assert client.get("/model").json()["has_journal"] is False
+    app = make_app(predictor, hosts={"testserver"}, journal=_reporter(undisturbed))
+    with TestClient(app) as client:
+        assert client.get("/model").json()["has_journal"] is True
+        answer = client.get("/journal")
+        assert "Voice journal" in answer.text
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-")
+    with TestClient(make_app(predictor, hosts={"testserver"}, journal=_reporter(empty))) as client:
+        assert client.get("/journal").status_code == 422
+    with pytest.raises(JournalError, match="does not exist"):
+        _reporter(empty.with_name("no.journal"))
 
 
 def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: Captured) -> None:

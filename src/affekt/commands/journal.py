@@ -161,14 +161,19 @@ def journal_remove(
 
 def opened(file: Path, passphrase: bool, *, write: bool = True) -> "Journal":
     """Open a journal; ask for the passphrase of an encrypted one."""
-    from affekt.journal.connection import PLAIN, first_bytes
     from affekt.journal.store import open_journal
 
-    secret = os.environ.get(VARIABLE) or None
-    encrypted = first_bytes(file) != PLAIN
-    if encrypted and not secret and (passphrase or sys.stdin.isatty()):
-        secret = asked_passphrase()
-    return open_journal(file, passphrase=secret if encrypted else None, write=write)
+    return open_journal(file, passphrase=secret_of(file, passphrase), write=write)
+
+
+def secret_of(file: Path, asked: bool = False) -> str | None:
+    """Take or ask for the passphrase of a journal; None if it is not encrypted or not given."""
+    from affekt.journal.connection import PLAIN, first_bytes
+
+    if first_bytes(file) == PLAIN:
+        return None
+    given = os.environ.get(VARIABLE)
+    return asked_passphrase() if given or asked or sys.stdin.isatty() else None
 
 
 def asked_passphrase(*, new: bool = False) -> str:

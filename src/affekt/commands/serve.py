@@ -1,5 +1,7 @@
 """Implement ``affekt serve``: open a port, then run the web service."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
@@ -25,6 +27,10 @@ def serve(
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
+    journal: Annotated[
+        Path | None,
+        option("JOURNAL", "Show the report of this journal as a tab (extra journal)."),
+    ] = None,
 ) -> None:
     """Serve a web page that shows the emotion of live speech, and an HTTP API.
 
@@ -39,7 +45,8 @@ def serve(
     from affekt.service.live_session import MAX_MESSAGE
 
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
-    app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())})
+    report = _reporter(journal) if journal else None
+    app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())}, journal=report)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,3 +69,19 @@ def serve(
             timeout_graceful_shutdown=1,
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _reporter(file: Path) -> Callable[[], str]:
+    """Open a journal once, to check it, and return what renders its report."""
+    from affekt.commands.journal import secret_of
+    from affekt.journal.report import report_page
+    from affekt.journal.store import open_journal
+
+    secret = secret_of(file)
+
+    def report() -> str:
+        with open_journal(file, passphrase=secret, write=False) as journal:
+            return report_page(journal, back=True)
+
+    open_journal(file, passphrase=secret, write=False).close()
+    return report

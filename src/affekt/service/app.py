@@ -5,7 +5,7 @@ Audio stays in memory while it is processed. Nothing is stored or sent to anothe
 
 import os
 from asyncio import CancelledError, Semaphore
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -29,6 +29,10 @@ from affekt.service.origin_check import OriginCheck
 from affekt.service.request_options import decode_profile, with_query
 
 PAGE = Path(__file__).parent / "page"
+REPORT_POLICY = (  # the report is one file with its own styles, and loads nothing
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
+)
 MAX_UPLOAD = 100 << 20  # bytes of a recording
 MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
 MAX_STREAMS = 64  # live sessions at a time
@@ -40,23 +44,30 @@ class Upload(BytesIO):
     name = "the recording"
 
 
-def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
+def make_app(
+    predictor: Predictor,
+    *,
+    hosts: Collection[str],
+    journal: Callable[[], str] | None = None,
+) -> Starlette:
     """Build the application for a loaded model.
 
     Args:
         predictor: its options are the defaults of every request.
         hosts: host names that requests may name, such as ``localhost``.
+        journal: makes the report of a journal as HTML; no journal by default.
 
     Returns:
-        An ASGI application: ``GET /`` the page, ``GET /model``, ``POST /predict`` and the
-        WebSocket ``/stream``.
+        An ASGI application: ``GET /`` the page, ``GET /model``, ``POST /predict``, the WebSocket
+        ``/stream``, and ``GET /journal`` if there is one.
     """
-    service = _Service(predictor)
+    service = _Service(predictor, journal)
     return Starlette(
         routes=[
             Route("/model", service.model),
             Route("/predict", service.predict, methods=["POST"]),
             WebSocketRoute("/stream", service.stream),
+            *([Route("/journal", service.journal)] if journal else []),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
         middleware=[Middleware(OriginCheck, hosts=frozenset(hosts))],
@@ -66,8 +77,9 @@ def make_app(predictor: Predictor, *, hosts: Collection[str]) -> Starlette:
 class _Service:
     """Endpoints that share a predictor and the limits of threads, uploads and sessions."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, journal: Callable[[], str] | None) -> None:
         cores = os.cpu_count() or 1
+        self._report = journal
         self._predictor = predictor
         self._stream_threads = CapacityLimiter(cores)
         self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
@@ -82,6 +94,7 @@ class _Service:
                 "labels": self._predictor.labels,
                 "hop_seconds": self._predictor.graph.hop / SAMPLE_RATE,
                 "knows_speakers": bool(self._predictor.graph.profile),
+                "has_journal": bool(self._report),
             }
         )
 
@@ -111,6 +124,14 @@ class _Service:
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
         return JSONResponse(prediction.as_dict())
+
+    async def journal(self, _: Request) -> Response:
+        assert self._report
+        try:
+            page = await to_thread.run_sync(self._report, limiter=self._upload_threads)
+        except AffektError as error:
+            return _error(422, str(error))
+        return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
 
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):

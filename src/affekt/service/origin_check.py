@@ -61,9 +61,10 @@ def _with_security_headers(send: Send, host: str) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["Content-Security-Policy"] = (
+            headers.setdefault(  # an endpoint may allow less or other content
+                "Content-Security-Policy",
                 f"default-src 'self'; connect-src 'self' ws://{host} wss://{host}; "
-                f"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+                f"frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             )
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "no-referrer"

@@ -188,6 +188,8 @@ setStatus(`Audio is sent to the service at ${location.host} only, and is not sto
 showText("microphone off");
 at("model").textContent = `Model ${model.name}, licence ${model.licence}`;
 at("speaker").hidden = !model.knows_speakers;
+at("tabs").hidden = !model.has_journal;
+at("journal").href = "journal";
 at("microphone").onclick = () => (session ? stop() : start());
 at("save-profile").onclick = () => {
   if (!isOpen(session?.socket)) return saveProfile();
