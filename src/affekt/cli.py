@@ -62,7 +62,7 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
 TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
-SERVE = ("uvicorn", "starlette", "anyio", "websockets")
+SERVE = ("uvicorn", "starlette", "anyio", "websockets", "prometheus_client", "python_multipart")
 JOURNAL_PACKAGES = ("sqlcipher3", "ruptures", "statsmodels", "fhir")
 # The extras that install missing packages; those not listed are in the extra train.
 EXTRAS = {"sounddevice": "mic", "pyarrow": "tables"} | dict.fromkeys(JOURNAL_PACKAGES, "journal")

@@ -1,12 +1,17 @@
 """Implement ``affekt serve``: open a port, then run the web service."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
+
+import typer
 
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
 from affekt.errors import RunError
 
+SHUTDOWN_SECONDS = 60  # for recordings that have arrived
 PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -31,10 +36,17 @@ def serve(
         Path | None,
         option("JOURNAL", "Show the report of this journal as a tab (extra journal)."),
     ] = None,
+    tokens: Annotated[
+        Path | None, option("FILE", "Answer only who bears one of these tokens, one a line.")
+    ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Log each request as JSON to standard error.")
+    ] = False,
 ) -> None:
     """Serve a web page that shows the emotion of live speech, and an HTTP API.
 
-    Audio is processed on this machine and sent to no other. Ctrl-C ends the service.
+    Audio is processed on this machine and sent to no other. Ctrl-C ends the service; recordings
+    that have arrived are answered first.
     """
     import socket
 
@@ -43,10 +55,24 @@ def serve(
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
     from affekt.service.live_session import MAX_MESSAGE
+    from affekt.service.tokens import Tokens
+
+    class Server(uvicorn.Server):
+        """Tell the application when the service begins to stop."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.stop()
+            super().handle_exit(sig, frame)
 
     predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     report = _reporter(journal) if journal else None
-    app = make_app(predictor, hosts={*LOOPBACK, host, *(name or ())}, journal=report)
+    app = make_app(
+        predictor,
+        hosts={*LOOPBACK, host, *(name or ())},
+        journal=report,
+        tokens=Tokens(tokens) if tokens else None,
+        access_log=sys.stderr if access_log else None,
+    )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,9 +92,9 @@ def serve(
             lifespan="off",
             ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error
             ws_ping_timeout=PING_TIMEOUT,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
 
 
 def _reporter(file: Path) -> Callable[[], str]:

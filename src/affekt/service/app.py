@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
+from typing import Any, TextIO
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, move_on_after, to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -25,23 +26,26 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
 from affekt.service.live_session import close_with_error, run_session
+from affekt.service.observation import METHODS, Metrics, Observation
+from affekt.service.openapi import document
 from affekt.service.origin_check import OriginCheck
+from affekt.service.readiness import Readiness
 from affekt.service.request_options import decode_profile, with_query
+from affekt.service.tokens import TokenCheck, Tokens
+from affekt.service.uploads import Upload, UploadTooLargeError, read_upload
 
 PAGE = Path(__file__).parent / "page"
 REPORT_POLICY = (  # the report is one file with its own styles, and loads nothing
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
+PATHS = frozenset(  # counted by name
+    ("/", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/predict", "/stream")
+)
 MAX_UPLOAD = 100 << 20  # bytes of a recording
 MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
+MAX_RECEIVE = 300.0  # s until a recording must have arrived
 MAX_STREAMS = 64  # live sessions at a time
-
-
-class Upload(BytesIO):
-    """An uploaded recording; error messages call it by ``name``."""
-
-    name = "the recording"
 
 
 def make_app(
@@ -49,6 +53,8 @@ def make_app(
     *,
     hosts: Collection[str],
     journal: Callable[[], str] | None = None,
+    tokens: Tokens | None = None,
+    access_log: TextIO | None = None,
 ) -> Starlette:
     """Build the application for a loaded model.
 
@@ -56,34 +62,83 @@ def make_app(
         predictor: its options are the defaults of every request.
         hosts: host names that requests may name, such as ``localhost``.
         journal: makes the report of a journal as HTML; no journal by default.
+        tokens: one of which every request must bear, but those for ``/health``; none by default.
+        access_log: file that gets one line of JSON for each request; none by default.
 
     Returns:
-        An ASGI application: ``GET /`` the page, ``GET /model``, ``POST /predict``, the WebSocket
-        ``/stream``, and ``GET /journal`` if there is one.
+        An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model`` and
+        ``/openapi.json``, ``POST /predict``, the WebSocket ``/stream``, and
+        ``GET /journal`` if there is one. Its ``state.stop()``
+        ends uploads that are still being received and makes ``/health`` say so.
     """
-    service = _Service(predictor, journal)
-    return Starlette(
+    metrics = Metrics(PATHS)
+    service = _Service(predictor, metrics, journal)
+    middleware = [
+        Middleware(Observation, metrics=metrics, log=access_log),
+        Middleware(OriginCheck, hosts=frozenset(hosts)),
+    ]
+    if tokens:
+        middleware.append(Middleware(TokenCheck, tokens=tokens))
+    app = Starlette(
         routes=[
-            Route("/model", service.model),
-            Route("/predict", service.predict, methods=["POST"]),
+            *_routes("/health", "GET", service.health),
+            *_routes("/metrics", "GET", service.metrics),
+            *_routes("/model", "GET", service.model),
+            *_routes("/openapi.json", "GET", service.openapi),
+            *_routes("/predict", "POST", service.predict),
             WebSocketRoute("/stream", service.stream),
-            *([Route("/journal", service.journal)] if journal else []),
+            *(_routes("/journal", "GET", service.journal) if journal else []),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(OriginCheck, hosts=frozenset(hosts))],
+        middleware=middleware,
+        exception_handlers={HTTPException: _http_error},
     )
+    app.state.stop = service.stop
+    return app
+
+
+def _routes(path: str, method: str, endpoint: Any) -> list[Route]:
+    """A route for one method, and one that refuses the others with ``Allow``."""
+    allowed = (method, "HEAD") if method == "GET" else (method,)
+    others = [other for other in METHODS if other not in (*allowed, "WEBSOCKET")]
+
+    async def refuse(request: Request) -> Response:
+        message = f"{path} takes {method} only. Got {request.method}. See /openapi.json."
+        return _error(405, message, Allow=", ".join(allowed))
+
+    return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=others)]
 
 
 class _Service:
     """Endpoints that share a predictor and the limits of threads, uploads and sessions."""
 
-    def __init__(self, predictor: Predictor, journal: Callable[[], str] | None) -> None:
+    def __init__(
+        self, predictor: Predictor, metrics: Metrics, journal: Callable[[], str] | None
+    ) -> None:
         cores = os.cpu_count() or 1
         self._report = journal
-        self._predictor = predictor
+        self._predictor, self._metrics = predictor, metrics
+        self._readiness = Readiness(predictor)
         self._stream_threads = CapacityLimiter(cores)
         self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
         self._uploads, self._sessions = Semaphore(MAX_UPLOADS), Semaphore(MAX_STREAMS)
+        self._receiving: set[CancelScope] = set()
+
+    def stop(self) -> None:
+        """Refuse uploads that have not arrived; those that have are answered."""
+        self._readiness.stopping = True
+        for scope in self._receiving:
+            scope.cancel()
+
+    async def health(self, _: Request) -> Response:
+        status, report = await self._readiness.report()
+        return JSONResponse(report, status)
+
+    async def metrics(self, _: Request) -> Response:
+        return self._metrics.response()
+
+    async def openapi(self, _: Request) -> Response:
+        return JSONResponse(document(self._predictor.labels, MAX_UPLOAD))
 
     async def model(self, _: Request) -> Response:
         about = self._predictor.metadata
@@ -98,33 +153,6 @@ class _Service:
             }
         )
 
-    async def predict(self, request: Request) -> Response:
-        if self._uploads.locked():
-            return _error(503, f"at most {MAX_UPLOADS} recordings at a time. Try again later.")
-        try:
-            async with self._uploads:
-                upload = Upload()
-                async for chunk in request.stream():
-                    if upload.tell() + len(chunk) > MAX_UPLOAD:
-                        return _error(
-                            413,
-                            f"a recording must have at most {MAX_UPLOAD} bytes. Got more. "
-                            f"Use affekt predict.",
-                        )
-                    upload.write(chunk)
-                upload.seek(0)
-                predictor = with_query(self._predictor, request.query_params)
-                if (text := request.headers.get("profile")) is not None:
-                    profile = decode_profile(text, "the header Profile must be")
-                    predictor = replace(predictor, profile=profile)
-                work = partial(predictor.predict, upload)
-                prediction = await to_thread.run_sync(work, limiter=self._upload_threads)
-        except AffektError as error:
-            return _error(422, str(error))
-        except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
-            return Response(status_code=400)
-        return JSONResponse(prediction.as_dict())
-
     async def journal(self, _: Request) -> Response:
         assert self._report
         try:
@@ -132,6 +160,45 @@ class _Service:
         except AffektError as error:
             return _error(422, str(error))
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
+
+    async def predict(self, request: Request) -> Response:
+        if self._uploads.locked():
+            message = f"at most {MAX_UPLOADS} recordings at a time. Try again later."
+            return _error(503, message, **{"Retry-After": "1"})
+        try:
+            async with self._uploads:
+                upload = await self._received(request)
+                if upload is None and self._readiness.stopping:
+                    return _error(503, "the service is stopping. Try again later.")
+                if upload is None:
+                    message = f"a recording must arrive within {MAX_RECEIVE:g} s. Send it faster."
+                    return _error(408, message)
+                predictor = with_query(self._predictor, request.query_params)
+                if (text := request.headers.get("profile")) is not None:
+                    profile = decode_profile(text, "the header Profile must be")
+                    predictor = replace(predictor, profile=profile)
+                work = partial(predictor.predict, upload)
+                prediction = await to_thread.run_sync(work, limiter=self._upload_threads)
+        except UploadTooLargeError as error:
+            return _error(413, str(error))
+        except AffektError as error:
+            return _error(422, str(error))
+        except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
+            return Response(status_code=400)
+        self._metrics.sound.inc(prediction.duration)
+        return JSONResponse(prediction.as_dict())
+
+    async def _received(self, request: Request) -> Upload | None:
+        """Read the recording; None if the service stops first, or if it takes too long."""
+        with move_on_after(MAX_RECEIVE) as scope:
+            self._receiving.add(scope)
+            if self._readiness.stopping:
+                scope.cancel()
+            try:
+                return await read_upload(request, MAX_UPLOAD)
+            finally:
+                self._receiving.discard(scope)
+        return None
 
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):
@@ -144,5 +211,13 @@ class _Service:
                 await run_session(socket, self._predictor, self._stream_threads)
 
 
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status)
+def _error(status: int, message: str, **headers: str) -> Response:
+    return JSONResponse({"error": message}, status, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Answer what the page's files do not have, in the form of every other error."""
+    status = getattr(error, "status_code", 500)
+    headers = getattr(error, "headers", None) or {}
+    message = f"there is no {request.method} {request.url.path[:100]}. See /openapi.json."
+    return _error(status, message, **headers)

@@ -1,0 +1,53 @@
+"""Say whether the service is ready: its model answers a known sound, and it is not stopping."""
+
+import time
+from typing import Any
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+
+import affekt
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
+from affekt.errors import AffektError
+from affekt.inference.predictor import Predictor
+
+KEPT = 5.0  # s: for so long one check counts
+TOLERANCE = 1e-3  # of a probability, between two answers to the same sound
+
+
+class Readiness:
+    """Check a model again and again with one window of noise, whose answer must stay the same."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._sound = np.random.default_rng(0).normal(0, 0.1, WINDOW).astype(np.float32)
+        self._first: list[float] | None = None
+        self._checked, self._fault = -KEPT, ""
+        self._limiter = CapacityLimiter(1)
+        self.stopping = False
+
+    async def report(self) -> tuple[int, dict[str, Any]]:
+        """Return the HTTP status, 200 or 503, and what ``GET /health`` answers."""
+        if self.stopping:
+            return 503, {"status": "stopping"}
+        if time.monotonic() - self._checked >= KEPT:
+            self._fault = await to_thread.run_sync(self._check, limiter=self._limiter)
+            self._checked = time.monotonic()
+        if self._fault:
+            return 503, {"status": "failing", "error": self._fault}
+        graph = self._predictor.graph
+        about = {"model": graph.metadata["name"], "sha256": graph.digest}
+        return 200, {"status": "ready", **about, "version": affekt.__version__}
+
+    def _check(self) -> str:
+        """Predict the sound; return what is wrong."""
+        try:
+            found = self._predictor.predict(self._sound, sample_rate=SAMPLE_RATE, channel=0)
+        except AffektError as error:
+            return str(error)
+        shares = [*found.probabilities.values()]
+        if self._first is None:
+            self._first = shares
+        if not np.allclose(shares, self._first, atol=TOLERANCE):
+            return "the model must give the same answer to the same sound. Got another. Restart it."
+        return ""

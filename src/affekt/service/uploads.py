@@ -1,0 +1,75 @@
+"""Read an uploaded recording into memory: a raw body, or a form with one file."""
+
+from collections.abc import AsyncGenerator
+from io import BytesIO
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from affekt.errors import AudioError
+
+FORM = "multipart/form-data"
+
+
+class Upload(BytesIO):
+    """An uploaded recording; error messages call it by ``name``."""
+
+    name = "the recording"
+
+
+class UploadTooLargeError(AudioError):
+    """A recording of more bytes than the service takes."""
+
+
+async def read_upload(request: Request, limit: int) -> Upload:
+    """Read the recording of a request.
+
+    Args:
+        request: its body is the recording, or a form of ``multipart/form-data`` with one file.
+        limit: bytes of a recording, at most.
+
+    Raises:
+        UploadTooLargeError: more bytes.
+        AudioError: a form without a file, with several, or that is damaged.
+        starlette.requests.ClientDisconnect: the client left.
+    """
+    if request.headers.get("content-type", "").lower().startswith(FORM):
+        return await _from_form(request, limit)
+    upload = Upload()
+    async for chunk in _limited(request, limit):
+        upload.write(chunk)
+    upload.seek(0)
+    return upload
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise UploadTooLargeError(
+                f"a recording must have at most {limit} bytes. Got more. Use affekt predict."
+            )
+        yield chunk
+
+
+async def _from_form(request: Request, limit: int) -> Upload:
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=0)
+    parser.spool_max_size = limit + 1  # nothing goes to the disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise AudioError(
+            f"a form must hold one file and nothing else. Got: {error.message.rstrip('.')}. "
+            f"Send it as curl -F file=@a.wav does."
+        ) from error
+    try:
+        for part in form.values():
+            if isinstance(part, UploadFile):
+                return Upload(await part.read())
+    finally:
+        await form.close()
+    raise AudioError(
+        "a form must hold one file. Got none. Send it as curl -F file=@a.wav does, or as the body."
+    )

@@ -1,0 +1,357 @@
+"""Test what operators need of the service: health, metrics, logs, tokens, a true description."""
+
+import asyncio
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from socket import create_connection
+from typing import Any
+from urllib.request import urlopen
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+import affekt
+from affekt.cli import main
+from affekt.errors import ModelError, RunError
+from affekt.service import app as serving
+from affekt.service import readiness
+from affekt.service.app import make_app
+from affekt.service.tokens import Tokens
+from affekt.service.uploads import FORM
+from conftest import hears_ctrl_c
+from synthetic_network import made_sound, own_model
+from test_service import STREAM, scope, wav
+
+SOUND = made_sound(3.0)
+TOKEN, OTHER = "correct-horse-battery", "another-good-token-1"
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(own_model(tmp_path_factory.mktemp("model")))
+
+
+def opened(predictor: affekt.Predictor, **options: Any) -> TestClient:
+    return TestClient(
+        make_app(predictor, hosts={"localhost"}, **options), base_url="http://localhost:8000"
+    )
+
+
+@pytest.fixture
+def client(predictor: affekt.Predictor) -> Iterator[TestClient]:
+    with opened(predictor) as client:
+        yield client
+
+
+def test_a_form_is_answered_as_a_raw_body(client: TestClient) -> None:
+    expected = client.post("/predict", content=wav(SOUND)).json()
+    found = client.post("/predict", files={"file": ("a.wav", wav(SOUND), "audio/wav")})
+    assert found.status_code == 200
+    assert found.json() == expected
+    two = {"file": ("a.wav", wav(SOUND)), "more": ("b.wav", wav(SOUND))}
+    for fault, words in (
+        ({"files": two}, "a form must hold one file and nothing else. Got: Too many files"),
+        ({"files": {"file": ("a.wav", b"")}}, "the recording"),
+        (
+            {"data": {"a": "b"}, "files": {"file": ("a.wav", wav(SOUND))}},
+            "a form must hold one file and nothing else",
+        ),
+        (
+            {"content": b"x", "headers": {"content-type": FORM}},
+            "Missing boundary",
+        ),
+        (
+            {
+                "content": b"--x--\r\n",
+                "headers": {"content-type": f"{FORM}; boundary=x"},
+            },
+            "a form must hold one file. Got none",
+        ),
+    ):
+        refused = client.post("/predict", **fault)
+        assert refused.status_code == 422
+        assert words in refused.json()["error"]
+
+
+def test_a_large_form_is_refused_and_nothing_goes_to_the_disk(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "MAX_UPLOAD", 3_000_000)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with opened(predictor) as client:
+        long = wav(made_sound(40.0))
+        assert 2_000_000 < len(long) < 3_000_000
+        assert client.post("/predict", files={"file": ("a.wav", long)}).status_code == 200
+        found = client.post("/predict", files={"file": ("a.wav", bytes(3_000_000))})
+        assert found.status_code == 413
+        assert "at most 3000000 bytes" in found.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/predict", "POST"),
+        ("PUT", "/predict", "POST"),
+        ("OPTIONS", "/predict", "POST"),
+        ("POST", "/model", "GET, HEAD"),
+        ("DELETE", "/health", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_names_the_right_one(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
+    found = client.request(method, path)
+    assert found.status_code == 405
+    assert found.headers["allow"] == allowed
+    assert found.json()["error"]
+
+
+def test_unknown_paths_are_answered_in_json(client: TestClient) -> None:
+    found = client.get("/nothing")
+    assert found.status_code == 404
+    assert found.json() == {"error": "there is no GET /nothing. See /openapi.json."}
+
+
+def test_health_is_that_of_the_model(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "KEPT", 0.0)
+    with opened(predictor) as client:
+        found = client.get("/health")
+        assert found.status_code == 200
+        assert found.json() == {
+            "status": "ready",
+            "model": "own",
+            "sha256": predictor.graph.digest,
+            "version": affekt.__version__,
+        }
+        assert client.get("/health", headers={"host": "10.0.0.7:8000"}).status_code == 200
+        foreign = {"host": "evil.example", "origin": "https://evil.example"}
+        assert client.get("/health", headers=foreign).status_code == 403
+
+        def broken(*_: object, **__: object) -> None:
+            raise ModelError("the graph is broken")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(affekt.Predictor, "predict", broken)
+            found = client.get("/health")
+            assert (found.status_code, found.json()["error"]) == (503, "the graph is broken")
+        assert client.get("/health").status_code == 200
+        predict = affekt.Predictor.predict
+        monkeypatch.setattr(
+            affekt.Predictor,
+            "predict",
+            lambda self, sound, **part: predict(self, sound[::-1].copy(), **part),
+        )
+        found = client.get("/health")
+        assert found.status_code == 503
+        assert "must give the same answer" in found.json()["error"]
+        client.app.state.stop()  # type: ignore[attr-defined]
+        assert client.get("/health").json() == {"status": "stopping"}
+
+
+def sample(client: TestClient, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    found = [
+        each.value
+        for family in families
+        for each in family.samples
+        if each.name == name and labels.items() <= each.labels.items()
+    ]
+    return sum(found)
+
+
+def test_metrics_count_what_was_answered(client: TestClient) -> None:
+    for _ in range(3):
+        client.post("/predict", content=wav(SOUND))
+    client.post("/predict", content=b"nothing")
+    client.get("/never/seen/before")
+    with client.websocket_connect(STREAM) as socket:
+        assert sample(client, "affekt_active", path="/stream") == 1
+        socket.send_text("end")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+    assert sample(client, "affekt_requests_total", path="/predict", status="200") == 3
+    assert sample(client, "affekt_requests_total", path="/predict", status="422") == 1
+    assert sample(client, "affekt_requests_total", path="other", status="404") == 1
+    assert sample(client, "affekt_requests_total", path="/stream", status="101") == 1
+    assert sample(client, "affekt_request_seconds_count", path="/predict") == 4
+    assert sample(client, "affekt_sound_seconds_total") == pytest.approx(9.0)
+    assert sample(client, "affekt_active", path="/predict") == 0
+    assert "never" not in client.get("/metrics").text
+
+
+def test_the_log_has_a_line_for_each_request_and_no_content(predictor: affekt.Predictor) -> None:
+    log = io.StringIO()
+    with opened(predictor, access_log=log) as client:
+        given = {"X-Request-ID": "abc-123", "Profile": "c2VjcmV0"}
+        found = client.post("/predict?adapt=1", content=wav(SOUND), headers=given)
+        assert found.headers["x-request-id"] == "abc-123"
+        strange = client.get("/model", headers={"X-Request-ID": "a b\x7f"})
+        assert re.fullmatch(r"[0-9a-f]{32}", strange.headers["x-request-id"])
+        with client.websocket_connect(STREAM) as socket:
+            socket.send_text("end")
+    first, second, third = (json.loads(line) for line in log.getvalue().splitlines())
+    assert {*first} == {"time", "id", "method", "path", "status", "seconds", "bytes"}
+    assert (first["id"], first["method"], first["path"]) == ("abc-123", "POST", "/predict")
+    assert (first["status"], first["bytes"]) == (422, len(found.content))
+    assert second["id"] == strange.headers["x-request-id"]
+    assert (third["method"], third["status"]) == ("WEBSOCKET", 101)
+    assert "c2VjcmV0" not in log.getvalue()
+    assert "adapt" not in log.getvalue()
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    path = tmp_path / "tokens"
+    path.write_text(f"# for the laboratory\n{TOKEN}\n\n{OTHER}\n")
+    return path
+
+
+def test_tokens_are_demanded_and_can_be_revoked(predictor: affekt.Predictor, tokens: Path) -> None:
+    with opened(predictor, tokens=Tokens(tokens)) as client:
+        for header in (None, "", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer #"):
+            headers = {} if header is None else {"Authorization": header}
+            found = client.get("/model", headers=headers)
+            assert found.status_code == 401
+            assert found.headers["www-authenticate"].startswith("Bearer")
+            with (
+                pytest.raises(WebSocketDisconnect),
+                client.websocket_connect(STREAM, headers=headers),
+            ):
+                pass
+        assert client.get("/").status_code == 401
+        assert client.get("/health").status_code == 200
+        good = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.get("/model", headers=good).status_code == 200
+        with client.websocket_connect(STREAM, headers=good) as socket:
+            socket.send_text("end")
+        tokens.write_text(f"{OTHER}\n")
+        assert client.get("/model", headers=good).status_code == 401
+        other = {"Authorization": f"bearer {OTHER}"}
+        assert client.get("/model", headers=other).status_code == 200
+        tokens.unlink()
+        assert client.get("/model", headers=other).status_code == 401
+
+
+def test_files_without_tokens_are_refused(
+    tmp_path: Path, predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tokens"
+    for content, words in (
+        (None, "must be a file of tokens. Got: No such file"),
+        (b"\xff\xfe", "Got: not text"),
+        (b"# nothing\n", "of at least 16 characters, one a line. Got none"),
+        (b"short\n", "Got a shorter one"),
+    ):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(RunError, match=words):
+            Tokens(path)
+    assert main(["serve", "--port", "0", "--tokens", str(path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_description_is_valid_and_true(client: TestClient, predictor: affekt.Predictor) -> None:
+    described = client.get("/openapi.json").json()
+    validate(described)
+    assert described["openapi"].startswith("3.1")
+
+    def check(path: str, found: Any) -> None:
+        (operation,) = described["paths"][path].values()
+        answer = operation["responses"][str(found.status_code)]
+        ((kind, content),) = answer["content"].items()
+        assert found.headers["content-type"].partition(";")[0] == kind
+        schema = {**content["schema"], "components": described["components"]}
+        jsonschema.validate(found.text if kind == "text/plain" else found.json(), schema)
+
+    for path in ("/model", "/health", "/metrics", "/openapi.json"):
+        check(path, client.get(path))
+        check(path, client.post(path))
+    check("/predict", client.post("/predict?min_confidence=0.99", content=wav(SOUND)))
+    check("/predict", client.post("/predict", content=b"nothing"))
+    check("/predict", client.post("/predict?adapt=maybe", content=wav(SOUND)))
+    check("/model", client.get("/model", headers={"host": "evil.example"}))
+    names = [each["name"] for each in described["paths"]["/predict"]["post"]["parameters"]]
+    assert names == ["adapt", "min_confidence", "channel", "Profile"]
+
+
+def test_uploads_that_do_not_arrive_end(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In time, or when the service stops; what has arrived is answered."""
+    app = make_app(predictor, hosts={"localhost"})
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        monkeypatch.setattr(serving, "MAX_RECEIVE", 0.05)
+        client.portal.call(app, scope("http", "/predict"), receive, send)
+        assert sent[0]["status"] == 408
+        monkeypatch.setattr(serving, "MAX_RECEIVE", 60.0)
+        sent.clear()
+        stalled = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
+        time.sleep(0.05)
+        client.portal.call(app.state.stop)
+        stalled.result(5)
+        assert sent[0]["status"] == 503
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_service_that_is_stopped_answers_what_has_arrived(
+    predictor: affekt.Predictor, sign: signal.Signals
+) -> None:
+    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--access-log"]
+    words += ["--model", str(predictor.graph.file)]
+    long = wav(made_sound(240.0))
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=hears_ctrl_c,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        address = server.stdout.readline().decode().strip()
+        with urlopen(f"{address}/health") as found:
+            assert json.load(found)["status"] == "ready"
+        with create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as socket:
+            socket.sendall(head.encode() + b"Connection: close\r\n\r\n" + long)
+            threading.Timer(0.2, server.send_signal, [sign]).start()
+            answer = b""
+            while chunk := socket.recv(1 << 16):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["duration"] == pytest.approx(240.0)
+        assert server.wait(20) in (130, 143, -signal.SIGTERM)
+        log = [json.loads(line) for line in server.stderr.read().decode().splitlines()]
+    assert [(each["path"], each["status"]) for each in log] == [("/health", 200), ("/predict", 200)]
