@@ -34,7 +34,11 @@ apidoc_modules = [
     }
 ]
 # A package's __all__ only repeats what its modules define; each name is documented there, once.
-autodoc_default_options = {"ignore-module-all": True}
+autodoc_default_options = {
+    "ignore-module-all": True,
+    # methods that scikit-learn adds to estimators, with references to its own pages
+    "exclude-members": "set_fit_request, set_score_request, set_transform_request",
+}
 autodoc_member_order = "bysource"
 napoleon_custom_sections = ["Source"]
 napoleon_use_ivar = True
@@ -55,6 +59,7 @@ nitpick_ignore_regex = [
         r"(affekt\..*\.)?(Item|Value|Watch|Floats)",
     ),  # type variables and aliases have no entry
     (r"py:data", r".*"),  # nor have constants
+    (r"py:class", r"NDArray"),  # imported for type checkers only
     (r"py:class", r"dict\[str"),  # a type that Sphinx splits at its comma
 ]
 

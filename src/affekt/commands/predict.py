@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import typer
 
 from affekt.commands import options
+from affekt.commands.annotation_writing import is_output_folder, write_annotations
 from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.result_printing import (
@@ -113,7 +114,8 @@ def predict(
     refuse_together({"--jobs": jobs, "--timeline": timeline})
     if address and not on_ray:
         raise typer.BadParameter("--address needs --engine ray.")
-    _check_timeline(paths, timeline, annotation, plot)
+    into_folder = bool(annotation) and is_output_folder(output)
+    _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
     chosen = channel_of(channel)
     told_apart = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
     _check_output(output, [*paths, model, profile, plot, speakers])
@@ -126,6 +128,17 @@ def predict(
         channel=None if chosen == "each" else chosen,
         limits=None if no_quality else LIMITS,
     )
+    if into_folder:
+        with sigterm_as_ctrl_c():
+            return write_annotations(
+                predictor,
+                paths,
+                Path(f"{output}"),
+                form=annotation,
+                channel=chosen,
+                speakers=speakers,
+                enrolled=profiles_of(speaker or []),
+            )
     form = annotation or ("json" if as_json else "csv" if as_csv else "table")
     prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
     with sigterm_as_ctrl_c(), results_output(output, prepare if resume else None) as opened:
@@ -164,7 +177,9 @@ def _paths(paths: list[str] | None, demo: bool) -> list[str]:
     return paths
 
 
-def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Path | None) -> None:
+def _check_timeline(
+    paths: list[str], timeline: bool, annotation: str, plot: Path | None, *, into_folder: bool
+) -> None:
     from affekt.inference.files import find_files
 
     if (annotation or plot) and not timeline:
@@ -176,9 +191,14 @@ def _check_timeline(paths: list[str], timeline: bool, annotation: str, plot: Pat
         raise typer.BadParameter(f"--plot must end in {' or '.join(PICTURES)}. Got {plot}.")
     if plot and not plot.absolute().parent.is_dir():
         raise typer.BadParameter(f"--plot must name a file in a folder that exists. Got {plot}.")
-    single = "--plot" if plot else f"--format {annotation}" if annotation in ONE_RECORDING else ""
+    needs_one = annotation in ONE_RECORDING and not into_folder
+    single = "--plot" if plot else f"--format {annotation}" if needs_one else ""
+    refuse_together({"--plot": plot, "a folder as --output": into_folder})
     if single and len([*islice(find_files(paths), 2)]) != 1:
-        raise typer.BadParameter(f"{single} needs exactly one recording. Got {' '.join(paths)}.")
+        remedy = "" if plot else " For several, name a folder as --output."
+        raise typer.BadParameter(
+            f"{single} needs exactly one recording. Got {' '.join(paths)}.{remedy}"
+        )
 
 
 def _check_output(output: str | None, inputs: list[Any]) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from affekt.inference.timeline import Utterance, Watch
     from affekt.inference.waveform_peaks import WaveformPeaks
 
-ANNOTATIONS = ("audacity", "textgrid", "webvtt", "rttm")
-ONE_RECORDING = ("audacity", "textgrid", "webvtt")  # formats without file names
+ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
+ONE_RECORDING = ("audacity", "textgrid", "eaf", "webvtt")  # formats without file names
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
 SPEAKER = ("channel", "speaker")  # those of speakers who are told apart
@@ -44,7 +44,7 @@ def print_timelines(
     far are printed and drawn. CSV has these further columns; the table has a column of speakers
     if they are told apart.
     """
-    from affekt.inference.annotation_files import textgrid
+    from affekt.inference.annotation_files import annotation_file
     from affekt.inference.files import timeline_files
     from affekt.inference.timeline import Utterance
     from affekt.inference.waveform_peaks import WaveformPeaks
@@ -56,7 +56,7 @@ def print_timelines(
 
     def collected(results: Iterable[Result]) -> Iterator[Result]:
         for result in results:
-            if (plot or form == "textgrid") and isinstance(result, Utterance):
+            if (plot or form in ("textgrid", "eaf")) and isinstance(result, Utterance):
                 utterances.append(result)
             yield result
 
@@ -66,8 +66,9 @@ def print_timelines(
             printer = _printer(form, predictor.labels, out, console, columns)
             return print_results(collected(found), printer)
     finally:
-        if form == "textgrid" and peaks.seconds:
-            print(textgrid(utterances, peaks.seconds), end="", file=out, flush=True)
+        if form in ("textgrid", "eaf") and peaks.seconds:
+            text = annotation_file(form, utterances, peaks.seconds, paths[0])
+            print(text, end="", file=out, flush=True)
         if plot and peaks.seconds:
             _draw(plot, utterances, peaks, predictor.labels, title=printable(Path(paths[0]).name))
 

@@ -1,4 +1,4 @@
-"""Write utterances as annotation files: Audacity labels, TextGrid, WebVTT and RTTM.
+"""Write utterances as annotation files: Audacity labels, TextGrid, EAF, WebVTT and RTTM.
 
 Source: the manuals of Audacity ("Importing and Exporting Labels") and Praat ("TextGrid file
 formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
@@ -7,6 +7,7 @@ formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", a
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from affekt.inference.elan import eaf
 from affekt.inference.rttm import word
 from affekt.inference.timeline import Utterance
 
@@ -90,6 +91,33 @@ def _tier(number: int, name: str, marks: Sequence[tuple[float, float, str]]) -> 
 
 
 LINES = {"audacity": audacity, "webvtt": webvtt, "rttm": rttm}
+SUFFIXES = {
+    "audacity": ".txt",
+    "textgrid": ".TextGrid",
+    "eaf": ".eaf",
+    "webvtt": ".vtt",
+    "rttm": ".rttm",
+}
+
+
+def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, file: str) -> str:
+    """Write the annotation file of one recording.
+
+    Args:
+        form: one of :data:`SUFFIXES`.
+        utterances: of the recording, in order.
+        seconds: how long it is.
+        file: its name.
+
+    Returns:
+        The file's text.
+    """
+    if form == "textgrid":
+        return textgrid(utterances, seconds)
+    if form == "eaf":
+        return eaf(utterances, file)
+    head = [WEBVTT_HEAD] if form == "webvtt" else []
+    return "".join(f"{line}\n" for line in [*head, *map(LINES[form], utterances)])
 
 
 def _intervals(

@@ -1,0 +1,98 @@
+"""Write the annotation file of each of many recordings into a folder."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from affekt.atomic_write import atomic_write
+from affekt.commands.printing import complain
+from affekt.errors import RunError
+
+if TYPE_CHECKING:
+    from affekt.inference.options import Channel, Speakers
+    from affekt.inference.predictor import Predictor
+    from affekt.inference.timeline import Watch
+    from affekt.inference.waveform_peaks import WaveformPeaks
+
+
+def is_output_folder(output: str | None) -> bool:
+    """Whether an output is a folder: one that exists, or a name that ends in a slash."""
+    return output is not None and (output.endswith(("/", os.sep)) or Path(output).is_dir())
+
+
+def write_annotations(
+    predictor: "Predictor",
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    form: str,
+    channel: "Channel" = None,
+    **speakers: "Unpack[Speakers]",
+) -> int:
+    """Predict recordings, write a file for each as soon as it is done, and print its name.
+
+    The files lie in the folder as the recordings lie in the folder that they have in common.
+
+    Returns:
+        The exit code: 1 if any recording failed, else 0. A failed one has no file.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    from affekt.inference.annotation_files import SUFFIXES, annotation_file
+    from affekt.inference.files import Failure, find_files, timeline_files
+    from affekt.inference.waveform_peaks import WaveformPeaks
+
+    found = [*find_files(paths)]
+    failures = [each for each in found if isinstance(each, Failure)]
+    files = [each for each in found if isinstance(each, str)]
+    for file, target in _targets(files, folder, SUFFIXES[form]).items():
+        peaks = WaveformPeaks()  # counts seconds
+        results = [
+            *timeline_files(predictor, [file], watch=_watch(peaks), channel=channel, **speakers)
+        ]
+        utterances = [each for each in results if not isinstance(each, Failure)]
+        if len(utterances) < len(results):
+            failures += [each for each in results if isinstance(each, Failure)]
+            continue
+        _write(target, annotation_file(form, utterances, peaks.seconds, file))
+        print(target, flush=True)
+    for failure in failures:
+        complain(failure.error)
+    return 1 if failures else 0
+
+
+def _watch(peaks: "WaveformPeaks") -> "Callable[[str], Watch]":
+    return lambda _: peaks.push
+
+
+def _targets(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]:
+    """The file to write for each recording; recordings of one name keep their own suffix."""
+    from affekt.locations import is_location
+
+    local = [Path(file).absolute() for file in files if not is_location(file)]
+    common = Path(os.path.commonpath([file.parent for file in local])) if local else Path()
+    targets: dict[str, Path] = {}
+    for file in files:
+        inside = (
+            Path(Path(file).name)
+            if is_location(file)
+            else Path(file).absolute().relative_to(common)
+        )
+        target = folder / inside.with_suffix(suffix)
+        if target in targets.values():
+            target = folder / f"{inside}{suffix}"
+        targets[file] = target
+    return targets
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target) as part:
+            part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+    except OSError as error:
+        raise RunError(
+            f"{target} cannot be written: {error.strerror}. Name another --output."
+        ) from error
