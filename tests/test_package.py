@@ -71,6 +71,16 @@ def test_commands_work_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: 
     assert not [*empty.iterdir()]
 
 
+def test_a_prediction_writes_and_reports_nothing(tmp_path: Path) -> None:
+    """ONNX Runtime would keep an id of the device and events about its use, and send them."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"HOME": str(home), "PYTHONPATH": str(ROOT / "src")}
+    words = ["-m", "affekt.cli", "predict", "--demo"]
+    run(sys.executable, *words, cwd=home, env=environment)
+    assert [*home.rglob("*")] == []
+
+
 def test_a_recipe_by_name_runs_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,8 +5,12 @@
 'happy'
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# ONNX Runtime reports its use to Microsoft unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from affekt.audio.reading import read

@@ -107,6 +107,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     if threads < 1:
         raise ModelError(f"threads of load must be at least 1. Got {threads}.")
     content = _content(file)
+    onnxruntime.disable_telemetry_events()  # if it was loaded before affekt
     try:
         session = onnxruntime.InferenceSession(
             content, _options(threads), providers=["CPUExecutionProvider"]
