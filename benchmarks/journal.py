@@ -60,7 +60,7 @@ def answers(run: Path, enrolment: str = ENROLMENT) -> dict[str, dict[str, np.nda
 
 
 def matrices(by_speaker: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Confusion matrix of each speaker, moved towards the mean by the noise of few clips."""
+    """Confusion matrix of each speaker; their spread is reduced by the noise of few clips."""
     raw = {
         speaker: np.array([clips[label].mean(axis=0) for label in LABELS])
         for speaker, clips in by_speaker.items()
@@ -73,7 +73,7 @@ def matrices(by_speaker: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarr
         ],
         axis=0,
     )
-    kept = float(np.clip(1 - noise.sum() / every.var(axis=0, ddof=1).sum(), 0, 1))
+    kept = np.sqrt(np.clip(1 - noise.sum() / every.var(axis=0, ddof=1).sum(), 0, 1))
     mean = every.mean(axis=0)
     return {speaker: mean + kept * (matrix - mean) for speaker, matrix in raw.items()}
 
@@ -101,7 +101,7 @@ def sample(
 
 
 def journals(
-    by_speaker: dict[str, dict[str, np.ndarray]], draws: int
+    by_speaker: dict[str, dict[str, np.ndarray]], draws: int, rates: Sequence[int]
 ) -> Iterator[dict[str, object]]:
     """Simulate journals: one row each."""
     known = matrices(by_speaker)
@@ -111,7 +111,7 @@ def journals(
         others = np.array([matrix for name, matrix in known.items() if name != speaker])
         confusion = Confusion("", others)
         for share in SHARES:
-            for rate in RATES:
+            for rate in rates:
                 for draw in range(draws):
                     rng = np.random.default_rng((number, round(100 * share), rate, draw))
                     row = {"speaker": speaker, "sad": share, "rate": rate}
@@ -214,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--figure", action="store_true", help="draw the table again and stop")
+    parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="recordings a day")
     parser.add_argument("--draws", type=int, default=10, help="journals per speaker and condition")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/journal.csv"))
     chosen = parser.parse_args(arguments)
@@ -229,10 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not chosen.figure:
         gc.freeze()  # statsmodels collects garbage at every adjustment
         estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's
-        found = summary(pd.DataFrame(journals(answers(chosen.run), chosen.draws)))
+        found = summary(pd.DataFrame(journals(answers(chosen.run), chosen.draws, chosen.rates)))
         found.to_csv(chosen.output, index=False, lineterminator="\n")
     table = pd.read_csv(chosen.output)
-    Path("docs/journal-power.svg").write_text(to_svg(figure(table)), encoding="utf-8")
+    if chosen.output == parser.get_default("output"):
+        Path("docs/journal-power.svg").write_text(to_svg(figure(table)), encoding="utf-8")
     print(table.to_string(index=False))
 
 
