@@ -262,16 +262,20 @@ def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys
     assert "Traceback" not in told.err
 
 
+@pytest.mark.parametrize(
+    ("tag", "when"),
+    [("2026-08-01", "2026-08-01"), ("2020", "2026-09-10"), ("1904-01-01", "2026-09-10")],
+)
 def test_the_date_comes_from_metadata_before_the_name(
-    empty: Path, tmp_path: Path, capsys: Captured
+    tag: str, when: str, empty: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     path = tmp_path / "2026-09-10.flac"
     sound, rate = soundfile.read(SAMPLES / "calm.flac")
     with soundfile.SoundFile(path, "w", rate, 1) as file:
-        file.date = "2026-08-01"
+        file.date = tag
         file.write(sound)
     assert journal_main("add", empty, path) == 0
-    assert "2026-08-01" in capsys.readouterr().out
+    assert f"  {when}  " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("end", ["ctrl-c", "disconnected", "limit"])
