@@ -120,6 +120,7 @@ BEYOND = {
     "affekt.service.openapi": ({"affekt"}, "serve"),
     "affekt.service.readiness": ({"affekt"}, "serve"),
     "affekt.commands.embed": ({"pyarrow"}, "tables"),
+    "affekt.corpora.own_tables": ({"pyarrow"}, "tables"),
     "affekt.evaluation.calibration_metrics": ({"scipy"}, "report"),
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),

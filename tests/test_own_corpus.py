@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import audformat
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from affekt.cli import main
 from affekt.corpora import survey_own
 from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import read_manifest
 from affekt.corpora.recordings import measured
 from affekt.errors import CorpusError
 from affekt.evaluation.results import collect
@@ -63,6 +66,63 @@ def test_own_labels_map_to_a_task(table: Path) -> None:
     assert rows["unknown"].found == (1, 0, 0, 0, 1, 1)
     assert set(rows["all"].published) == {None}
     assert survey_own("x", table, labels={"calm": "neutral"}).labels == ("neutral", "wut")
+
+
+@pytest.fixture(params=["csv", "parquet"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A table as audformat stores it, with columns of its own."""
+    for name in ("a.wav", "sub/b.wav"):
+        sound(tmp_path / name)
+    stored = audformat.Database("calls")
+    files = ["a.wav", "a.wav", "sub/b.wav"]
+    stored["turns"] = audformat.Table(
+        audformat.segmented_index(files, [0.0, 1.25, 0.0], [1.25, 2.0, pd.NaT])
+    )
+    for name, values in {
+        "emotion": ["angry", "sad", "angry"],
+        "who": ["1", "2", "1"],
+        "sex": ["female", "male", "female"],
+        "rating": [1.0, 2.0, float("nan")],
+    }.items():
+        stored["turns"][name] = audformat.Column()
+        stored["turns"][name].set(values)
+    stored.save(tmp_path, storage_format=request.param)
+    return tmp_path / f"db.turns.{request.param}"
+
+
+def test_tables_of_audformat(database: Path, tmp_path: Path) -> None:
+    words = ["corpus", "calls", str(database), "-o", str(tmp_path / "manifest.csv")]
+    for mapped in ("emotion=label", "who=speaker", "sex=gender"):
+        words += ["--column", mapped]
+    assert main(words) == 0
+    manifest = read_manifest(tmp_path / "manifest.csv")
+    assert manifest.clips == (
+        Clip("a.wav", "angry", "calls:1", "f", 0.0, 1.25, None, 1.25),
+        Clip("a.wav", "sad", "calls:2", "m", 1.25, 2.0, None, 0.75),
+        Clip("sub/b.wav", "angry", "calls:1", "f", 0.0, None, None, 2.0),
+    )
+
+
+def test_columns_that_cannot_be_mapped(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mapped, words in (
+        ("emotion", "--column must be OWN=COLUMN"),
+        ("emotion=mood", "columns of a corpus must be among file, label, speaker, start, end"),
+        ("mood=label", "columns to map must be in the table. Got mood. Its columns: file, start"),
+        ("emotion=label", "needed: file, label, speaker). Got file, start, end, label."),
+    ):
+        assert main(["corpus", "calls", str(database), "--column", mapped]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+    assert main(["corpus", "ravdess", str(tmp_path), "--column", "emotion=label"]) == 2
+    assert "--column is for your own corpus" in capsys.readouterr().err
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CorpusError, match=r"bad\.parquet: must be a Parquet table"):
+        survey_own("calls", tmp_path / "bad.parquet")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(CorpusError, match="Its columns: none"):
+        survey_own("calls", tmp_path / "empty.csv", columns={"emotion": "label"})
 
 
 def test_folders(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def corpus(
         str, typer.Argument(metavar="NAME", help="A published corpus, or a name for your own.")
     ],
     root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="Its folder; or a CSV table of your own corpus.")
+        Path, typer.Argument(metavar="ROOT", help="Its folder; or a table of your own corpus.")
     ],
     output: Annotated[
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
@@ -36,25 +36,40 @@ def corpus(
         list[str] | None,
         option("OWN=LABEL", "Your own: rename a label; OWN= leaves it out; may be repeated."),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        option("OWN=COLUMN", "Your own table: a column's name there and here; may be repeated."),
+    ] = None,
 ) -> None:
     """Compare a corpus with its published counts, and write its manifest.
 
-    Your own corpus is a CSV table with the columns file, label and speaker, or folders that are
-    named after labels.
+    Your own corpus is a table (CSV, or Parquet as audformat writes it) with the columns file, label
+    and speaker, or folders that are named after labels.
     """
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
     labels = dict(pair.rpartition("=")[::2] for pair in label or ())
     if "" in labels:
         raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
-    if name in CORPORA and (labels or speaker):
-        given = "--label" if labels else "--speaker"
+    columns = dict(pair.rpartition("=")[::2] for pair in column or ())
+    if not all(key and value for key, value in columns.items()):
+        raise typer.BadParameter("--column must be OWN=COLUMN, such as emotion=label.")
+    if name in CORPORA and (labels or speaker or columns):
+        given = "--label" if labels else "--speaker" if speaker else "--column"
         raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")
     if name in CORPORA:
         found = survey(CORPORA[name], root, task or "four", watch=with_progress)
     elif speaker or root.is_file():
         task = task or "all"
-        found = survey_own(name, root, task, labels=labels, speaker=speaker, watch=with_progress)
+        found = survey_own(
+            name,
+            root,
+            task,
+            labels=labels,
+            speaker=speaker,
+            columns=columns,
+            watch=with_progress,
+        )
     else:
         raise typer.BadParameter(
             f"NAME must be one of {', '.join(CORPORA)}; your own corpus needs --speaker or a CSV "

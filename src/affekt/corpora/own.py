@@ -1,8 +1,8 @@
 """Survey a user's own recordings: a table, or folders named after labels.
 
-A table has the columns ``file,label,speaker`` and, where known, ``start,end,gender``; files are
-relative to the table. In folders, the first folder below the root is the label and a regular
-expression finds the speaker in the path.
+A table has the columns ``file,label,speaker`` and, where known, ``start,end,gender``, or others
+that are mapped to these; files are relative to the table. In folders, the first folder below the
+root is the label and a regular expression finds the speaker in the path.
 """
 
 import re
@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.corpora.clips import Clip, read_clips
+from affekt.corpora.own_tables import table_text
 from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
 from affekt.corpora.spec import FOUR, LABELS
 from affekt.corpora.survey import Survey
-from affekt.corpora.tables import read_text
 from affekt.errors import CorpusError
 
 REQUIRED = ("file", "label", "speaker")
@@ -28,18 +28,21 @@ def survey_own(
     *,
     labels: Mapping[str, str] | None = None,
     speaker: str = "",
+    columns: Mapping[str, str] | None = None,
     watch: Watch = unwatched,
 ) -> Survey:
     """Look through a user's own recordings.
 
     Args:
         name: what to call them: letters, digits, ``_`` and ``-``.
-        source: a CSV table, or a folder whose first subfolders are labels.
+        source: a table, CSV or Parquet, or a folder whose first subfolders are labels.
         task: ``four``, or ``all`` for whatever labels there are.
         labels: label of the task by own label; an empty one leaves its clips out. A label that
             is not named stays as it is.
         speaker: for folders, a regular expression that finds the speaker in a path below the
             root; its first group, or all of it if it has none.
+        columns: for tables, affekt's column by the table's own name, such as ``emotion`` for
+            ``label``; columns that are not named are then left out.
         watch: shows how far it is; gets the items and their number.
 
     Returns:
@@ -57,7 +60,7 @@ def survey_own(
         raise CorpusError(f"task of {name} must be one of four, all. Got {task!r}.")
     source = Path(source).resolve()
     if source.is_file():
-        root, text = source.parent, read_text(source)
+        root, text = source.parent, table_text(source, COLUMNS, columns or {})
         found = read_clips(text, path=source, first_row=1, allowed=COLUMNS, required=REQUIRED)
     else:
         root, found = source, _in_folders(source, speaker)

@@ -1,0 +1,88 @@
+"""Read a user's table of recordings: CSV or Parquet, with columns of any name.
+
+Tables of audformat have times such as ``0 days 00:00:01.500000``, and genders in words.
+
+Source: audformat's documentation, "Table".
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from affekt.corpora.tables import read_lines, read_text
+from affekt.errors import CorpusError
+
+PARQUET = (".parquet", ".pq")
+_TIME = re.compile(r"(\d+) days?(?: (\d+):(\d+):(\d+(?:\.\d+)?))?")
+_GENDERS = {"female": "f", "male": "m", "other": ""}
+
+
+def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> str:
+    """Read a table as CSV text with the columns that affekt knows.
+
+    Args:
+        path: the table.
+        known: columns that affekt knows.
+        names: column of affekt by the table's own name. With names, other columns are left out.
+
+    Raises:
+        CorpusError: it cannot be read, or has no column of a name to map.
+        ModuleNotFoundError: a Parquet table without pyarrow.
+    """
+    if odd := sorted(set(names.values()) - set(known)):
+        raise CorpusError(
+            f"columns of a corpus must be among {', '.join(known)}. Got {', '.join(odd)}. "
+            f"Map to one of these."
+        )
+    if path.suffix.lower() in PARQUET:
+        header, rows = _parquet(path)
+    else:
+        text = read_text(path)
+        if not names and " days" not in text:
+            return text
+        lines = [row for _, row in read_lines(text, path=path)]
+        header, rows = [name.strip() for name in lines[0]] if lines else [], lines[1:]
+    if missing := sorted(names.keys() - set(header)):
+        raise CorpusError(
+            f"{path}: columns to map must be in the table. Got {', '.join(missing)}. "
+            f"Its columns: {', '.join(header) or 'none'}."
+        )
+    own = {name: names.get(name, name) for name in header}
+    keep = [place for place, name in enumerate(header) if own[name] in known or not names]
+    return _written([own[header[place]] for place in keep], keep, rows)
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        raise CorpusError(
+            f"{path}: must be a Parquet table. Got {type(error).__name__}. Save it again."
+        ) from error
+    return table.column_names, [[*row.values()] for row in table.to_pylist()]
+
+
+def _written(header: list[str], keep: list[int], rows: Iterable[Sequence[Any]]) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        cells = [row[place] for place in keep if place < len(row)]
+        writer.writerow([_cell(name, value) for name, value in zip(header, cells, strict=False)])
+    return file.getvalue()
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, timedelta):
+        return str(value.total_seconds())
+    text = "" if value is None or value != value else str(value)  # NaN and NaT differ from all
+    if name in ("start", "end") and (time := _TIME.fullmatch(text.strip())):
+        days, hours, minutes, seconds = (float(part or 0) for part in time.groups())
+        return str(86_400 * days + 3_600 * hours + 60 * minutes + seconds)
+    return _GENDERS.get(text.strip().lower(), text) if name == "gender" else text
