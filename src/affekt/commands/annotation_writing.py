@@ -10,7 +10,7 @@ from affekt.commands.printing import complain
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
-    from affekt.inference.options import Channel, Speakers
+    from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Watch
     from affekt.inference.waveform_peaks import WaveformPeaks
@@ -28,7 +28,7 @@ def write_annotations(
     *,
     form: str,
     channel: "Channel" = None,
-    **speakers: "Unpack[Speakers]",
+    **speakers: "Unpack[SpeakerOptions]",
 ) -> int:
     """Predict recordings, write a file for each as soon as it is done, and print its name.
 

@@ -29,6 +29,7 @@ from affekt.commands.speakers import (
     channel_of,
     check_speakers,
     profiles_of,
+    speakers_of,
 )
 from affekt.commands.timeline_printing import (
     ANNOTATIONS,
@@ -153,7 +154,7 @@ def predict(
                 plot=plot,
                 columns=SPEAKER if told_apart else (),
                 channel=chosen,
-                speakers=speakers,
+                speakers=speakers_of(speakers),
                 enrolled=enrolled,
             )
         skip = finished or Finished()

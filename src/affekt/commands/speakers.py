@@ -21,7 +21,8 @@ AnyChannel = Annotated[
     ),
 ]
 Speakers = Annotated[
-    Path | None, option("FILE", "RTTM file with the turns of the speakers, who are told apart.")
+    str | None,
+    option("N|auto|FILE", "Tell apart so many speakers, or those of an RTTM file."),
 ]
 Speaker = Annotated[
     list[str] | None,
@@ -35,6 +36,15 @@ def channel_of(text: str | None) -> "Channel":
         return "each" if text else None
     if not text.isdecimal():
         raise typer.BadParameter(f"--channel must be each, or a number from 0. Got {text}.")
+    return int(text)
+
+
+def speakers_of(text: str | None) -> int | str | None:
+    """Convert the value of :data:`Speakers`."""
+    if text is None or not text.lstrip("-").isdecimal():
+        return text
+    if int(text) < 1:
+        raise typer.BadParameter(f"--speakers must be a number from 1, auto or a file. Got {text}.")
     return int(text)
 
 
@@ -56,7 +66,7 @@ def profiles_of(named: Sequence[str]) -> "dict[str, Profile]":
 
 def check_speakers(
     channel: "Channel",
-    speakers: Path | None,
+    speakers: str | None,
     named: list[str] | None,
     timeline: bool,
     profile: Path | None,

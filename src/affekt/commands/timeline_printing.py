@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from affekt.inference.options import Channel, Speakers
+    from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
     from affekt.inference.timeline import Utterance, Watch
     from affekt.inference.waveform_peaks import WaveformPeaks
@@ -35,7 +35,7 @@ def print_timelines(
     plot: Path | None,
     columns: Sequence[str] = (),
     channel: "Channel" = None,
-    **speakers: Unpack["Speakers"],
+    **speakers: Unpack["SpeakerOptions"],
 ) -> int:
     """Print utterances while recordings are read, draw them, and return the exit code.
 

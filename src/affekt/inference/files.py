@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.audio.sources import Source
 from affekt.errors import AffektError, AudioError
-from affekt.inference.options import Channel, Speakers
+from affekt.inference.options import Channel, SpeakerOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor
@@ -98,7 +98,7 @@ def timeline_files(
     *,
     watch: "Callable[[str], Watch]",
     channel: Channel = None,
-    **speakers: Unpack[Speakers],
+    **speakers: Unpack[SpeakerOptions],
 ) -> "Iterator[Utterance | Failure]":
     """Predict every utterance of recordings, one recording after the other.
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, Union
 
 if TYPE_CHECKING:
     from affekt.inference.profile import Profile
     from affekt.inference.rttm import Turn
     from affekt.inference.timeline import Watch
 
+Speakers = Union["int", "str", "Path", "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
 Channel = int | Literal["each"] | None
 
 
@@ -32,12 +33,12 @@ class SoundOptions(_Span, total=False):
     watch: "Watch | None"
 
 
-class Speakers(TypedDict, total=False):
+class SpeakerOptions(TypedDict, total=False):
     """The speakers of a recording; see :meth:`affekt.Predictor.timeline`."""
 
-    speakers: "str | Path | Sequence[Turn] | None"
+    speakers: "Speakers"
     enrolled: "Mapping[str, Profile] | None"
 
 
-class TimelineOptions(SoundOptions, Speakers, total=False):
+class TimelineOptions(SoundOptions, SpeakerOptions, total=False):
     """Options of :meth:`affekt.Predictor.timeline`."""

@@ -196,8 +196,8 @@ class Predictor:
             options: ``sample_rate``, ``channel``, ``start``, ``end``: as for :meth:`predict`;
                 the channel may also be ``each``: one speaker a channel. ``time_constant``: seconds
                 after which an earlier utterance weighs 1/e, 4 by default, 0 for none. ``watch``:
-                called with every block of samples.
-                ``speakers``: their turns: an RTTM file, or :class:`~affekt.Turn` objects.
+                called with every block of samples. ``speakers``: their number, ``auto`` to count
+                them (both need scikit-learn), an RTTM file, or :class:`~affekt.Turn` objects.
                 ``enrolled``: profiles of speakers by name.
 
         Returns:

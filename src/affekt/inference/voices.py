@@ -15,7 +15,7 @@ from affekt.audio.reading import blocks, channel_blocks
 from affekt.audio.sources import Source, source_file
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
-from affekt.inference.options import Channel, SoundOptions
+from affekt.inference.options import Channel, SoundOptions, Speakers
 from affekt.inference.prediction import label_of
 from affekt.inference.profile import Profile
 from affekt.inference.quality import QualityLimits, quality_of_speech
@@ -107,7 +107,7 @@ def voices_timeline(
     predictor: "Predictor",
     source: Source,
     *,
-    speakers: str | Path | Sequence[Turn] | None = None,
+    speakers: Speakers = None,
     enrolled: Mapping[str, Profile] | None = None,
     **sound: Unpack[SoundOptions],
 ) -> Iterator[Utterance]:
@@ -123,8 +123,6 @@ def voices_timeline(
             "a profile of the predictor must be of the only speaker. Got several speakers. "
             "Pass enrolled={name: profile} (--speaker NAME=FILE) instead."
         )
-    if isinstance(speakers, str | Path):
-        speakers = read_turns(speakers, source_file(source))
 
     def stream_of(speaker: str | None) -> Stream:
         chosen = replace(predictor, limits=None)  # the timeline detects speech itself
@@ -134,7 +132,26 @@ def voices_timeline(
             chosen = replace(chosen, profile=profile, adapt=adapt)
         return chosen.stream()
 
-    return timeline(stream_of, source, limits=predictor.limits, turns=speakers, **sound)
+    turns = _turns(source, speakers, **sound)
+    return timeline(stream_of, source, limits=predictor.limits, turns=turns, **sound)
+
+
+def _turns(
+    source: Source, speakers: Speakers, **sound: Unpack[SoundOptions]
+) -> Sequence[Turn] | None:
+    """Read the turns of speakers, or find them in the sound."""
+    if isinstance(speakers, int) or speakers == "auto":
+        try:
+            from affekt.inference.diarization import diarize
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                "speakers are told apart by scikit-learn, which is missing. Install it with: "
+                "pip install 'affekt[speakers]'"
+            ) from error
+        return diarize(source, speakers if isinstance(speakers, int) else None, **sound)
+    if isinstance(speakers, str | Path):
+        return read_turns(speakers, source_file(source))
+    return speakers
 
 
 class Voice:

@@ -1,0 +1,72 @@
+"""Compute embeddings of voices: vectors that are alike for sounds of one speaker.
+
+Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018), as trained by
+Jemine, "Resemblyzer" (Apache-2.0). The file beside this module is made by
+``benchmarks/speaker_encoder.py``.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession, SessionOptions
+
+FILE = Path(__file__).with_name("speaker_encoder.onnx")
+FRAMES = 160  # of one embedding, every 10 ms
+HOP = 160  # samples
+FFT = 400  # samples
+SPAN = FRAMES * HOP  # samples of one embedding: 1.6 s
+STEP = SPAN // 2  # samples from one window to the next
+LEVEL = 10 ** (-30 / 20)  # RMS to which softer sound is raised
+BATCH = 32  # windows a run
+HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)).astype(np.float32)
+
+Embeddings = NDArray[np.float32]
+
+
+def voice_embeddings(sounds: Sequence[NDArray[np.float32]]) -> Embeddings:
+    """Compute the embedding of each sound.
+
+    Args:
+        sounds: ``(samples,)`` of speech at 16 kHz, each at most 1.6 s; a shorter one is repeated.
+
+    Returns:
+        ``(sounds, 256)``, each of length 1; what changes with emotion is reduced.
+    """
+    found = [np.empty((0, 256), np.float32)]
+    for first in range(0, len(sounds), BATCH):
+        power = np.stack([power_spectra(sound) for sound in sounds[first : first + BATCH]])
+        found.append(_session().run(None, {"power": power})[0])
+    return np.concatenate(found)
+
+
+def windows_of(speech: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Cut speech into windows of 1.6 s, one every 0.8 s; the last one ends with the speech.
+
+    >>> [window.size for window in windows_of(np.zeros(40_000, np.float32))]
+    [25600, 25600, 25600]
+    >>> len(windows_of(np.zeros(9_000, np.float32)))
+    1
+    """
+    last = max(0, speech.size - SPAN)
+    return [speech[min(at, last) :][:SPAN] for at in range(0, last + STEP, STEP)]
+
+
+def power_spectra(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute the power spectra ``(160, 201)`` of a sound of at most 1.6 s."""
+    level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+    raised = np.resize(sound, SPAN) * (max(1.0, LEVEL / level) if level > 0 else 1.0)
+    padded = np.pad(raised.astype(np.float32), FFT // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][:FRAMES]
+    spectra = np.fft.rfft(frames * HANN, axis=1)
+    return (spectra.real**2 + spectra.imag**2).astype(np.float32)
+
+
+@cache
+def _session() -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return InferenceSession(FILE, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,190 @@
+"""Test how speakers of one channel are told apart, and how diarizations are scored."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+import affekt
+from affekt.audio.reading import read
+from affekt.cli import main
+from affekt.corpora import load as load_corpus
+from affekt.errors import AudioError, ModelError
+from affekt.evaluation.diarization_scoring import diarization_errors
+from affekt.inference.diarization import diarize, speaker_means
+from affekt.inference.speaker_encoder import SPAN, power_spectra, voice_embeddings, windows_of
+from small_model import small_model
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+RATE = 16_000
+Sound = NDArray[np.float32]
+Captured = pytest.CaptureFixture[str]
+
+
+class Span(NamedTuple):
+    start: float
+    end: float
+    speaker: str
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+def two_voices() -> tuple[Sound, list[Span]]:
+    """A synthetic speaker, and one with a higher voice, in turn."""
+    quiet = np.zeros(RATE // 2, np.float32)
+    sayings = [read(SAMPLES / f"{name}.flac") for name in ("loud", "calm", "slow")]
+    parts, spans, at = [], [], 0.0
+    for number in range(6):
+        said, speaker = sayings[number // 2], ("low", "high")[number % 2]
+        if speaker == "high":
+            said = soxr.resample(said, 16_000, 11_000)
+        parts += [quiet, said]
+        spans.append(Span(at + 0.5, at + 0.5 + said.size / RATE, speaker))
+        at = spans[-1].end
+    return np.concatenate(parts), spans
+
+
+def test_synthetic_voices_are_told_apart() -> None:
+    sound, spans = two_voices()
+    found = diarize(sound, 2, sample_rate=RATE)
+    assert {turn.speaker for turn in found} == {"speaker 1", "speaker 2"}
+    assert found[0].speaker == "speaker 1"
+    errors = diarization_errors(spans, found)
+    assert errors.confusion / errors.seconds < 0.05
+
+
+def test_a_part_keeps_its_times() -> None:
+    sound, _ = two_voices()
+    whole = diarize(sound, 2, sample_rate=RATE)
+    first = whole[len(whole) // 2]
+    part = diarize(sound, 2, sample_rate=RATE, start=first.start - 0.2, end=whole[-1].end)
+    assert part[0].start == pytest.approx(first.start, abs=0.1)
+    assert part[-1].end <= whole[-1].end
+
+
+def test_embeddings_have_length_one_and_ignore_the_level() -> None:
+    sound = read(SAMPLES / "calm.flac")
+    windows = windows_of(sound)
+    loud, soft = voice_embeddings(windows), voice_embeddings([each * 0.05 for each in windows])
+    assert loud.shape == (len(windows), 256)
+    assert np.linalg.norm(loud, axis=1) == pytest.approx(np.ones(len(windows)), abs=1e-4)
+    assert (loud * soft).sum(axis=1).min() > 0.9
+    assert voice_embeddings([]).shape == (0, 256)
+    assert np.isfinite(voice_embeddings([np.zeros(99, np.float32)])).all()
+
+
+def test_power_spectra_by_hand() -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(SPAN) / RATE).astype(np.float32)
+    power = power_spectra(tone)
+    assert power.shape == (160, 201)
+    assert set(power[2:-2].argmax(axis=1)) == {25}  # 1000 Hz in bins of 40 Hz
+    assert power[80, 25] == pytest.approx((0.5 * 400 / 4) ** 2, rel=1e-3)
+    assert np.allclose(power_spectra(tone * 1e-4), power_spectra(tone * 2e-4))  # soft is raised
+
+
+def test_more_windows_than_are_clustered() -> None:
+    rng = np.random.default_rng(0)
+    means = np.eye(2, 256)
+    windows = np.repeat(means, 1500, axis=0) + 0.02 * rng.normal(size=(3000, 256))
+    windows = (windows / np.linalg.norm(windows, axis=1, keepdims=True)).astype(np.float32)
+    for speakers in (2, None):
+        found = speaker_means(windows, speakers)
+        assert np.sort((found @ means.T).round(1), axis=0).tolist() == [[0, 0], [1, 1]]
+    assert len(speaker_means(windows[:1500])) == 1
+
+
+def test_speakers_of_ravdess(data: Path) -> None:
+    """Actors 15 and 20, with whom no setting was chosen."""
+    corpus = load_corpus("ravdess", data / "ravdess")
+    rng = np.random.default_rng(0)
+    parts, spans, at = [], [], 0.0
+    for number in range(16):
+        speaker = ("ravdess:15", "ravdess:20")[number % 2]
+        clips = [clip for clip in corpus.clips if clip.speaker == speaker]
+        sound = read(corpus.root / clips[int(rng.integers(len(clips)))].file)
+        parts.append(sound)
+        spans.append(Span(at, at + sound.size / RATE, speaker))
+        at = spans[-1].end
+    errors = diarization_errors(spans, diarize(np.concatenate(parts), 2, sample_rate=RATE))
+    assert errors.confusion / errors.seconds < 0.05
+    assert errors.false_alarm == 0
+
+
+def test_the_command_tells_speakers_apart(model: str, tmp_path: Path, capsys: Captured) -> None:
+    sound, spans = two_voices()
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE)
+    words = ["predict", "--timeline", str(path), "--model", model, "--json"]
+    assert main([*words, "--speakers", "2"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    errors = diarization_errors(
+        spans, [Span(each["start"], each["end"], each["speaker"]) for each in found]
+    )
+    assert errors.confusion / errors.seconds < 0.05
+    assert main([*words, "--speakers", "auto"]) == 0
+    assert {json.loads(line)["speaker"] for line in capsys.readouterr().out.splitlines()} <= {
+        f"speaker {n}" for n in range(1, 5)
+    }
+
+
+def test_silence_has_no_speakers(model: str) -> None:
+    quiet = np.zeros(RATE, np.float32)
+    predictor = affekt.load(model)
+    assert [*predictor.timeline(quiet, sample_rate=RATE, speakers="auto")] == []
+    assert [*predictor.timeline(quiet, sample_rate=RATE, speakers=2)] == []
+
+
+def test_one_word_has_one_speaker() -> None:
+    word = read(SAMPLES / "calm.flac")[: RATE * 3 // 2]
+    found = diarize(np.pad(word, RATE), 3, sample_rate=RATE)
+    assert {turn.speaker for turn in found} == {"speaker 1"}
+
+
+def test_what_cannot_be_told_apart_is_refused(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
+) -> None:
+    predictor = affekt.load(model)
+    sound, _ = two_voices()
+    with pytest.raises(AudioError, match="number from 1"):
+        predictor.timeline(sound, sample_rate=RATE, speakers=0)
+    with pytest.raises(AudioError, match="one channel"):
+        predictor.timeline(sound, sample_rate=RATE, speakers=2, channel="each")
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    with pytest.raises(AudioError, match="read twice"):
+        predictor.timeline(Pipe(b""), speakers=2)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE)
+    assert main(["predict", "--timeline", str(path), "--speakers", "0"]) == 2
+    assert "--speakers" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "affekt.inference.diarization", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    with pytest.raises(ModelError, match=r"affekt\[speakers\]"):
+        predictor.timeline(sound, sample_rate=RATE, speakers=2)
+
+
+def test_scores_by_hand() -> None:
+    true = [Span(0, 10, "a"), Span(8, 20, "b")]
+    found = [Span(0, 9, "1"), Span(9, 18, "2"), Span(20, 21, "2")]
+    errors = diarization_errors(true, found, collar=0.0)
+    assert errors.seconds == 22
+    assert errors.missed == pytest.approx(2 + 2)  # the overlap, and the end
+    assert errors.false_alarm == pytest.approx(1)
+    assert errors.confusion == 0
+    assert errors.mapping == {"1": "a", "2": "b"}
+    shifted = [Span(0.2, 9.9, "a"), Span(8.1, 19.9, "b")]
+    assert diarization_errors(true, shifted).rate == 0
+    assert diarization_errors(true, []).rate == 1
