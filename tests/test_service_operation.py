@@ -17,6 +17,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import jsonschema
+import numpy as np
 import pytest
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,9 +34,10 @@ from affekt.service.tokens import Tokens
 from affekt.service.uploads import FORM
 from conftest import hears_ctrl_c
 from synthetic_network import made_sound, own_model
-from test_service import STREAM, scope, wav
+from test_service import RATE, STREAM, scope, wav
 
 SOUND = made_sound(3.0)
+SAMPLES = Path(__file__).parents[1] / "samples"
 TOKEN, OTHER = "correct-horse-battery", "another-good-token-1"
 
 
@@ -102,6 +104,43 @@ def test_a_large_form_is_refused_and_nothing_goes_to_the_disk(
         found = client.post("/predict", files={"file": ("a.wav", bytes(3_000_000))})
         assert found.status_code == 413
         assert "at most 3000000 bytes" in found.json()["error"]
+
+
+def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predictor) -> None:
+    file = SAMPLES / "slow.flac"
+    for query, options in (("", {}), ("?time_constant=0", {"time_constant": 0.0})):
+        found = client.post(f"/timeline{query}", content=file.read_bytes()).json()
+        expected = [each.as_dict() for each in predictor.timeline(file.read_bytes(), **options)]
+        assert found["utterances"] == expected
+        assert found["duration"] == pytest.approx(len(affekt.read(file)) / RATE)
+    found = client.post("/embed", files={"file": file.read_bytes()}).json()
+    np.testing.assert_allclose(found["embedding"], predictor.embed(file), rtol=1e-6)
+    refused = client.post("/predict?time_constant=2", content=file.read_bytes())
+    assert refused.status_code == 422
+    assert "query parameters must be among" in refused.json()["error"]
+
+
+def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: Path) -> None:
+    site = "https://example.org"
+    good = {"Origin": site, "Authorization": f"Bearer {TOKEN}"}
+    with opened(predictor, origins=[site], tokens=Tokens(tokens)) as client:
+        asked = {**good, "Access-Control-Request-Method": "POST"}
+        asked["Access-Control-Request-Headers"] = "authorization, profile"
+        del asked["Authorization"]
+        preflight = client.options("/predict", headers=asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == site
+        found = client.post("/predict", content=wav(SOUND), headers=good)
+        assert found.status_code == 200
+        assert found.headers["access-control-allow-origin"] == site
+        with client.websocket_connect(STREAM, headers=good) as socket:
+            socket.send_text("end")
+        for foreign in ("https://evil.example", "http://example.org", "null"):
+            found = client.get("/model", headers={**good, "Origin": foreign})
+            assert found.status_code == 403
+            assert "access-control-allow-origin" not in found.headers
+        assert client.get("/model", headers={**good, "Host": "evil.example"}).status_code == 403
+    assert main(["serve", "--allow-origin", "example.org/page"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -291,9 +330,14 @@ def test_the_description_is_valid_and_true(client: TestClient, predictor: affekt
     check("/predict", client.post("/predict?min_confidence=0.99", content=wav(SOUND)))
     check("/predict", client.post("/predict", content=b"nothing"))
     check("/predict", client.post("/predict?adapt=maybe", content=wav(SOUND)))
+    spoken = (SAMPLES / "calm.flac").read_bytes()
+    check("/timeline", client.post("/timeline?time_constant=2", content=spoken))
+    check("/timeline", client.post("/timeline?time_constant=-2", content=spoken))
+    check("/embed", client.post("/embed", content=spoken))
+    check("/embed", client.post("/embed?time_constant=2", content=spoken))
     check("/model", client.get("/model", headers={"host": "evil.example"}))
     names = [each["name"] for each in described["paths"]["/predict"]["post"]["parameters"]]
-    assert names == ["adapt", "min_confidence", "channel", "Profile"]
+    assert names == ["adapt", "min_confidence", "channel", "quality", "Profile"]
 
 
 def test_uploads_that_do_not_arrive_end(

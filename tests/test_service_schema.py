@@ -17,6 +17,8 @@ MODES = {  # the others have no parameters that could be wrong
     "/metrics": (GenerationMode.POSITIVE,),
     "/model": (GenerationMode.POSITIVE,),
     "/predict": (GenerationMode.POSITIVE, GenerationMode.NEGATIVE),
+    "/timeline": (GenerationMode.POSITIVE, GenerationMode.NEGATIVE),
+    "/embed": (GenerationMode.POSITIVE, GenerationMode.NEGATIVE),
 }
 
 

@@ -1,5 +1,6 @@
 """Implement ``affekt serve``: open a port, then run the web service."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,10 @@ def serve(
         Path | None,
         option("JOURNAL", "Show the report of this journal as a tab (extra journal)."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        option("ORIGIN", "Page of another site that may use it; may be repeated."),
+    ] = None,
     tokens: Annotated[
         Path | None, option("FILE", "Answer only who bears one of these tokens, one a line.")
     ] = None,
@@ -70,6 +75,7 @@ def serve(
         predictor,
         hosts={*LOOPBACK, host, *(name or ())},
         journal=report,
+        origins=[_origin(each) for each in allow_origin or ()],
         tokens=Tokens(tokens) if tokens else None,
         access_log=sys.stderr if access_log else None,
     )
@@ -95,6 +101,14 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         Server(config).run(sockets=[listener])
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+", text):
+        raise typer.BadParameter(
+            f"--allow-origin must be like https://example.org, without a path. Got {text}."
+        )
+    return text
 
 
 def _reporter(file: Path) -> Callable[[], str]:

@@ -16,6 +16,7 @@ from anyio import CancelScope, CapacityLimiter, move_on_after, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -25,8 +26,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
+from affekt.service.answers import WORK
 from affekt.service.live_session import close_with_error, run_session
-from affekt.service.observation import METHODS, Metrics, Observation
+from affekt.service.observation import ID_HEADER, METHODS, Metrics, Observation
 from affekt.service.openapi import document
 from affekt.service.origin_check import OriginCheck
 from affekt.service.readiness import Readiness
@@ -40,7 +42,7 @@ REPORT_POLICY = (  # the report is one file with its own styles, and loads nothi
     "form-action 'none'"
 )
 PATHS = frozenset(  # counted by name
-    ("/", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/predict", "/stream")
+    ("/", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/stream", *WORK)
 )
 MAX_UPLOAD = 100 << 20  # bytes of a recording
 MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
@@ -53,6 +55,7 @@ def make_app(
     *,
     hosts: Collection[str],
     journal: Callable[[], str] | None = None,
+    origins: Collection[str] = (),
     tokens: Tokens | None = None,
     access_log: TextIO | None = None,
 ) -> Starlette:
@@ -62,21 +65,31 @@ def make_app(
         predictor: its options are the defaults of every request.
         hosts: host names that requests may name, such as ``localhost``.
         journal: makes the report of a journal as HTML; no journal by default.
+        origins: of pages of other sites that may use it, such as ``https://example.org``.
         tokens: one of which every request must bear, but those for ``/health``; none by default.
         access_log: file that gets one line of JSON for each request; none by default.
 
     Returns:
         An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model`` and
-        ``/openapi.json``, ``POST /predict``, the WebSocket ``/stream``, and
-        ``GET /journal`` if there is one. Its ``state.stop()``
-        ends uploads that are still being received and makes ``/health`` say so.
+        ``/openapi.json``, ``POST /predict``, ``/timeline`` and ``/embed``, the WebSocket
+        ``/stream``, and ``GET /journal`` if there is one. Its ``state.stop()`` ends uploads that
+        are still being received and makes ``/health`` say so.
     """
     metrics = Metrics(PATHS)
     service = _Service(predictor, metrics, journal)
     middleware = [
         Middleware(Observation, metrics=metrics, log=access_log),
-        Middleware(OriginCheck, hosts=frozenset(hosts)),
+        Middleware(OriginCheck, hosts=frozenset(hosts), origins=frozenset(origins)),
     ]
+    if origins:
+        sharing = Middleware(
+            CORSMiddleware,
+            allow_origins=[*origins],
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Profile", ID_HEADER],
+            expose_headers=[ID_HEADER],
+        )
+        middleware.append(sharing)
     if tokens:
         middleware.append(Middleware(TokenCheck, tokens=tokens))
     app = Starlette(
@@ -85,7 +98,7 @@ def make_app(
             *_routes("/metrics", "GET", service.metrics),
             *_routes("/model", "GET", service.model),
             *_routes("/openapi.json", "GET", service.openapi),
-            *_routes("/predict", "POST", service.predict),
+            *(route for path in WORK for route in _routes(path, "POST", service.answer)),
             WebSocketRoute("/stream", service.stream),
             *(_routes("/journal", "GET", service.journal) if journal else []),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
@@ -161,7 +174,10 @@ class _Service:
             return _error(422, str(error))
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
 
-    async def predict(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """Answer an uploaded recording."""
+        compute, parameters = WORK[request.url.path]
+        query = request.query_params
         if self._uploads.locked():
             message = f"at most {MAX_UPLOADS} recordings at a time. Try again later."
             return _error(503, message, **{"Retry-After": "1"})
@@ -173,20 +189,20 @@ class _Service:
                 if upload is None:
                     message = f"a recording must arrive within {MAX_RECEIVE:g} s. Send it faster."
                     return _error(408, message)
-                predictor = with_query(self._predictor, request.query_params)
+                predictor = with_query(self._predictor, query, *parameters)
                 if (text := request.headers.get("profile")) is not None:
                     profile = decode_profile(text, "the header Profile must be")
                     predictor = replace(predictor, profile=profile)
-                work = partial(predictor.predict, upload)
-                prediction = await to_thread.run_sync(work, limiter=self._upload_threads)
+                work = partial(compute, predictor, upload, query)
+                answer = await to_thread.run_sync(work, limiter=self._upload_threads)
         except UploadTooLargeError as error:
             return _error(413, str(error))
         except AffektError as error:
             return _error(422, str(error))
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
-        self._metrics.sound.inc(prediction.duration)
-        return JSONResponse(prediction.as_dict())
+        self._metrics.sound.inc(answer.seconds)
+        return JSONResponse(answer.content)
 
     async def _received(self, request: Request) -> Upload | None:
         """Read the recording; None if the service stops first, or if it takes too long."""

@@ -12,6 +12,9 @@ Json = dict[str, Any]
 
 _PREDICT = """Recognize one recording of any format that FFmpeg reads. The result is that of \
 `affekt predict --json`. The recording is held in memory until it is answered, and not stored."""
+_TIMELINE = """Recognize every utterance of a recording, as `affekt predict --timeline` does."""
+_EMBED = """Compute the vector that the network pools over a recording, as `affekt embed` does. \
+Models of affekt 0.1 have none."""
 _ABOUT = """Recognize the emotion in a voice. Live sound goes to the WebSocket `/stream`, which \
 OpenAPI cannot describe: see the documentation of the service."""
 
@@ -35,7 +38,9 @@ def document(labels: Sequence[str], max_upload: int) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            "/predict": {"post": _predict(max_upload)},
+            "/predict": {"post": _upload("predict", _PREDICT, "Prediction", max_upload)},
+            "/timeline": {"post": _upload("timeline", _TIMELINE, "Timeline", max_upload)},
+            "/embed": {"post": _upload("embed", _EMBED, "Embedding", max_upload)},
             "/model": {"get": _get("model", "Labels and licence of the model.", "Model")},
             "/health": {"get": _health()},
             "/metrics": {"get": _text("metrics", "Counts and times, as Prometheus reads them.")},
@@ -49,7 +54,7 @@ def document(labels: Sequence[str], max_upload: int) -> Json:
     }
 
 
-def _predict(max_upload: int) -> Json:
+def _upload(name: str, description: str, schema: str, max_upload: int) -> Json:
     binary = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",
@@ -57,9 +62,9 @@ def _predict(max_upload: int) -> Json:
         "required": ["file"],
     }
     return {
-        "operationId": "predict",
-        "summary": "Recognize a recording.",
-        "description": _PREDICT,
+        "operationId": name,
+        "summary": description.partition(".")[0] + ".",
+        "description": description,
         "parameters": [
             _query("adapt", {"type": "number"}, "1 updates the profile with the sound."),
             _query(
@@ -68,6 +73,12 @@ def _predict(max_upload: int) -> Json:
                 "Probability below which the label is uncertain.",
             ),
             _query("channel", {"type": "integer", "minimum": 0}, "The channel to use, from 0."),
+            _query("quality", {"type": "number"}, "0 answers whatever the quality of the sound."),
+            *(
+                [_query("time_constant", {"type": "number", "minimum": 0}, "Seconds; 0: none.")]
+                if name == "timeline"
+                else []
+            ),
             {
                 "name": "Profile",
                 "in": "header",
@@ -84,7 +95,7 @@ def _predict(max_upload: int) -> Json:
             },
         },
         "responses": {
-            "200": _json("The emotion of the recording.", "Prediction"),
+            "200": _json("The answer.", schema),
             "400": {"description": "The client left."},
             "408": _json("The body did not arrive in time.", "Error"),
             "413": _json("The recording is too large.", "Error"),
@@ -151,6 +162,7 @@ def _schemas(labels: Sequence[str]) -> Json:
     text = {"type": "string"}
     segment = {"start": seconds, "end": seconds, "label": label, "probabilities": shares}
     segments = {"type": "array", "items": {"$ref": "#/components/schemas/Segment"}}
+    utterances = {"type": "array", "items": {"$ref": "#/components/schemas/Utterance"}}
     prediction = {
         "file": text,
         "duration": seconds,
@@ -170,6 +182,9 @@ def _schemas(labels: Sequence[str]) -> Json:
     return {
         "Prediction": _object(prediction),
         "Segment": _object(segment),
+        "Timeline": _object({"duration": seconds, "utterances": utterances}),
+        "Utterance": _object({**segment, "speech": share}),
+        "Embedding": _object({"embedding": {"type": "array", "items": {"type": "number"}}}),
         "Model": _object(model),
         "Health": {
             "type": "object",

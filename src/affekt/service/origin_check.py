@@ -25,10 +25,14 @@ class OriginCheck:
     Args:
         app: the application that is protected.
         hosts: host names that a request may name, without ports.
+        origins: of other sites whose pages are allowed.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], origins: Collection[str] = ()
+    ) -> None:
         self._app, self._hosts = app, {host.lower() for host in hosts}
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403; a WebSocket handshake fails instead."""
@@ -52,7 +56,8 @@ class OriginCheck:
     def _allows(self, host: str, origin: str | None) -> bool:
         try:
             allowed = urlsplit(f"//{host}").hostname in self._hosts
-            return allowed and (origin is None or urlsplit(origin).netloc == host)
+            own = origin is None or urlsplit(origin).netloc == host
+            return allowed and (own or origin in self._origins)
         except ValueError:  # not a valid host name
             return False
 

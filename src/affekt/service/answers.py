@@ -1,0 +1,65 @@
+"""Compute what the service answers to an uploaded recording."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.datastructures import QueryParams
+
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.inference.options import TimelineOptions
+from affekt.inference.predictor import Predictor
+from affekt.service.request_options import number
+from affekt.service.uploads import Upload
+
+
+class Answer(NamedTuple):
+    """What is sent as JSON, and how many seconds of sound it is about."""
+
+    content: dict[str, Any]
+    seconds: float
+
+
+class Work(NamedTuple):
+    """How a path is answered.
+
+    Args:
+        compute: makes the answer, in a thread.
+        parameters: of the query, besides those of every path.
+    """
+
+    compute: Callable[[Predictor, Upload, QueryParams], Answer]
+    parameters: tuple[str, ...] = ()
+
+
+def _predict(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
+    prediction = predictor.predict(upload)
+    return Answer(prediction.as_dict(), prediction.duration)
+
+
+def _timeline(predictor: Predictor, upload: Upload, query: QueryParams) -> Answer:
+    samples = 0
+
+    def count(block: NDArray[np.float32]) -> None:
+        nonlocal samples
+        samples += block.size
+
+    options = TimelineOptions(watch=count)
+    if TIME in query:
+        options["time_constant"] = number(query, TIME, 0)
+    utterances = [each.as_dict() for each in predictor.timeline(upload, **options)]
+    seconds = samples / SAMPLE_RATE
+    return Answer({"duration": seconds, "utterances": utterances}, seconds)
+
+
+def _embed(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
+    return Answer({"embedding": predictor.embed(upload).tolist()}, 0.0)
+
+
+TIME = "time_constant"
+WORK: Mapping[str, Work] = {
+    "/predict": Work(_predict),
+    "/timeline": Work(_timeline, (TIME,)),
+    "/embed": Work(_embed),
+}
