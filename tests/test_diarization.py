@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.evaluation.diarization_scoring import diarization_errors
-from affekt.inference.diarization import diarize, speaker_means
+from affekt.inference.diarization import diarize, named, speaker_means
+from affekt.inference.profile import profile_of, read_profile
 from affekt.inference.speaker_encoder import SPAN, power_spectra, voice_embeddings, windows_of
 from small_model import small_model
 
@@ -115,9 +117,15 @@ def test_speakers_of_ravdess(data: Path) -> None:
         parts.append(sound)
         spans.append(Span(at, at + sound.size / RATE, speaker))
         at = spans[-1].end
-    errors = diarization_errors(spans, diarize(np.concatenate(parts), 2, sample_rate=RATE))
+    clips = [clip.file for clip in corpus.clips if clip.speaker == "ravdess:20"]
+    profile = affekt.load().enroll([corpus.root / file for file in clips[:8]], voice=True)
+    assert profile.voice is not None
+    voices = {"anna": profile.voice}
+    found = diarize(np.concatenate(parts), 2, voices=voices, sample_rate=RATE)
+    errors = diarization_errors(spans, found)
     assert errors.confusion / errors.seconds < 0.05
     assert errors.false_alarm == 0
+    assert errors.mapping == {"speaker 1": "ravdess:15", "anna": "ravdess:20"}
 
 
 def test_the_command_tells_speakers_apart(model: str, tmp_path: Path, capsys: Captured) -> None:
@@ -135,6 +143,73 @@ def test_the_command_tells_speakers_apart(model: str, tmp_path: Path, capsys: Ca
     assert {json.loads(line)["speaker"] for line in capsys.readouterr().out.splitlines()} <= {
         f"speaker {n}" for n in range(1, 5)
     }
+
+
+@pytest.fixture(scope="module")
+def enrolled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A profile of the higher voice, with what it is recognized by."""
+    folder = tmp_path_factory.mktemp("profiles")
+    said = np.concatenate([read(SAMPLES / f"{name}.flac") for name in ("slow", "calm")])
+    sound = soxr.resample(said, 16_000, 11_000)
+    soundfile.write(folder / "high.wav", sound, RATE)
+    profile = folder / "high.profile"
+    assert main(["enroll", str(profile), str(folder / "high.wav"), "--voice"]) == 0
+    return profile
+
+
+def test_an_enrolled_voice_is_named(enrolled: Path, tmp_path: Path, capsys: Captured) -> None:
+    sound, spans = two_voices()
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE)
+    words = ["predict", "--timeline", str(path), "--json", "--speakers", "2"]
+    assert main([*words, "--speaker", f"anna={enrolled}"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {each["speaker"] for each in found} == {"speaker 1", "anna"}
+    errors = diarization_errors(
+        spans, [Span(each["start"], each["end"], each["speaker"]) for each in found]
+    )
+    assert errors.mapping == {"speaker 1": "low", "anna": "high"}
+
+
+def test_a_profile_without_a_voice_names_no_one(
+    enrolled: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    plain = tmp_path / "plain.profile"
+    profile = read_profile(enrolled)
+    assert profile.voice is not None
+    assert profile_of(profile.content()).voice == pytest.approx(profile.voice, abs=1e-3)
+    replace(profile, voice=None).save(plain)
+    sound, _ = two_voices()
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE)
+    words = ["predict", "--timeline", str(path), "--speakers", "2", "--speaker", f"a={plain}"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "--voice" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_enrolling_more_keeps_and_extends_the_voice(enrolled: Path) -> None:
+    profile = read_profile(enrolled)
+    before = profile.voice
+    assert before is not None
+    predictor = affekt.load(profile=profile)
+    more = read(SAMPLES / "calm.flac")
+    kept = predictor.enroll([more], sample_rate=RATE).voice
+    assert kept is not None
+    assert np.array_equal(kept, before)
+    extended = predictor.enroll([more], sample_rate=RATE, voice=True).voice
+    assert extended is not None
+    assert np.linalg.norm(extended) == pytest.approx(1, abs=1e-3)
+    assert 0.5 < extended @ before < 0.999
+
+
+def test_only_alike_voices_are_named() -> None:
+    means = np.eye(4, 256, dtype=np.float32)
+    near = 0.8 * means[2] + 0.6 * np.eye(1, 256, 9)[0]
+    far = 0.6 * means[0] + 0.8 * np.eye(1, 256, 9)[0]
+    names = named(means[:3], {"bo": far, "anna": near, "speaker 1": means[1]})
+    assert names == ["speaker 2", "speaker 1", "anna"]
 
 
 def test_silence_has_no_speakers(model: str) -> None:

@@ -23,11 +23,15 @@ def enroll(
         bool, typer.Option("--replace", help="Overwrite an existing profile.")
     ] = False,
     channel: Channel = None,
+    voice: Annotated[
+        bool, typer.Option("--voice", help="Store what predict --speaker recognizes them by.")
+    ] = False,
 ) -> None:
     """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
 
     Any recordings of the speaker will do, best with several emotions; labels are not needed. The
-    profile holds statistics of the voice, and no audio.
+    profile holds statistics of the voice, and no audio. With --voice, it can tell this person from
+    others, as a fingerprint can.
     """
     from affekt.audio.reading import blocks
     from affekt.inference.files import sound_files
@@ -42,7 +46,7 @@ def enroll(
     for file in files:
         if file not in with_speech:
             complain(f"{file}: no speech detected; the file is skipped.")
-    enrolled = predictor.enroll(with_speech)
+    enrolled = predictor.enroll(with_speech, voice=voice)
     enrolled.save(profile)
     print(f"{profile}: {enrolled.seconds:.1f} seconds of speech")
     if enrolled.seconds < MIN_SPEECH:

@@ -26,7 +26,7 @@ Speakers = Annotated[
 ]
 Speaker = Annotated[
     list[str] | None,
-    option("NAME=FILE", "Voice profile of a speaker whom --speakers names.", "--speaker"),
+    option("NAME=FILE", "Name and profile of a speaker of --speakers; repeatable.", "--speaker"),
 ]
 
 

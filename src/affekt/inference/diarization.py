@@ -7,11 +7,12 @@ The number of speakers, if it is not given, is 1 if the means of two clusters ar
 the one of the highest silhouette.
 
 Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); Rousseeuw,
-"Silhouettes" (1987). The threshold was chosen on joined clips of RAVDESS actors 1 to 12.
+"Silhouettes" (1987). The thresholds were chosen on joined clips of RAVDESS actors 1 to 12.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
 from typing import Unpack
 
 import numpy as np
@@ -26,95 +27,62 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import SoundOptions
 from affekt.inference.rttm import Turn
-from affekt.inference.speaker_encoder import SPAN, Embeddings, voice_embeddings, windows_of
-from affekt.inference.speech_cutter import Chunk, SpeechCutter
-from affekt.inference.vad import CHUNK, ChunkDetector, Speech
+from affekt.inference.speaker_encoder import SPAN, Embeddings
+from affekt.inference.speech_embedding import SpeechEmbedder, Stretch
 
 MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 1.3 kB for each second of speech
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
 ROUNDS = 5  # of assigning windows to means, and means to windows
 MOST_SPEAKERS = 4  # that are counted; more can be asked for
+PERSON = 0.7  # cosine similarity above which a voice is a person's
 SAME = 0.5  # cosine similarity above which two means are of one speaker
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Speech between two pauses.
+class SpeakerFinder(SpeechEmbedder):
+    """Take a sound block by block; then tell its speakers apart."""
 
-    Args:
-        start: its first sample.
-        end: the sample after its last one.
-        embeddings: ``(windows, 256)``.
-    """
-
-    start: int
-    end: int
-    embeddings: Embeddings
-
-
-class SpeakerFinder:
-    """Take a sound block by block; then tell its speakers apart.
-
-    Args:
-        embed: computes an embedding of length 1 for each window of samples.
-    """
-
-    def __init__(self, embed: Callable[[list[Chunk]], Embeddings] = voice_embeddings) -> None:
-        self._voice_embeddings = embed
-        self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
-        self._stretches: list[Stretch] = []
-
-    def push(self, block: Chunk) -> None:
-        """Take the next ``(samples,)`` at 16 kHz."""
-        for chunk, probability in self._detector.push(block):
-            self._embed(self._cutter.push(chunk, probability))
-
-    def end(self) -> None:
-        """End the sound."""
-        for chunk, probability in self._detector.end():
-            self._embed(self._cutter.push(chunk, probability))
-        self._embed(self._cutter.end())
-
-    def turns(self, speakers: int | None = None) -> list[Turn]:
+    def turns(
+        self, speakers: int | None = None, voices: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> list[Turn]:
         """Name the speaker of all speech: ``speaker 1`` speaks first.
 
         Args:
             speakers: how many, or fewer if there is too little speech; None to count them.
+            voices: ``(256,)`` of persons by name, who are named where they speak.
 
         Returns:
             Turns in order and apart, in seconds from the start of the sound.
         """
-        windows = [len(each.embeddings) for each in self._stretches]
+        windows = [len(each.embeddings) for each in self.stretches]
         if not windows:
             return []
-        embeddings = np.concatenate([each.embeddings for each in self._stretches])
+        embeddings = self.embeddings
         means = speaker_means(embeddings, speakers)
         nearest = (embeddings @ means.T).argmax(axis=1)
         order = [*dict.fromkeys(nearest.tolist())]
+        names = dict(zip(order, named(means[order], voices or {}), strict=True))
         parts = np.split(nearest, np.cumsum(windows)[:-1])
         return [
-            Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, f"speaker {order.index(label) + 1}")
-            for stretch, labels in zip(self._stretches, parts, strict=True)
+            Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, names[label])
+            for stretch, labels in zip(self.stretches, parts, strict=True)
             for start, end, label in _runs(stretch, labels.tolist())
         ]
 
-    def _embed(self, cuts: Iterable[tuple[Speech, Chunk, list[float]]]) -> None:
-        for speech, samples, _ in cuts:
-            first = (speech.first - speech.context_start) * CHUNK
-            said = samples[first : first + (speech.end - speech.first) * CHUNK]
-            start = speech.first * CHUNK
-            embeddings = self._voice_embeddings(windows_of(said))
-            self._stretches.append(Stretch(start, start + said.size, embeddings))
-
 
 def diarize(
-    source: Source, speakers: int | None = None, **sound: Unpack[SoundOptions]
+    source: Source,
+    speakers: int | None = None,
+    *,
+    voices: Mapping[str, NDArray[np.float32]] | None = None,
+    **sound: Unpack[SoundOptions],
 ) -> list[Turn]:
     """Tell the speakers of a recording apart.
 
     Args:
         source: as for :func:`affekt.read`; the timeline reads it a second time.
         speakers: how many, at least 1; None to count them, up to 4.
+        voices: ``(256,)`` of persons by name; see
+            :func:`affekt.inference.speech_embedding.mean_voice`.
         sound: as for a timeline; the channel must be one, or the mean of all.
 
     Returns:
@@ -148,8 +116,34 @@ def diarize(
     ):
         finder.push(block)
     finder.end()
-    turns = finder.turns(speakers)
+    turns = finder.turns(speakers, voices)
     return [replace(turn, start=turn.start + start, end=turn.end + start) for turn in turns]
+
+
+def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[str]:
+    """Name voices after the persons whom they are most alike, each person once.
+
+    Args:
+        means: ``(voices, 256)`` of length 1.
+        voices: ``(256,)`` of length 1, of persons by name.
+
+    Returns:
+        A name for each: that of a person, or ``speaker 1`` and so on.
+
+    >>> named(np.eye(3, 256), {"anna": np.eye(3, 256)[1]})
+    ['speaker 1', 'anna', 'speaker 2']
+    """
+    people = [*voices]
+    alike = means @ np.stack([*voices.values()]).T if people else np.empty((len(means), 0))
+    found: dict[int, str] = {}
+    for voice, person in zip(
+        *np.unravel_index(np.argsort(-alike, axis=None), alike.shape), strict=True
+    ):
+        name = people[person]
+        if alike[voice, person] > PERSON and voice not in found and name not in found.values():
+            found[int(voice)] = name
+    unknown = (f"speaker {n}" for n in count(1) if f"speaker {n}" not in people)
+    return [found[n] if n in found else next(unknown) for n in range(len(means))]
 
 
 def speaker_means(embeddings: Embeddings, speakers: int | None = None) -> Embeddings:

@@ -20,7 +20,6 @@ from affekt.inference.profile import (
     Profile,
     profile_state,
     read_profile,
-    require_speaker_normalization,
 )
 from affekt.inference.quality import LIMITS, QualityLimits
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
@@ -231,13 +230,16 @@ class Predictor:
             limits=self.limits,
         )
 
-    def enroll(self, sources: Iterable[Source], *, sample_rate: int | None = None) -> Profile:
+    def enroll(
+        self, sources: Iterable[Source], *, sample_rate: int | None = None, voice: bool = False
+    ) -> Profile:
         """Make a profile of a person from any speech, whatever its emotion.
 
         Args:
             sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
                 give most of the gain.
             sample_rate: Hz, for arrays only.
+            voice: store what the person is recognized by among several speakers.
 
         Returns:
             The profile, to be saved, and given to :func:`affekt.load`. It extends the profile of
@@ -247,13 +249,9 @@ class Predictor:
             AudioError: a recording that cannot be read.
             ModelError: a model without speaker normalization, or recordings without speech.
         """
-        require_speaker_normalization(self.graph)
-        stream = Stream(self.graph, profile=self.profile, adapt=True)
-        if is_source(sources):  # one is meant, not its parts
-            sources = [sources]
-        for source in sources:
-            process(stream, blocks(source, sample_rate=sample_rate, channel=self.channel))
-        return stream.profile
+        from affekt.inference.enrolment import enroll  # its detector is slow to load
+
+        return enroll(self, sources, sample_rate=sample_rate, voice=voice)
 
     def restore(self, saved: bytes) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.

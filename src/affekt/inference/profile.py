@@ -20,6 +20,8 @@ from affekt.inference.graph import Graph, State
 FORMAT = 1
 PROFILE_BYTES = 1 << 20  # far more than any valid profile
 TENSORS = ("mean", "deviation")
+VOICE = "voice"  # the tensor that only some profiles have
+VOICE_FEATURES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,7 @@ class Profile:
         mean: ``(features,)``.
         deviation: ``(features,)``.
         seconds: of speech, about.
+        voice: ``(256,)`` by which the person is recognized; None if it was not asked for.
     """
 
     measure: str
@@ -39,6 +42,7 @@ class Profile:
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
     seconds: float
+    voice: NDArray[np.float32] | None = None
 
     def content(self) -> bytes:
         """Return the bytes that :meth:`save` writes."""
@@ -51,6 +55,8 @@ class Profile:
             "seconds": repr(self.seconds),
         }
         tensors = {name: getattr(self, name).astype(np.float16) for name in TENSORS}
+        if self.voice is not None:
+            tensors[VOICE] = self.voice.astype(np.float16)
         return save(tensors, metadata={"affekt": json.dumps(about)})
 
     def save(self, path: str | Path) -> None:
@@ -129,7 +135,24 @@ def _opened(content: bytes) -> Profile:
     )
     if not sound:
         raise ValueError("numbers out of range")
-    return Profile(str(about["measure"]), weight, mean, deviation, seconds)
+    voice = tensors[VOICE].astype(np.float32) if VOICE in tensors else None
+    if voice is not None and not (voice.shape == (VOICE_FEATURES,) and np.isfinite(voice).all()):
+        raise ValueError("no voice")
+    return Profile(str(about["measure"]), weight, mean, deviation, seconds, voice)
+
+
+def voice_in(profile: Profile, name: str) -> NDArray[np.float32]:
+    """The voice ``(256,)`` of a person's profile.
+
+    Raises:
+        ModelError: the profile has none.
+    """
+    if profile.voice is None:
+        raise ModelError(
+            f"the profile of {name} must hold a voice to recognize {name} by. Got none. Enroll "
+            f"again with --voice (in Python: voice=True)."
+        )
+    return profile.voice
 
 
 def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np.float32]]:

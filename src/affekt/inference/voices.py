@@ -17,7 +17,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
 from affekt.inference.options import Channel, SoundOptions, Speakers
 from affekt.inference.prediction import label_of
-from affekt.inference.profile import Profile
+from affekt.inference.profile import Profile, voice_in
 from affekt.inference.quality import QualityLimits, quality_of_speech
 from affekt.inference.rttm import Turn, read_turns
 from affekt.inference.speech_cutter import Chunk, SpeechCutter
@@ -132,12 +132,15 @@ def voices_timeline(
             chosen = replace(chosen, profile=profile, adapt=adapt)
         return chosen.stream()
 
-    turns = _turns(source, speakers, **sound)
+    turns = _turns(source, speakers, enrolled or {}, **sound)
     return timeline(stream_of, source, limits=predictor.limits, turns=turns, **sound)
 
 
 def _turns(
-    source: Source, speakers: Speakers, **sound: Unpack[SoundOptions]
+    source: Source,
+    speakers: Speakers,
+    enrolled: Mapping[str, Profile],
+    **sound: Unpack[SoundOptions],
 ) -> Sequence[Turn] | None:
     """Read the turns of speakers, or find them in the sound."""
     if isinstance(speakers, int) or speakers == "auto":
@@ -148,7 +151,9 @@ def _turns(
                 "speakers are told apart by scikit-learn, which is missing. Install it with: "
                 "pip install 'affekt[speakers]'"
             ) from error
-        return diarize(source, speakers if isinstance(speakers, int) else None, **sound)
+        voices = {name: voice_in(profile, name) for name, profile in enrolled.items()}
+        number = speakers if isinstance(speakers, int) else None
+        return diarize(source, number, voices=voices, **sound)
     if isinstance(speakers, str | Path):
         return read_turns(speakers, source_file(source))
     return speakers
