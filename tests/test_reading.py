@@ -554,7 +554,7 @@ def test_arrays_that_are_no_sound_are_refused(values, rate, message):
         ([0.0, 1.0], "Got <list>"),
         (io.StringIO("text"), "<StringIO> is open as text. Open it with mode 'rb'"),
         ("", "'' is a folder"),
-        ("nul\0.wav", r"'nul\\x00.wav' cannot be opened: embedded null byte"),
+        ("nul\0.wav", r"'nul\\x00.wav' cannot be opened: .*embedded null"),
         ("two\nlines.wav", r"'two\\nlines.wav' does not exist"),
     ],
 )

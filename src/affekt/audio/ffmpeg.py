@@ -20,6 +20,10 @@ from affekt.errors import AudioError
 
 PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, too little to work on one by one
 PARTS_LIVE = 20
+#: A title in an unknown encoding must not hide the sound; PyAV 19 never lets it.
+LENIENT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 
 
@@ -56,7 +60,7 @@ def from_ffmpeg(
         "r",
         format=pcm.encoding if pcm else None,
         container_options=options,
-        metadata_errors="replace",  # a title in an unknown encoding must not hide the sound
+        **LENIENT,
     ) as container:
         if not container.streams.audio:
             raise AudioError(
