@@ -2,14 +2,15 @@
 
     python benchmarks/voices.py
 
-Joins clips of two or three speakers of one corpus: one to three clips a turn, half of the turns
+Joins clips of one to three speakers of one corpus: one to three clips a turn, half of the turns
 after a pause of 0.2 to 1.5 s, half of them 0.4 to 1.2 s before the turn of the other speaker ends.
 The reference is each clip from its first to its last active frame: at most 15.9 dB below the active
 speech level (ITU-T P.56). Clips are cut at 35 dB below their loudest frame, and not made equally
 loud.
 
 Writes a CSV with, for each corpus and number of speakers: the diarization error rate (DER) with a
-collar of 0.25 s; how often the number of speakers was found; and the emotion diarization error rate
+collar of 0.25 s; how often the number of speakers was found (counted), and how often a timeline
+without speakers notes that there are several (noted); and the emotion diarization error rate
 (EDER) and unweighted average recall (UAR) of each speaker's own timeline, without smoothing: with
 the other speakers silent (alone), by true turns, by the turns found, and of one timeline of all.
 The default model was trained on these speakers: its UAR is of use for comparisons only.
@@ -32,6 +33,7 @@ from affekt.evaluation.diarization_scoring import DiarizationErrors, diarization
 from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.diarization import SpeakerFinder
 from affekt.inference.speaker_encoder import Embeddings, voice_embeddings
+from affekt.inference.speech_embedding import VoiceSample
 from affekt.inference.stream import Stream
 from affekt.inference.timeline import Utterance
 
@@ -40,8 +42,9 @@ FRAME = 160  # samples: 10 ms
 LOUD = -35.0  # dB below the loudest frame of a clip, where it is cut
 MARGIN = 15.9  # dB below the active speech level
 CLIPS = 20  # of each speaker
-CONVERSATIONS = {2: 6, 3: 4}  # by number of speakers
+CONVERSATIONS = {1: 6, 2: 6, 3: 4}  # by number of speakers
 Sound = NDArray[np.float32]
+OPTIONS = {"sample_rate": RATE, "time_constant": 0.0}
 Embed = Callable[[Sequence[Sound]], Embeddings]
 
 
@@ -196,19 +199,18 @@ def listen(
     found: list[affekt.Turn],
     mapping: dict,
     kinds: dict[str, Emotions],
+    whole: list[Utterance],
 ) -> None:
     """Recognize each speaker in all ways."""
-    options = {"sample_rate": RATE, "time_constant": 0.0}
     mixed, seconds, labels = talk.sound, len(talk.sound) / RATE, [*predictor.labels]
     true = [affekt.Turn(each.start, each.end, each.speaker) for each in talk.said]
-    whole = [*predictor.timeline(mixed, **options)]
-    by_truth = [*predictor.timeline(mixed, speakers=true, **options)]
-    by_found = [*predictor.timeline(mixed, speakers=found, **options)]
+    by_truth = [*predictor.timeline(mixed, speakers=true, **OPTIONS)]
+    by_found = [*predictor.timeline(mixed, speakers=found, **OPTIONS)]
     adapting = replace(predictor, adapt=bool(predictor.graph.profile))
     for speaker, track in talk.tracks.items():
         said = [each for each in talk.said if each.speaker == speaker]
         timelines = {
-            "alone": [*adapting.timeline(track, **options)],
+            "alone": [*adapting.timeline(track, **OPTIONS)],
             "true turns": [each for each in by_truth if each.speaker == speaker],
             "found turns": [each for each in by_found if mapping.get(each.speaker) == speaker],
             "one timeline": whole,
@@ -226,7 +228,7 @@ def row(
     """
     kinds: dict[str, Emotions] = {}
     errors: list[DiarizationErrors] = []
-    counted = 0
+    counted = noted = 0
     for talk in talks:
         speakers = len(talk.tracks)
         finder = finder_of(talk.sound, embed or voice_embeddings)
@@ -234,7 +236,11 @@ def row(
         errors.append(diarization_errors(talk.said, found))
         if embed is None:
             counted += len({turn.speaker for turn in finder.turns()}) == speakers
-            listen(predictor, talk, found, errors[-1].mapping, kinds)
+            sample = VoiceSample()
+            whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
+            noted += sample.voices() > 1
+            if speakers > 1:
+                listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
     total = sum(each.seconds for each in errors)
     parts = {
         part: round(sum(getattr(each, part) for each in errors) / total, 3)
@@ -252,6 +258,7 @@ def row(
     }
     if embed is None:
         cells["counted"] = f"{counted} of {len(talks)}"
+        cells["noted"] = f"{noted} of {len(talks)}"
         for kind, emotions in kinds.items():
             cells[f"UAR {kind}"], cells[f"EDER {kind}"] = emotions.scores
     return cells
@@ -277,7 +284,7 @@ def rows(predictor: affekt.Predictor, data: Path) -> Iterator[dict[str, object]]
                 chosen = [str(each) for each in rng.choice(speakers, number, replace=False)]
                 talks.append(conversation(manifest, chosen, seed=seed))
             yield row(predictor, name, talks, None)
-            if name.endswith("(development)"):
+            if name.endswith("(development)") and number > 1:
                 yield row(predictor, name, talks, other)
 
 

@@ -309,3 +309,21 @@ USAGE = {
 def test_wrong_use_is_refused(case: str, call: Path, model: str, capsys: Captured) -> None:
     assert main(["predict", str(call), "--model", model, *USAGE[case]]) == 2
     assert "--" in capsys.readouterr().err
+
+
+def test_several_voices_are_noted(data: Path, tmp_path: Path, capsys: Captured) -> None:
+    """One line names a recording of two actors of RAVDESS, and none one of one actor."""
+    corpus = load_corpus("ravdess", data / "ravdess")
+    for name, actors in {"one": ("15",), "two": ("15", "20")}.items():
+        clips = [clip for clip in corpus.clips if clip.speaker.removeprefix("ravdess:") in actors]
+        sound = np.concatenate([read(corpus.root / clip.file) for clip in clips[:: len(actors)]])
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE)
+    assert predict(tmp_path / "one.wav", "--csv") == 0
+    assert capsys.readouterr().err == ""
+    assert predict(tmp_path / "two.wav", "--csv") == 0
+    said = capsys.readouterr().err
+    assert "may hold" in said
+    assert "--speakers 2" in said
+    assert len(said.splitlines()) == 1
+    assert predict(tmp_path / "two.wav", "--csv", "--speakers", "2") == 0
+    assert capsys.readouterr().err == ""

@@ -50,7 +50,9 @@ def write_annotations(
     for file, target in _targets(files, folder, SUFFIXES[form]).items():
         peaks = WaveformPeaks()  # counts seconds
         results = [
-            *timeline_files(predictor, [file], watch=_watch(peaks), channel=channel, **speakers)
+            *timeline_files(
+                predictor, [file], watch=_watch(peaks), note=complain, channel=channel, **speakers
+            )
         ]
         utterances = [each for each in results if not isinstance(each, Failure)]
         if len(utterances) < len(results):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, Unpack
 
-from affekt.commands.printing import clock, print_columns, printable
+from affekt.commands.printing import clock, complain, print_columns, printable
 from affekt.commands.result_printing import Printer, Result, csv_columns, print_results, printer_of
 from affekt.errors import RunError
 
@@ -62,7 +62,9 @@ def print_timelines(
 
     try:
         with _progress(peaks, out, form) as (watch, console):
-            found = timeline_files(predictor, paths, watch=watch, channel=channel, **speakers)
+            found = timeline_files(
+                predictor, paths, watch=watch, note=complain, channel=channel, **speakers
+            )
             printer = _printer(form, predictor.labels, out, console, columns)
             return print_results(collected(found), printer)
     finally:

@@ -36,6 +36,7 @@ ROUNDS = 5  # of assigning windows to means, and means to windows
 MOST_SPEAKERS = 4  # that are counted; more can be asked for
 PERSON = 0.7  # cosine similarity above which a voice is a person's
 SAME = 0.5  # cosine similarity above which two means are of one speaker
+NOTED = 0.4  # the same where it is only noted that there are several
 
 
 class SpeakerFinder(SpeechEmbedder):
@@ -146,12 +147,15 @@ def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[
     return [found[n] if n in found else next(unknown) for n in range(len(means))]
 
 
-def speaker_means(embeddings: Embeddings, speakers: int | None = None) -> Embeddings:
+def speaker_means(
+    embeddings: Embeddings, speakers: int | None = None, *, same: float = SAME
+) -> Embeddings:
     """Cluster embeddings by speaker.
 
     Args:
         embeddings: ``(windows, 256)`` of length 1, at least one.
         speakers: how many; None to count them.
+        same: similarity of two means above which there is one speaker.
 
     Returns:
         ``(speakers, 256)``: the mean of each speaker, of length 1.
@@ -163,7 +167,7 @@ def speaker_means(embeddings: Embeddings, speakers: int | None = None) -> Embedd
     if len(chosen) <= MOST_SPEAKERS:
         return one
     two = _clustered(chosen, 2)
-    if two[0] @ two[1] > SAME:
+    if two[0] @ two[1] > same:
         return one
     found = [two, *(_clustered(chosen, count) for count in range(3, MOST_SPEAKERS + 1))]
     return max(found, key=lambda means: _silhouette(chosen, means))

@@ -97,6 +97,7 @@ def timeline_files(
     paths: Sequence[str],
     *,
     watch: "Callable[[str], Watch]",
+    note: Callable[[str], None] | None = None,
     channel: Channel = None,
     **speakers: Unpack[SpeakerOptions],
 ) -> "Iterator[Utterance | Failure]":
@@ -106,6 +107,8 @@ def timeline_files(
         predictor: the loaded model.
         paths: as for :func:`predict_files`.
         watch: called with each file; its result is called with every block of the file.
+        note: called with a line about each file that may hold several voices, if speakers are not
+            told apart.
         channel: as for :meth:`affekt.Predictor.timeline`; that of the predictor by default.
         speakers: as there.
 
@@ -113,16 +116,28 @@ def timeline_files(
         Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
         stops the rest.
     """
+    from affekt.inference.speech_embedding import VoiceSample  # its detector is slow to load
+
+    told_apart = channel == "each" or speakers.get("speakers") is not None
     for file in find_files(paths):
         if isinstance(file, Failure):
             yield file
             continue
         try:
-            chosen = predictor.channel if channel is None else channel
+            sample = VoiceSample() if note and not told_apart else None
             for utterance in predictor.timeline(
-                _source(file), watch=watch(file), channel=chosen, **speakers
+                _source(file),
+                watch=watch(file),
+                listen=sample.push if sample else None,
+                channel=predictor.channel if channel is None else channel,
+                **speakers,
             ):
                 yield replace(utterance, file=file)
+            if sample and note and (voices := sample.voices()) > 1:
+                note(
+                    f"{file} may hold {voices} voices, which are answered as one. Tell them apart "
+                    f"with --speakers {voices}."
+                )
         except Exception as error:
             yield _failure(file, error)
 

@@ -31,6 +31,7 @@ class SoundOptions(_Span, total=False):
     channel: Channel
     time_constant: float
     watch: "Watch | None"
+    listen: "Watch | None"
 
 
 class SpeakerOptions(TypedDict, total=False):

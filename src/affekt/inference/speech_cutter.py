@@ -7,9 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.inference.rttm import Turn
-from affekt.inference.vad import CHUNK_SECONDS, LONGEST, PAUSE, SILENCE, Speech, SpeechFinder
+from affekt.inference.vad import CHUNK, CHUNK_SECONDS, LONGEST, PAUSE, SILENCE, Speech, SpeechFinder
 
 Chunk = NDArray[np.float32]
+
+
+def within(speech: Speech, samples: Chunk) -> Chunk:
+    """The samples of a speech, without its context."""
+    first = (speech.first - speech.context_start) * CHUNK
+    return samples[first : first + (speech.end - speech.first) * CHUNK]
 
 
 class SpeechCutter:

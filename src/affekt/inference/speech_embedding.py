@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
-from affekt.inference.speaker_encoder import STEP, Embeddings, voice_embeddings, windows_of
-from affekt.inference.speech_cutter import Chunk, SpeechCutter
+from affekt.inference.speaker_encoder import SPAN, STEP, Embeddings, voice_embeddings, windows_of
+from affekt.inference.speech_cutter import Chunk, SpeechCutter, within
 from affekt.inference.vad import CHUNK, ChunkDetector, Speech
+
+SAMPLED = 128  # utterances
+FEW = 16  # utterances, below which voices are not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,33 @@ class SpeechEmbedder:
 
     def _embed(self, cuts: Iterable[tuple[Speech, Chunk, list[float]]]) -> None:
         for speech, samples, _ in cuts:
-            first = (speech.first - speech.context_start) * CHUNK
-            said = samples[first : first + (speech.end - speech.first) * CHUNK]
+            said = within(speech, samples)
             start = speech.first * CHUNK
             embeddings = self._voice_embeddings(windows_of(said))
             self.stretches.append(Stretch(start, start + said.size, embeddings))
+
+
+class VoiceSample:
+    """The middle 1.6 s of each utterance, of the first 128 of a recording."""
+
+    def __init__(self) -> None:
+        self._windows: list[Chunk] = []
+
+    def push(self, said: Chunk) -> None:
+        """Take the samples of the next utterance."""
+        if len(self._windows) < SAMPLED:
+            first = max(0, said.size - SPAN) // 2
+            self._windows.append(said[first : first + SPAN].copy())
+
+    def voices(self) -> int:
+        """Count the voices; 1 if there are few utterances, or scikit-learn is not installed."""
+        if len(self._windows) < FEW:
+            return 1
+        try:
+            from affekt.inference.diarization import NOTED, speaker_means
+        except ModuleNotFoundError:
+            return 1
+        return len(speaker_means(voice_embeddings(self._windows), same=NOTED))
 
 
 def mean_voice(

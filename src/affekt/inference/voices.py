@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Unpack
 
 from affekt.audio.reading import blocks, channel_blocks
 from affekt.audio.sources import Source, source_file
-from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError, ModelError
 from affekt.inference.options import Channel, SoundOptions, Speakers
-from affekt.inference.prediction import label_of
 from affekt.inference.profile import Profile, voice_in
-from affekt.inference.quality import QualityLimits, quality_of_speech
+from affekt.inference.quality import QualityLimits
 from affekt.inference.rttm import Turn, read_turns
 from affekt.inference.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.stream import Stream
 from affekt.inference.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
-from affekt.inference.vad import CHUNK, CHUNK_SECONDS, ChunkDetector, Speech
+from affekt.inference.vad import ChunkDetector
+from affekt.inference.voice import Voice
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -42,6 +41,7 @@ def timeline(
     end: float | None = None,
     time_constant: float = TIME_CONSTANT,
     watch: Watch | None = None,
+    listen: Watch | None = None,
     limits: QualityLimits | None = None,
     turns: Sequence[Turn] | None = None,
 ) -> Iterator[Utterance]:
@@ -57,6 +57,7 @@ def timeline(
         end: seconds at which to stop.
         time_constant: of the smoothing, in seconds; 0 for none.
         watch: called with every block of samples, the mean of all channels in use.
+        listen: called with the samples of every utterance, without its context.
         limits: of the quality below which an utterance is ``uncertain``; None measures none.
         turns: of the speakers, in seconds from the start of the recording; those of several
             channels are searched in their own channel, unless ``channel`` names one.
@@ -77,7 +78,15 @@ def timeline(
         stream = stream_of(speaker)
         smoother = Smoother(time_constant, stream.min_confidence) if time_constant else None
         cutter = SpeechCutter(spans, start)
-        return Voice(stream, cutter, smoother=smoother, limits=limits, speaker=speaker, channel=at)
+        return Voice(
+            stream,
+            cutter,
+            smoother=smoother,
+            limits=limits,
+            speaker=speaker,
+            channel=at,
+            listen=listen,
+        )
 
     several = turns is not None and channel is None and len({turn.channel for turn in turns}) > 1
     if channel == "each" or several:
@@ -157,59 +166,6 @@ def _turns(
     if isinstance(speakers, str | Path):
         return read_turns(speakers, source_file(source))
     return speakers
-
-
-class Voice:
-    """One voice of a recording; takes the chunks of its channel.
-
-    Args:
-        stream: at 16 kHz, of this voice alone.
-        cutter: of this voice alone.
-        smoother: of its probabilities; None for none.
-        limits: of the quality of an utterance; None measures none.
-        speaker: its name; None if speakers are not told apart.
-        channel: its channel, from 0; None for the mean of all.
-    """
-
-    def __init__(
-        self,
-        stream: Stream,
-        cutter: SpeechCutter,
-        *,
-        smoother: Smoother | None,
-        limits: QualityLimits | None,
-        speaker: str | None,
-        channel: int | None,
-    ) -> None:
-        self._stream, self._cutter, self._smoother = stream, cutter, smoother
-        self._limits, self._speaker, self._channel = limits, speaker, channel
-
-    def push(self, chunk: Chunk, probability: float) -> Iterator[Utterance]:
-        """Take the next 512 samples and their probability of speech; yield what they end."""
-        return map(self._answer, self._cutter.push(chunk, probability))
-
-    def end(self) -> Iterator[Utterance]:
-        """Yield the utterance that has not ended; the sound is over."""
-        return map(self._answer, self._cutter.end())
-
-    def _answer(self, cut: tuple[Speech, Chunk, list[float]]) -> Utterance:
-        speech, samples, probabilities = cut
-        shares = self._stream.flush(samples)[-1].probabilities
-        quality = quality_of_speech(samples, probabilities) if self._limits else None
-        reason = self._limits.reason(quality) if self._limits and quality else None
-        utterance = Utterance(
-            file="",
-            start=speech.first * CHUNK_SECONDS,
-            end=min(speech.end * CHUNK, self._cutter.samples) / SAMPLE_RATE,
-            label=label_of(shares, self._stream.min_confidence, reason),
-            probabilities=shares,
-            speech=speech.share,
-            quality=quality,
-            reason=reason,
-            speaker=self._speaker,
-            channel=self._channel,
-        )
-        return self._smoother.push(utterance) if self._smoother else utterance
 
 
 _Channels = Iterator[tuple[Chunk, "list[_ChannelVoices]"]]
