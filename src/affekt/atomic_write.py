@@ -41,9 +41,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def _resolved(path: Path) -> Path:
     try:
-        return path.resolve()
-    except RuntimeError as error:  # Python below 3.13 reports a loop of links so
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+        resolved = path.resolve()
+    except RuntimeError:  # how Python below 3.13 reports a loop of links
+        resolved = path
+    if resolved.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return resolved
 
 
 def _flush(path: Path) -> None:
