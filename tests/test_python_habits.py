@@ -78,6 +78,24 @@ def test_dictionaries_of_hugging_face_are_predicted(
         predictor.predict(decoded, sample_rate=8_000)
 
 
+def test_a_data_set_of_hugging_face_is_predicted(
+    predictor: affekt.Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    stored = datasets.Dataset.from_dict({"audio": [str(file) for file in FILES]})
+    rows = stored.cast_column("audio", datasets.Audio(decode=False))
+    found = [*predictor.predict(row["audio"] for row in rows)]
+    assert found == [predictor.predict(file) for file in FILES]
+    packed = datasets.Dataset.from_dict(
+        {"audio": [{"bytes": file.read_bytes(), "path": None} for file in FILES]}
+    ).cast_column("audio", datasets.Audio(decode=False))
+    found = [*predictor.predict(packed["audio"])]
+    assert [each.segments for each in found] == [predictor.predict(f).segments for f in FILES]
+
+
 def test_iterables_are_predicted_lazily_and_in_order(
     predictor: affekt.Predictor, sound: np.ndarray
 ) -> None:
