@@ -19,9 +19,10 @@ from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.evaluation.diarization_scoring import diarization_errors
-from affekt.inference.diarization import diarize, named, speaker_means
+from affekt.inference.diarization import diarize, speaker_means
 from affekt.inference.profile import profile_of, read_profile
 from affekt.inference.speaker_encoder import SPAN, power_spectra, voice_embeddings, windows_of
+from affekt.inference.speech_embedding import named
 from small_model import small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -169,6 +170,20 @@ def test_an_enrolled_voice_is_named(enrolled: Path, tmp_path: Path, capsys: Capt
         spans, [Span(each["start"], each["end"], each["speaker"]) for each in found]
     )
     assert errors.mapping == {"speaker 1": "low", "anna": "high"}
+
+
+def test_channels_are_named_by_voice(enrolled: Path, tmp_path: Path, capsys: Captured) -> None:
+    sound, spans = two_voices()
+    sides = np.zeros((sound.size, 3), np.float32)
+    for span in spans:
+        part = slice(round(span.start * RATE), round(span.end * RATE))
+        sides[part, 1 if span.speaker == "high" else 0] = sound[part]
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sides, RATE)
+    words = ["predict", "--timeline", str(path), "--json", "--channel", "each"]
+    assert main([*words, "--speaker", f"anna={enrolled}"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(each["channel"], each["speaker"]) for each in found} == {(0, "speaker 1"), (1, "anna")}
 
 
 def test_a_profile_without_a_voice_names_no_one(

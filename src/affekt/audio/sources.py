@@ -111,6 +111,20 @@ def is_source(value: object) -> TypeGuard[Source]:
     return isinstance(value, kinds) or hasattr(value, "read") or is_tensor(value)
 
 
+def require_rereadable(source: Source) -> None:
+    """Refuse a recording that can be read only once.
+
+    Raises:
+        AudioError: a pipe, or what is open already.
+    """
+    can_seek = getattr(source, "seekable", None)
+    if isinstance(source, Decoded) or (can_seek and not can_seek()):
+        raise AudioError(
+            f"{source_name(source)} must be a recording that can be read twice, to tell its "
+            f"speakers apart. Save it as a file."
+        )
+
+
 def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, int | None]:
     """Unpack the audio of a data set of Hugging Face, decoded or not."""
     if "array" in source and "sampling_rate" in source:

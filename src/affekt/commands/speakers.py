@@ -26,7 +26,7 @@ Speakers = Annotated[
 ]
 Speaker = Annotated[
     list[str] | None,
-    option("NAME=FILE", "Name and profile of a speaker of --speakers; repeatable.", "--speaker"),
+    option("NAME=FILE", "Name and profile of one of the speakers; repeatable.", "--speaker"),
 ]
 
 
@@ -75,8 +75,8 @@ def check_speakers(
     """Check the options about speakers; return whether they are told apart."""
     told_apart: dict[str, object] = {"--channel each": channel == "each", "--speakers": speakers}
     refuse_together(told_apart)
-    if named and not speakers:
-        raise typer.BadParameter("--speaker needs --speakers.")
+    if named and not any(told_apart.values()):
+        raise typer.BadParameter("--speaker needs --speakers or --channel each.")
     for name, value in told_apart.items():
         if value and not timeline:
             raise typer.BadParameter(f"{name} needs --timeline.")

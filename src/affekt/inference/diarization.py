@@ -12,7 +12,6 @@ Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import count
 from typing import Unpack
 
 import numpy as np
@@ -20,21 +19,19 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
-from affekt.audio.pcm import Decoded
 from affekt.audio.reading import blocks
-from affekt.audio.sources import Source, source_name
+from affekt.audio.sources import Source, require_rereadable
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import SoundOptions
 from affekt.inference.rttm import Turn
 from affekt.inference.speaker_encoder import SPAN, Embeddings
-from affekt.inference.speech_embedding import SpeechEmbedder, Stretch
+from affekt.inference.speech_embedding import SpeechEmbedder, Stretch, named
 
 MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 1.3 kB for each second of speech
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
 ROUNDS = 5  # of assigning windows to means, and means to windows
 MOST_SPEAKERS = 4  # that are counted; more can be asked for
-PERSON = 0.7  # cosine similarity above which a voice is a person's
 SAME = 0.5  # cosine similarity above which two means are of one speaker
 NOTED = 0.4  # the same where it is only noted that there are several
 
@@ -100,12 +97,7 @@ def diarize(
             "speakers are told apart in one channel. Got channel each. Name one, or leave out "
             "the speakers."
         )
-    can_seek = getattr(source, "seekable", None)
-    if isinstance(source, Decoded) or (can_seek and not can_seek()):
-        raise AudioError(
-            f"{source_name(source)} must be a recording that can be read twice, to tell its "
-            f"speakers apart. Save it as a file."
-        )
+    require_rereadable(source)
     finder = SpeakerFinder()
     for block in blocks(
         source,
@@ -119,32 +111,6 @@ def diarize(
     finder.end()
     turns = finder.turns(speakers, voices)
     return [replace(turn, start=turn.start + start, end=turn.end + start) for turn in turns]
-
-
-def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[str]:
-    """Name voices after the persons whom they are most alike, each person once.
-
-    Args:
-        means: ``(voices, 256)`` of length 1.
-        voices: ``(256,)`` of length 1, of persons by name.
-
-    Returns:
-        A name for each: that of a person, or ``speaker 1`` and so on.
-
-    >>> named(np.eye(3, 256), {"anna": np.eye(3, 256)[1]})
-    ['speaker 1', 'anna', 'speaker 2']
-    """
-    people = [*voices]
-    alike = means @ np.stack([*voices.values()]).T if people else np.empty((len(means), 0))
-    found: dict[int, str] = {}
-    for voice, person in zip(
-        *np.unravel_index(np.argsort(-alike, axis=None), alike.shape), strict=True
-    ):
-        name = people[person]
-        if alike[voice, person] > PERSON and voice not in found and name not in found.values():
-            found[int(voice)] = name
-    unknown = (f"speaker {n}" for n in count(1) if f"speaker {n}" not in people)
-    return [found[n] if n in found else next(unknown) for n in range(len(means))]
 
 
 def speaker_means(

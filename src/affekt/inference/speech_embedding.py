@@ -1,7 +1,11 @@
-"""Embed the speech of a sound: find it, cut it into windows, and compute their embeddings."""
+"""Embed the speech of a sound in windows, and name voices after the persons they are most alike.
 
-from collections.abc import Callable, Iterable
+The threshold was chosen on RAVDESS actors 1 to 12: 8 clips of each against the others.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,7 @@ from affekt.inference.speech_cutter import Chunk, SpeechCutter, within
 from affekt.inference.vad import CHUNK, ChunkDetector, Speech
 
 SAMPLED = 128  # utterances
+PERSON = 0.7  # cosine similarity above which a voice is a person's
 FEW = 16  # utterances, below which voices are not counted
 
 
@@ -49,8 +54,9 @@ class SpeechEmbedder:
     @property
     def embeddings(self) -> Embeddings:
         """``(windows, 256)`` of all speech so far."""
-        none = np.empty((0, 256), np.float32)
-        return np.concatenate([none, *(each.embeddings for each in self.stretches)])
+        if not self.stretches:
+            return np.empty((0, 256), np.float32)
+        return np.concatenate([each.embeddings for each in self.stretches])
 
     def push(self, block: Chunk) -> None:
         """Take the next ``(samples,)`` at 16 kHz."""
@@ -118,3 +124,57 @@ def mean_voice(
         raise ModelError("no speech detected; name recordings with speech.")
     voice: NDArray[np.float32] = (total / np.linalg.norm(total)).astype(np.float32)
     return voice
+
+
+def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[str]:
+    """Name voices after the persons whom they are most alike, each person once.
+
+    Args:
+        means: ``(voices, 256)`` of length 1.
+        voices: ``(256,)`` of length 1, of persons by name.
+
+    Returns:
+        A name for each: that of a person, or ``speaker 1`` and so on.
+
+    >>> named(np.eye(3, 256), {"anna": np.eye(3, 256)[1]})
+    ['speaker 1', 'anna', 'speaker 2']
+    """
+    people = [*voices]
+    alike = means @ np.stack([*voices.values()]).T if people else np.empty((len(means), 0))
+    found: dict[int, str] = {}
+    for voice, person in zip(
+        *np.unravel_index(np.argsort(-alike, axis=None), alike.shape), strict=True
+    ):
+        name = people[person]
+        if alike[voice, person] > PERSON and voice not in found and name not in found.values():
+            found[int(voice)] = name
+    unknown = (f"speaker {n}" for n in count(1) if f"speaker {n}" not in people)
+    return [found[n] if n in found else next(unknown) for n in range(len(means))]
+
+
+def name_channels(
+    sound: Iterable[NDArray[np.float32]], voices: Mapping[str, NDArray[np.float32]]
+) -> list[str]:
+    """Name the channels of a sound, with one speaker each, as :func:`named` does.
+
+    Args:
+        sound: blocks ``(samples, channels)`` at 16 kHz.
+        voices: as for :func:`named`.
+
+    Returns:
+        A name for each channel; an unknown one is ``speaker 1`` on the first, and so on.
+    """
+    embedders: list[SpeechEmbedder] = []
+    for block in sound:
+        embedders = embedders or [SpeechEmbedder() for _ in range(block.shape[1])]
+        for embedder, samples in zip(embedders, block.T, strict=True):
+            embedder.push(samples)
+    means = []
+    for embedder in embedders:
+        embedder.end()
+        total = embedder.embeddings.sum(axis=0)
+        means.append(total / max(float(np.linalg.norm(total)), 1e-9))
+    names = named(np.stack(means), voices)
+    return [
+        name if name in voices else f"speaker {channel}" for channel, name in enumerate(names, 1)
+    ]

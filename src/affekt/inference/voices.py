@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from affekt.audio.reading import blocks, channel_blocks
-from affekt.audio.sources import Source, source_file
+from affekt.audio.sources import Source, require_rereadable, source_file
 from affekt.errors import AudioError, ModelError
 from affekt.inference.options import Channel, SoundOptions, Speakers
 from affekt.inference.profile import Profile, voice_in
 from affekt.inference.quality import QualityLimits
 from affekt.inference.rttm import Turn, read_turns
 from affekt.inference.speech_cutter import Chunk, SpeechCutter
+from affekt.inference.speech_embedding import name_channels
 from affekt.inference.stream import Stream
 from affekt.inference.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
 from affekt.inference.vad import ChunkDetector
@@ -44,6 +45,7 @@ def timeline(
     listen: Watch | None = None,
     limits: QualityLimits | None = None,
     turns: Sequence[Turn] | None = None,
+    names: Sequence[str] = (),
 ) -> Iterator[Utterance]:
     """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
 
@@ -61,6 +63,7 @@ def timeline(
         limits: of the quality below which an utterance is ``uncertain``; None measures none.
         turns: of the speakers, in seconds from the start of the recording; those of several
             channels are searched in their own channel, unless ``channel`` names one.
+        names: of the speakers of all channels, for ``each``; by default ``speaker 1`` and so on.
 
     Returns:
         Utterances as they end.
@@ -93,7 +96,7 @@ def timeline(
         sound = channel_blocks(
             source, sample_rate=sample_rate, start=start, end=end, max_seconds=MAX_SECONDS
         )
-        channels = _each_channel(sound, voice, turns if several else None)
+        channels = _each_channel(sound, voice, names, turns if several else None)
     else:
         mono = blocks(
             source,
@@ -127,7 +130,8 @@ def voices_timeline(
         ModelError: the model cannot run; a profile of the predictor for several speakers.
     """
     sound.setdefault("channel", predictor.channel)
-    if predictor.profile and (speakers is not None or sound["channel"] == "each"):
+    each = sound["channel"] == "each" and speakers is None
+    if predictor.profile and (each or speakers is not None):
         raise ModelError(
             "a profile of the predictor must be of the only speaker. Got several speakers. "
             "Pass enrolled={name: profile} (--speaker NAME=FILE) instead."
@@ -141,8 +145,25 @@ def voices_timeline(
             chosen = replace(chosen, profile=profile, adapt=adapt)
         return chosen.stream()
 
+    names = _channel_names(source, enrolled, **sound) if enrolled and each else ()
     turns = _turns(source, speakers, enrolled or {}, **sound)
-    return timeline(stream_of, source, limits=predictor.limits, turns=turns, **sound)
+    return timeline(stream_of, source, limits=predictor.limits, turns=turns, names=names, **sound)
+
+
+def _channel_names(
+    source: Source, enrolled: Mapping[str, Profile], **sound: Unpack[SoundOptions]
+) -> list[str]:
+    """Name the speaker of each channel by their voice; the timeline reads the sound again."""
+    require_rereadable(source)
+    voices = {name: voice_in(profile, name) for name, profile in enrolled.items()}
+    blocks_of_all = channel_blocks(
+        source,
+        sample_rate=sound.get("sample_rate"),
+        start=sound.get("start", 0.0),
+        end=sound.get("end"),
+        max_seconds=MAX_SECONDS,
+    )
+    return name_channels(blocks_of_all, voices)
 
 
 def _turns(
@@ -206,13 +227,17 @@ def _one_channel(sound: Iterable[Chunk], voices: list[Voice]) -> _Channels:
 
 
 def _each_channel(
-    sound: Iterable[Chunk], voice: Callable[..., Voice], turns: Sequence[Turn] | None
+    sound: Iterable[Chunk],
+    voice: Callable[..., Voice],
+    names: Sequence[str],
+    turns: Sequence[Turn] | None,
 ) -> _Channels:
     channels: list[_ChannelVoices] = []
     for block in sound:
         width = block.shape[1]
         if not channels and turns is None:
-            channels = [_ChannelVoices(n, [voice(f"speaker {n + 1}", n)]) for n in range(width)]
+            speakers = names or [f"speaker {n + 1}" for n in range(width)]
+            channels = [_ChannelVoices(n, [voice(name, n)]) for n, name in enumerate(speakers)]
         elif not channels and turns is not None:
             used = sorted({turn.channel for turn in turns})
             if used[-1] >= width:
