@@ -248,6 +248,7 @@ def run_python(code: str) -> str:
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
     extras |= {"sounddevice", "fsspec", "ruptures", "statsmodels", "fhir", "sqlcipher3"}
+    extras |= {"pyarrow", "starlette", "prometheus_client"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.timeline, affekt.inference.live\n"

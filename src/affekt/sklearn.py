@@ -170,10 +170,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             jobs=self.jobs,
             memory=self.memory,
         )
-        usual = make_pipeline(
-            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000)
-        )
-        classifier = usual if self.classifier is None else clone(self.classifier)
+        classifier = usual_classifier() if self.classifier is None else clone(self.classifier)
         self.pipeline_ = make_pipeline(embedding, classifier).fit(X, y)
         self.classes_: NDArray[Any] = self.pipeline_.classes_
         return self
@@ -191,6 +188,13 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         return _tags(tags)
+
+
+def usual_classifier() -> Any:
+    """A new classifier of embeddings: logistic regression of scaled features, balanced classes."""
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000)
+    )
 
 
 def _tags(tags: Any) -> Any:
