@@ -113,6 +113,14 @@ def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predicto
         expected = [each.as_dict() for each in predictor.timeline(file.read_bytes(), **options)]
         assert found["utterances"] == expected
         assert found["duration"] == pytest.approx(len(affekt.read(file)) / RATE)
+    for text, speakers in (("2", {"speakers": 2}), ("each", {"channel": "each"})):
+        found = client.post(f"/timeline?speakers={text}", content=file.read_bytes()).json()
+        expected = [each.as_dict() for each in predictor.timeline(file.read_bytes(), **speakers)]
+        assert found["utterances"] == expected
+        assert expected[0]["speaker"] == "speaker 1"
+    refused = client.post("/timeline?speakers=a.rttm", content=file.read_bytes())
+    assert refused.status_code == 422
+    assert "each, auto, 1" in refused.json()["error"]
     found = client.post("/embed", files={"file": file.read_bytes()}).json()
     np.testing.assert_allclose(found["embedding"], predictor.embed(file), rtol=1e-6)
     refused = client.post("/predict?time_constant=2", content=file.read_bytes())

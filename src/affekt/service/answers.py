@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
 
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import AudioError
 from affekt.inference.options import TimelineOptions
 from affekt.inference.predictor import Predictor
 from affekt.service.request_options import number
@@ -48,9 +49,23 @@ def _timeline(predictor: Predictor, upload: Upload, query: QueryParams) -> Answe
     options = TimelineOptions(watch=count)
     if TIME in query:
         options["time_constant"] = number(query, TIME, 0)
+    if SPEAKERS in query:
+        options |= _speakers(query[SPEAKERS])
     utterances = [each.as_dict() for each in predictor.timeline(upload, **options)]
     seconds = samples / SAMPLE_RATE
     return Answer({"duration": seconds, "utterances": utterances}, seconds)
+
+
+def _speakers(text: str) -> TimelineOptions:
+    """Options that tell speakers apart; the library's names of files are none of the query's."""
+    if text not in SPEAKER_VALUES:
+        raise AudioError(
+            f"query parameter {SPEAKERS} must be among {', '.join(SPEAKER_VALUES)}. "
+            f"Got {text[:20]!r}. Leave it out."
+        )
+    if text == "each":
+        return TimelineOptions(channel="each")
+    return TimelineOptions(speakers=text if text == "auto" else int(text))
 
 
 def _embed(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
@@ -58,8 +73,10 @@ def _embed(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
 
 
 TIME = "time_constant"
+SPEAKERS = "speakers"
+SPEAKER_VALUES = ("each", "auto", *map(str, range(1, 9)))
 WORK: Mapping[str, Work] = {
     "/predict": Work(_predict),
-    "/timeline": Work(_timeline, (TIME,)),
+    "/timeline": Work(_timeline, (TIME, SPEAKERS)),
     "/embed": Work(_embed),
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import affekt
+from affekt.service.answers import SPEAKER_VALUES
 
 Json = dict[str, Any]
 
@@ -75,7 +76,14 @@ def _upload(name: str, description: str, schema: str, max_upload: int) -> Json:
             _query("channel", {"type": "integer", "minimum": 0}, "The channel to use, from 0."),
             _query("quality", {"type": "number"}, "0 answers whatever the quality of the sound."),
             *(
-                [_query("time_constant", {"type": "number", "minimum": 0}, "Seconds; 0: none.")]
+                [
+                    _query("time_constant", {"type": "number", "minimum": 0}, "Seconds; 0: none."),
+                    _query(
+                        "speakers",
+                        {"type": "string", "enum": [*SPEAKER_VALUES]},
+                        "How many to tell apart, auto to count them, each for one a channel.",
+                    ),
+                ]
                 if name == "timeline"
                 else []
             ),
