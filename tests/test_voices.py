@@ -19,6 +19,7 @@ from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.inference.annotation_files import LINES, textgrid
+from affekt.inference.profile import Profile
 from affekt.inference.rttm import read_turns
 from affekt.inference.timeline import Utterance
 from small_model import small_model
@@ -95,6 +96,14 @@ def test_a_long_silence_of_one_channel_holds_back_nothing(predictor: affekt.Pred
         )
     )
     assert sum(taken) < len(both) / 2
+
+
+def test_options_that_exclude_each_other(predictor: affekt.Predictor, call: Path) -> None:
+    with pytest.raises(AudioError, match="one channel"):
+        predictor.timeline(call, channel="each", speakers=[affekt.Turn(0.0, 1.0, "a")])
+    profile = Profile("x", 1.0, np.zeros(2, np.float32), np.ones(2, np.float32), 1.0)
+    with pytest.raises(ModelError, match="told apart"):
+        predictor.timeline(call, enrolled={"anna": profile})
 
 
 def rttm(path: Path, *lines: str) -> Path:

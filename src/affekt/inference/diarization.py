@@ -12,7 +12,7 @@ Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,18 +91,13 @@ def diarize(
     """
     if speakers is not None and speakers < 1:
         raise AudioError(f"speakers must be a number from 1, or auto. Got {speakers}.")
-    channel, start = sound.get("channel"), sound.get("start", 0.0)
-    if channel == "each":
-        raise AudioError(
-            "speakers are told apart in one channel. Got channel each. Name one, or leave out "
-            "the speakers."
-        )
+    start = sound.get("start", 0.0)
     require_rereadable(source)
     finder = SpeakerFinder()
     for block in blocks(
         source,
         sample_rate=sound.get("sample_rate"),
-        channel=channel,
+        channel=cast("int | None", sound.get("channel")),  # blocks refuses another
         start=start,
         end=sound.get("end"),
         max_seconds=MAX_SECONDS,

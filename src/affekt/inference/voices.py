@@ -130,7 +130,17 @@ def voices_timeline(
         ModelError: the model cannot run; a profile of the predictor for several speakers.
     """
     sound.setdefault("channel", predictor.channel)
-    each = sound["channel"] == "each" and speakers is None
+    each = sound["channel"] == "each"
+    if each and speakers is not None:
+        raise AudioError(
+            "speakers are told apart in one channel. Got channel each. Name one, or leave out "
+            "the speakers."
+        )
+    if enrolled and not each and speakers is None:
+        raise ModelError(
+            "enrolled profiles must be of speakers who are told apart. Got one timeline of all. "
+            "Pass speakers, or channel each."
+        )
     if predictor.profile and (each or speakers is not None):
         raise ModelError(
             "a profile of the predictor must be of the only speaker. Got several speakers. "
