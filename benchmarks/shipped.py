@@ -1,6 +1,6 @@
-"""Print the table of results in the card of the shipped model.
+"""Print the table of results in the card of a shipped model.
 
-    python benchmarks/shipped.py
+    python benchmarks/shipped.py --model affekt
 
 The shipped network was trained on all speakers, so no speaker is left to test it on. The table
 shows the networks of its cross-validation, and networks that were tested on an unseen corpus.
@@ -21,7 +21,7 @@ from affekt.evaluation.intervals import RANGE
 from affekt.evaluation.results import Result, collect
 from affekt.runs.reading import Run, find_runs, read_run
 
-TITLES = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}
+TITLES = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO", "cremad": "CREMA-D"}
 ENROLMENTS = {
     "none": "none",
     "random-4": "4 clips",
@@ -43,16 +43,24 @@ HEADING = (
 )
 
 
-def card(results: Path) -> Iterator[tuple[str, str, Result]]:
+#: For each model, the recipes of its cross-validation and of its networks on an unseen corpus.
+RECIPES = {
+    "affekt": ("corpora-encoder", "cross-corpus-encoder"),
+    "affekt-small": ("corpora", "crossing"),
+}
+
+
+def card(results: Path, model: str) -> Iterator[tuple[str, str, Result]]:
     """Yield tested speakers, enrolment condition and result of each row."""
-    for recipe, unseen in (("corpora", "unseen speakers"), ("crossing", "unseen corpus")):
+    validated, crossed = RECIPES[model]
+    for recipe, unseen in ((validated, "unseen speakers"), (crossed, "unseen corpus")):
         runs = [read_run(folder) for folder in find_runs([results / recipe])]
         (whole,) = collect(run for run in runs if run.complete)
         for part in whole.by_corpus:
             name = TITLES[part.tally.speakers[0].partition(":")[0]]
             for profile, words in ENROLMENTS.items():
                 yield f"{name}, {unseen}", words, part.under(profile)
-            for gender, word in (("f", "women"), ("m", "men")) if recipe == "corpora" else ():
+            for gender, word in (("f", "women"), ("m", "men")) if recipe == validated else ():
                 of_them = tuple(_of_gender(run, gender) for run in part.runs)
                 yield f"{name}, {word}", ENROLMENTS["none"], Result(recipe, of_them)
 
@@ -95,8 +103,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=Path("results"))
-    results = parser.parse_args().results
-    print(markdown(card(results), pooled_temperatures([results / "corpora"])))
+    parser.add_argument("--model", choices=tuple(RECIPES), default="affekt")
+    given = parser.parse_args()
+    temperatures = pooled_temperatures([given.results / RECIPES[given.model][0]])
+    print(markdown(card(given.results, given.model), temperatures))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,14 @@ def test_json_format(model: str, folder: Path, capsys: Captured) -> None:
         assert list(each) == keys if "reason" in each else keys[:-1]
         assert list(each["probabilities"]) == list(LABELS)
         for segment in each["segments"]:
-            assert list(segment)[:5] == ["start", "end", "label", "probabilities", "quality"]
+            assert list(segment)[:6] == [
+                "start",
+                "end",
+                "label",
+                "probabilities",
+                "speech",
+                "quality",
+            ]
         expected = affekt.load(model).predict(each["file"])
         assert each["label"] == expected.label
         assert each["probabilities"] == expected.probabilities

@@ -17,6 +17,7 @@ from affekt.cli import main
 from affekt.errors import AudioError, ModelError
 from affekt.inference import shipped_models
 from affekt.inference.stream import BATCH
+from affekt.inference.summary import LONG
 from small_model import HOP, WINDOW, small_model
 
 RATE = 16_000
@@ -61,8 +62,9 @@ def test_every_window_is_answered(predictor: affekt.Predictor, samples: int) -> 
     times = np.stack([starts, np.minimum(starts + WINDOW / RATE, samples / RATE)], axis=1)
     np.testing.assert_allclose([(s.start, s.end) for s in segments], times, atol=1e-9)
     assert prediction.duration == pytest.approx(samples / RATE)
-    assert prediction.label == segments[-1].label
-    assert prediction.probabilities == segments[-1].probabilities
+    if prediction.duration <= LONG:
+        assert prediction.label == segments[-1].label
+        assert prediction.probabilities == segments[-1].probabilities
     assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert all(s.label == max(s.probabilities, key=s.probabilities.__getitem__) for s in segments)
 

@@ -126,11 +126,11 @@ def test_the_page_on_reproducing_says_what_enrolment_is_worth() -> None:
         if command and len(cells) == 7:
             profiles = ("none", "neutral-4", "random-8", "all")
             for profile, ours in zip(profiles, cells[2:6], strict=True):
-                row = measured[command[1], cells[0].lower(), profile]
+                row = measured[command[1], cells[0].lower().replace("-", ""), profile]
                 uar, low, high = (float(row[name]) for name in ("uar", "low", "high"))
                 assert ours == f"{uar:.3f} ({low:.3f} to {high:.3f})"
                 seen += 1
-    assert seen == 40
+    assert seen == 72
 
 
 def test_the_page_on_reproducing_holds_every_row_of_the_papers_table() -> None:
@@ -155,9 +155,12 @@ def test_the_page_on_reproducing_says_what_was_measured(recipe: str, ours: str) 
 
 
 def test_the_readme_says_what_enrolment_is_worth() -> None:
-    """Means of three corpora, seen and unseen in training, without enrolment and with 8 clips."""
+    """Means of four corpora, seen and unseen in training, without enrolment and with 8 clips."""
     page = text_of("README.md")
-    for recipe, words in (("corpora", "corpus seen in training"), ("crossing", "unseen corpus")):
+    for recipe, words in (
+        ("corpora-encoder", "corpus seen in training"),
+        ("cross-corpus-encoder", "unseen corpus"),
+    ):
         means = [
             np.mean([part.under(profile).uar.value for part in of_recipe(recipe).by_corpus])
             for profile in ("none", "random-8")
@@ -165,15 +168,16 @@ def test_the_readme_says_what_enrolment_is_worth() -> None:
         assert re.search(rf"\| {words}.* \| {means[0]:.3f} \| {means[1]:.3f} \|", page)
 
 
+@pytest.mark.parametrize("model", ["affekt", "affekt-small"])
 def test_the_shipped_models_card_follows_from_its_cross_validation(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     shipped = import_module("shipped")
-    page = text_of("src/affekt/models/affekt.md")
-    stranger, known = pooled_temperatures([RESULTS / "corpora"])
-    assert shipped.markdown(shipped.card(RESULTS), (stranger, known)) in page
-    graph = affekt.load("affekt").graph
+    page = text_of(f"src/affekt/models/{model}.md")
+    stranger, known = pooled_temperatures([RESULTS / shipped.RECIPES[model][0]])
+    assert shipped.markdown(shipped.card(RESULTS, model), (stranger, known)) in page
+    graph = affekt.load(model).graph
     assert graph.digest in page
     assert graph.metadata["temperature"] == pytest.approx(stranger, rel=1e-4)
     assert graph.metadata["temperature_known"] == pytest.approx(known, rel=1e-4)

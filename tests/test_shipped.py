@@ -31,7 +31,7 @@ def test_shipped_models_give_the_same_probabilities(model: str) -> None:
 
 @pytest.mark.parametrize("adapt", [False, True])
 def test_a_stored_profile_gives_the_same_probabilities(adapt: bool) -> None:
-    predictor = affekt.load(profile=STORED / "voice.profile", adapt=adapt)
+    predictor = affekt.load("affekt-small", profile=STORED / "voice.profile", adapt=adapt)
     check(predictor, EXPECTED["adapting" if adapt else "enrolled"])
 
 

@@ -68,7 +68,9 @@ def assert_predicted(
     expected = affekt.load(model).predict(sound, sample_rate=rate).segments
     assert [each["end"] for each in found] == [each.end for each in expected]
     for answer, truth in zip(found, expected, strict=True):
-        others = [name for name in ("quality", "reason") if getattr(truth, name) is not None]
+        others = [
+            name for name in ("speech", "quality", "reason") if getattr(truth, name) is not None
+        ]
         assert list(answer) == ["start", "end", "label", "probabilities", *others]
         assert answer["probabilities"] == pytest.approx(truth.probabilities, **tolerance)
 

@@ -23,6 +23,8 @@ class Segment:
         probabilities: of every label, in the model's order; their sum is 1.
         recent: the same of the last few seconds, where the model has a second time constant:
             it follows a change sooner, and errs more often.
+        speech: share of the new sound of the window that holds speech, in [0, 1]; None if it is
+            not measured.
         quality: of the sound so far, older sound weighing less; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
     """
@@ -32,6 +34,7 @@ class Segment:
     label: str
     probabilities: dict[str, float]
     recent: dict[str, float] | None = None
+    speech: float | None = None
     quality: Quality | None = None
     reason: str | None = None
 
@@ -45,6 +48,23 @@ class Segment:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a long recording in which one emotion is strongest.
+
+    Args:
+        start: seconds from the start of the recording.
+        end: seconds.
+        label: the emotion.
+        probability: its mean over the part, in [0, 1].
+    """
+
+    start: float
+    end: float
+    label: str
+    probability: float
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The emotion of one sound.
@@ -53,8 +73,10 @@ class Prediction:
         file: name of the file as it was given; empty for bytes and arrays.
         duration: seconds of processed sound.
         label: the most probable label, or ``uncertain``.
-        probabilities: of every label, in the model's order; their sum is 1.
+        probabilities: of every label, in the model's order; their sum is 1. Above 30 s of sound,
+            the share of speech in each emotion.
         segments: result of each window, given all windows before it.
+        passages: above 30 s, where each emotion is strongest.
         quality: of the sound; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
     """
@@ -64,6 +86,7 @@ class Prediction:
     label: str
     probabilities: dict[str, float]
     segments: tuple[Segment, ...]
+    passages: tuple[Passage, ...] = ()
     quality: Quality | None = None
     reason: str | None = None
 
@@ -81,7 +104,9 @@ class Prediction:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as ``affekt predict --json`` prints them, without those that are None."""
-        given = {**asdict(self), "segments": [segment.as_dict() for segment in self.segments]}
+        given = asdict(self)
+        given["segments"] = [segment.as_dict() for segment in self.segments]
+        given["passages"] = [asdict(passage) for passage in self.passages] or None
         return {name: value for name, value in given.items() if value is not None}
 
     def to_frame(self) -> "pd.DataFrame":

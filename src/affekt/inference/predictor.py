@@ -15,7 +15,7 @@ from affekt.errors import AudioError, ModelError
 from affekt.inference.graph import Graph, load_graph, require_embedding
 from affekt.inference.options import Part, TimelineOptions
 from affekt.inference.parallel import in_order
-from affekt.inference.prediction import Prediction, label_of
+from affekt.inference.prediction import Prediction
 from affekt.inference.profile import (
     Profile,
     profile_state,
@@ -24,6 +24,7 @@ from affekt.inference.profile import (
 from affekt.inference.quality import LIMITS, QualityLimits
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
 from affekt.inference.stream import Stream, process
+from affekt.inference.summary import predicted
 
 if TYPE_CHECKING:
     from affekt.inference.timeline import Timeline
@@ -117,9 +118,9 @@ class Predictor:
             jobs: of an iterable, recordings at a time; one a core by default.
 
         Returns:
-            The result after the last window, and one segment for each window. The default model
-            weighs sound 20 s ago by 1/e, so use :meth:`timeline` for long recordings. Of an
-            iterable, an iterator of results in order; it ends at one that cannot be read.
+            The result after the last window, or of more than 30 s the share of speech in each
+            emotion; and one segment for each window. Of an iterable, an iterator of results in
+            order; it ends at one that cannot be read.
 
         Raises:
             AudioError: no sound, or not one that can be read.
@@ -137,16 +138,13 @@ class Predictor:
         name = source_file(source)
         if not segments:
             raise AudioError(f"{name or 'The sound'} holds no samples.")
-        shares, quality = segments[-1].probabilities, stream.quality
-        reason = self.limits.reason(quality) if self.limits and quality else None
-        return Prediction(
-            file=name,
+        return predicted(
+            name,
+            segments,
             duration=samples / SAMPLE_RATE,
-            label=label_of(shares, self.min_confidence, reason),
-            probabilities=shares,
-            segments=tuple(segments),
-            quality=quality,
-            reason=reason,
+            quality=stream.quality,
+            limits=self.limits,
+            min_confidence=self.min_confidence,
         )
 
     @overload

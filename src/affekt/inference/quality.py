@@ -67,8 +67,8 @@ class QualityLimits:
 
     speech_seconds: float = 0.5
     level: float = -70.0
-    clipping: float = 0.1
-    snr: float = 0.0
+    clipping: float = 0.3
+    snr: float = 4.0
 
     def reason(self, quality: Quality) -> str | None:
         """Why a sound should not be answered, in words; None if it should."""

@@ -222,14 +222,17 @@ class Stream:
 
     def _measure(
         self, sound: NDArray[np.float32], first: int, length: int, *, end: bool = False
-    ) -> tuple[Quality | None, str | None]:
-        """Measure the first samples of a sound that starts at ``first``: quality and reason."""
+    ) -> tuple[float | None, Quality | None, str | None]:
+        """Measure a sound that starts at ``first`` up to ``length``: speech, quality, reason."""
         if self._meter is None or self.limits is None:
-            return None, None
+            return None, None, None
+        before = self._meter.whole
         self._meter.push(sound[self._meter.samples - first : length], end=end)
-        self.quality = self._meter.whole
-        recent = self._meter.recent
-        return recent, self.limits.reason(recent)
+        after, recent = self._meter.whole, self._meter.recent
+        self.quality = after
+        speech = after.speech_seconds - before.speech_seconds
+        share = round(speech / max(after.seconds - before.seconds, 1e-3), 3)
+        return min(share, 1.0), recent, self.limits.reason(recent)
 
     def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
         """Run the model on the windows of a sound that starts with the next window."""
@@ -249,9 +252,9 @@ class Stream:
                 self._windows += 1
                 seen = min(WINDOW, sound.size - number * hop)
                 times = start / SAMPLE_RATE, (start + seen) / SAMPLE_RATE
-                quality, reason = self._measure(sound, begin, number * hop + seen)
+                speech, quality, reason = self._measure(sound, begin, number * hop + seen)
                 label = label_of(shares, self.min_confidence, reason)
-                yield Segment(*times, label, shares, last, quality, reason)
+                yield Segment(*times, label, shares, last, speech, quality, reason)
 
     def _labelled(self, rows: NDArray[np.float32]) -> list[dict[str, float]]:
         return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]

@@ -1,0 +1,98 @@
+"""Summarize a long recording: the share of speech in each emotion, and its strongest passages.
+
+The last window of a long recording knows about its last 20 s only. So recordings above 30 s are
+answered by the mean over all windows, weighted by the speech in them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from affekt.inference.prediction import Passage, Prediction, Segment, label_of
+from affekt.inference.quality import Quality, QualityLimits
+
+LONG = 30.0  # s: longer recordings are summarized
+WINDOWS = 5  # of a passage
+
+
+def predicted(
+    file: str,
+    segments: Sequence[Segment],
+    *,
+    duration: float,
+    quality: Quality | None,
+    limits: QualityLimits | None,
+    min_confidence: float,
+) -> Prediction:
+    """Make the prediction of a recording from those of its windows.
+
+    Args:
+        file: its name.
+        segments: at least one.
+        duration: seconds.
+        quality: of the whole recording, if it was measured.
+        limits: below which the label is ``uncertain``.
+        min_confidence: probability below which it is, too.
+    """
+    long = duration > LONG
+    shares = mean_probabilities(segments) if long else segments[-1].probabilities
+    reason = limits.reason(quality) if limits and quality else None
+    return Prediction(
+        file=file,
+        duration=duration,
+        label=label_of(shares, min_confidence, reason),
+        probabilities=shares,
+        segments=tuple(segments),
+        passages=strongest_passages(segments) if long else (),
+        quality=quality,
+        reason=reason,
+    )
+
+
+def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float]:
+    """Average the recent probabilities of all windows, weighted by their share of speech.
+
+    Args:
+        segments: at least one.
+
+    Returns:
+        The share of speech in each emotion; the sum is 1. Without any speech, the plain mean.
+    """
+    weights = _speech(segments)
+    weights = weights if weights.any() else np.ones(len(segments))
+    mean = weights @ _probabilities(segments) / weights.sum()
+    return dict(zip(segments[0].probabilities, mean.tolist(), strict=True))
+
+
+def strongest_passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
+    """For each emotion the five windows in a row in which it is most probable.
+
+    Args:
+        segments: of one recording, in order.
+
+    Returns:
+        Passages in order of time, of those emotions that lead in theirs.
+    """
+    if len(segments) < WINDOWS:
+        return ()
+    labels = list(segments[0].probabilities)
+    weighted = _probabilities(segments) * _speech(segments)[:, None]
+    sums = np.apply_along_axis(np.convolve, 0, weighted, np.ones(WINDOWS), "valid")
+    found = []
+    for column, label in enumerate(labels):
+        first = int(sums[:, column].argmax())
+        if sums[first].any() and sums[first].argmax() == column:
+            part = segments[first : first + WINDOWS]
+            share = mean_probabilities(part)[label]
+            found.append(Passage(part[0].start, part[-1].end, label, share))
+    return tuple(sorted(found, key=lambda passage: passage.start))
+
+
+def _probabilities(
+    segments: Sequence[Segment],
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[*(each.recent or each.probabilities).values()] for each in segments])
+
+
+def _speech(segments: Sequence[Segment]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array([1.0 if each.speech is None else each.speech for each in segments])
