@@ -34,7 +34,7 @@ from affekt.journal.estimation import Sample, estimate
 from affekt.report.style import EMOTIONS, LINE, STYLE, to_svg
 from affekt.runs.reading import read_run
 
-RUN = Path("results/corpora/seed-0")
+RUN = Path("results/corpora-encoder/seed-0")
 ENROLMENT, NO_ENROLMENT = "random-8", "none"
 LABELS = ("angry", "happy", "sad", "neutral")
 SAD = LABELS.index("sad")
