@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from affekt.inference.rttm import Turn
     from affekt.inference.timeline import Watch
 
-Speakers = Union["int", "str", "Path", "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
+Speakers = Union[int, str, Path, "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
 Channel = int | Literal["each"] | None
 
 
