@@ -1,6 +1,7 @@
 """Implement ``affekt models``: print what model files say about themselves."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,9 +65,9 @@ def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
             yield "credit", ", ".join(filter(None, parts))
     card = graph.file.with_suffix(".md")
     if card.is_file():
-        for line in card.read_text(encoding="utf-8").splitlines():
-            if line.startswith(ENCODER):
-                yield "credit", line.removeprefix("- ")
+        text = card.read_text(encoding="utf-8")
+        for item in re.findall(rf"^{ENCODER}.*(?:\n  .*)*", text, re.MULTILINE):
+            yield "credit", " ".join(item.removeprefix("- ").split())
     yield "profiles", "yes (see affekt enroll)" if graph.profile else "no"
     yield "file", f"{graph.file}, {graph.file.stat().st_size:,} bytes"
     yield "SHA-256", graph.digest
