@@ -72,7 +72,7 @@ export class Stream {
    * Add samples.
    * @param {Float32Array} samples - mono, 16 kHz, in [-1, 1]; any number.
    * @returns {Promise<object[]>} A segment for each window that they complete: start and end in
-   *   seconds, label, probabilities. If it is rejected, the stream is unchanged.
+   *   seconds, label, probabilities, and recent where the model gives it. If it is rejected, the stream is unchanged.
    */
   async push(samples) {
     const copy = Float32Array.from(samples); // the caller may reuse the memory
@@ -124,7 +124,8 @@ export class Stream {
   async #predict(audio, count) {
     const { window, hop, labels, sample_rate: rate } = this.#model.metadata;
     const segments = [];
-    let [probabilities, state] = [[], this.#state];
+    const named = (own) => Object.fromEntries(labels.map((label, column) => [label, own[column]]));
+    let [probabilities, recent, state] = [[], undefined, this.#state];
     for (let first = 0; first < count; first += BATCH) {
       const size = Math.min(BATCH, count - first);
       const windows = new Float32Array(size * window);
@@ -132,16 +133,18 @@ export class Stream {
         const from = (first + row) * hop;
         windows.set(audio.subarray(from, from + window), row * window);
       }
-      [probabilities, state] = await this.#run(windows, size, state);
+      [probabilities, recent, state] = await this.#run(windows, size, state);
       for (let row = 0; row < size; row++) {
         const start = (this.#windows + first + row) * hop;
         const length = Math.min(window, audio.length - (first + row) * hop);
-        const own = probabilities.subarray(row * labels.length, (row + 1) * labels.length);
+        const range = [row * labels.length, (row + 1) * labels.length];
+        const own = probabilities.subarray(...range);
         segments.push({
           start: start / rate,
           end: (start + length) / rate,
           label: labels[own.indexOf(Math.max(...own))],
-          probabilities: Object.fromEntries(labels.map((label, column) => [label, own[column]])),
+          probabilities: named(own),
+          ...(recent && { recent: named(recent.subarray(...range)) }),
         });
       }
     }
@@ -150,7 +153,7 @@ export class Stream {
     return segments;
   }
 
-  /** Probabilities of windows, and the state after them. */
+  /** Probabilities of windows, the recent ones or undefined, and the state after them. */
   async #run(windows, size, state) {
     const { metadata, session } = this.#model;
     const inputs = { windows: new Tensor(windows, [size, metadata.window]) };
@@ -161,7 +164,8 @@ export class Stream {
     if (probabilities.length !== size * metadata.labels.length || !probabilities.every((p) => p >= 0 && p <= 1)) {
       throw new Error("The model must return a number in [0, 1] for each label. Got others. Export it again.");
     }
-    return [probabilities, Object.fromEntries(metadata.state.map(({ name }) => [name, outputs[`${name}_next`].data.slice()]))];
+    const recent = outputs.recent?.data.slice(); // about the last seconds, where the model gives it
+    return [probabilities, recent, Object.fromEntries(metadata.state.map(({ name }) => [name, outputs[`${name}_next`].data.slice()]))];
   }
 }
 
