@@ -46,6 +46,7 @@ HEADING = (
 #: For each model, the recipes of its cross-validation and of its networks on an unseen corpus.
 RECIPES = {
     "affekt": ("corpora-encoder", "cross-corpus-encoder"),
+    "affekt-open": ("cremad-encoder", "cross-corpus-open"),
     "affekt-small": ("corpora", "crossing"),
 }
 
