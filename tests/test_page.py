@@ -141,10 +141,12 @@ def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path
     page.at("file").send_keys(str(file))
     page.wait(lambda: "%" in page.at("prediction").text)
     expected = predictor.predict(file)
-    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+) \((.+)\)", page.at("prediction").text)
+    text = page.at("prediction").text
+    named = re.fullmatch(r"said\.wav, 5\.0 s: (\w+)(: .+)? \((.+)\)", text)
     assert named is not None
     assert named[1] == expected.label
-    shares = dict(each.removesuffix(" %").split() for each in named[2].split(", "))
+    assert named[2] == (f": {expected.reason}" if expected.reason else None)
+    shares = dict(each.removesuffix(" %").split() for each in named[3].split(", "))
     for label, probability in expected.probabilities.items():
         assert int(shares[label]) == pytest.approx(100 * probability, abs=0.51)
 
