@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from affekt.audio import decoding, headers
 from affekt.audio.pcm import ENCODINGS, Pcm
-from affekt.audio.reading import MAX_SECONDS, Sound, blocks, probe, read
+from affekt.audio.reading import MAX_SECONDS, Sound, blocks, channel_blocks, probe, read
 from affekt.audio.sound_files import SUFFIXES
 from affekt.errors import AudioError
 from bad_inputs import BAD_BYTES, BAD_INPUTS, TONE, ffmpeg_bytes, sound_bytes, wav_bytes
@@ -772,3 +772,8 @@ def test_a_disk_that_fails_is_named_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(AudioError, match=r"cannot be decoded \(Input/output error\)"):
             list(heard)
         file.raw.fails = False
+
+
+def test_channels_of_less_than_one_sample_are_refused():
+    with pytest.raises(AudioError, match="is shorter than one sample at 16 kHz"):
+        list(channel_blocks(np.ones((1_600, 2), np.float32), sample_rate=16_000, end=1e-5))
