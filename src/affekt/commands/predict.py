@@ -94,7 +94,8 @@ def predict(
 ) -> int:
     """Predict the emotion of recordings.
 
-    The prediction of a long recording describes its end; --timeline predicts every utterance.
+    A recording of more than 30 s is summarized: the share of speech in each emotion. --timeline
+    predicts every utterance.
 
     Results come in the order of the files, from a Ray cluster as they are done. After an
     interruption, repeat the command with --resume. The exit code is 1 if any file failed.

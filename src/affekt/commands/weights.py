@@ -16,7 +16,7 @@ def weights(
         bool, typer.Option("--download", help="Download the file (default: yamnet.tflite).")
     ] = False,
 ) -> int:
-    """List the folders that may hold YAMNet's pretrained weights, or download them."""
+    """List the folders that may hold pretrained weights, or download them."""
     from affekt.model.pretrained import download, survey
 
     if fetch:

@@ -1,6 +1,6 @@
 """Summarize a long recording: the share of speech in each emotion, and its strongest passages.
 
-The last window of a long recording knows about its last 20 s only. So recordings above 30 s are
+The last window of a long recording describes its last 20 s only. So recordings above 30 s are
 answered by the mean over all windows, weighted by the speech in them.
 """
 
