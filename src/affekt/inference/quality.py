@@ -71,20 +71,22 @@ class QualityLimits:
     snr: float = 4.0
 
     def reason(self, quality: Quality) -> str | None:
-        """Why a sound should not be answered, in words; None if it should."""
+        """Why a sound should not be answered, in words; None if it should.
+
+        Values are rounded away from the limit, so that a sentence never contradicts itself.
+        """
         q = quality
         if q.level < self.level:
             return f"the sound is silent: below {self.level:.0f} dB of full scale"
         if q.speech_seconds < self.speech_seconds:
-            return (
-                f"{q.speech_seconds:.1f} s of speech; at least {self.speech_seconds:g} s is needed"
-            )
+            seconds = math.floor(10 * q.speech_seconds) / 10
+            return f"{seconds:.1f} s of speech; at least {self.speech_seconds:g} s is needed"
         if q.clipping > self.clipping:
-            return (
-                f"{q.clipping:.0%} of the samples are clipped; at most {self.clipping:.0%} may be"
-            )
+            percent = math.ceil(100 * q.clipping)
+            return f"{percent}% of the samples are clipped; at most {self.clipping:.0%} may be"
         if q.snr is not None and q.snr < self.snr:
-            return f"speech is only {q.snr:.0f} dB above the noise; {self.snr:.0f} dB are needed"
+            snr = math.floor(q.snr)
+            return f"speech is only {snr} dB above the noise; {self.snr:.0f} dB are needed"
         return None
 
 
