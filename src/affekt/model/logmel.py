@@ -38,9 +38,10 @@ GROUPS = POINTS // 2  # of 16 bins each, computed from the same two bins of ever
 class LogMel(nn.Module):
     """Compute log-mel patches of windows; nothing in it is trained.
 
-    ``magnitude`` is YAMNet's own front end: the mel sum of the magnitude spectrum.
-    ``power`` is the paper's equations (1) and (2): the mel sum of the power spectrum, each band
-    divided by the sum of its weights. Both end in ``log(x + 0.001)``.
+    ``magnitude`` is YAMNet's own front end: the mel sum of the magnitude spectrum, then
+    ``log(x + 0.001)``. ``power`` is the paper's equations (1) and (2): the sum of the squared
+    weighted spectrum, divided by the sum of the squared weights of the band. Its values are
+    powers, so the offset of the logarithm is squared too: ``log(x + 0.000001)``.
     """
 
     phases: Tensor
@@ -54,7 +55,8 @@ class LogMel(nn.Module):
         bins = _bins()
         mel = mel_matrix()[bins.ravel()]
         if front_end == "power":
-            mel = mel / mel.sum(axis=0)
+            mel = mel**2 / (mel**2).sum(axis=0)
+        self.offset = LOG_OFFSET**2 if front_end == "power" else LOG_OFFSET
         combined = _combination(bins)
         for name, values in (
             ("phases", _phase_transforms()),
@@ -82,7 +84,7 @@ class LogMel(nn.Module):
         imaginary = nn.functional.conv1d(small, self.imaginary, groups=GROUPS)
         power = real.square() + imaginary.square()  # (windows, bins, 96)
         values = power if self.front_end == "power" else power.sqrt()
-        return torch.log(values.transpose(1, 2) @ self.mel + LOG_OFFSET)
+        return torch.log(values.transpose(1, 2) @ self.mel + self.offset)
 
 
 def mel_matrix() -> NDArray[np.float64]:
