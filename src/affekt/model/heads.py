@@ -52,8 +52,9 @@ class Head(Protocol):
 class LSTMHead(nn.Module):
     """The paper's head: two LSTM layers of 150 units, then the classes.
 
-    Initialized as the authors' MATLAB does: Glorot input weights, orthogonal recurrent weights,
-    forget bias 1.
+    The paper names no initialization. This is MATLAB's, which the authors probably used: Glorot
+    input weights, orthogonal recurrent weights, forget bias 1. MATLAB makes the whole recurrent
+    matrix orthogonal; here each gate is.
 
     Source: paper, section II-C; MATLAB ``lstmLayer``.
     """
