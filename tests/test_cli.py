@@ -199,6 +199,7 @@ WRONG_USE = {
     "unknown option": ["predict", "x.wav", "--loud"],
     "two forms": ["predict", "x.wav", "--json", "--csv"],
     "no jobs": ["predict", "x.wav", "--jobs", "0"],
+    "more jobs than files can be opened": ["predict", "x.wav", "--jobs", "1" + 30 * "0"],
     "jobs that are no number": ["predict", "x.wav", "--jobs", "many"],
     "no such model": ["predict", "x.wav", "--model", "nonesuch"],
     "no such model file": ["predict", "x.wav", "--model", "nonesuch.onnx"],
@@ -375,6 +376,33 @@ def test_an_input_is_not_overwritten(model: str, folder: Path, tmp_path: Path) -
     words = ["predict", f"{bare}", "--json", "-o", f"{tmp_path}/../{tmp_path.name}/recording"]
     assert main([*words, "--model", model]) == 2
     assert bare.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["predict", "embed"])
+@pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
+def test_a_recording_of_another_name_is_not_overwritten(
+    command: str, link: str, model: str, folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    recording, other = folder / "01.flac", tmp_path / "other.csv"
+    getattr(other, link)(recording)
+    before = recording.read_bytes()
+    assert main([command, str(folder), "-o", str(other), "--model", model]) == 2
+    assert recording.read_bytes() == before
+    assert "must not be a recording" in capsys.readouterr().err
+
+
+def test_a_fault_of_affekt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def broken(**_: object) -> int:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr("affekt.cli.app", broken)
+    monkeypatch.delenv("AFFEKT_DEBUG", raising=False)
+    assert main(["models"]) == 2
+    (line,) = error_lines(capsys.readouterr().err)
+    assert "ZeroDivisionError: two lines. Please report it" in line
+    monkeypatch.setenv("AFFEKT_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["models"])
 
 
 def test_ctrl_c_ends_the_command_at_once(model: str, tmp_path: Path) -> None:

@@ -676,6 +676,15 @@ def test_no_sound_chunk_means_no_promise(content):
     assert headers.riff_of(io.BytesIO(content), "") is None
 
 
+def test_too_many_chunks_before_the_sound_are_refused():
+    content = wav_bytes(PCM)
+    junk = b"junk\0\0\0\0"
+    few = content[:12] + 9_000 * junk + content[12:]
+    assert len(read(few)) == 32_000
+    with pytest.raises(AudioError, match="at most 10000 chunks before its sound"):
+        read(content[:12] + 20_000 * junk + content[12:])
+
+
 def test_big_endian_wavs_are_understood():
     content = sound_bytes("WAV").replace(b"RIFF", b"RIFX")
     file = io.BytesIO()

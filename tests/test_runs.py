@@ -259,6 +259,16 @@ def test_a_broken_kept_run_is_refused(runs, tmp_path):
     change_json("run.json", planned=None)(folder)
     with pytest.raises(RunError, match="must be a run as it was written"):
         read_run(folder)
+    for name, other in (("knobs", []), ("corpus", None)):
+        whole = (folder / "run.json").read_text()
+        change_json("run.json", planned=4, **{name: other})(folder)
+        with pytest.raises(RunError, match="must be a run as it was written"):
+            read_run(folder)
+        (folder / "run.json").write_text(whole)
+    (folder / "run.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match="must be a run as it was written"):
+        read_run(folder)
+    (folder / "run.json").write_text(whole)
     change_json("run.json", planned=5)(folder)
     with pytest.raises(RunError, match=r"of 5\. Got 1, 2, 3, 4 of 4"):
         read_run(folder)

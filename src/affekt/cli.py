@@ -61,6 +61,7 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
 }
 TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C
+DEBUG = "AFFEKT_DEBUG"  # set: unexpected errors show their traceback
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 SERVE = ("uvicorn", "starlette", "anyio", "websockets", "prometheus_client", "python_multipart")
 JOURNAL_PACKAGES = ("sqlcipher3", "ruptures", "statsmodels", "fhir")
@@ -101,6 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # such as a full disk behind standard output
         complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}.")
         os._exit(1)
+    except Exception as error:  # a fault of affekt: one line, and how to report it
+        if os.environ.get(DEBUG):
+            raise
+        complain(
+            f"a fault of affekt itself: {type(error).__name__}: {' '.join(str(error).split())}. "
+            f"Please report it with the traceback that {DEBUG}=1 shows."
+        )
     if code == INTERRUPTED:
         os._exit(code)  # without waiting for threads that still read a long recording
     return code

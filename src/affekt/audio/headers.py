@@ -12,6 +12,7 @@ from affekt.errors import AudioError
 
 RATES = (1_000, 768_000)  # Hz: below no speech is left, above there are no converters
 CHANNELS = 256  # at most
+CHUNKS = 10_000  # before the sound of a WAV; recorders write a few dozen at most
 _HEAD = 4_096  # bytes that tell what a file is
 _ENDLESS = 0x7FFF_0000  # bytes; what claims more than this and has less was written to a pipe
 _MPEG = {0x50, 0x55}  # WAV's numbers for MPEG audio
@@ -131,7 +132,8 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
         name: what messages call it.
 
     Raises:
-        AudioError: a WAV with a sample rate or a number of channels out of range.
+        AudioError: a WAV with a sample rate or a number of channels out of range, or with too many
+            chunks before its sound.
 
     Source: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0"; EBU 3306.
     """
@@ -143,7 +145,9 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
     order, sound = _ORDERS[head[:4]]
     closed = struct.unpack(order + "I", head[4:8])[0] == size - 8
     long, frame, mpeg, pcm = 0, None, False, None
-    while len(start := file.read(8)) == 8:
+    for _ in range(CHUNKS):
+        if len(start := file.read(8)) < 8:
+            return None
         kind, length = start[:4], struct.unpack(order + "I", start[4:])[0]
         if not (kind.isascii() and kind.decode().isprintable()):
             return None  # no name of a chunk: what is left by a power cut may be gigabytes of zeros
@@ -159,7 +163,9 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
         if kind == b"ds64":
             long = int.from_bytes(file.read(16)[8:], "little")
         file.seek(here + length + length % 2)
-    return None
+    raise AudioError(
+        f"{name} must have at most {CHUNKS} chunks before its sound. Got more. Convert it again."
+    )
 
 
 def _form(fields: bytes, order: str, name: str) -> tuple[int | None, bool, Pcm | None]:

@@ -35,7 +35,9 @@ NoQuality = Annotated[
 Channel = Annotated[
     int | None, option("N", "Use one channel, counted from 0 (default: the mean of all).", min=0)
 ]
-Jobs = Annotated[int | None, option("N", "Files at a time (default: one per core).", min=1)]
+Jobs = Annotated[
+    int | None, option("N", "Files at a time (default: one per core).", min=1, max=1024)
+]
 Engine = Annotated[str, option("local|ray", "Run on this machine (default), or on a Ray cluster.")]
 Address = Annotated[
     str | None, option("HOST:PORT", "Ray cluster (default: the one on this machine).")
@@ -47,6 +49,25 @@ def refuse_together(options: dict[str, object]) -> None:
     given = [option for option, value in options.items() if value]
     if len(given) > 1:
         raise typer.BadParameter(f"{given[0]} cannot be combined with {given[1]}.")
+
+
+def refuse_recording(output: str | Path) -> None:
+    """Refuse to replace a recording, also one that a link or another name leads to.
+
+    Raises:
+        typer.BadParameter: ``output`` is a file that begins like a recording.
+    """
+    from affekt.audio import headers
+
+    try:
+        with Path(output).open("rb") as file:
+            head = file.read(4_096)
+    except (OSError, ValueError):  # nothing there, or a location
+        return
+    if head and headers.is_recording(head):
+        raise typer.BadParameter(
+            f"--output must not be a recording. Got {output}. Name another file."
+        )
 
 
 def is_recording(word: str) -> bool:

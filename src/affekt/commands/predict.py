@@ -211,6 +211,7 @@ def _check_output(output: str | None, inputs: list[Any]) -> None:
         raise typer.BadParameter(
             "--output must be a file or location. Got -. Leave it out to print to the terminal."
         )
+    options.refuse_recording(output)
     for path in map(str, filter(None, inputs)):
         # os.path, since Path raises on names that are too long
         same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121

@@ -126,7 +126,10 @@ def read_run(folder: Path) -> Run:
         missing = sorted({name for fold in run.folds for name in FACTS if name not in fold})
     except AffektError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError),
+        *(AttributeError, RecursionError),  # other JSON, or JSON too deeply nested
+    ) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
     if missing:
@@ -141,6 +144,7 @@ def _read_archived(folder: Path) -> Run:
     about = read_json(folder / ARCHIVED)
     about["knobs"] = from_stored(about["knobs"])
     about["folds"] = tuple(about["folds"])
+    about["corpus"] = {**about["corpus"]}  # TypeError if it is no object
     return Run(
         **about,
         parts=read_table(folder / "folds.csv", PARTS),
