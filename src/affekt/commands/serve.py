@@ -1,5 +1,6 @@
 """Implement ``affekt serve``: open a port, then run the web service."""
 
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
-from affekt.errors import RunError
+from affekt.errors import AffektError, RunError
 
 SHUTDOWN_SECONDS = 60  # for recordings that have arrived
 PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
@@ -100,7 +101,15 @@ def serve(
             ws_ping_timeout=PING_TIMEOUT,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
+        logging.getLogger("uvicorn.error").addFilter(_without_traceback)
         Server(config).run(sockets=[listener])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Log text that is not UTF-8 as a fault of the client, in one line."""
+    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+        record.exc_info = None
+    return True
 
 
 def _origin(text: str) -> str:
@@ -120,8 +129,11 @@ def _reporter(file: Path) -> Callable[[], str]:
     secret = secret_of(file)
 
     def report() -> str:
-        with open_journal(file, passphrase=secret, write=False) as journal:
-            return report_page(journal, back=True)
+        try:
+            with open_journal(file, passphrase=secret, write=False) as journal:
+                return report_page(journal, back=True)
+        except AffektError as error:  # no path of this machine is sent
+            raise RunError(str(error).replace(str(file), "the journal")) from error
 
     open_journal(file, passphrase=secret, write=False).close()
     return report

@@ -77,7 +77,7 @@ class Graph:
             found = self.session.run(names, given)
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise ModelError(
-                f"Model {self.file} cannot run {len(windows)} windows "
+                f"Model {self.file.name} cannot run {len(windows)} windows "
                 f"({_first_line(error)}). Export it again."
             ) from error
         outputs = dict(zip(self.outputs, found, strict=False))
@@ -88,8 +88,8 @@ class Graph:
                 and np.all(values <= 1)
             ):
                 raise ModelError(
-                    f"Model {self.file} must return ({len(windows)}, {len(self.labels)}) {name} "
-                    f"in [0, 1]. Got shape {values.shape}, some outside. Export it again."
+                    f"Model {self.file.name} must return ({len(windows)}, {len(self.labels)}) "
+                    f"{name} in [0, 1]. Got shape {values.shape}, some outside. Export it again."
                 )
         return outputs, dict(zip(self.start, found[len(outputs) :], strict=True))
 

@@ -20,6 +20,7 @@ from affekt.inference.graph import Graph, State
 FORMAT = 1
 PROFILE_BYTES = 1 << 20  # far more than any valid profile
 TENSORS = ("mean", "deviation")
+MAX_WEIGHT = 1e12  # steps: more speech than anyone has; its squares stay within float32
 VOICE = "voice"  # the tensor that only some profiles have
 VOICE_FEATURES = 256
 
@@ -163,7 +164,8 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
         graph: the loaded model.
 
     Raises:
-        ModelError: a model without speaker normalization, or of another kind.
+        ModelError: a model without speaker normalization, or of another kind; a weight that is
+            out of range.
     """
     if profile is None:
         return {name: np.asarray(graph.start[name]) for name in graph.profile}
@@ -179,6 +181,11 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
         raise ModelError(
             f"the profile must hold {graph.start[total].size} numbers for {graph.file.stem}. "
             f"Got {mean.size}. Enroll again with this model."
+        )
+    if not 0 < profile.weight <= MAX_WEIGHT:
+        raise ModelError(
+            f"the profile's weight must be above 0 and at most {MAX_WEIGHT:g}. "
+            f"Got {profile.weight:g}. Enroll again."
         )
     return {
         weight: np.full(graph.start[weight].shape, profile.weight, np.float32),

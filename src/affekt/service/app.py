@@ -178,6 +178,9 @@ class _Service:
         """Answer an uploaded recording."""
         compute, parameters = WORK[request.url.path]
         query = request.query_params
+        if {"content-length", "transfer-encoding"} <= {*request.headers}:  # RFC 9112, section 6.3
+            message = "a request must have Content-Length or Transfer-Encoding. Got both. Send one."
+            return _error(400, message, Connection="close")
         if self._uploads.locked():
             message = f"at most {MAX_UPLOADS} recordings at a time. Try again later."
             return _error(503, message, **{"Retry-After": "1"})

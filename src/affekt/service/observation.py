@@ -1,9 +1,12 @@
 """Give every request an id, count and time it, and log it as one line of JSON.
 
-The log names method, path, status and times. It never holds sound, profiles, queries or tokens.
+A fault of the service itself is answered by status 500 and the id; the traceback goes to standard
+error only, with the same id. The log names method, path, status and times. It never holds sound,
+profiles, queries or tokens.
 """
 
 import json
+import logging
 import re
 import time
 from datetime import UTC, datetime
@@ -13,11 +16,13 @@ from uuid import uuid4
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ID_HEADER = "X-Request-ID"
 SWITCHED = 101  # status of a WebSocket that was accepted
+INTERNAL_ERROR = 1011  # WebSocket close code
+_FAULTS = logging.getLogger("affekt.service")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -111,6 +116,15 @@ class Observation:
         self._metrics.begin(path)
         try:
             await self._app(scope, receive, observed)
+        except Exception:  # a fault of the service: the client gets its id, and no traceback
+            _FAULTS.exception("request %s", identity)
+            if not status and scope["type"] == "http":
+                error = {"error": f"the service failed. Report request {identity} to its operator."}
+                await JSONResponse(error, 500)(scope, receive, observed)
+            elif scope["type"] == "websocket":
+                await observed({"type": "websocket.close", "code": INTERNAL_ERROR})
+            else:
+                raise  # the answer has begun: the connection ends
         except BaseException:
             status = status or 500
             raise

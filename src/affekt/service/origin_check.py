@@ -7,8 +7,8 @@ rebinding). Response headers tell the browser to load nothing from other sites.
 Source: OWASP cheat sheets, "Cross-Site WebSocket Hijacking", "Content Security Policy".
 """
 
+import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 
 POLICY_VIOLATION = 1008  # WebSocket close code
 HEALTH = "/health"
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")  # name, and port
 
 
 class OriginCheck:
@@ -42,8 +43,12 @@ class OriginCheck:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         probe = scope["path"] == HEALTH and "origin" not in headers  # by address, not by name
-        if probe or self._allows(host, headers.get("origin")):
-            await self._app(scope, receive, _with_security_headers(send, host))
+        if self._allows(host, headers.get("origin")):
+            await self._app(
+                scope, receive, _with_security_headers(send, f" ws://{host} wss://{host}")
+            )
+        elif probe:
+            await self._app(scope, receive, _with_security_headers(send))
         elif scope["type"] == "http":
             message = (
                 f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the service's "
@@ -54,15 +59,14 @@ class OriginCheck:
             await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
 
     def _allows(self, host: str, origin: str | None) -> bool:
-        try:
-            allowed = urlsplit(f"//{host}").hostname in self._hosts
-            own = origin is None or urlsplit(origin).netloc == host
-            return allowed and (own or origin in self._origins)
-        except ValueError:  # not a valid host name
+        named = _HOST.fullmatch(host)
+        if not named or named[1].strip("[]").lower() not in self._hosts:
             return False
+        own = (None, f"http://{host}", f"https://{host}")
+        return origin in own or origin in self._origins
 
 
-def _with_security_headers(send: Send, host: str) -> Send:
+def _with_security_headers(send: Send, sockets: str = "") -> Send:
     """Add headers to each response that keep other sites' content out of the page."""
 
     async def send_with_headers(message: Message) -> None:
@@ -70,7 +74,7 @@ def _with_security_headers(send: Send, host: str) -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault(  # an endpoint may allow less or other content
                 "Content-Security-Policy",
-                f"default-src 'self'; connect-src 'self' ws://{host} wss://{host}; "
+                f"default-src 'self'; connect-src 'self'{sockets}; "
                 f"frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             )
             headers["X-Content-Type-Options"] = "nosniff"

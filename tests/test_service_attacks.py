@@ -1,0 +1,172 @@
+"""Test that hostile or faulty requests cost the service and other clients nothing."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Frame, Opcode
+from websockets.sync.client import connect
+
+import affekt
+from affekt.errors import ModelError
+from affekt.service import app as serving
+from affekt.service.app import make_app
+from conftest import hears_ctrl_c
+from synthetic_network import made_sound, own_model
+from test_service import RATE, STREAM, wav
+
+SOUND = made_sound(3.0)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(own_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def client(predictor: affekt.Predictor) -> Iterator[TestClient]:
+    app = make_app(predictor, hosts={"localhost", "::1"})
+    with TestClient(app, base_url="http://localhost:8000") as opened:
+        yield opened
+
+
+@contextmanager
+def served(predictor: affekt.Predictor, *options: str) -> Iterator[tuple[int, Any]]:
+    """Run ``affekt serve``; yield its port and process; then check that it logs no traceback."""
+    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
+    words += ["--model", str(predictor.graph.file), *options]
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=hears_ctrl_c,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield int(server.stdout.readline().decode().rpartition(":")[2]), server
+        finally:
+            server.send_signal(signal.SIGINT)
+            _, said = server.communicate(timeout=20)
+        assert b"Traceback" not in said
+
+
+def asked(port: int, head: str, body: bytes = b"") -> bytes:
+    """Send bytes as they are, and return all that is answered."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as opened:
+        opened.sendall(head.encode() + body)
+        while chunk := opened.recv(1 << 16):
+            answer += chunk
+    return answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://localhost:8000#.evil.example"},
+        {"origin": "http://localhost:8000/page"},
+        {"origin": "file://localhost:8000"},
+        {"host": "localhost:8000; script-src *"},
+        {"host": "user@localhost:8000"},
+        {"host": "localhost:8000#", "origin": "http://localhost:8000#"},
+    ],
+)
+def test_hosts_and_origins_are_names_and_nothing_else(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    found = client.get("/model", headers=headers)
+    assert found.status_code == 403
+    assert "script-src" not in str(found.headers)
+
+
+def test_a_host_that_is_not_allowed_is_not_copied_into_the_policy(client: TestClient) -> None:
+    found = client.get("/health", headers={"host": "x; script-src *"})
+    assert found.status_code == 200
+    assert found.headers["content-security-policy"].startswith(
+        "default-src 'self'; connect-src 'self'; frame"
+    )
+    assert client.get("/model", headers={"host": "[::1]:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize("weight", [1e13, 1e38, 1e300])
+def test_a_profile_of_impossible_weight_is_blamed(
+    client: TestClient, predictor: affekt.Predictor, weight: float
+) -> None:
+    person = predictor.enroll([made_sound(8.0)], sample_rate=RATE)
+    heavy = replace(person, weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ModelError, match=r"the profile's weight must be .* at most 1e\+12"):
+            replace(predictor, profile=heavy).predict(SOUND, sample_rate=RATE)
+        header = {"Profile": base64.b64encode(heavy.content()).decode()}
+        found = client.post("/predict", content=wav(SOUND), headers=header)
+    assert found.status_code == 422
+    assert "the profile's weight" in found.json()["error"]
+    limit = replace(predictor, profile=replace(person, weight=1e12), adapt=True)
+    assert sum(limit.predict(SOUND, sample_rate=RATE).probabilities.values()) == pytest.approx(1)
+
+
+def test_no_answer_names_a_path_of_the_server(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def run(self, *_: object) -> None:
+            raise ValueError("out of memory")
+
+    graph = replace(predictor.graph, session=Broken())  # type: ignore[arg-type]
+    app = make_app(replace(predictor, graph=graph), hosts={"localhost"})
+    with TestClient(app, base_url="http://localhost") as client:
+        for found in (client.post("/predict", content=wav(SOUND)), client.get("/health")):
+            assert "out of memory" in found.json()["error"]
+            assert str(predictor.graph.file.parent) not in found.text
+
+
+def test_a_fault_of_the_service_is_answered_by_a_request_id(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(serving, "with_query", fail)
+    monkeypatch.setattr(serving, "run_session", fail)
+    found = client.post("/predict", content=wav(SOUND), headers={"X-Request-ID": "abc"})
+    assert found.status_code == 500
+    assert "request abc" in found.json()["error"]
+    assert "secret" not in found.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "request abc" in caplog.text
+    with (
+        client.websocket_connect(STREAM) as session,
+        pytest.raises(WebSocketDisconnect) as ended,
+    ):
+        session.receive_json()
+    assert ended.value.code == 1011
+
+
+def test_a_real_server_refuses_ambiguous_lengths_and_bad_text(predictor: affekt.Predictor) -> None:
+    with served(predictor) as (port, _):
+        head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
+        answer = asked(port, f"{head}Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400")
+        with connect(f"ws://localhost:{port}/stream") as session:
+            session.socket.sendall(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
+            with pytest.raises(ConnectionClosedError) as ended:
+                session.recv(timeout=10)
+        assert ended.value.rcvd is not None
+        assert ended.value.rcvd.code == 1007
+        with urlopen(f"http://localhost:{port}/health") as found:
+            assert found.status == 200
