@@ -27,12 +27,17 @@ from affekt.errors import ModelError
 from affekt.inference.graph import Graph, load_graph
 from affekt.model import export as exporting
 from affekt.model.architecture import Architecture
-from affekt.model.classifier import Classifier, load_classifier, save_classifier, trunk_digest
+from affekt.model.classifier import (
+    Classifier,
+    fold_batch_norms,
+    load_classifier,
+    save_classifier,
+    trunk_digest,
+)
 from affekt.model.export import (
     TOLERANCE,
     export,
     find_network,
-    fold_batch_norms,
     largest_difference,
     round_to_halves,
 )
@@ -265,6 +270,8 @@ def test_metadata_is_complete(exported: Exported) -> None:
         "labels": list(LABELS),
         "sample_rate": 16_000,
         "window": 15_600,
+        "architecture": load_classifier(exported.source)[0].architecture.stored()
+        | {"labels": list(LABELS)},
         "hop": 3_900,
         "tail": "drop",
         "state": [{"name": "hidden", "shape": [2, 150]}, {"name": "cell", "shape": [2, 150]}],

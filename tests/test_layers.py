@@ -60,7 +60,9 @@ ROOMS = {
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
     "corpora": Room({"audio"}, {"numpy"}),
-    "model": Room({"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich"}, "train"),
+    "model": Room(
+        {"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich", "inference"}, "train"
+    ),
     "runs": Room(
         {"corpora", "atomic_write", "aliases"},
         {"numpy", "pandas", "filelock"},
@@ -112,6 +114,7 @@ BEYOND = {
     "affekt.model.whisper_weights": ({"onnx", "safetensors"}, "train"),
     "affekt.model.pretrained": ({"pooch"}, "train"),
     "affekt.model.yamnet_weights": ({"h5py", "tflite"}, "train"),
+    "affekt.model.model_file": ({"onnx"}, "train"),
     "affekt.model.onnx_passes": ({"onnx"}, "train"),
     "affekt.model.quantization": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),

@@ -1,1 +1,17 @@
 """Define the networks, load their weights, and export them (PyTorch)."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from affekt.model.model_file import load_pretrained
+
+__all__ = ["load_pretrained"]
+
+
+def __getattr__(name: str) -> object:
+    """Import :func:`load_pretrained` when it is first used: it needs onnx (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'affekt.model' has no attribute {name!r}")
+    from affekt.model import model_file
+
+    return getattr(model_file, name)

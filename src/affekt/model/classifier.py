@@ -6,11 +6,13 @@ stages between them. The trunk is YAMNet or the first layers of Whisper's encode
 
 import hashlib
 import io
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
@@ -219,6 +221,15 @@ class Classifier(nn.Module):
             name: torch.zeros(clips, *shape, device=self.device)
             for name, shape in self.state.items()
         }
+
+
+def fold_batch_norms(classifier: Classifier) -> Classifier:
+    """Copy the network and merge its batch norms into the convolutions before them."""
+    folded = deepcopy(classifier).eval()
+    for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
+        row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
+        row.norm = nn.Identity()  # type: ignore[assignment]
+    return folded
 
 
 def trunk_digest(classifier: Classifier) -> str:

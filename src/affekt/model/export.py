@@ -7,7 +7,6 @@ import io
 import json
 import math
 import warnings
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import affekt
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
-from affekt.model.classifier import Classifier, load_classifier, trunk_digest
+from affekt.model.classifier import Classifier, fold_batch_norms, load_classifier, trunk_digest
 from affekt.model.onnx_passes import fold_pads
 from affekt.model.quantization import calibration_windows, quantize
 from affekt.model.yamnet import YAMNet
@@ -174,15 +172,6 @@ def _write(content: bytes, target: Path) -> None:
         ) from error
 
 
-def fold_batch_norms(classifier: Classifier) -> Classifier:
-    """Copy the network and merge its batch norms into the convolutions before them."""
-    folded = deepcopy(classifier).eval()
-    for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
-        row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
-        row.norm = nn.Identity()  # type: ignore[assignment]
-    return folded
-
-
 @torch.no_grad()
 def round_to_halves(classifier: Classifier) -> None:
     """Round every weight to the nearest float16, kept as float32."""
@@ -249,6 +238,10 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "labels": list(classifier.architecture.labels),
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
+        "architecture": {
+            field: "inf" if value == math.inf else value  # JSON has no infinity
+            for field, value in classifier.architecture.stored().items()
+        },
         "hop": classifier.architecture.hop,
         "temperature": classifier.temperature.item(),
         "temperature_known": classifier.temperature_known.item(),
@@ -291,7 +284,7 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
         with torch.inference_mode():
             expected, state = classifier.step(windows, state, torch.ones(1))
         found = session.run(None, {"windows": windows.numpy(), **adapt, **arrays})
-        arrays = dict(zip(state, found[len(expected) :], strict=True))
+        arrays = dict(zip(state, found[-len(state) :], strict=True))
         for name, values in zip(answers_of(classifier), found, strict=False):
             difference = np.abs(values - expected[name].numpy()).max()
             worst = np.maximum(worst, difference)  # keeps NaN, unlike max
