@@ -111,9 +111,9 @@ BEYOND = {
     "affekt.inference.frames": ({"pandas"}, "tables"),
     "affekt.inference.prediction": ({"pandas"}, "tables"),
     "affekt.inference.timeline": ({"pandas"}, "tables"),
-    "affekt.model.whisper_weights": ({"onnx", "safetensors"}, "train"),
+    "affekt.model.whisper_weights": ({"onnx"}, "train"),
     "affekt.model.pretrained": ({"pooch"}, "train"),
-    "affekt.model.yamnet_weights": ({"h5py", "tflite"}, "train"),
+    "affekt.model.yamnet_weights": ({"tflite"}, "train"),
     "affekt.model.model_file": ({"onnx"}, "train"),
     "affekt.model.onnx_passes": ({"onnx"}, "train"),
     "affekt.model.quantization": ({"onnx", "onnxruntime"}, "train"),
@@ -249,7 +249,7 @@ def run_python(code: str) -> str:
 
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
-    extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "h5py", "ray"}
+    extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "ray"}
     extras |= {"sounddevice", "fsspec", "ruptures", "statsmodels", "fhir", "sqlcipher3"}
     extras |= {"pyarrow", "starlette", "prometheus_client"}
     out = run_python(

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
 
 import affekt
 from affekt.audio.windows import PATCH, sliding_windows
@@ -39,7 +38,6 @@ from affekt.model.whisper import (
 from affekt.model.whisper_weights import (
     load_turn_detector,
     load_whisper,
-    read_hub_folder,
     read_turn_detector,
 )
 from small_model import probabilities_by
@@ -272,27 +270,6 @@ def test_other_windows_than_the_encoders_are_refused(changes: dict[str, Any]) ->
 # ------------------------------------------------------------------------------- weights
 
 
-def hub_folder(folder: Path, encoder: WhisperEncoder, prefix: str) -> Path:
-    """A folder as the Hugging Face hub has it, with positions and a decoder that are not read."""
-    arrays = {f"{prefix}{name}": each.numpy() for name, each in encoder.state_dict().items()}
-    positions = f"{prefix}embed_positions.weight"
-    arrays[positions] = np.pad(arrays[positions], ((0, 1_500 - len(arrays[positions])), (0, 0)))
-    arrays["model.decoder.embed_tokens.weight"] = np.zeros((9, 384), np.float32)
-    save_file(arrays, folder / "model.safetensors")
-    return folder
-
-
-@pytest.mark.parametrize("prefix", ["model.encoder.", "encoder.", ""])
-def test_a_hub_folder_gives_its_weights(prefix: str, tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    stored = WhisperEncoder(layers=2, context=1)
-    arrays = read_hub_folder(hub_folder(tmp_path, stored, prefix))
-    encoder = WhisperEncoder(layers=1, context=0)
-    load_whisper(encoder, arrays, tmp_path)
-    for name, tensor in encoder.state_dict().items():
-        assert torch.equal(tensor, stored.state_dict()[name][: len(tensor)])
-
-
 def untouched(encoder: WhisperEncoder, fault: Any) -> str:
     """The error of a load that must leave every weight as it was."""
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
@@ -311,18 +288,6 @@ def test_a_missing_or_misshapen_weight_changes_nothing() -> None:
     for wrong in ({**arrays, name: arrays[name].T}, {n: a for n, a in arrays.items() if n != name}):
         message = untouched(encoder, lambda wrong=wrong: load_whisper(encoder, wrong, "a file"))
         assert f"{name} of a file must have shape (384, 1536)" in message
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80" * 1_000])
-def test_a_damaged_hub_folder_is_refused(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="Name a folder that holds them"):
-        read_hub_folder(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ModelError, match="Name a folder that holds them"):
-        read_hub_folder(tmp_path)
-    save_file({"fc.weight": np.zeros(3, np.float32)}, tmp_path / "model.safetensors")
-    with pytest.raises(ModelError, match="Name another folder"):
-        read_hub_folder(tmp_path)
 
 
 @pytest.fixture(scope="module")

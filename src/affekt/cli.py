@@ -44,7 +44,7 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     embed: "affekt embed samples/ -o embeddings.parquet",
     models: "affekt models yamnet-lstm --json",
     corpus: "affekt corpus ravdess $AFFEKT_DATA/ravdess -o manifest.csv",
-    weights: "affekt weights --download yamnet.h5",
+    weights: "affekt weights --download yamnet.tflite",
     recipe: "affekt recipe ravdess-yamnet-lstm",
     run: "affekt run ravdess-yamnet-lstm --folds 1,5 --set epochs=3",
     report: "affekt report results/ -o report/",

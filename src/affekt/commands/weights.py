@@ -10,7 +10,9 @@ from affekt.commands.printing import complain
 def weights(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="yamnet.tflite or yamnet.h5.", show_default=False),
+        typer.Argument(
+            metavar="[NAME]", help="yamnet.tflite or smart-turn-v3.2-cpu.onnx.", show_default=False
+        ),
     ] = None,
     fetch: Annotated[
         bool, typer.Option("--download", help="Download the file (default: yamnet.tflite).")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from affekt.experiments.baselines import clip_features
 from affekt.experiments.feature_cache import Source, cached, each_clip, read_samples
-from affekt.experiments.network import load_trunk, relu_max_of
+from affekt.experiments.network import load_trunk
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import seed_torch
 from affekt.model.yamnet import YAMNet
@@ -42,7 +42,7 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
 
     def compute() -> tuple[NDArray[np.float32]]:
         seed_torch(recipe.seed)
-        trunk = YAMNet(relu_max=relu_max_of(recipe))
+        trunk = YAMNet()
         # all clips may be used: an unfolded batch norm changes no embedding
         load_trunk(trunk, recipe, source, np.arange(len(manifest.clips)), locations)
         trunk.eval()

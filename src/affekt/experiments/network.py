@@ -1,6 +1,5 @@
 """Build the network of a recipe and fold with its initial weights, and evaluate a trained one."""
 
-import math
 import os
 from collections.abc import Sequence
 
@@ -32,7 +31,6 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
         labels,
         trunk=recipe.trunk,
         front_end=recipe.front_end,
-        relu_max=relu_max_of(recipe),
         blocks=recipe.blocks,
         encoder_layers=recipe.encoder_layers,
         context=recipe.context,
@@ -148,11 +146,6 @@ def usual_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def relu_max_of(recipe: Recipe) -> float:
-    """The rectifier's upper bound that the recipe's weights were trained with."""
-    return math.inf if recipe.weights == "yamnet.h5" else 6.0
-
-
 def load_trunk(
     trunk: YAMNet,
     recipe: Recipe,
@@ -172,7 +165,7 @@ def load_trunk(
     if recipe.weights != "random":
         spread = np.linspace(0, len(clips) - 1, UNFOLDING_CLIPS).astype(int)
         windows, _ = source.patches().gather(clips[np.unique(spread)])
-        load_yamnet(trunk, windows, recipe.weights, locations.weights)
+        load_yamnet(trunk, windows, locations.weights)
 
 
 @torch.inference_mode()

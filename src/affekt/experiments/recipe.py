@@ -101,7 +101,7 @@ class Recipe:
         "yamnet.tflite",
         "initial weights of YAMNet",
         source="paper, II-B",
-        allowed=("yamnet.tflite", "yamnet.h5", "random"),
+        allowed=("yamnet.tflite", "random"),
     )
     blocks: int = knob(
         13, "separable blocks of YAMNet that are kept", source="paper, II-B", low=1, high=13

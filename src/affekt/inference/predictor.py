@@ -60,7 +60,8 @@ class Predictor:
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_confidence <= 1.0:
             raise ModelError(
-                f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}."
+                f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}. "
+                f"Use 0 to reject no result."
             )
         if self.adapt and not self.graph.profile:
             raise ModelError(

@@ -36,15 +36,10 @@ class Published:
 
 
 TURN_DETECTOR = "smart-turn-v3.2-cpu.onnx"
-#: ``yamnet.tflite`` is the smaller file of YAMNet; the paper's authors had ``yamnet.h5``.
 OFFICIAL: dict[str, Published] = {
     "yamnet.tflite": Published(
         "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
         "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite",
-    ),
-    "yamnet.h5": Published(
-        "13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
-        "https://storage.googleapis.com/audioset/yamnet.h5",
     ),
     TURN_DETECTOR: Published(
         "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",

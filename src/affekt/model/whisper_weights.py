@@ -1,9 +1,8 @@
-"""Read the weights of Whisper's encoder from one of two files and put them into the network.
+"""Read the weights of Whisper's encoder and put them into the network.
 
 ``smart-turn-v3.2-cpu.onnx`` is the encoder of Whisper-tiny, fine-tuned to detect the end of a
-turn; its matrices are int8 with one scale per output channel. A folder of ``openai/whisper-tiny``
-or ``-base`` from the Hugging Face hub holds the original float weights. Names, counts, shapes and
-digest are checked before the first copy.
+turn; its matrices are int8 with one scale per output channel. Names, counts, shapes and digest are
+checked before the first copy.
 
 Source: turn detector of the PyPI package ``pipecat-ai`` 1.14.0 (BSD-2-Clause, Daily), which
 fine-tuned Whisper-tiny (MIT, OpenAI).
@@ -25,7 +24,6 @@ Arrays = dict[str, NDArray[np.float32]]
 PREFIX = "inner.encoder."
 #: The weight that stands before each bias: matrices have no names of their own in the ONNX file.
 MATRICES = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2")
-HUB_PREFIXES = ("model.encoder.", "encoder.", "")
 
 
 def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
@@ -165,35 +163,3 @@ def _has_bias(product: Any, graph: Any) -> bool:
         if node.op_type == "Add" and names & set(node.input):
             return True
     return False
-
-
-def read_hub_folder(folder: Path) -> Arrays:
-    """Read the encoder of ``openai/whisper-tiny`` or ``-base`` from a folder of the hub's form.
-
-    Args:
-        folder: holds ``model.safetensors``.
-
-    Returns:
-        Weights by the names of ``WhisperEncoder``.
-
-    Raises:
-        ModelError: no such file, or not a safetensors file with an encoder.
-    """
-    from safetensors.numpy import load_file
-
-    file = folder / "model.safetensors"
-    try:
-        stored = load_file(file)
-    except Exception as error:  # the reader raises whatever the bytes make it raise
-        raise ModelError(
-            f"{file} must be the weights of Whisper as the Hugging Face hub gives them. "
-            f"Got {type(error).__name__}. Name a folder that holds them."
-        ) from error
-    for prefix in HUB_PREFIXES:
-        if f"{prefix}conv1.weight" in stored:
-            return {
-                name.removeprefix(prefix): array.astype(np.float32)
-                for name, array in stored.items()
-                if name.startswith(prefix)
-            }
-    raise ModelError(f"{file} must hold Whisper's encoder. Got none. Name another folder.")

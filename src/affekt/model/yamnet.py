@@ -96,8 +96,8 @@ class YAMNet(nn.Module):
     bands.
 
     Args:
-        relu_max: the rectifier's upper bound: 6 for the weights of ``yamnet.tflite`` (ReLU6),
-            infinity for those of ``yamnet.h5`` (ReLU).
+        relu_max: the rectifier's upper bound: 6 (ReLU6) for the weights of
+            ``yamnet.tflite``, infinity for plain ReLU.
         blocks: separable blocks to keep, 1 to 13.
     """
 

@@ -1,8 +1,7 @@
-"""Read YAMNet's weights from one of Google's two files and put them into the network.
+"""Read YAMNet's weights from Google's ``yamnet.tflite`` and put them into the network.
 
-``yamnet.tflite`` has int8 weights with one scale per output channel, and int32 biases that contain
-the batch normalization. ``yamnet.h5`` has float32 weights and separate batch normalization.
-Names, counts, shapes and digest are checked before the first weight is copied.
+It has int8 weights with one scale per output channel, and int32 biases that contain the batch
+normalization. Counts, shapes and digest are checked before the first weight is copied.
 
 Source: YAMNet's ``yamnet.py`` (tensorflow/models, audioset, Apache-2.0).
 """
@@ -18,36 +17,27 @@ from torch import Tensor
 
 from affekt.errors import ModelError
 from affekt.model.pretrained import check_digest, find
-from affekt.model.yamnet import LAYERS, YAMNet
+from affekt.model.yamnet import YAMNet
 
 #: Of each convolution: ``(channels, channels_in_per_group, height, width)`` and ``(channels,)``.
 Kernels = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
-def load_yamnet(
-    network: YAMNet, patches: Tensor, name: str = "yamnet.tflite", path: Path | str | None = None
-) -> None:
+def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None) -> None:
     """Put Google's weights into the network, all or nothing.
-
-    ``yamnet.tflite`` was trained with ReLU6 (``YAMNet(relu_max=6)``), ``yamnet.h5`` with ReLU.
 
     Args:
         network: to fill, after the whole file was checked.
-        patches: ``(patches, 96, 64)`` log-mels of training recordings. Batch statistics are
-            computed from them for ``yamnet.tflite``, which has none.
-        name: as in :func:`~affekt.model.pretrained.find`.
+        patches: ``(patches, 96, 64)`` log-mels of training recordings, for the batch statistics
+            that the file lacks.
         path: as in :func:`~affekt.model.pretrained.find`.
 
     Raises:
-        ModelError: no file, another digest, or other names, counts or shapes.
+        ModelError: no file, another digest, or other counts or shapes.
     """
-    file = find(name, path)
+    file = find("yamnet.tflite", path)
     check_digest(file)
-    if file.suffix == ".h5":
-        state = read_h5(file)
-        network.load_state_dict({name: state[name] for name in network.state_dict()})
-    else:
-        unfold_batch_norms(network, read_tflite(file), patches)
+    unfold_batch_norms(network, read_tflite(file), patches)
 
 
 def read_tflite(file: Path) -> Kernels:
@@ -135,54 +125,3 @@ def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> No
         row.norm.weight.copy_(torch.sqrt(variance + row.norm.eps))
         row.norm.bias.copy_(torch.from_numpy(bias) + mean)
         x = row.rectify(x + torch.from_numpy(bias)[:, None, None])
-
-
-def read_h5(file: Path) -> dict[str, Tensor]:
-    """Read the weights of all layers from ``yamnet.h5``, which has Keras' layout.
-
-    Args:
-        file: an HDF5 file with one group a layer: ``layer1/conv``, ``layer2/depthwise_conv``, ...
-
-    Returns:
-        A complete ``state_dict`` of :class:`~affekt.model.yamnet.YAMNet`.
-
-    Raises:
-        ModelError: not a whole HDF5 file, or an array is missing or has another shape.
-    """
-    import h5py
-
-    state = YAMNet().state_dict()  # scales of its norms are 1; Keras' file has none
-    try:
-        with h5py.File(file) as stored:
-            for name, path, axes in _keras_names():
-                value = stored.get(path)
-                shape = tuple(state[name].shape[axis] for axis in np.argsort(axes))
-                got = getattr(value, "shape", "nothing there")
-                if got != shape:
-                    raise ModelError(
-                        f"{path} of {file} must have shape {shape}. Got {got}. "
-                        f"Run `affekt weights --download yamnet.h5`."
-                    )
-                array = np.asarray(value, np.float32).transpose(axes)
-                state[name] = torch.from_numpy(array.copy())
-    except ModelError:
-        raise
-    except Exception as error:  # the reader raises whatever the bytes make it raise
-        raise ModelError(
-            f"{file} must be a whole HDF5 file of float arrays. Got {type(error).__name__}. "
-            f"Run `affekt weights --download yamnet.h5`."
-        ) from error
-    return state
-
-
-def _keras_names() -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Our name, Keras' path and transposition of every array; Keras repeats a layer's name."""
-    norms = {"bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-    for index, layer in enumerate(LAYERS):
-        kind = "depthwise_conv" if layer.depthwise else "pointwise_conv" if index else "conv"
-        kernel, axes = ("depthwise_kernel", (2, 3)) if layer.depthwise else ("kernel", (3, 2))
-        # A depthwise convolution and the pointwise one after it share a number.
-        path = f"layer{(index + 3) // 2}/{kind}"
-        yield f"layers.{index}.convolution.weight", f"{path}/{path}/{kernel}:0", (*axes, 0, 1)
-        for ours, theirs in norms.items():
-            yield f"layers.{index}.norm.{ours}", f"{path}/bn/{path}/bn/{theirs}:0", (0,)
