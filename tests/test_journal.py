@@ -1,6 +1,8 @@
 """Test the journal's file: transactions, baseline, versions, encryption and faults."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from affekt.audio.recording_date import date_in, local_time
 from affekt.errors import JournalError
 from affekt.journal import connection, schema, store
+from affekt.journal.encryption import encrypt_journal
 from affekt.journal.entry import Entry, Voice
 from affekt.journal.schema import MIGRATIONS
 from affekt.journal.store import Journal, create_journal, open_journal
@@ -203,6 +206,54 @@ def test_an_encrypted_journal_opens_with_its_passphrase_only(
     assert capfd.readouterr().err == ""
     with pytest.raises(JournalError, match="AFFEKT_PASSPHRASE"):
         open_journal(journal.path)
+
+
+def test_a_plain_journal_is_encrypted(made: Made, tmp_path: Path) -> None:
+    pytest.importorskip("sqlcipher3")
+    with made(person="Anna", baseline="first=3") as journal:
+        journal.add(entry(1, note="private words"), VOICE)
+    backup = tmp_path / "linked"
+    backup.hardlink_to(journal.path)  # shows what happens to the bytes of the old file
+    encrypt_journal(journal.path, "it's")
+    assert not backup.read_bytes().strip(b"\0")
+    assert sorted(tmp_path.iterdir()) == [journal.path, backup]
+    assert journal.path.stat().st_mode & 0o777 == 0o600
+    with open_journal(journal.path, passphrase="it's") as opened:
+        assert opened.entries() == [entry(1, note="private words")]
+        assert (opened.person, opened.baseline) == ("Anna", "first=3")
+        assert opened.voices() == {entry(1).digest: VOICE}
+        assert opened.add(entry(2), VOICE)
+    with pytest.raises(JournalError, match="must be a plain journal"):
+        encrypt_journal(journal.path, "again")
+
+
+def test_an_open_or_foreign_journal_is_not_encrypted(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlcipher3")
+    monkeypatch.setattr("affekt.journal.encryption.BUSY_SECONDS", 0.1)
+    with made() as journal:
+        journal.add(entry(1), VOICE)
+    reading = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "c.execute('SELECT * FROM entries').fetchall(); print(flush=True); input()"
+    )
+    words = [sys.executable, "-c", reading, str(journal.path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        try:
+            with pytest.raises(JournalError, match="in use by another program"):
+                encrypt_journal(journal.path, "x")
+        finally:
+            other.communicate(b"\n", timeout=20)
+    with pytest.raises(JournalError, match="at least one character"):
+        encrypt_journal(journal.path, "")
+    with open_journal(journal.path) as opened:
+        assert opened.entries() == [entry(1)]
+    sqlite3.connect(tmp_path / "other").execute("CREATE TABLE x (y)").connection.close()
+    with pytest.raises(JournalError, match="other"):
+        encrypt_journal(tmp_path / "other", "x")
 
 
 def test_an_empty_passphrase_is_refused(made: Made) -> None:

@@ -346,8 +346,14 @@ def test_a_passphrase_comes_from_the_environment(
     told = capfd.readouterr()
     assert told.err.count("\n") == 1
     assert "must be opened with its own passphrase" in told.err
+    plain = tmp_path / "plain.journal"
+    assert journal_main("create", plain) == 0
+    assert journal_main("encrypt", plain) == 0
+    assert capfd.readouterr().out.endswith("plain.journal: encrypted\n")
+    assert journal_main("list", plain) == 0
     monkeypatch.delenv("AFFEKT_PASSPHRASE")
     assert run("list", journal).returncode == 2
+    assert run("list", plain).returncode == 2
     assert "AFFEKT_PASSPHRASE" in run("list", journal, "--passphrase").stderr
     assert "AFFEKT_PASSPHRASE" in run("create", tmp_path / "t", "--passphrase").stderr
 

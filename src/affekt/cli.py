@@ -22,7 +22,13 @@ from affekt.commands.corpus import corpus
 from affekt.commands.embed import embed
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
-from affekt.commands.journal import journal_add, journal_create, journal_refresh, journal_remove
+from affekt.commands.journal import (
+    journal_add,
+    journal_create,
+    journal_encrypt,
+    journal_refresh,
+    journal_remove,
+)
 from affekt.commands.journal_output import journal_export, journal_list, journal_report
 from affekt.commands.models import models
 from affekt.commands.options import is_recording
@@ -58,6 +64,7 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
     journal_list: "affekt journal list anna.journal",
     journal_export: "affekt journal export anna.journal --csv -o anna.csv",
     journal_remove: "affekt journal remove anna.journal 1f0c93ab",
+    journal_encrypt: "affekt journal encrypt anna.journal",
 }
 TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
 INTERRUPTED = 130  # exit code after Ctrl-C

@@ -61,6 +61,18 @@ def journal_create(
     print(f"{printable(str(file))}: created")
 
 
+def journal_encrypt(file: File) -> None:
+    """Encrypt a plain journal, and overwrite the plain bytes.
+
+    It asks for the passphrase, or takes it from AFFEKT_PASSPHRASE. If the passphrase is lost, so is
+    the journal. Copies and backups of the plain file stay as they are.
+    """
+    from affekt.journal.encryption import encrypt_journal
+
+    encrypt_journal(file, asked_passphrase(new=True))
+    print(f"{printable(str(file))}: encrypted")
+
+
 def journal_add(
     file: File,
     paths: Paths = None,

@@ -1,0 +1,84 @@
+"""Encrypt the file of a plain journal in place."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from affekt.atomic_write import atomic_write
+from affekt.errors import JournalError
+from affekt.journal.connection import BUSY_SECONDS, PLAIN, connect, faults, first_bytes
+from affekt.journal.store import open_journal
+
+_NUMBERS = ("application_id", "user_version")  # which an export leaves out
+_BLOCK = 1 << 20  # bytes
+
+
+def encrypt_journal(path: Path, passphrase: str) -> None:
+    """Replace a plain journal by an encrypted one with the same content.
+
+    The encrypted file takes the place of the plain one in a single step. Then the bytes of the
+    plain file are overwritten with zeros.
+
+    Args:
+        path: of the journal, which no other program may have open.
+        passphrase: of the encrypted file.
+
+    Raises:
+        JournalError: no such journal, an encrypted or an open one, an empty passphrase, or a full
+            disk. The plain file is kept.
+        ModuleNotFoundError: without the extra ``journal``.
+
+    Source: SQLCipher, ``sqlcipher_export``.
+    """
+    from sqlcipher3.dbapi2 import connect as cipher_connect
+
+    if first_bytes(path) != PLAIN:
+        raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
+    if not passphrase:
+        raise JournalError("the passphrase must have at least one character. Got none.")
+    open_journal(path).close()  # proves that it is a journal
+    try:
+        with faults(path), path.open("r+b") as old:
+            plain = cipher_connect(path.resolve(), isolation_level=None, timeout=BUSY_SECONDS)
+            try:
+                _lock(plain)
+                with atomic_write(path) as part:
+                    part.chmod(0o600)
+                    _export(plain, part, passphrase)
+                _overwrite(old)
+            finally:
+                plain.close()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be encrypted: {error.strerror}.") from error
+
+
+def _lock(plain: Any) -> None:
+    """Keep all others out until the connection is closed; fails while somebody is in."""
+    (mode,) = plain.execute("PRAGMA journal_mode = DELETE").fetchone()  # removes the log beside it
+    if mode != "delete":
+        raise sqlite3.OperationalError("database is locked")
+    plain.execute("PRAGMA locking_mode = EXCLUSIVE")
+    plain.execute("BEGIN EXCLUSIVE")
+    plain.execute("COMMIT")
+
+
+def _export(plain: Any, part: Path, passphrase: str) -> None:
+    plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(part), passphrase))
+    plain.execute("SELECT sqlcipher_export('encrypted')")
+    for name in _NUMBERS:
+        (number,) = plain.execute(f"PRAGMA main.{name}").fetchone()
+        plain.execute(f"PRAGMA encrypted.{name} = {number}")
+    plain.execute("DETACH DATABASE encrypted")
+    encrypted = connect(part, passphrase)
+    encrypted.execute("PRAGMA journal_mode = WAL")
+    encrypted.close()
+
+
+def _overwrite(old: BinaryIO) -> None:
+    size = old.seek(0, os.SEEK_END)
+    old.seek(0)
+    for start in range(0, size, _BLOCK):
+        old.write(bytes(min(_BLOCK, size - start)))
+    old.flush()
+    os.fsync(old.fileno())
