@@ -610,6 +610,46 @@ def test_a_truncated_pipe_is_noticed():
         read(Pipe(wav_bytes(PCM)[:32_044]))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        sound_bytes("W64"),
+        sound_bytes("AU"),
+        sound_bytes("CAF"),
+        ffmpeg_bytes("avi", "pcm_s16le"),
+        ffmpeg_bytes("asf", "libmp3lame"),
+        ffmpeg_bytes("tta", "tta"),
+        ffmpeg_bytes("wv", "wavpack"),
+    ],
+    ids=["w64", "au", "caf", "avi", "asf", "tta", "wavpack"],
+)
+def test_a_recording_cut_short_is_refused_in_formats_whose_header_tells(content):
+    assert len(read(content)) == pytest.approx(32_000, abs=2_000)
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(AudioError):
+            read(content[: int(len(content) * share)])
+
+
+def test_an_au_written_to_a_pipe_promises_no_size():
+    content = sound_bytes("AU")
+    assert len(read(content[:8] + b"\xff" * 4 + content[12:])) == 32_000
+
+
+def test_a_caf_written_to_a_pipe_promises_no_size():
+    content = sound_bytes("CAF")
+    at = content.index(b"data") + 4
+    assert len(read(content[:at] + b"\xff" * 8 + content[at + 8 :])) == 32_000
+    assert headers.promised_size(b"caff" + bytes(4)) is None
+
+
+@pytest.mark.parametrize("codec", ["tta", "wavpack"])
+def test_a_flipped_bit_is_refused_where_packets_have_a_checksum(codec):
+    content = bytearray(ffmpeg_bytes({"wavpack": "wv"}.get(codec, codec), codec))
+    content[len(content) // 2] ^= 0x40
+    with pytest.raises(AudioError, match="is damaged"):
+        read(bytes(content))
+
+
 def test_a_recording_that_changes_on_its_way_is_refused():
     first, second = (
         ffmpeg_bytes("mp3", "libmp3lame", values=values, options={"write_xing": "0"})

@@ -26,12 +26,14 @@ from affekt.audio.headers import (
     is_mpeg,
     is_recording,
     is_text,
+    promised_size,
     riff_of,
 )
 from affekt.audio.pcm import Decoded, Pcm
 from affekt.errors import AudioError
 
 CHUNK = 1 << 18  # values decoded at a time, all channels together: 1 MiB
+SLACK_BYTES = 1_024  # some writers count a few bytes too many
 SLACK = 0.1  # s that a sound may end before its header says: codecs pad
 
 
@@ -226,6 +228,7 @@ def _opened(
         return _bare(head, file, name, pcm)
     riff = riff_of(file, name)
     file.seek(0)
+    _check_size(file, head, name)
     elsewhere = riff.mpeg or riff.promised is None if riff else is_mpeg(head)
     if not (elsewhere or head.startswith((b"OggS", b"caff"))):
         watched = _Watched(file)
@@ -234,6 +237,17 @@ def _opened(
     from affekt.audio.ffmpeg import from_ffmpeg
 
     return from_ffmpeg(file, name, riff)
+
+
+def _check_size(file: BinaryIO, head: bytes, name: str) -> None:
+    """Refuse a file that is shorter than its header says where no decoder would tell."""
+    promised, there = promised_size(head), file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if promised is not None and promised > there + SLACK_BYTES:
+        raise AudioError(
+            f"{name} is truncated: its header promises {promised} bytes, only {there} are there. "
+            f"Copy or download it again."
+        )
 
 
 def _sndfile(file: _Watched) -> soundfile.SoundFile | None:

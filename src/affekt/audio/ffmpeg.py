@@ -25,6 +25,8 @@ LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
+_PROMISING |= {"asf", "au", "tta"}
+_CHECKSUMS = {"tta", "wavpack"}  # codecs that tell every damaged packet if they are asked
 
 
 @contextmanager
@@ -95,13 +97,16 @@ def _promise(container: InputContainer, rate: int) -> int | None:
 
 def _frames(container: InputContainer, name: str) -> Iterator[av.AudioFrame]:
     """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
-    bad = 0
-    for packet in container.demux(container.streams.audio[0]):
+    bad, stream = 0, container.streams.audio[0]
+    checks = getattr(stream.codec_context, "name", "") in _CHECKSUMS  # unknown codecs have none
+    if checks:
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    for packet in container.demux(stream):
         try:
             yield from packet.decode()
         except av.InvalidDataError as error:
             bad += 1
-            if bad > 1:
+            if bad > 1 or checks:
                 raise AudioError(
                     f"{name} is damaged: {bad} of its packets cannot be decoded. Copy it again."
                 ) from error

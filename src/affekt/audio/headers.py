@@ -21,6 +21,7 @@ _EXTENSIBLE = 0xFFFE  # the number of a form that stands elsewhere
 _NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".split()
 _FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
+_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # first bytes of Sony's Wave64
 _ORDERS = {  # byte order, and the chunk that holds the sound
     b"RIFF": ("<", b"data"),
     b"RF64": ("<", b"data"),
@@ -122,6 +123,35 @@ def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
         remedy = "Convert it to mono" if channels else "Record or copy it again"
         raise AudioError(f"{name} must have 1 to {CHANNELS} channels. Got {channels}. {remedy}.")
     return rate, channels
+
+
+def promised_size(head: bytes) -> int | None:
+    r"""Bytes that a W64, AU, CAF or AVI promises to have at least; None if it does not say.
+
+    >>> promised_size(b".snd" + bytes([0, 0, 0, 24]) + bytes([0, 0, 4, 0]))
+    1048
+    """
+    promised = 0
+    if head.startswith(b".snd"):
+        promised = sum(struct.unpack(">II", head[4:12].ljust(8, b"\0")))
+    elif head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        promised = 8 + int.from_bytes(head[4:8], "little")
+    elif head.startswith(_W64):
+        return int.from_bytes(head[16:24], "little", signed=True)
+    elif head.startswith(b"caff"):
+        return _caf_size(head)
+    return promised if promised < _ENDLESS else None
+
+
+def _caf_size(head: bytes) -> int | None:
+    """Where the sound of a CAF ends, if its chunk starts in the first bytes and is not endless."""
+    at = 8
+    while len(start := head[at : at + 12]) == 12:
+        length = int.from_bytes(start[4:], "big", signed=True)
+        at += 12 + max(length, 0)
+        if start[:4] == b"data":
+            return at if length > 0 else None
+    return None
 
 
 def riff_of(file: BinaryIO, name: str) -> Riff | None:
