@@ -120,6 +120,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.commands.serve": ({"uvicorn"}, "serve"),
+    "affekt.service.http_protocol": ({"h11", "uvicorn"}, "serve"),
     "affekt.service.observation": ({"prometheus_client"}, "serve"),
     "affekt.service.openapi": ({"affekt"}, "serve"),
     "affekt.service.readiness": ({"affekt"}, "serve"),

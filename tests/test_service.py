@@ -156,6 +156,7 @@ def scope(kind: str, path: str) -> dict[str, Any]:
 
 def test_uploads_are_limited(predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAX_UPLOADS", 1)
+    monkeypatch.setattr(serving, "MAX_WAIT", 0.05)
     app = make_app(predictor, hosts={"localhost"})
     gone = asyncio.Event()
 

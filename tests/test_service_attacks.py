@@ -8,11 +8,14 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.request import urlopen
 
+import anyio
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -23,10 +26,11 @@ from websockets.sync.client import connect
 import affekt
 from affekt.errors import ModelError
 from affekt.service import app as serving
+from affekt.service import live_session
 from affekt.service.app import make_app
 from conftest import hears_ctrl_c
 from synthetic_network import made_sound, own_model
-from test_service import RATE, STREAM, wav
+from test_service import RATE, STREAM, scope, wav
 
 SOUND = made_sound(3.0)
 
@@ -162,6 +166,11 @@ def test_a_real_server_refuses_ambiguous_lengths_and_bad_text(predictor: affekt.
         head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
         answer = asked(port, f"{head}Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 400")
+        with ThreadPoolExecutor() as clients:  # at once: each is closed in time
+            halves = ("", "GET /health HTTP/1.1\r\nHost: loc", f"{head}\r\nhalf"[:-1])
+            ends = [*clients.map(partial(asked, port), halves)]
+        assert ends[:2] == [b"", b""]
+        assert ends[2].startswith(b"HTTP/1.1 408")
         with connect(f"ws://localhost:{port}/stream") as session:
             session.socket.sendall(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
             with pytest.raises(ConnectionClosedError) as ended:
@@ -170,3 +179,61 @@ def test_a_real_server_refuses_ambiguous_lengths_and_bad_text(predictor: affekt.
         assert ended.value.rcvd.code == 1007
         with urlopen(f"http://localhost:{port}/health") as found:
             assert found.status == 200
+
+
+def test_stalled_uploads_of_one_client_leave_room_for_others_and_end(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "MAX_IDLE", 1.5)
+    app = make_app(predictor, hosts={"localhost"})
+    answers: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep(60)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            answers.append(message["status"])
+
+    attack = {**scope("http", "/predict"), "client": ("192.0.2.1", 9)}
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        stalled = [
+            client.portal.start_task_soon(app, dict(attack), receive, send)
+            for _ in range(serving.MAX_UPLOADS)
+        ]
+        assert client.post("/predict", content=wav(SOUND)).status_code == 200
+        assert answers == []
+        for each in stalled:
+            each.result(10)
+        assert answers == [408] * serving.MAX_UPLOADS
+        assert client.post("/predict", content=wav(SOUND)).status_code == 200
+
+
+def test_a_recording_waits_for_a_stalled_one(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "MAX_UPLOADS", 1)
+    monkeypatch.setattr(serving, "MAX_IDLE", 0.3)
+    app = make_app(predictor, hosts={"localhost"})
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep(60)
+        raise AssertionError
+
+    async def send(_: Any) -> None: ...
+
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        stalled = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
+        assert client.post("/predict", content=wav(SOUND)).status_code == 200
+        stalled.result(5)
+
+
+def test_silent_streams_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_session, "MAX_SILENCE", 0.1)
+    with client.websocket_connect(STREAM) as session:
+        assert "must send a message every 0.1 s" in session.receive_json()["error"]
+        with pytest.raises(WebSocketDisconnect):
+            session.receive_json()

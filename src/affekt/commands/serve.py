@@ -60,6 +60,7 @@ def serve(
 
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
+    from affekt.service.http_protocol import TimedProtocol
     from affekt.service.live_session import MAX_MESSAGE
     from affekt.service.tokens import Tokens
 
@@ -95,6 +96,7 @@ def serve(
         print(f"http://{address}:{listener.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
             app,
+            http=TimedProtocol,
             log_level="warning",
             lifespan="off",
             ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error

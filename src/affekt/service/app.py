@@ -4,7 +4,7 @@ Audio stays in memory while it is processed. Nothing is stored or sent to anothe
 """
 
 import os
-from asyncio import CancelledError, Semaphore
+from asyncio import CancelledError
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +27,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
 from affekt.service.answers import WORK
+from affekt.service.client_limits import ClientLimits
 from affekt.service.live_session import close_with_error, run_session
 from affekt.service.observation import ID_HEADER, METHODS, Metrics, Observation
 from affekt.service.openapi import document
@@ -47,7 +48,10 @@ PATHS = frozenset(  # counted by name
 MAX_UPLOAD = 100 << 20  # bytes of a recording
 MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
 MAX_RECEIVE = 300.0  # s until a recording must have arrived
+MAX_IDLE = 10.0  # s without a byte of a recording
+MAX_WAIT = 20.0  # s that a recording waits for others, longer than MAX_IDLE
 MAX_STREAMS = 64  # live sessions at a time
+MAX_STREAM_WAIT = 1.0  # s
 
 
 def make_app(
@@ -134,7 +138,7 @@ class _Service:
         self._readiness = Readiness(predictor)
         self._stream_threads = CapacityLimiter(cores)
         self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
-        self._uploads, self._sessions = Semaphore(MAX_UPLOADS), Semaphore(MAX_STREAMS)
+        self._uploads, self._sessions = ClientLimits(MAX_UPLOADS), ClientLimits(MAX_STREAMS)
         self._receiving: set[CancelScope] = set()
 
     def stop(self) -> None:
@@ -181,17 +185,18 @@ class _Service:
         if {"content-length", "transfer-encoding"} <= {*request.headers}:  # RFC 9112, section 6.3
             message = "a request must have Content-Length or Transfer-Encoding. Got both. Send one."
             return _error(400, message, Connection="close")
-        if self._uploads.locked():
-            message = f"at most {MAX_UPLOADS} recordings at a time. Try again later."
-            return _error(503, message, **{"Retry-After": "1"})
         try:
-            async with self._uploads:
+            async with self._uploads.entered(request, MAX_WAIT) as entered:
+                if not entered:
+                    message = f"at most {MAX_UPLOADS} recordings at a time, half of them of one "
+                    message += "client. Try again later."
+                    return _error(503, message, **{"Retry-After": "1"})
                 upload = await self._received(request)
                 if upload is None and self._readiness.stopping:
                     return _error(503, "the service is stopping. Try again later.")
                 if upload is None:
                     message = f"a recording must arrive within {MAX_RECEIVE:g} s. Send it faster."
-                    return _error(408, message)
+                    return _error(408, message, Connection="close")
                 predictor = with_query(self._predictor, query, *parameters)
                 if (text := request.headers.get("profile")) is not None:
                     profile = decode_profile(text, "the header Profile must be")
@@ -202,6 +207,9 @@ class _Service:
             return _error(413, str(error))
         except AffektError as error:
             return _error(422, str(error))
+        except TimeoutError:
+            message = f"a recording must arrive without a pause of {MAX_IDLE:g} s. Send it again."
+            return _error(408, message, Connection="close")
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
         self._metrics.sound.inc(answer.seconds)
@@ -214,7 +222,7 @@ class _Service:
             if self._readiness.stopping:
                 scope.cancel()
             try:
-                return await read_upload(request, MAX_UPLOAD)
+                return await read_upload(request, MAX_UPLOAD, MAX_IDLE)
             finally:
                 self._receiving.discard(scope)
         return None
@@ -222,11 +230,11 @@ class _Service:
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):
             await socket.accept()
-            if self._sessions.locked():
-                message = f"at most {MAX_STREAMS} live streams at a time. Try again later."
-                await close_with_error(socket, message)
-                return
-            async with self._sessions:
+            async with self._sessions.entered(socket, MAX_STREAM_WAIT) as entered:
+                if not entered:
+                    message = f"at most {MAX_STREAMS} live streams at a time, half of them of one "
+                    await close_with_error(socket, message + "client. Try again later.")
+                    return
                 await run_session(socket, self._predictor, self._stream_threads)
 
 

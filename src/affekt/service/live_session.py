@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from numpy.typing import NDArray
+from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from affekt.audio.windows import SAMPLE_RATE
@@ -25,6 +26,7 @@ from affekt.service.request_options import decode_profile, number, with_query
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
+MAX_SILENCE = 60.0  # s without a message
 
 
 async def run_session(socket: WebSocket, predictor: Predictor, limiter: CapacityLimiter) -> None:
@@ -44,7 +46,7 @@ async def run_session(socket: WebSocket, predictor: Predictor, limiter: Capacity
         dtype = _dtype(query.get("encoding", "f32le"))
         started = False
         while True:
-            message = await socket.receive()
+            message = await _received(socket)
             if message["type"] == "websocket.disconnect":
                 return
             if (content := message.get("bytes")) is not None:
@@ -74,6 +76,17 @@ async def close_with_error(socket: WebSocket, message: str) -> None:
     """Send an error and close the socket."""
     await socket.send_json({"error": message})
     await socket.close(POLICY_VIOLATION)
+
+
+async def _received(socket: WebSocket) -> Message:
+    try:
+        with fail_after(MAX_SILENCE):
+            return await socket.receive()
+    except TimeoutError as error:
+        raise AudioError(
+            f"a live stream must send a message every {MAX_SILENCE:g} s. Got none. "
+            f"Open another connection."
+        ) from error
 
 
 async def _send_segments(socket: WebSocket, segments: list[Segment]) -> None:

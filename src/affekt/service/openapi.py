@@ -104,7 +104,7 @@ def _upload(name: str, description: str, schema: str, max_upload: int) -> Json:
         },
         "responses": {
             "200": _json("The answer.", schema),
-            "400": {"description": "The client left."},
+            "400": {"description": "The client left, or sent two lengths."},
             "408": _json("The body did not arrive in time.", "Error"),
             "413": _json("The recording is too large.", "Error"),
             "422": _json("The recording, query or profile cannot be used.", "Error"),
@@ -145,6 +145,7 @@ def _common() -> Json:
     return {
         "401": _json("A token is needed.", "Error"),
         "403": {"description": "A foreign host name or origin.", "content": refused},
+        "500": _json("The service failed; the error names the request.", "Error"),
         "405": _json("Another method; Allow names the right one.", "Error"),
     }
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from io import BytesIO
 
+from anyio import fail_after
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -22,30 +23,36 @@ class UploadTooLargeError(AudioError):
     """A recording of more bytes than the service takes."""
 
 
-async def read_upload(request: Request, limit: int) -> Upload:
+async def read_upload(request: Request, limit: int, idle: float) -> Upload:
     """Read the recording of a request.
 
     Args:
         request: its body is the recording, or a form of ``multipart/form-data`` with one file.
         limit: bytes of a recording, at most.
+        idle: seconds without a byte, at most.
 
     Raises:
         UploadTooLargeError: more bytes.
         AudioError: a form without a file, with several, or that is damaged.
+        TimeoutError: no byte for too long.
         starlette.requests.ClientDisconnect: the client left.
     """
     if request.headers.get("content-type", "").lower().startswith(FORM):
-        return await _from_form(request, limit)
+        return await _from_form(request, limit, idle)
     upload = Upload()
-    async for chunk in _limited(request, limit):
+    async for chunk in _limited(request, limit, idle):
         upload.write(chunk)
     upload.seek(0)
     return upload
 
 
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
+async def _limited(request: Request, limit: int, idle: float) -> AsyncGenerator[bytes, None]:
+    size, stream = 0, request.stream()
+    while True:
+        with fail_after(idle):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return
         size += len(chunk)
         if size > limit:
             raise UploadTooLargeError(
@@ -54,8 +61,9 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-async def _from_form(request: Request, limit: int) -> Upload:
-    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=0)
+async def _from_form(request: Request, limit: int, idle: float) -> Upload:
+    chunks = _limited(request, limit, idle)
+    parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=0)
     parser.spool_max_size = limit + 1  # nothing goes to the disk
     try:
         form = await parser.parse()
