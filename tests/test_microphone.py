@@ -92,7 +92,7 @@ def test_what_nobody_took_becomes_silence_of_the_same_length(
 def test_a_microphone_that_is_pulled_out_is_gone(
     monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
-    monkeypatch.setattr(room, "_PATIENCE", 0.05)
+    monkeypatch.setattr(room, "_DISCONNECT_TIMEOUT", 0.05)
     handover = Handover("mic")
     for _ in range(200 if full else 1):
         handover.put(block(1))
@@ -104,7 +104,7 @@ def test_a_microphone_that_is_pulled_out_is_gone(
 
 
 def test_one_that_falls_silent_is_gone_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_PATIENCE", 0.05)
+    monkeypatch.setattr(room, "_DISCONNECT_TIMEOUT", 0.05)
     handover = Handover("mic")
     handover.put(block(1))
     blocks = handover.blocks()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from multiprocessing import connection
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -87,18 +88,17 @@ def local(
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
     waiting = iter(items)
     running: dict[int, tuple[Any, Any, Item]] = {}
-    more = True
+    limit = jobs or os.cpu_count() or 1
     try:
-        while more or running:
-            while more and len(running) < (jobs or os.cpu_count() or 1):
-                item = next(waiting, None)
-                more = item is not None
-                if item is not None:
-                    ours, theirs = context.Pipe(duplex=False)
-                    process = context.Process(target=_work, args=(function, item, theirs))
-                    process.start()
-                    theirs.close()
-                    running[process.sentinel] = (process, ours, item)
+        while True:
+            for item in islice(waiting, limit - len(running)):
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(function, item, theirs))
+                process.start()
+                theirs.close()
+                running[process.sentinel] = (process, ours, item)
+            if not running:
+                break
             ended = connection.wait(list(running), timeout=HEARTBEAT)
             for sentinel in ended:
                 process, ours, item = running.pop(int(sentinel))  # type: ignore[arg-type]
@@ -153,16 +153,15 @@ def cluster(
 ) -> Generator[Outcome[Item] | None]:
     """Run on an existing Ray cluster, each item a task with one CPU.
 
-    The items' files must be reachable from all nodes under the same paths: the run folder, as
-    results meet there, and recordings, weights and cache (a cache of each node's own will do).
-    Where a node is lost, what ran there starts again on another one and finds what was written.
+    All nodes must reach the run folder, recordings and weights under the same paths. Tasks of a
+    lost node are repeated on another one.
 
     Args:
         function: importable on all nodes.
         items: taken one by one, as tasks end.
         jobs: tasks at a time; one for each of the cluster's CPUs by default.
         address: of the cluster, such as ``ray://head:10001``; by default ``RAY_ADDRESS``, or the
-            one that runs on this machine.
+            cluster on this machine.
 
     Yields:
         As :func:`local`.
@@ -170,6 +169,30 @@ def cluster(
     Raises:
         RunError: Ray is not installed, or there is no cluster.
     """
+    ray = _connected(address)
+    task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_run_remotely)
+    waiting = iter(items)
+    running: dict[Any, Item] = {}
+    try:
+        while True:
+            limit = jobs or int(ray.cluster_resources().get("CPU", 1))
+            for item in islice(waiting, max(0, limit - len(running))):  # a node may have left
+                running[task.remote(function, item)] = item
+            if not running:
+                break
+            ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
+            for reference in ended:
+                yield Outcome(running.pop(reference), *_result_of(reference))
+            if not ended:
+                yield None
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        ray.shutdown()
+
+
+def _connected(address: str | None) -> Any:
+    """The package Ray, connected to a cluster."""
     try:
         import ray
     except ImportError as error:
@@ -183,26 +206,7 @@ def cluster(
             f"engine ray must reach a cluster. Got none at {address or 'the usual address'}: "
             f"{str(error).splitlines()[0]} Start one with: ray start --head"
         ) from error
-    task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_run_remotely)
-    waiting = iter(items)
-    running: dict[Any, Item] = {}
-    more = True
-    try:
-        while more or running:
-            while more and len(running) < (jobs or int(ray.cluster_resources().get("CPU", 1))):  # type: ignore[no-untyped-call]
-                item = next(waiting, None)
-                more = item is not None
-                if item is not None:
-                    running[task.remote(function, item)] = item
-            ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
-            for reference in ended:
-                yield Outcome(running.pop(reference), *_result_of(reference))
-            if not ended:
-                yield None
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-        ray.shutdown()
+    return ray
 
 
 def _run_remotely(function: Callable[[Item], object], item: Item) -> tuple[str, object]:

@@ -18,7 +18,7 @@ from affekt.errors import AudioError
 
 BLOCKS = 20  # a second
 _WAITING = 10 * BLOCKS  # at most; later sound becomes silence
-_PATIENCE = 2.0  # s without a block after which a microphone counts as disconnected
+_DISCONNECT_TIMEOUT = 2.0  # s without a block after which a microphone counts as disconnected
 _INSTEAD = "Or pipe sound in: ffmpeg ... | affekt stream -"
 
 
@@ -80,7 +80,7 @@ class Handover:
         taken = 0
         while True:
             try:
-                item = self._queue.get(timeout=_PATIENCE)
+                item = self._queue.get(timeout=_DISCONNECT_TIMEOUT)
             except queue.Empty:
                 item = None
             if item is None:

@@ -19,14 +19,14 @@ class Clip:
     Attributes:
         file: POSIX path relative to the manifest's root.
         label: one of the manifest's labels.
-        speaker: ``<corpus>:<id>``, so that speakers of two corpora never meet.
+        speaker: ``<corpus>:<id>``, unique over all corpora.
         gender: ``f``, ``m``, or empty if the corpus does not say.
         start: seconds into the file, or None for its beginning.
         end: seconds into the file, or None for its end.
         channel: channel to take, counted from 0, or None for the mean of all.
         seconds: length of the clip.
-        text: the corpus' code of what is said, or empty.
-        intensity: the corpus' word for how strongly it is acted, or empty.
+        text: the corpus' code of the sentence, or empty.
+        intensity: the corpus' code of the emotion's intensity, or empty.
     """
 
     file: str
@@ -52,7 +52,7 @@ _NUMBERS: dict[str, Callable[[str], object]] = {
 
 
 def part_name(clip: Clip) -> str:
-    """A clip's file and which part of it.
+    """Name a clip by its file and part, as a media fragment.
 
     >>> part_name(Clip("call.wav", "sad", "own:1", start=2.5, channel=1))
     'call.wav#t=2.5,&channel=1'
@@ -63,7 +63,7 @@ def part_name(clip: Clip) -> str:
 
 
 def fault_of(clip: Clip, labels: tuple[str, ...]) -> str:
-    """What is wrong with a row, allowed, got and to be done; empty where nothing is."""
+    """Describe the first fault of a row, with the allowed value and a remedy; empty if none."""
     corpus, _, speaker = clip.speaker.partition(":")
     texts = clip.file, clip.label, clip.speaker, clip.text, clip.intensity
     if any(map(_UNWRITABLE.search, texts)):
@@ -106,21 +106,21 @@ def read_clips(
     allowed: tuple[str, ...],
     required: tuple[str, ...],
 ) -> Iterator[Clip]:
-    """Clips of a CSV text, unchecked but for its columns and numbers.
+    """Read clips from CSV text; only columns and numbers are checked.
 
     Args:
         text: the table with its header.
-        path: where it came from, for messages.
+        path: its file, for messages.
         first_row: line of the header in ``path``, for messages.
-        allowed: columns that may stand in it.
-        required: columns that must.
+        allowed: columns that it may have.
+        required: columns that it must have.
 
     Yields:
-        One clip a row.
+        A clip for each row.
 
     Raises:
-        CorpusError: a column unknown, missing or twice, a row of another length, or a number
-            that is none.
+        CorpusError: an unknown, missing or repeated column, a row of another length, or an
+            invalid number.
     """
     lines = read_lines(text, path=path, first_row=first_row)
     _, names = next(lines, (0, []))

@@ -31,22 +31,22 @@ def survey_own(
     columns: Mapping[str, str] | None = None,
     watch: Watch = unwatched,
 ) -> Survey:
-    """Look through a user's own recordings.
+    """Survey a user's own recordings.
 
     Args:
-        name: what to call them: letters, digits, ``_`` and ``-``.
+        name: name of the corpus: letters, digits, ``_`` and ``-``.
         source: a table, CSV or Parquet, or a folder whose first subfolders are labels.
-        task: ``four``, or ``all`` for whatever labels there are.
-        labels: label of the task by own label; an empty one leaves its clips out. A label that
-            is not named stays as it is.
-        speaker: for folders, a regular expression that finds the speaker in a path below the
-            root; its first group, or all of it if it has none.
+        task: ``four``, or ``all`` for all labels.
+        labels: label of the task by own label; an empty one excludes its clips. Other labels
+            stay as they are.
+        speaker: for folders, a regular expression that matches the speaker in a path below the
+            root, by its first group if it has one.
         columns: for tables, affekt's column by the table's own name, such as ``emotion`` for
-            ``label``; columns that are not named are then left out.
-        watch: shows how far it is; gets the items and their number.
+            ``label``; other columns are then ignored.
+        watch: shows progress; gets the items and their number.
 
     Returns:
-        The survey; nothing is published, so only files that cannot be read are faults.
+        The survey; only unreadable files are faults.
 
     Raises:
         CorpusError: a bad name, task, table or expression; a label outside the task; a path

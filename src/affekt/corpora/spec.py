@@ -18,7 +18,7 @@ LABELS = (*FOUR, "fearful", "disgusted", "surprised", "calm", "bored", "guilty")
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who speaks: gender, and the published number of clips by code (None: not published)."""
+    """A speaker's gender, and the published number of clips by code (None: not published)."""
 
     gender: str
     clips: Mapping[str, int] | None = None
@@ -26,26 +26,25 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Corpus:
-    """One corpus' facts.
+    """Facts of one corpus.
 
     Attributes:
         name: short name; the first half of its speaker keys.
-        licence: the corpus' own words for what its audio may be used for.
-        credit: its authors, year and name, which models trained on it must state.
+        licence: its licence, in its authors' words.
+        credit: authors, year and name, which models trained on it must state.
         source: web address of its paper or record.
         licence_link: web address of the licence's text, where it has one.
         pattern: regular expression of a path without its suffix, anchored at the end and at a
-            folder's start. Its groups: ``speaker`` and ``code``, and where names hold them
-            ``part`` (put before the code), ``gender``, ``text`` and ``intensity``. All groups
-            together tell one recording from another.
+            folder's start. Groups: ``speaker`` and ``code``; optional are ``part`` (prefix of the
+            code), ``gender``, ``text`` and ``intensity``. All groups together identify a recording.
         tasks: label by code, for task ``four`` and for all classes of the corpus.
         speakers: all speakers by id.
-        totals: published clips by code, where they are not published by speaker.
-        names: all file names without suffix, where they can be written down.
-        unusable: names of files that are silent or have two labels; they are left out.
-        channel: the one channel to take, or None for the mean of all.
-        genders: reads gender by speaker id from the corpus' own table, if it is under the root;
-            it must agree with ``speakers``.
+        totals: published clips by code, if they are not published by speaker.
+        names: all file names without suffix, if they are known.
+        unusable: names of files to leave out: silent ones and those with two labels.
+        channel: channel to read, or None for the mean of all.
+        genders: reads gender by speaker id from the corpus' own table under the root; it must
+            agree with ``speakers``.
     """
 
     name: str
@@ -76,7 +75,7 @@ class Corpus:
 
 
 def tasks(all_codes: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Both tasks of a corpus whose classes are the same in both.
+    """Build both tasks of a corpus from its labels.
 
     Args:
         all_codes: label by code.
@@ -89,10 +88,10 @@ def tasks(all_codes: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
 
 
 def speakers(codes: str, table: str) -> dict[str, Speaker]:
-    """Speakers from a table of published counts.
+    """Parse speakers from a table of published counts.
 
     Args:
-        codes: the codes that are counted, in order.
+        codes: the counted codes, in order.
         table: for each speaker its id with the gender's letter, and the counts.
 
     >>> speakers("W F", "03m 14/7  08f 12/11")["08"]
@@ -108,14 +107,14 @@ def speakers(codes: str, table: str) -> dict[str, Speaker]:
 
 
 def published(corpus: Corpus, task: str) -> Counter[tuple[str, str]]:
-    """Clips that a task must have.
+    """Count the published clips of a task.
 
     Args:
-        corpus: whose.
+        corpus: the corpus.
         task: one of its tasks.
 
     Returns:
-        Clips by (speaker key, label); the speaker is empty where only totals are published.
+        Clips by (speaker key, label); the speaker is empty if only totals are published.
     """
     codes = corpus.tasks[task]
     counts: Counter[tuple[str, str]] = Counter()
@@ -132,19 +131,19 @@ def published(corpus: Corpus, task: str) -> Counter[tuple[str, str]]:
 def recognize(
     corpus: Corpus, files: Iterable[str], task: str
 ) -> tuple[tuple[Clip, ...], tuple[str, ...]]:
-    """Clips from file names alone.
+    """Recognize clips by their file names.
 
     Args:
-        corpus: whose names they are.
+        corpus: the corpus.
         files: POSIX paths relative to the root.
-        task: clips of other classes are passed over.
+        task: clips of other classes are skipped.
 
     Returns:
-        The clips in the order of their paths, of length 0 as yet; and the files that are not
-        the corpus' own by name, speaker, gender or class.
+        The clips sorted by path, with 0 seconds; and the files that do not belong to the corpus
+        by name, speaker, gender or class.
 
     Raises:
-        CorpusError: one recording is there twice, as when an archive was unpacked twice.
+        CorpusError: two files are the same recording.
     """
     pattern = re.compile(rf"(?:^|/)(?P<name>{corpus.pattern})(?:\.\w+)?$")
     codes = corpus.tasks[task]
@@ -153,7 +152,7 @@ def recognize(
     seen: dict[tuple[str | None, ...], str] = {}
     for file in sorted(files):
         match = pattern.search(file)
-        if match is None or not _its_own(corpus, groups := match.groupdict(default="")):
+        if match is None or not _belongs_to(corpus, groups := match.groupdict(default="")):
             others.append(file)
             continue
         if groups["name"] in corpus.unusable:
@@ -170,7 +169,7 @@ def recognize(
     return tuple(clips), tuple(others)
 
 
-def _its_own(corpus: Corpus, groups: Mapping[str, str]) -> bool:
+def _belongs_to(corpus: Corpus, groups: Mapping[str, str]) -> bool:
     speaker = corpus.speakers.get(groups["speaker"])
     return (
         speaker is not None

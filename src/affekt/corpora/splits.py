@@ -1,10 +1,8 @@
-"""Divide speakers into folds; there is no split by clip.
+"""Divide speakers into folds of training, validation and test speakers.
 
-Each fold has three parts, train, validation and test, and no speaker stands in two of them.
-Speakers are dealt out greedily: those that weigh most in rare classes first, each to the part
-whose class and gender counts it brings closest to the part's share. Speakers that are equal in
-that are ordered by SHA-256 of seed and name, and all arithmetic is in whole
-numbers, so a seed gives the same folds on every machine.
+No speaker is in two parts of a fold. The split is greedy: speakers with the rarest classes come
+first, and each goes to the part that lacks its classes and gender most. Ties are broken by SHA-256
+of seed and name, in whole numbers, so a seed gives the same folds on every machine.
 
 Source: paper, section III-A (leave one subject out; 10 folds; of the rest 80 / 20 by subject);
 the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
@@ -28,13 +26,12 @@ VALIDATION = 0.2  # share of the speakers left after the test part
 def leave_one_speaker_out(
     manifest: Manifest, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """One fold per speaker, who is its test part.
+    """Make one fold per speaker, with this speaker as the test part.
 
     Args:
         manifest: at least three speakers.
-        seed: any whole number; it decides which of equal speakers validate.
-        validation: share of the other speakers to validate on, in (0, 1); at least one
-            speaker, and at least one is left to train on.
+        seed: any whole number; breaks ties.
+        validation: share of the other speakers to validate on, in (0, 1).
 
     Returns:
         As many folds as speakers, in the order of the speakers' names.
@@ -50,14 +47,13 @@ def leave_one_speaker_out(
 def speaker_folds(
     manifest: Manifest, *, folds: int, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Deal the speakers into ``folds`` test parts of nearly equal number.
+    """Divide the speakers into ``folds`` test parts of nearly equal size.
 
     Args:
         manifest: at least as many speakers as folds, and at least three.
-        folds: how many, 2 or more.
-        seed: any whole number; it decides between speakers that are equal otherwise.
-        validation: share of the speakers left by the test part to validate on, in (0, 1); at
-            least one speaker, and at least one is left to train on.
+        folds: number of folds, 2 or more.
+        seed: any whole number; breaks ties.
+        validation: share of the other speakers to validate on, in (0, 1).
 
     Returns:
         The folds; each speaker is tested in exactly one.
@@ -82,12 +78,12 @@ def speaker_folds(
 def hold_out(
     manifest: Manifest, test: Sequence[str], *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """One fold with a test part that is named.
+    """Make one fold with the given test speakers.
 
     Args:
-        manifest: whose speakers.
-        test: who is tested, such as ``ravdess:21``.
-        seed: any whole number; it decides which of equal speakers validate.
+        manifest: the corpus.
+        test: test speakers, such as ``ravdess:21``.
+        seed: any whole number; breaks ties.
         validation: share of the other speakers to validate on, in (0, 1).
 
     Returns:
@@ -108,11 +104,11 @@ def hold_out(
 def leave_one_corpus_out(
     manifest: Manifest, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """One fold per corpus of a joined table, all of whose speakers are its test part.
+    """Make one fold per corpus of a joined table, with its speakers as the test part.
 
     Args:
         manifest: of two corpora or more.
-        seed: any whole number; it decides which of equal speakers validate.
+        seed: any whole number; breaks ties.
         validation: share of the other corpora's speakers to validate on, in (0, 1).
 
     Returns:
@@ -128,12 +124,12 @@ def leave_one_corpus_out(
 def train_on_one_corpus(
     manifest: Manifest, corpus: str, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """One fold that learns from one corpus of a joined table and is tested on all the others.
+    """Make one fold that trains on one corpus of a joined table and tests on all others.
 
     Args:
         manifest: of two corpora or more.
-        corpus: the one to learn from.
-        seed: any whole number; it decides which of equal speakers validate.
+        corpus: the training corpus.
+        seed: any whole number; breaks ties.
         validation: share of its speakers to validate on, in (0, 1).
 
     Raises:
@@ -150,7 +146,7 @@ def train_on_one_corpus(
 
 
 def train_on_everybody(manifest: Manifest) -> tuple[Fold, ...]:
-    """One fold in which all speakers train, for a model that is to be used, not measured."""
+    """Make one fold in which all speakers train, without validation and test."""
     return (Fold(1, manifest.speakers, (), ()),)
 
 
@@ -190,7 +186,7 @@ def _folds(
 
 
 def _profiles(manifest: Manifest) -> dict[str, Counter[str]]:
-    """What stratification balances: each speaker's clips per class, and its gender as one more."""
+    """Counts to balance: each speaker's clips per class, and 1 for its gender."""
     profiles: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in manifest.clips:
         profiles[clip.speaker][f"label {clip.label}"] += 1
@@ -205,10 +201,10 @@ def _deal(
     *,
     salt: str,
 ) -> list[tuple[str, ...]]:
-    """Deal speakers into parts of the given sizes, their counts as even as whole speakers allow.
+    """Divide speakers into parts of the given sizes with balanced counts.
 
-    The rarest trait still to be dealt comes first (fewest speakers have it), and of its speakers
-    the one with most of it; the part that lacks the trait most, for its size, takes it.
+    The trait that fewest of the remaining speakers have comes first, and of them the speaker with
+    most of it. The part that lacks the trait most, relative to its size, gets the speaker.
     """
     order = {speaker: sha256(f"{salt}:{speaker}".encode()).hexdigest() for speaker in speakers}
     wanted = sum((profiles[speaker] for speaker in speakers), Counter[str]())

@@ -11,12 +11,12 @@ from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
 from affekt.corpora.spec import Corpus, published, recognize
 from affekt.errors import CorpusError
 
-_NAMED = 3  # as many are named in a message; the others are counted
+_MAX_LISTED = 3  # names in a message; further ones are counted
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the comparison: counts found, and published (None: not published)."""
+    """One row of the comparison: counts found, and published (None: not published)."""
 
     name: str
     found: tuple[int, ...]
@@ -26,18 +26,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds of a corpus.
+    """The clips of a corpus that a folder holds.
 
     Attributes:
-        corpus: its name.
+        corpus: name of the corpus.
         task: name of the label set.
         labels: all labels of the task, in order.
         root: the folder.
-        clips: those whose header can be read.
-        missing: clips that are published and not there, by what they are.
-        extra: clips or files that are there and not published, by what they are.
-        undecodable: why it cannot be read, by file.
-        published: clips by (speaker, label); the speaker is empty where only totals are known.
+        clips: clips with a readable header.
+        missing: published clips that are absent: count by description.
+        extra: clips or files that are not published: count by description.
+        undecodable: error message by file.
+        published: clips by (speaker, label); the speaker is empty if only totals are known.
         genders: published gender by speaker.
     """
 
@@ -53,13 +53,13 @@ class Survey:
     genders: Mapping[str, str] = field(default_factory=dict)
 
     def manifest(self, *, partial: bool = False) -> Manifest:
-        """The clips as a manifest.
+        """Return the clips as a manifest.
 
         Args:
-            partial: take what is there; without it nothing may be missing, extra or undecodable.
+            partial: accept missing, extra and undecodable files.
 
         Raises:
-            CorpusError: the folder is not as published, or holds nothing at all.
+            CorpusError: the folder is not as published, or has no clip.
         """
         faults = self.faults()
         if faults and not partial:
@@ -70,7 +70,7 @@ class Survey:
         return Manifest(self.corpus, self.task, self.labels, self.root, self.clips)
 
     def faults(self) -> str:
-        """What is not as published, in one line; empty if all is."""
+        """Describe in one line what differs from the published corpus; empty if nothing does."""
         absent = sorted(self.genders.keys() - {clip.speaker for clip in self.clips})
         faults = [
             _listed("missing speakers", dict.fromkeys(absent, 1)),
@@ -82,7 +82,7 @@ class Survey:
         return "; ".join([*filter(None, faults), *why])
 
     def rows(self) -> tuple[Row, ...]:
-        """Counts of all clips, of each gender, and of each speaker."""
+        """Count all clips, those of each gender, and those of each speaker."""
         here = {clip.speaker: clip.gender for clip in self.clips}
         groups = [("all", set(here), set(self.genders))]
         for gender in sorted({*here.values(), *self.genders.values()}):
@@ -116,7 +116,7 @@ def _listed(what: str, things: Mapping[str, int]) -> str:
     """E.g. ``missing clips: 9 (a, b, 3 c and 4 more)``."""
     if not things:
         return ""
-    first = list(things.items())[:_NAMED]
+    first = list(things.items())[:_MAX_LISTED]
     names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in first)
     more = sum(things.values()) - sum(count for _, count in first)
     return f"{what}: {sum(things.values())} ({names}{f' and {more} more' if more else ''})"
@@ -125,13 +125,13 @@ def _listed(what: str, things: Mapping[str, int]) -> str:
 def survey(
     corpus: Corpus, root: str | Path, task: str = "four", watch: Watch = unwatched
 ) -> Survey:
-    """Look through a folder for a corpus.
+    """Search a folder for the clips of a corpus.
 
     Args:
-        corpus: its form.
-        root: folder that holds it, at any depth and in any audio format.
+        corpus: its specification.
+        root: folder with the recordings, at any depth and in any audio format.
         task: ``four`` or ``all``.
-        watch: shows how far it is; gets the items and their number.
+        watch: shows progress; gets the items and their number.
 
     Raises:
         CorpusError: no such task or folder, one recording is there twice, or the corpus' own
@@ -174,16 +174,16 @@ def _refuse_other_genders(corpus: Corpus, root: Path) -> None:
 def compare(
     corpus: Corpus, task: str, clips: Iterable[Clip]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Clips of a task beside the published ones.
+    """Compare the clips of a task with the published ones.
 
     Args:
-        corpus: its form.
+        corpus: its specification.
         task: one of its tasks.
-        clips: what was recognized.
+        clips: the recognized clips.
 
     Returns:
-        How many are missing and how many extra, each by file name if the corpus' names can be
-        written down, by speaker and label if those counts are published, else by label.
+        Counts of missing and of extra clips, by the finest published key: file name, speaker and
+        label, or label.
     """
     if corpus.names:
         expected, _ = recognize(corpus, corpus.names, task)
