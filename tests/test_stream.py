@@ -1,7 +1,11 @@
 """A stream answers as predict does, however the sound is cut, moved or shared."""
 
+import hashlib
+import json
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 
 import affekt
 from affekt.errors import AudioError, ModelError
+from affekt.inference.quality import QualityLimits
 from small_model import HOP, LABELS, WINDOW, metadata, small_model
 
 RATE = 16_000
@@ -245,6 +250,79 @@ def test_damaged_bytes_are_refused(
         saved[place] = damage
     with pytest.raises(ModelError, match="whole"):
         predictor.restore(bytes(saved))
+
+
+def resealed(content: bytes) -> bytes:
+    """Bytes of a saved stream with the right checksum, which anybody can compute."""
+    return hashlib.sha256(content).digest() + content
+
+
+FORGED = {
+    "sample_rate": [0, -1, 16_000.0, "16000", None, 10**9, 10**4_000],
+    "windows": [-1, 1.5, True, None, 1 << 60, 2],
+    "measured": [-1, None, 5],
+    "waiting": [-1, 1 << 40, 1, "3"],
+    "replay": [-1, 1 << 40, 1, []],
+    "second": [-1, 3, 1 << 60, {}],
+    "given": [-1, 1 << 40, None],
+    "adapt": [1, None, "yes"],
+    "min_confidence": [-0.1, 1.1, float("nan"), None, "0"],
+    "limits": [
+        {},
+        [],
+        5,
+        {"level": 1.0},
+        {"speech_seconds": 0, "level": 0, "clipping": 0, "snr": ""},
+    ],
+}
+
+
+@pytest.mark.parametrize("field", FORGED)
+def test_forged_headers_with_a_right_checksum_are_refused(
+    predictor: affekt.Predictor, field: str
+) -> None:
+    stream = predictor.stream(44_100)
+    stream.push(sound(50_000))
+    line, _, body = stream.save()[32:].partition(b"\n")
+    header = json.loads(line)
+    predictor.restore(resealed(line + b"\n" + body))
+    for value in FORGED[field]:
+        written = json.dumps({**header, field: value}).encode()
+        with pytest.raises(ModelError, match="Save the stream again"):
+            predictor.restore(resealed(written + b"\n" + body))
+    header.pop(field)
+    with pytest.raises(ModelError, match="Save the stream again"):
+        predictor.restore(resealed(json.dumps(header).encode() + b"\n" + body))
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"[]", b"5", b"{", b"{}", b"[" * 100_000, b"\xff", b"9" * 5_000]
+)
+def test_forged_lines_with_a_right_checksum_are_refused(
+    predictor: affekt.Predictor, line: bytes
+) -> None:
+    with pytest.raises(ModelError, match="Save the stream again"):
+        predictor.restore(resealed(line + b"\n"))
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_forged_numbers_with_a_right_checksum_are_refused(
+    predictor: affekt.Predictor, measured: bool
+) -> None:
+    predictor = replace(predictor, limits=QualityLimits() if measured else None)
+    stream = predictor.stream()
+    stream.push(sound(50_000))
+    line, _, body = stream.save()[32:].partition(b"\n")
+    bad = [body[:-1], body[:-4], body + bytes(4), b"", bytes(4), b"\0\0\xc0\x7f" + body[4:]]
+    if measured:  # last: sums of the quality, the detector's state, samples of less than a chunk
+        bad += [body[:-4] + b"\0\0\xc0\x7f"] if stream._meter.samples % 512 else []
+        first = len(body) - 4 * len(stream._meter.save())
+        bad += [body[:first] + struct.pack("<d", -1.0) + body[first + 8 :]]
+        bad += [body[:first] + struct.pack("<d", float("inf")) + body[first + 8 :]]
+        bad += [body[: first + 8] + struct.pack("<d", 1e9) + body[first + 16 :]]
+    for content in bad:
+        with pytest.raises(ModelError, match="Save the stream again"):
+            predictor.restore(resealed(line + b"\n" + content))
 
 
 def test_another_models_stream_is_refused(predictor: affekt.Predictor, tmp_path: Path) -> None:

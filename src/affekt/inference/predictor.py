@@ -255,11 +255,13 @@ class Predictor:
     def restore(self, saved: bytes) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.
 
+        The checksum in the bytes finds damage. It is no authentication.
+
         Args:
-            saved: its bytes.
+            saved: its bytes; sign them yourself where others may write them.
 
         Raises:
-            ModelError: damaged bytes, or those of another model's stream.
+            ModelError: damaged or forged bytes, or those of another model's stream.
         """
         return Stream.restore(self.graph, saved)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import ModelError
 from affekt.inference.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, SpeechDetector
 
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
@@ -120,6 +121,7 @@ def chunk_sums(
     return np.concatenate([sums, histogram, spectrum])
 
 
+MOST = 1e100  # no sum is larger: samples are float32
 SUMS = 6 + LEVELS + BINS  # numbers of the vector
 
 
@@ -211,10 +213,31 @@ class QualityMeter:
         return np.concatenate([part.ravel() for part in parts])
 
     def restore(self, saved: NDArray[np.float32], samples: int) -> None:
-        """Continue from the vector of :meth:`save`, after so many samples."""
+        """Continue from the vector of :meth:`save`, after so many samples.
+
+        Raises:
+            ModelError: a vector that :meth:`save` does not give.
+        """
         sizes = [2 * self._sums.size, *(each.size for each in self._detector.state)]
+        if saved.size != sum(sizes) + samples % CHUNK:
+            raise ModelError(
+                f"quality of a saved stream must have {sum(sizes) + samples % CHUNK} numbers. "
+                f"Got {saved.size}. Save the stream again."
+            )
         sums, before, context, self._rest = np.split(saved, np.cumsum(sizes))
         self._sums = np.ascontiguousarray(sums).view(np.float64).reshape(self._sums.shape)
         shapes = [each.shape for each in self._detector.state]
         self._detector.state = before.reshape(shapes[0]), context.reshape(shapes[1])
         self.samples = samples
+        counts, chunks = np.delete(self._sums, 5, axis=1), self._sums[:, :1] * (1 + 1e-6)  # 5: dB
+        if not (
+            np.isfinite(saved[sizes[0] :]).all()
+            and (np.abs(self._sums) <= MOST).all()
+            and (counts >= 0.0).all()
+            and (self._sums[:, 1:3] <= chunks).all()
+            and (self._sums[:, 6 : 6 + LEVELS].sum(axis=1) <= CHUNK * chunks[:, 0]).all()
+        ):
+            raise ModelError(
+                "quality of a saved stream must hold sums that a sound can have. "
+                "Got others. Save the stream again."
+            )

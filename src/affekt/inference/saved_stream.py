@@ -3,15 +3,20 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affekt.audio.headers import RATES
+from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph
+from affekt.inference.quality import QualityLimits
 
 SAVED_FORMAT = 3
+_MOST = 1 << 53  # samples: no sound is longer
 _CHECKSUM = hashlib.sha256().digest_size  # bytes: length of the checksum before the rest
 
 
@@ -29,7 +34,7 @@ def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.flo
         The header, and the numbers of all arrays.
 
     Raises:
-        ModelError: damaged bytes, or those of another model's stream.
+        ModelError: damaged or forged bytes, or those of another model's stream.
     """
     content = saved[_CHECKSUM:]
     if hashlib.sha256(content).digest() != saved[:_CHECKSUM]:
@@ -38,11 +43,59 @@ def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.flo
             f"bytes. Save it again."
         )
     line, _, body = content.partition(b"\n")
-    header = json.loads(line)
-    found = header["format"], header["model"]
+    try:
+        header = json.loads(line)
+        found = header["format"], header["model"]
+        numbers = np.frombuffer(body, "<f4").astype(np.float32)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise forged("header", type(error).__name__) from error
     if found != (SAVED_FORMAT, graph.digest):
         raise ModelError(
             f"A saved stream must have format {SAVED_FORMAT} and the loaded model, "
             f"{graph.digest}. Got {found}. Load the model that saved the stream."
         )
-    return header, np.frombuffer(body, "<f4").astype(np.float32)
+    _check_header(header, graph.hop)
+    return header, numbers
+
+
+def forged(field: str, found: object) -> ModelError:
+    """The error of a value that no stream saves."""
+    return ModelError(
+        f"{field} of a saved stream must be as Stream.save() writes it. "
+        f"Got {str(found)[:80]}. Save the stream again."
+    )
+
+
+def _check_header(header: dict[str, Any], hop: int) -> None:
+    """Refuse values of the wrong type or out of range."""
+    rate: Any = header.get("sample_rate")
+    limits = header.get("limits", 0)
+    if not _whole(rate, *RATES):
+        raise forged("sample_rate", rate)
+    counts = {"windows": _MOST, "measured": _MOST, "second": _MOST, "given": _MOST}
+    for field, most in {**counts, "waiting": 2 * WINDOW, "replay": 2 * rate}.items():
+        if not _whole(header.get(field), 0, most):
+            raise forged(field, header.get(field))
+    if type(header.get("adapt")) is not bool:
+        raise forged("adapt", header.get("adapt"))
+    confidence = header.get("min_confidence")
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise forged("min_confidence", confidence)
+    if limits is not None and not (
+        isinstance(limits, dict)
+        and set(limits) == {field.name for field in fields(QualityLimits)}
+        and all(type(each) is float or _whole(each, -_MOST, _MOST) for each in limits.values())
+    ):
+        raise forged("limits", limits)
+    windows = header["windows"]
+    processed = (windows - 1) * hop + WINDOW if limits and windows else 0
+    if header["measured"] != processed:
+        raise forged("measured", header["measured"])
+    ready = header["given"] - header["second"] * SAMPLE_RATE
+    if not 0 <= ready <= 2 * SAMPLE_RATE:
+        raise forged("given", header["given"])
+
+
+def _whole(value: Any, least: int, most: int) -> bool:
+    """Whether a value is a whole number, and no boolean, in a range."""
+    return type(value) is int and least <= value <= most

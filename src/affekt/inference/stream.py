@@ -22,7 +22,7 @@ from affekt.inference.graph import Graph, State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
 from affekt.inference.quality import Quality, QualityLimits, QualityMeter
-from affekt.inference.saved_stream import packed, unpacked
+from affekt.inference.saved_stream import forged, packed, unpacked
 
 BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
 QUALITY_SECONDS = 10.0  # time constant of the quality of a segment
@@ -195,6 +195,8 @@ class Stream:
         sizes = [start.size for start in graph.start.values()]
         sizes += [header["waiting"], header["replay"]]
         *state, waiting, replay, meter = np.split(numbers, np.cumsum(sizes))
+        if sum(sizes) > numbers.size or not np.isfinite(numbers[: sum(sizes)]).all():
+            raise forged("state", f"{numbers.size} numbers")
         stream = cls(
             graph,
             header["sample_rate"],
@@ -210,6 +212,8 @@ class Stream:
         stream._waiting = waiting
         if stream._meter:
             stream._meter.restore(meter, header["measured"])
+        elif meter.size:
+            raise forged("state", f"{meter.size} numbers too many")
         if stream._resampler:
             late = stream._resampler.catch_up(
                 replay, second=header["second"], given=header["given"]
