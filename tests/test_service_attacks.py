@@ -1,6 +1,7 @@
 """Test that hostile or faulty requests cost the service and other clients nothing."""
 
 import base64
+import io
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ from typing import Any
 from urllib.request import urlopen
 
 import anyio
+import numpy as np
 import pytest
+import soundfile
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosedError
@@ -26,7 +29,7 @@ from websockets.sync.client import connect
 import affekt
 from affekt.errors import ModelError
 from affekt.service import app as serving
-from affekt.service import live_session
+from affekt.service import decoding, live_session
 from affekt.service.app import make_app
 from conftest import hears_ctrl_c
 from synthetic_network import made_sound, own_model
@@ -237,3 +240,29 @@ def test_silent_streams_end(client: TestClient, monkeypatch: pytest.MonkeyPatch)
         assert "must send a message every 0.1 s" in session.receive_json()["error"]
         with pytest.raises(WebSocketDisconnect):
             session.receive_json()
+
+
+def test_a_decoder_that_crashes_or_takes_too_much_costs_one_upload(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of silence in 8 channels at 655 kHz is 630 MB of samples in a small FLAC file."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 655_350, 8, "PCM_16", format="FLAC") as bomb:
+        for _ in range(60):
+            bomb.write(np.zeros((655_350, 8), np.int16))
+    long = wav(np.zeros(RATE * 600, np.float32))
+    with TestClient(
+        make_app(predictor, hosts={"localhost"}), base_url="http://localhost"
+    ) as client:
+        for name, value, content, words in (
+            ("MAX_PROCESSOR", 0, file.getvalue(), "without a crash, within 0 s"),
+            ("MAX_WALL", 0.01, long, "without a crash"),
+            ("MAX_MEMORY", 64 << 20, long, "64 MB"),
+            ("MAX_SECONDS", 60.0, long, "60"),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(decoding, name, value)
+                found = client.post("/timeline?speakers=each", content=content)
+            assert (found.status_code, name) == (422, name)
+            assert words in found.json()["error"]
+            assert client.post("/predict", content=wav(SOUND)).status_code == 200

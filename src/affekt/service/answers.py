@@ -12,7 +12,8 @@ from affekt.errors import AudioError
 from affekt.inference.options import TimelineOptions
 from affekt.inference.predictor import Predictor
 from affekt.service.request_options import number
-from affekt.service.uploads import Upload
+
+Sound = NDArray[np.float32]
 
 
 class Answer(NamedTuple):
@@ -26,32 +27,32 @@ class Work(NamedTuple):
     """How a path is answered.
 
     Args:
-        compute: makes the answer, in a thread.
+        compute: makes the answer, in a thread, from the decoded recording at 16 kHz.
         parameters: of the query, besides those of every path.
     """
 
-    compute: Callable[[Predictor, Upload, QueryParams], Answer]
+    compute: Callable[[Predictor, Sound, QueryParams], Answer]
     parameters: tuple[str, ...] = ()
 
 
-def _predict(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
-    prediction = predictor.predict(upload)
+def _predict(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
+    prediction = predictor.predict(sound, sample_rate=SAMPLE_RATE)
     return Answer(prediction.as_dict(), prediction.duration)
 
 
-def _timeline(predictor: Predictor, upload: Upload, query: QueryParams) -> Answer:
+def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> Answer:
     samples = 0
 
     def count(block: NDArray[np.float32]) -> None:
         nonlocal samples
         samples += block.size
 
-    options = TimelineOptions(watch=count)
+    options = TimelineOptions(watch=count, sample_rate=SAMPLE_RATE)
     if TIME in query:
         options["time_constant"] = number(query, TIME, 0)
     if SPEAKERS in query:
         options |= _speakers(query[SPEAKERS])
-    utterances = [each.as_dict() for each in predictor.timeline(upload, **options)]
+    utterances = [each.as_dict() for each in predictor.timeline(sound, **options)]
     seconds = samples / SAMPLE_RATE
     return Answer({"duration": seconds, "utterances": utterances}, seconds)
 
@@ -63,18 +64,19 @@ def _speakers(text: str) -> TimelineOptions:
             f"query parameter {SPEAKERS} must be among {', '.join(SPEAKER_VALUES)}. "
             f"Got {text[:20]!r}. Leave it out."
         )
-    if text == "each":
+    if text == EACH:
         return TimelineOptions(channel="each")
     return TimelineOptions(speakers=text if text == "auto" else int(text))
 
 
-def _embed(predictor: Predictor, upload: Upload, _: QueryParams) -> Answer:
-    return Answer({"embedding": predictor.embed(upload).tolist()}, 0.0)
+def _embed(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
+    return Answer({"embedding": predictor.embed(sound, sample_rate=SAMPLE_RATE).tolist()}, 0.0)
 
 
 TIME = "time_constant"
 SPEAKERS = "speakers"
-SPEAKER_VALUES = ("each", "auto", *map(str, range(1, 9)))
+EACH = "each"
+SPEAKER_VALUES = (EACH, "auto", *map(str, range(1, 9)))
 WORK: Mapping[str, Work] = {
     "/predict": Work(_predict),
     "/timeline": Work(_timeline, (TIME, SPEAKERS)),

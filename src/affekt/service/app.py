@@ -26,8 +26,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
-from affekt.service.answers import WORK
+from affekt.service.answers import EACH, SPEAKERS, WORK
 from affekt.service.client_limits import ClientLimits
+from affekt.service.decoding import decoded
 from affekt.service.live_session import close_with_error, run_session
 from affekt.service.observation import ID_HEADER, METHODS, Metrics, Observation
 from affekt.service.openapi import document
@@ -138,6 +139,7 @@ class _Service:
         self._readiness = Readiness(predictor)
         self._stream_threads = CapacityLimiter(cores)
         self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
+        self._decoders = CapacityLimiter(max(1, cores - 1))
         self._uploads, self._sessions = ClientLimits(MAX_UPLOADS), ClientLimits(MAX_STREAMS)
         self._receiving: set[CancelScope] = set()
 
@@ -201,7 +203,9 @@ class _Service:
                 if (text := request.headers.get("profile")) is not None:
                     profile = decode_profile(text, "the header Profile must be")
                     predictor = replace(predictor, profile=profile)
-                work = partial(compute, predictor, upload, query)
+                each = query.get(SPEAKERS) == EACH
+                sound = await decoded(upload, predictor.channel, self._decoders, each=each)
+                work = partial(compute, replace(predictor, channel=None), sound, query)
                 answer = await to_thread.run_sync(work, limiter=self._upload_threads)
         except UploadTooLargeError as error:
             return _error(413, str(error))

@@ -1,0 +1,93 @@
+"""Decode uploads in worker processes, with limits of time and memory.
+
+A recording that crashes its decoder, or takes too much, ends its worker only.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from functools import cache
+
+import numpy as np
+from anyio import BrokenWorkerProcess, CapacityLimiter, move_on_after, to_process
+from numpy.typing import NDArray
+
+from affekt.audio.reading import channel_blocks, read
+from affekt.errors import AudioError
+from affekt.service.uploads import Upload
+
+MAX_SECONDS = 3600.0  # of sound
+MAX_MEMORY = 2 << 30  # bytes of one worker
+MAX_PROCESSOR = 60  # s of processor time for one recording
+MAX_WALL = 180.0  # s for one recording, on a busy machine
+NICENESS = 5  # live streams come first
+
+
+async def decoded(
+    upload: Upload, channel: int | None, limiter: CapacityLimiter, *, each: bool = False
+) -> NDArray[np.float32]:
+    """Decode a recording in a worker process.
+
+    Args:
+        upload: the recording.
+        channel: to use, from 0; None for the mean of all.
+        limiter: bounds the workers.
+        each: keep all channels.
+
+    Returns:
+        ``(samples,)`` at 16 kHz, or ``(samples, channels)``.
+
+    Raises:
+        AudioError: not a recording, a damaged one, or one that needs too much time or memory.
+    """
+    work = upload.getvalue(), channel, each, MAX_SECONDS, MAX_MEMORY, MAX_PROCESSOR
+    with move_on_after(MAX_WALL), suppress(BrokenWorkerProcess):
+        return await to_process.run_sync(_decode, *work, cancellable=True, limiter=limiter)
+    raise AudioError(
+        f"{upload.name} must be decoded without a crash, within {MAX_PROCESSOR} s and "
+        f"{MAX_MEMORY >> 20} MB. Got a recording that is not. Convert it to 16 kHz mono."
+    )
+
+
+def _decode(
+    content: bytes,
+    channel: int | None,
+    each: bool,
+    max_seconds: float,
+    memory: int,
+    processor: int,
+) -> NDArray[np.float32]:
+    """Decode in this process, which is a worker."""
+    if sys.platform != "win32":
+        _limit(memory, processor)
+    upload = Upload(content)
+    try:
+        if each:
+            return np.concatenate([*channel_blocks(upload, max_seconds=max_seconds)])
+        return read(upload, channel=channel, max_seconds=max_seconds)
+    except MemoryError as error:
+        raise AudioError(
+            f"{upload.name} must be decoded within {memory >> 20} MB. Got one that needs more. "
+            f"Convert it to 16 kHz mono."
+        ) from error
+
+
+def _limit(memory: int, processor: int) -> None:
+    """Bound the memory of this process, and the processor time from now on."""
+    import resource
+
+    _prepare()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + 1 + processor
+    for kind, soft in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (soft if hard < 0 else min(soft, hard), hard))
+
+
+@cache
+def _prepare() -> None:
+    """Leave Ctrl-C to the service, which ends its workers after it has answered."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
