@@ -33,11 +33,11 @@ def open_location(name: str) -> BinaryIO:
     """Open a file for reading.
 
     Returns:
-        A binary file; it can seek where its store can.
+        A binary file; seekable if its store is.
 
     Raises:
         RunError: the package for this scheme is not installed.
-        OSError: missing, forbidden, or out of reach; also while it is read.
+        OSError: missing, forbidden, or unreachable; also while it is read.
     """
     store, path = _store_of(name)
     with _faults(name):
@@ -46,7 +46,7 @@ def open_location(name: str) -> BinaryIO:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a location is a folder; a web address is one if it ends in a slash.
+    """Return whether a location is a folder; a web address is one if it ends in a slash.
 
     Raises:
         OSError: as :func:`open_location`.
@@ -75,8 +75,8 @@ def matches(pattern: str) -> list[str]:
 def walk(
     folder: str, onerror: Callable[[OSError], object]
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """A folder and all below it, as ``os.walk`` does: place, folders, files, both by name."""
-    place = folder.rstrip("/")
+    """Walk a folder as ``os.walk`` does: yield folder, subfolders and files, sorted by name."""
+    base = folder.rstrip("/")
     try:
         store, path = _store_of(folder)
         with _faults(folder):
@@ -91,9 +91,9 @@ def walk(
         if name and parent == path.rstrip("/"):  # web pages also link to other sites
             names[entry["type"]].append(name)
     folders, files = sorted(names["directory"]), sorted(names["file"])
-    yield place, folders, files
+    yield base, folders, files
     for name in folders:
-        yield from walk(f"{place}/{name}", onerror)
+        yield from walk(f"{base}/{name}", onerror)
 
 
 @contextmanager
@@ -105,10 +105,10 @@ def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
         fetch: download the existing file first; else start empty.
 
     Yields:
-        The file. It is stored before anything is written, about once a minute, and at the end.
+        The file. It is uploaded at the start, about once a minute, and at the end.
 
     Raises:
-        RunError: the location cannot be read or written; at the end, the file here is kept.
+        RunError: the location cannot be read or written; at the end, the local file remains.
     """
     import shutil  # slow to load, and most runs need neither
     import tempfile

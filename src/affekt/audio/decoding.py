@@ -1,9 +1,8 @@
 """Decode recordings chunk by chunk into float32 frames at their own sample rate.
 
-libsndfile reads first: it is as quick as FFmpeg on PCM and FLAC, jumps to any sample, and says
-plainly what it cannot read. FFmpeg reads the rest, and three things that libsndfile also could: MP3
-and CAF, on whose faults libsndfile prints to the terminal, and Ogg, of whose chained recordings
-libsndfile gives the first only.
+libsndfile is tried first: it seeks to any sample and is as fast as FFmpeg on PCM and FLAC. FFmpeg
+reads the rest, and also MP3 and CAF, whose errors libsndfile prints to the terminal, and Ogg, of
+which libsndfile reads the first chained recording only.
 """
 
 import io
@@ -44,10 +43,10 @@ def decode(
     """Open a recording of any format, or samples without a header.
 
     Args:
-        file: binary; read from its first byte if it can seek, else from where it is, as it comes.
-        name: what messages call it.
-        start: seconds; the chunks begin there if the format can jump, else at 0.
-        pcm: what the samples are if no known header is before them; None to refuse such.
+        file: binary; read from its first byte if it is seekable, else from its position.
+        name: used in messages.
+        start: seconds; the chunks begin there if the format is seekable, else at 0.
+        pcm: format of samples without a header; None refuses such samples.
 
     Yields:
         The open recording.
@@ -70,7 +69,7 @@ def decode(
 
 
 def truncated(name: str, seconds: float, promised: float) -> AudioError:
-    """The error of a recording that ends too early; both times in seconds."""
+    """Build the error for a recording that is shorter than promised; both times in seconds."""
     return AudioError(
         f"{name} is truncated: its header promises {promised:.2f} s, only {seconds:.2f} s are "
         f"there ({promised - seconds:.2f} s missing). Copy or download it again."
@@ -78,21 +77,20 @@ def truncated(name: str, seconds: float, promised: float) -> AudioError:
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """What the decoders raise; FFmpeg, slow to load as NumPy is, only if it was needed."""
-    fault = getattr(
-        sys.modules.get("av"), "FFmpegError", None
-    )  # None while another thread loads it
+    """Exception types of the decoders, without loading FFmpeg, which is slow."""
+    # None while another thread loads it
+    fault = getattr(sys.modules.get("av"), "FFmpegError", None)
     return (soundfile.SoundFileError, OSError, *filter(None, [fault]))
 
 
 def _reason(error: Exception) -> str:
-    """What the library says, without its own prefixes."""
+    """The library's message without its prefixes."""
     text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
     return str(text).removeprefix("Error : ").rstrip(".")
 
 
-class _Piped:
-    """What cannot seek, as it comes, with the bytes already read put back in front."""
+class _PipeReader:
+    """A file that is not seekable, with the bytes already read put back in front."""
 
     def __init__(self, head: bytes, file: BinaryIO, size: int | None = None) -> None:
         self._head = head if size is None else head[:size]
@@ -114,11 +112,10 @@ class _Piped:
         return part
 
 
-class _Watched:
-    """A file whose faults are kept: on their way through libsndfile they would be printed.
+class _SndfileInput:
+    """A seekable file for libsndfile that records read errors, which libsndfile would print.
 
-    One on disk libsndfile reads by itself: two dozen calls back into Python for a few seconds of
-    sound would wait for each other's turn where several recordings are read at a time.
+    libsndfile reads a file on disk directly: callbacks into Python would be slow in threads.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -131,22 +128,21 @@ class _Watched:
     def open(self) -> soundfile.SoundFile:
         """Open with libsndfile.
 
-        It is given a descriptor of its own: some versions close what they cannot read, and the
-        number of one that the caller closes may soon be another file's.
+        It gets a duplicate of the descriptor: some versions close files that they cannot read.
         """
         if self._on_disk:
             return soundfile.SoundFile(os.dup(self._file.fileno()), closefd=True)
         return soundfile.SoundFile(self)
 
     def rewind(self) -> None:
-        """Go to the first byte, also if libsndfile moved a file on disk without its knowing."""
+        """Seek to the first byte, also if libsndfile has moved the descriptor's position."""
         if self._on_disk:
             self._file.seek(0, io.SEEK_END)
         self._file.seek(0)
 
     @contextmanager
     def left_at_start(self) -> Iterator[None]:
-        """In the end the file knows where it is, unless it was closed meanwhile."""
+        """Rewind at the end, unless the file was closed."""
         try:
             yield
         finally:
@@ -155,7 +151,7 @@ class _Watched:
 
     @property
     def fault(self) -> OSError | None:
-        """What kept the file from being read, if anything did."""
+        """The error of a failed read, if there was one."""
         if self._on_disk and not self._file.closed:
             try:
                 self._file.read(1)
@@ -178,30 +174,30 @@ class _Watched:
 
 
 def _opened_pipe(file: BinaryIO, name: str, pcm: Pcm | None) -> AbstractContextManager[Decoded]:
-    """Open what cannot seek, without waiting for more of it than its first bytes."""
+    """Open a file that is not seekable, waiting for its first bytes only."""
     head = head_of(file, name)
     riff = riff_of(io.BytesIO(head), name)
     if riff and riff.pcm:  # given the header, FFmpeg would wait for seconds of it
-        piped = _Piped(head[riff.start :], file, riff.promised)
+        piped = _PipeReader(head[riff.start :], file, riff.promised)
         return _from_pipe(piped, name, riff, riff.pcm)
     if pcm and not is_recording(head):
         return _bare(head, file, name, pcm)
-    return _from_pipe(_Piped(head, file), name, riff)
+    return _from_pipe(_PipeReader(head, file), name, riff)
 
 
 def _bare(head: bytes, file: BinaryIO, name: str, pcm: Pcm) -> AbstractContextManager[Decoded]:
-    """Open samples without a header; ``head`` is what was read of them."""
+    """Open samples without a header; ``head`` holds the bytes already read."""
     if is_text(head):
         raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
     checked(pcm.sample_rate, pcm.channels, name)
-    return _from_pipe(_Piped(head, file), name, None, pcm)
+    return _from_pipe(_PipeReader(head, file), name, None, pcm)
 
 
 @contextmanager
 def _from_pipe(
-    file: _Piped, name: str, riff: Riff | None, pcm: Pcm | None = None
+    file: _PipeReader, name: str, riff: Riff | None, pcm: Pcm | None = None
 ) -> Iterator[Decoded]:
-    """Open with FFmpeg, and let faults of the pipe come out as they were."""
+    """Open with FFmpeg, and raise errors of the pipe unchanged."""
 
     def until_fault(chunks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         yield from chunks
@@ -231,9 +227,9 @@ def _opened(
     _check_size(file, head, name)
     elsewhere = riff.mpeg or riff.promised is None if riff else is_mpeg(head)
     if not (elsewhere or head.startswith((b"OggS", b"caff"))):
-        watched = _Watched(file)
-        if sound := _sndfile(watched):
-            return _from_sndfile(sound, watched, name, riff, start)
+        source = _SndfileInput(file)
+        if sound := _sndfile(source):
+            return _from_sndfile(sound, source, name, riff, start)
     from affekt.audio.ffmpeg import from_ffmpeg
 
     return from_ffmpeg(file, name, riff)
@@ -250,8 +246,8 @@ def _check_size(file: BinaryIO, head: bytes, name: str) -> None:
         )
 
 
-def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
-    """Open with libsndfile; None where FFmpeg should try, and the file is at its start again."""
+def _sndfile(file: _SndfileInput) -> soundfile.SoundFile | None:
+    """Open with libsndfile; None, with the file rewound, if FFmpeg should read it."""
     try:
         sound = file.open()
     except soundfile.SoundFileError:
@@ -266,7 +262,7 @@ def _sndfile(file: _Watched) -> soundfile.SoundFile | None:
 
 @contextmanager
 def _from_sndfile(
-    sound: soundfile.SoundFile, file: _Watched, name: str, riff: Riff | None, start: float
+    sound: soundfile.SoundFile, file: _SndfileInput, name: str, riff: Riff | None, start: float
 ) -> Iterator[Decoded]:
     with file.left_at_start(), sound:
         rate, channels = checked(sound.samplerate, sound.channels, name)
@@ -276,7 +272,7 @@ def _from_sndfile(
             if promised > seconds + SLACK:
                 raise truncated(name, seconds, promised)
         first = round(start * rate)
-        # some codecs of telephones only go forward: their part is counted off as it is read
+        # some telephone codecs are not seekable: their part is skipped while reading
         skips = first and first < sound.frames and sound.seekable()
         position = sound.seek(first) if skips else 0
         yield Decoded(
@@ -285,7 +281,7 @@ def _from_sndfile(
 
 
 def _sndfile_chunks(
-    sound: soundfile.SoundFile, file: _Watched, name: str
+    sound: soundfile.SoundFile, file: _SndfileInput, name: str
 ) -> Iterator[NDArray[np.float32]]:
     frames = CHUNK // sound.channels
     try:

@@ -42,7 +42,7 @@ def from_ffmpeg(
 
     Args:
         file: with a method ``read``; if it can ``seek``, FFmpeg may.
-        name: what messages call it.
+        name: used in messages.
         riff: where it is a WAV or AIFF, what its header says.
         pcm: what the samples are, if they come without a header.
         live: give what comes at once, rather than pieces of a size to work on.

@@ -32,24 +32,24 @@ _ORDERS = {  # byte order, and the chunk that holds the sound
 
 @dataclass(frozen=True)
 class Riff:
-    """Where the sound of a WAV or AIFF is, how much it promises, and how much is there."""
+    """Position, promised size and actual size of the sound in a WAV or AIFF."""
 
     start: int
     """Bytes before the sound."""
     promised: int | None
-    """Bytes; None if it was written to a pipe and promises nothing."""
+    """Bytes; None if it was written to a pipe, without a size."""
     there: int
     """Bytes"""
     frame: int | None
-    """Bytes of one sample of all channels; None where that is not fixed or not known."""
+    """Bytes of one sample of all channels; None if variable or unknown."""
     mpeg: bool
-    """Whether it is MP3 inside."""
+    """Whether it contains MP3."""
     pcm: Pcm | None
-    """What the samples are; None where they are coded otherwise."""
+    """Format of PCM samples; None for other codings."""
 
 
 def head_of(file: BinaryIO, name: str) -> bytes:
-    """The first bytes of a recording, once they are not certainly something else.
+    """Read the first bytes of a recording, and refuse known other content.
 
     Raises:
         AudioError: nothing, text, a git-lfs pointer, or a web page.
@@ -69,9 +69,9 @@ def head_of(file: BinaryIO, name: str) -> bytes:
 
 
 def is_recording(head: bytes) -> bool:
-    """Whether these first bytes belong to a known format, rather than to samples without a header.
+    """Return whether first bytes are of a known format, not samples without a header.
 
-    What begins like MPEG audio may be a sample: the frames after it must begin so too.
+    MPEG audio must have further frames, since a sample may equal its first bytes.
 
     >>> is_recording(b"fLaC"), is_recording(bytes([0xFF, 0xFB, 0x90, 0]))
     (True, False)
@@ -91,7 +91,7 @@ def is_recording(head: bytes) -> bool:
 
 
 def is_text(head: bytes) -> bool:
-    r"""Whether there is nothing but ASCII text, which no sound looks like.
+    r"""Return whether bytes are ASCII text only.
 
     >>> is_text(b"Hello.\n"), is_text(bytes(8))
     (True, False)
@@ -100,7 +100,7 @@ def is_text(head: bytes) -> bool:
 
 
 def is_mpeg(head: bytes) -> bool:
-    """Whether these are the first bytes of an MP3, or of what would be taken for one.
+    """Return whether bytes begin like an MP3.
 
     >>> is_mpeg(b"ID3"), is_mpeg(bytes([0xFF, 0xFB])), is_mpeg(b"RIFF")
     (True, True, False)
@@ -109,7 +109,7 @@ def is_mpeg(head: bytes) -> bool:
 
 
 def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
-    """Refuse what no recorder writes, before it costs memory.
+    """Check the sample rate and the number of channels, and return both.
 
     Raises:
         AudioError: a sample rate or a number of channels out of range.
@@ -155,11 +155,11 @@ def _caf_size(head: bytes) -> int | None:
 
 
 def riff_of(file: BinaryIO, name: str) -> Riff | None:
-    """Walk the chunks of a WAV or AIFF up to its sound; None if it is neither.
+    """Read the chunks of a WAV or AIFF up to its sound; None if it is neither.
 
     Args:
-        file: seekable; left anywhere.
-        name: what messages call it.
+        file: seekable; its position changes.
+        name: used in messages.
 
     Raises:
         AudioError: a WAV with a sample rate or a number of channels out of range, or with too many
@@ -199,7 +199,7 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
 
 
 def _form(fields: bytes, order: str, name: str) -> tuple[int | None, bool, Pcm | None]:
-    """Bytes of a frame where they are fixed, whether it is MP3, what its samples are."""
+    """Bytes of a frame if fixed, whether it is MP3, and the format of PCM samples."""
     if len(fields) < 16:
         return None, False, None
     form, channels, rate, _, align, bits = struct.unpack(order + "HHIIHH", fields[:16])

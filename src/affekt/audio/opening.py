@@ -13,7 +13,7 @@ def open_file(path: str | Path, name: str) -> BinaryIO:
 
     Args:
         path: of a file, or its location, such as ``s3://bucket/a.wav``.
-        name: what messages call it.
+        name: used in messages.
 
     Raises:
         AudioError: missing, forbidden, out of reach, or not a file.

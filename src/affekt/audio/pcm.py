@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 
-_WIDE = ("s16", "s24", "s32", "f32", "f64")  # have an order of bytes
+_WIDE = ("s16", "s24", "s32", "f32", "f64")  # have a byte order
 _NARROW = ("s8", "u8", "alaw", "mulaw")
 ENCODINGS = (*(kind + order for kind in _WIDE for order in ("le", "be")), *_NARROW)
 """Kinds of samples, as FFmpeg calls them."""
-_WAV = {  # what a WAV calls them: number of the form, bits
+_WAV = {  # by format number and bits of a WAV
     (1, 8): "u8",
     (1, 16): "s16",
     (1, 24): "s24",
@@ -25,7 +25,7 @@ _WAV = {  # what a WAV calls them: number of the form, bits
     (6, 8): "alaw",
     (7, 8): "mulaw",
 }
-_RAW = {  # what libsndfile calls them, and bytes of a sample
+_RAW = {  # libsndfile's name, and bytes of a sample
     "s16": ("PCM_16", 2),
     "s24": ("PCM_24", 3),
     "s32": ("PCM_32", 4),
@@ -40,7 +40,7 @@ _RAW = {  # what libsndfile calls them, and bytes of a sample
 
 @dataclass(frozen=True)
 class Pcm:
-    """What samples without a header are."""
+    """Format of samples without a header."""
 
     encoding: str = "s16le"
     """One of :data:`ENCODINGS`."""
@@ -51,15 +51,15 @@ class Pcm:
 
 @dataclass(frozen=True)
 class Decoded:
-    """An open recording, or a sound that is being made: what is known of it, and its samples."""
+    """An open recording or live sound."""
 
     name: str
-    """What messages call it."""
+    """Used in messages."""
     sample_rate: int
     """Hz"""
     channels: int
     frames: int | None
-    """As the header promises; None if it says nothing, as in a live recording."""
+    """Length by the header; None if unknown, as of a live recording."""
     position: int
     """Frame at which ``chunks`` begins."""
     chunks: Iterator[NDArray[np.float32]]
@@ -67,7 +67,7 @@ class Decoded:
 
 
 def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
-    """What a WAV's samples are; None where they are coded otherwise.
+    """Name the encoding of a WAV's samples; None if it is not one of :data:`ENCODINGS`.
 
     >>> wav_encoding(1, 16, little=True), wav_encoding(7, 8, little=True)
     ('s16le', 'mulaw')
@@ -77,7 +77,7 @@ def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
 
 
 def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
-    """Decode samples without a header, such as a recorder or a telephone sends them.
+    """Decode samples without a header.
 
     Args:
         content: whole samples of one channel.
@@ -114,11 +114,10 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of any width as float32: integers to [-1, 1], floats as they are.
+    """Convert samples to float32: integers are scaled to [-1, 1], floats are not.
 
     Raises:
-        AudioError: integers of 64 bits, which no recorder gives: scaled by that width they would
-            be silence. Lists of whole numbers become such.
+        AudioError: integers of 64 bits, such as lists of whole numbers: their scale is unknown.
 
     >>> scaled(np.array([0, 64, 128, 255], np.uint8)).tolist()
     [-1.0, -0.5, 0.0, 0.9921875]
@@ -137,5 +136,5 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def silent(name: str) -> AudioError:
-    """The error of a recording in which there is nothing."""
+    """Build the error for a recording without samples."""
     return AudioError(f"{name} has no audio samples. Record or copy it again.")

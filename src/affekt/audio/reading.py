@@ -1,8 +1,7 @@
 """Read audio files of any format into 16 kHz mono arrays.
 
-Anything that libsndfile or FFmpeg reads, brought to one rate by soxr's high quality filter (it
-works block by block, so that a sound of any length needs the same memory). Every fault of a
-recording is one AudioError that names it and says what to do.
+libsndfile or FFmpeg decodes and soxr's high quality filter resamples, block by block in constant
+memory. Every fault of a recording is an AudioError with its name and a remedy.
 """
 
 import math
@@ -51,13 +50,13 @@ def read(
             Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or what is open already, such
             as :func:`~affekt.audio.microphone.microphone`.
         sample_rate: Hz of an array or tensor; a file states its rate in its header.
-        channel: the one to take, from 0; None for the mean of all.
-        start: seconds; the part begins here.
-        end: seconds; the part ends here; None for the end of the recording.
-        max_seconds: a longer part is refused, before it fills the memory.
+        channel: channel to read, from 0; None for the mean of all.
+        start: seconds, start of the part.
+        end: seconds, end of the part; None for the end of the recording.
+        max_seconds: a longer part is refused.
 
     Returns:
-        ``(samples,)`` at 16 kHz, at least one; beyond [-1, 1] only where a float file is.
+        ``(samples,)`` at 16 kHz, at least one; beyond [-1, 1] only if a float file is.
 
     Raises:
         AudioError: missing, unreadable, damaged, truncated, empty, too long, or not a sound.
@@ -90,7 +89,7 @@ def blocks(
     Args:
         source: as for :func:`read`, like all that follow.
         sample_rate: Hz of an array.
-        channel: the one to take, from 0.
+        channel: channel to read, from 0.
         start: seconds.
         end: seconds.
         max_seconds: of the part.
@@ -113,12 +112,7 @@ def blocks(
         if sound.channels == 1:
             channel = 0
         part = _part(sound, name, start, end, max_seconds)
-        given = 0
-        for block in resampled(_mono(part, channel, sound.sample_rate, name), sound.sample_rate):
-            given += len(block)
-            yield block
-        if not given:
-            raise _too_short(name)
+        yield from _at_16_khz(sound, _mono(part, channel, sound.sample_rate, name))
 
 
 def channel_blocks(
@@ -148,17 +142,12 @@ def channel_blocks(
     _check_part(start, end, max_seconds)
     with open_source(source, sample_rate, start) as sound:
         part = _part(sound, sound.name, start, end, max_seconds)
-        given = 0
         pieces = _checked_samples(part, sound.sample_rate, sound.name)
-        for block in resampled(pieces, sound.sample_rate, channels=sound.channels):
-            given += len(block)
-            yield block
-        if not given:
-            raise _too_short(sound.name)
+        yield from _at_16_khz(sound, pieces, sound.channels)
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
-    """What a recording's header says; only where it is silent on the length is it decoded.
+    """Read a recording's header; decode the recording only if the length is missing.
 
     Args:
         source: as for :func:`read`.
@@ -226,6 +215,19 @@ def _part(
         )
 
 
+def _at_16_khz(
+    sound: Decoded, pieces: Iterator[NDArray[np.float32]], channels: int = 0
+) -> Iterator[NDArray[np.float32]]:
+    empty = True
+    for block in resampled(pieces, sound.sample_rate, channels=channels):
+        empty = False
+        yield block
+    if empty:
+        raise AudioError(
+            f"{sound.name} is shorter than one sample at 16 kHz. Ask for a longer part."
+        )
+
+
 def _mono(
     part: Iterator[NDArray[np.float32]], channel: int | None, rate: int, name: str
 ) -> Iterator[NDArray[np.float32]]:
@@ -262,10 +264,6 @@ def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
         mono += piece[:, channel]
     mono /= piece.shape[1]
     return mono
-
-
-def _too_short(name: str) -> AudioError:
-    return AudioError(f"{name} is shorter than one sample at 16 kHz. Ask for a longer part.")
 
 
 def _too_long(name: str, max_seconds: float) -> AudioError:

@@ -1,9 +1,8 @@
-"""Resample chunks of sound to 16 kHz, seamlessly and restorably.
+"""Resample chunks of sound to 16 kHz with soxr.
 
-How the sound is cut into chunks never changes a bit of the result. soxr does the work; what it
-cannot do is hand out its state, so the last one to two seconds of input are kept, from a whole
-second on: there the grids of both rates meet, and a new resampler that processes them again goes on
-as the old one would have (to 2e-6 of full scale: its filters reach back less than 0.1 s).
+The result does not depend on the sizes of the chunks. soxr cannot save its state, so a resampler
+keeps the last one to two seconds of input, from a whole second on. A new resampler that processes
+them again continues with the same output to 2e-6 of full scale.
 """
 
 from collections.abc import Iterator
@@ -20,15 +19,15 @@ _NOTHING = np.empty(0, np.float32)
 def resampled(
     sound: Iterator[NDArray[np.float32]], sample_rate: int, *, channels: int = 0
 ) -> Iterator[NDArray[np.float32]]:
-    """Resample a whole sound, which never moves elsewhere on its way.
+    """Resample a whole sound.
 
     Args:
-        sound: blocks ``(samples,)``, or ``(samples, channels)``, in order.
+        sound: blocks ``(samples,)`` or ``(samples, channels)``, in order.
         sample_rate: Hz of the sound.
-        channels: of the blocks that have two axes; 0 for blocks with one.
+        channels: of blocks with two axes; 0 for blocks with one.
 
     Yields:
-        Blocks of that form at 16 kHz, none empty.
+        Blocks of the same number of axes at 16 kHz, none empty.
     """
     if sample_rate == SAMPLE_RATE:
         yield from sound
@@ -45,7 +44,7 @@ def resampled(
 
 
 class Resampler:
-    """One sound on its way to 16 kHz.
+    """Resample one sound to 16 kHz, chunk by chunk.
 
     Args:
         sample_rate: Hz of the sound, a whole number.
@@ -61,15 +60,15 @@ class Resampler:
         self._rate = sample_rate
         self._kept = np.empty(2 * sample_rate, np.float32)
         self._filled = 0
-        self._unwanted = 0  # samples still to come that were given before the sound moved here
+        self._unwanted = 0  # samples to drop: the former resampler returned them
         self.second = 0
         """Whole seconds of input before :attr:`replay`."""
         self.given = 0
-        """Samples at 16 kHz that came out so far."""
+        """Samples at 16 kHz returned so far."""
 
     @property
     def replay(self) -> NDArray[np.float32]:
-        """The last input samples: at most two seconds, at least one if there was one."""
+        """The last 1 to 2 seconds of input, or all of a shorter input."""
         return self._kept[: self._filled]
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,19 +78,19 @@ class Resampler:
             samples: ``(samples,)`` mono, any number.
 
         Returns:
-            ``(samples,)`` at 16 kHz: what is ready, some milliseconds behind.
+            ``(samples,)`` at 16 kHz, delayed by some milliseconds.
         """
         self._keep(samples)
         return self._fresh(self._soxr.resample_chunk(samples))
 
     def end(self) -> NDArray[np.float32]:
-        """Give out what was behind; the sound is over."""
+        """Return the delayed samples at the end of the sound."""
         return self._fresh(self._soxr.resample_chunk(_NOTHING, last=True))
 
     def catch_up(
         self, replay: NDArray[np.float32], *, second: int, given: int
     ) -> NDArray[np.float32]:
-        """Take over, as the first thing, a sound that another resampler began.
+        """Continue a sound of another resampler, before any other call.
 
         Args:
             replay: the other's :attr:`replay`.
@@ -99,7 +98,7 @@ class Resampler:
             given: the other's :attr:`given`.
 
         Returns:
-            Samples that the other had not given out yet.
+            Samples that the other has not returned yet.
         """
         self.second, self.given = second, given
         self._unwanted = given - second * SAMPLE_RATE
