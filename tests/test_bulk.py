@@ -70,6 +70,17 @@ def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.001)
 
 
+def test_resume_takes_names_that_no_file_can_have(model: str, tmp_path: Path) -> None:
+    sample, output = Path(__file__).parents[1] / "samples" / "lively.flac", tmp_path / "output"
+    words = ["predict", str(sample), "--json", "--model", model, "-o", str(output)]
+    assert main(words) == 0
+    forged = output.read_text().replace(json.dumps(str(sample)), '"\\ud800.flac"')
+    output.write_text(forged)
+    assert main([*words, "--resume"]) == 0
+    assert output.read_text().startswith(forged)
+    assert len(output.read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv"])
 def test_resume_after_kills_at_random_times(
     model: str, many: Path, tmp_path: Path, form: str

@@ -168,4 +168,4 @@ def _foreign(name: str, number: int, line: bytes) -> RunError:
 def _key(file: str) -> bytes:
     """Hash the absolute name, so that every way to write it has the same key."""
     name = file if is_location(file) else os.path.abspath(file)  # noqa: PTH100 -- takes any name
-    return blake2b(os.fsencode(name), digest_size=16).digest()
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
