@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -266,3 +267,20 @@ def test_a_decoder_that_crashes_or_takes_too_much_costs_one_upload(
             assert (found.status_code, name) == (422, name)
             assert words in found.json()["error"]
             assert client.post("/predict", content=wav(SOUND)).status_code == 200
+
+
+def test_a_service_that_is_stopped_under_load_answers_every_upload(
+    predictor: affekt.Predictor,
+) -> None:
+    """What has begun gets 200, and what still waits for its turn 503."""
+    long = wav(made_sound(60.0))
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
+    with served(predictor) as (port, server), ThreadPoolExecutor(8) as clients:
+        uploads = [
+            clients.submit(asked, port, f"{head}Connection: close\r\n\r\n", long) for _ in range(8)
+        ]
+        time.sleep(1.0)
+        server.send_signal(signal.SIGTERM)
+        statuses = [each.result().split()[1] for each in uploads]
+    assert {*statuses} <= {b"200", b"503"}
+    assert b"200" in statuses

@@ -51,6 +51,7 @@ MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
 MAX_RECEIVE = 300.0  # s until a recording must have arrived
 MAX_IDLE = 10.0  # s without a byte of a recording
 MAX_WAIT = 20.0  # s that a recording waits for others, longer than MAX_IDLE
+MAX_DRAIN = 2.0  # s for the rest of a recording that is refused because the service stops
 MAX_STREAMS = 64  # live sessions at a time
 MAX_STREAM_WAIT = 1.0  # s
 
@@ -195,6 +196,9 @@ class _Service:
                     return _error(503, message, **{"Retry-After": "1"})
                 upload = await self._received(request)
                 if upload is None and self._readiness.stopping:
+                    with move_on_after(MAX_DRAIN):  # a client that still sends sees no answer
+                        async for _ in request.stream():
+                            pass
                     return _error(503, "the service is stopping. Try again later.")
                 if upload is None:
                     message = f"a recording must arrive within {MAX_RECEIVE:g} s. Send it faster."
