@@ -73,6 +73,10 @@ def test_the_corpus_is_complete(
     assert Counter(clips["label"]) == COUNTS
     assert Counter(clips.groupby("speaker")["gender"].first()) == {"m": 42, "f": 23}
     assert "65" in capsys.readouterr().out
+    classes = clips.groupby("speaker")["label"].nunique()
+    whole = [speaker.removeprefix("demos:") for speaker in classes[classes == len(COUNTS)].index]
+    text = " ".join((RECIPES.parent / "docs" / "method.md").read_text(encoding="utf-8").split())
+    assert f"all four classes: {', '.join(whole[:-1])} and {whole[-1]}." in text
 
 
 def test_every_clip_is_tested_once_with_its_speaker_held_out(runs: Path) -> None:
