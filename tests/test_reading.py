@@ -725,6 +725,25 @@ def test_too_many_chunks_before_the_sound_are_refused():
         read(content[:12] + 20_000 * junk + content[12:])
 
 
+def test_much_junk_after_an_mp3_is_refused_before_it_fills_memory(tmp_path):
+    file, content = tmp_path / "junk.mp3", sound_bytes("MP3")
+    content = content[content.index(content[:2], 100) :]  # without the frame that tells its length
+    file.write_bytes(content[:3_000])
+    with file.open("r+b") as opened:
+        opened.truncate(1 << 30)
+    command = f"from affekt.audio.reading import read; import resource\ntry: read({str(file)!r})\n"
+    command += "except Exception as error: print(error)\n"
+    command += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    words = [sys.executable, "-c", command]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100).stdout
+    message, memory = told.splitlines()
+    assert "MiB of other bytes" in message
+    assert int(memory) < 400_000  # kB
+    file.write_bytes(100 * content + bytes(40 << 20) + content)
+    with pytest.raises(AudioError, match="MiB of other bytes"):
+        read(file)
+
+
 def test_big_endian_wavs_are_understood():
     content = sound_bytes("WAV").replace(b"RIFF", b"RIFX")
     file = io.BytesIO()

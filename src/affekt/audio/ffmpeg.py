@@ -4,6 +4,7 @@ FFmpeg is given bytes, never a name: no suffix steers its guess, and no playlist
 anything else. It is slow to load, so this stage is imported where it is needed.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -27,6 +28,39 @@ LENIENT: dict[str, Any] = (
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 _PROMISING |= {"asf", "au", "tta"}
 _CHECKSUMS = {"tta", "wavpack"}  # codecs that tell every damaged packet if they are asked
+#: Formats without an index: FFmpeg keeps all bytes up to the next frame in memory.
+_UNINDEXED = {"mp3", "aac", "ac3", "eac3", "dts"}
+MAX_OPENING = 64 << 20  # bytes to find the sound: a cover picture may stand before it
+MAX_BETWEEN = 16 << 20  # bytes from one frame of a format without an index to the next
+
+
+class _CountingReader:
+    """A file that counts the bytes read, and ends after too many without a frame of sound."""
+
+    def __init__(self, file: Any) -> None:
+        self._read, self._count, self._limit = file.read, 0, MAX_OPENING
+        if hasattr(file, "seek"):
+            self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        part: bytes = self._read(size) if self._count <= self._limit else b""
+        self._count += len(part)
+        return part
+
+    def restart(self, limit: int) -> None:
+        self._count, self._limit = 0, limit
+
+    def check(self, name: str) -> None:
+        """Refuse a file that ended too early.
+
+        Raises:
+            AudioError: too many bytes.
+        """
+        if self._count > self._limit:
+            raise AudioError(
+                f"{name} must have at most {self._limit >> 20} MiB of other bytes before a frame "
+                f"of sound. Got more. Cut them off or convert it."
+            )
 
 
 @contextmanager
@@ -57,8 +91,9 @@ def from_ffmpeg(
     options = {"protocol_whitelist": "none"}
     if pcm:
         options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
+    counted = _CountingReader(file)
     with av.open(
-        file,
+        counted,
         "r",
         format=pcm.encoding if pcm else None,
         container_options=options,
@@ -68,7 +103,10 @@ def from_ffmpeg(
             raise AudioError(
                 f"{name} has no audio track ({container.format.long_name}). Use an audio file."
             )
-        frames = _frames(container, name)
+        counted.check(name)
+        unindexed = container.format.name in _UNINDEXED
+        counted.restart(MAX_BETWEEN if unindexed else sys.maxsize)
+        frames = _frames(container, name, counted)
         first = next(frames, None)
         if first is None or (riff and riff.promised == 0):
             raise silent(name)
@@ -95,13 +133,17 @@ def _promise(container: InputContainer, rate: int) -> int | None:
     return None
 
 
-def _frames(container: InputContainer, name: str) -> Iterator[av.AudioFrame]:
+def _frames(container: InputContainer, name: str, file: _CountingReader) -> Iterator[av.AudioFrame]:
     """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
     bad, stream = 0, container.streams.audio[0]
     checks = getattr(stream.codec_context, "name", "") in _CHECKSUMS  # unknown codecs have none
     if checks:
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    unindexed = container.format.name in _UNINDEXED
     for packet in container.demux(stream):
+        if unindexed:
+            file.check(name)
+            file.restart(MAX_BETWEEN)
         try:
             yield from packet.decode()
         except av.InvalidDataError as error:
