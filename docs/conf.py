@@ -48,11 +48,11 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer|starlette|anyio)\..*",
+        r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer|starlette|anyio|uvicorn)\..*",
     ),
     (
         r"py:.*",
-        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|datetime|sqlite3|av)\..*",
+        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|datetime|sqlite3|av|asyncio)\..*",
     ),
     (
         r"py:.*",
