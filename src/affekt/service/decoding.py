@@ -70,6 +70,18 @@ def _decode(
             f"{upload.name} must be decoded within {memory >> 20} MB. Got one that needs more. "
             f"Convert it to 16 kHz mono."
         ) from error
+    finally:
+        if sys.platform != "win32":
+            _unlimit()
+
+
+def _unlimit() -> None:
+    """Lift the limits, so that this process can receive its next recording."""
+    import resource
+
+    for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (hard, hard))
 
 
 def _limit(memory: int, processor: int) -> None:
