@@ -49,7 +49,7 @@ EVERYTHING = {
     "service",
     "journal",
 }
-EVERYTHING |= {"engines", "locations", "report"}
+EVERYTHING |= {"engines", "locations", "report", "audit"}
 ROOMS = {
     "errors": Room(),
     "engines": Room(),
@@ -85,6 +85,11 @@ ROOMS = {
     "report": Room(
         {"evaluation", "runs", "aliases"},
         {"numpy", "pandas", "matplotlib", "jinja2"},
+        extra="report",
+    ),
+    "audit": Room(
+        {"audio", "corpora", "evaluation", "inference", "report"},
+        {"numpy", "pandas", "scipy", "soundfile", "soxr", "av", "matplotlib", "jinja2"},
         extra="report",
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),

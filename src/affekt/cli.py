@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 import affekt
+from affekt.commands.audit import audit
 from affekt.commands.corpus import corpus
 from affekt.commands.embed import embed
 from affekt.commands.enroll import enroll
@@ -54,6 +55,7 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     recipe: "affekt recipe ravdess-yamnet-lstm",
     run: "affekt run ravdess-yamnet-lstm --folds 1,5 --set epochs=3",
     report: "affekt report results/ -o report/",
+    audit: "affekt audit affekt --data $AFFEKT_DATA/ravdess -o audit/",
     export: "affekt export runs/ravdess-yamnet-lstm-*/ --fold 1 -o model.onnx",
 }
 JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
@@ -66,7 +68,8 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
     journal_remove: "affekt journal remove anna.journal 1f0c93ab",
     journal_encrypt: "affekt journal encrypt anna.journal",
 }
-TRAINING = (corpus, weights, recipe, run, report, export)  # a section of their own in the help
+# A section of their own in the help.
+TRAINING = (corpus, weights, recipe, run, report, audit, export)
 INTERRUPTED = 130  # exit code after Ctrl-C
 DEBUG = "AFFEKT_DEBUG"  # set: unexpected errors show their traceback
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")

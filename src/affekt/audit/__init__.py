@@ -1,0 +1,1 @@
+"""Audit a recognizer: how robust and how fair its answers are."""

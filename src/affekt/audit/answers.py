@@ -1,0 +1,131 @@
+"""Collect a recognizer's answers on clean and on distorted clips."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affekt.audio.reading import read
+from affekt.audit.distortions import Distortion, distortions
+from affekt.audit.recognizers import Answer, Recognizer
+from affekt.corpora import Clip, Manifest
+from affekt.errors import CorpusError, ModelError
+
+CLEAN = Distortion("none", math.nan, "", lambda sound, _: sound)  # the undistorted clip
+TALKERS = 6  # of the babble
+Chosen = tuple[Manifest, str, Clip]  # the corpus, the clip's name in it, and the clip
+
+
+def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]:
+    """Draw at most so many clips of each corpus, evenly over labels and speakers.
+
+    Raises:
+        CorpusError: a corpus twice, corpora with different labels, or a label without clips.
+    """
+    chosen: list[Chosen] = []
+    labels = manifests[0].labels
+    for manifest in manifests:
+        if any(each.corpus == manifest.corpus for each, _, _ in chosen):
+            raise CorpusError(f"--data must name each corpus once. Got {manifest.corpus} twice.")
+        if manifest.labels != labels:
+            raise CorpusError(
+                f"corpora must have the same labels. Got {', '.join(labels)} of "
+                f"{manifests[0].corpus} and {', '.join(manifest.labels)} of {manifest.corpus}."
+            )
+        chosen += [(manifest, *each) for each in _drawn(manifest, clips, seed)]
+    if lacking := set(labels) - {clip.label for _, _, clip in chosen}:
+        raise CorpusError(
+            f"an audit needs clips of every label. Got none of {', '.join(sorted(lacking))}. "
+            f"Use more --clips or another corpus."
+        )
+    return chosen
+
+
+def _drawn(manifest: Manifest, clips: int, seed: int) -> list[tuple[str, Clip]]:
+    """Take the first clip of each speaker and label, then the second of each, and so on."""
+    of_both, of_label = Counter[tuple[str, str]](), Counter[tuple[str, int]]()
+    ranks = []
+    for at in np.random.default_rng(seed).permutation(len(manifest.clips)).tolist():
+        clip = manifest.clips[at]
+        turn = of_both[clip.speaker, clip.label]
+        ranks.append((turn, of_label[clip.label, turn], at))  # labels alternate within a turn
+        of_both[clip.speaker, clip.label] += 1
+        of_label[clip.label, turn] += 1
+    drawn = sorted(at for *_, at in sorted(ranks)[:clips])
+    return [(manifest.names[at], manifest.clips[at]) for at in drawn]
+
+
+def rows(
+    recognizer: Recognizer, chosen: Sequence[Chosen], seed: int
+) -> Iterator[list[dict[str, object]]]:
+    """Answer clips, clean and with every distortion.
+
+    Yields:
+        For every ``recognizer.clips`` clips a list of rows with ``test``, ``strength``, ``unit``,
+        ``tiny``, ``corpus``, ``clip``, ``speaker``, ``gender``, ``truth``, ``predicted``,
+        ``seed``, and ``p_<label>`` of each label.
+
+    Raises:
+        AudioError: a clip that cannot be read.
+        ModelError: a recognizer that fails, or that does not know all labels of the corpus.
+    """
+    for first in range(0, len(chosen), recognizer.clips):
+        facts: list[dict[str, object]] = []
+        sounds: list[NDArray[np.float32]] = []
+        for each in chosen[first : first + recognizer.clips]:
+            for test, sound in _distorted(each, chosen, seed):
+                facts.append(_facts(test, each))
+                sounds.append(sound)
+        answers = recognizer.answer(sounds)
+        labels = chosen[0][0].labels
+        yield [
+            fact | _answered(recognizer, answer, labels)
+            for fact, answer in zip(facts, answers, strict=True)
+        ]
+
+
+def _distorted(
+    each: Chosen, chosen: Sequence[Chosen], seed: int
+) -> Iterator[tuple[Distortion, NDArray[np.float32]]]:
+    manifest, name, clip = each
+    sound = _sound(each)
+    yield CLEAN, sound
+    others = [other for other in chosen if other[2].speaker != clip.speaker] or [each]
+    generator = _generator(seed, manifest.corpus, name)
+    talking = [_sound(others[at]) for at in generator.choice(len(others), TALKERS)]
+    longest = max(map(len, talking))
+    for test in distortions(np.sum([np.resize(other, longest) for other in talking], axis=0)):
+        generator = _generator(seed, manifest.corpus, name, test.test, test.strength)
+        yield test, test.apply(sound, generator)
+
+
+def _sound(each: Chosen) -> NDArray[np.float32]:
+    manifest, _, clip = each
+    start, end = clip.start or 0.0, clip.end
+    return read(manifest.root / clip.file, channel=clip.channel, start=start, end=end)
+
+
+def _generator(*key: object) -> np.random.Generator:
+    """The same for the same clip, test and seed, whatever else is audited."""
+    return np.random.default_rng(int(sha256(repr(key).encode()).hexdigest()[:16], 16))
+
+
+def _facts(test: Distortion, each: Chosen) -> dict[str, object]:
+    manifest, name, clip = each
+    facts = {"test": test.test, "strength": float(test.strength), "unit": test.unit}
+    facts |= {"tiny": test.tiny, "corpus": manifest.corpus, "clip": name}
+    return facts | {"speaker": clip.speaker, "gender": clip.gender, "truth": clip.label}
+
+
+def _answered(recognizer: Recognizer, shares: Answer, labels: Sequence[str]) -> dict[str, object]:
+    if lacking := [label for label in labels if label not in shares]:
+        raise ModelError(
+            f"{recognizer.name} must give a probability for {', '.join(labels)}. "
+            f"It gave none for {', '.join(lacking)}."
+        )
+    best = max(labels, key=shares.__getitem__)
+    total = sum(shares[label] for label in labels) or 1.0
+    return {"predicted": best, "seed": 0} | {f"p_{x}": shares[x] / total for x in labels}

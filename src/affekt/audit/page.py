@@ -1,0 +1,149 @@
+"""Write an audit: one HTML page that needs no other file, and its tables as CSV."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from affekt.audit.answers import CLEAN
+from affekt.audit.recognizers import Recognizer
+from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, recalls, robustness, speakers
+from affekt.errors import RunError
+from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, lay_out, themed, to_svg
+
+WORST = 5  # speakers that the page names
+
+
+def audit_folder(output: Path) -> Path:
+    """Make the folder of an audit, before minutes are spent on it.
+
+    Raises:
+        RunError: a folder that cannot be made.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{output}: cannot be made a folder: {error.strerror}.") from error
+    return output
+
+
+def write_audit(
+    found: Sequence[dict[str, object]], recognizer: Recognizer, output: Path, *, seed: int
+) -> dict[str, Any]:
+    """Score the answers, and write the page and its tables.
+
+    Args:
+        found: rows of :func:`affekt.audit.answers.rows`.
+        recognizer: who gave them.
+        output: folder for ``index.html`` and the CSV files.
+        seed: of the simulation of fairness.
+
+    Returns:
+        The summary: clips, speakers, UAR, recalls, tests and comparisons passed.
+
+    Raises:
+        RunError: a folder that cannot be written.
+    """
+    answers = pd.DataFrame(found)
+    tables = {
+        "robustness": robustness(answers),
+        "fairness": fairness(answers, seed),
+        "speakers": speakers(answers),
+    }
+    summary = _summary(answers, recognizer, tables)
+    try:
+        for name, table in tables.items():
+            table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
+        (output / "index.html").write_text(_page(summary, **tables), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
+    return summary
+
+
+def _summary(
+    answers: pd.DataFrame, recognizer: Recognizer, tables: dict[str, pd.DataFrame]
+) -> dict[str, Any]:
+    robust, fair, by_speaker = tables.values()
+    tests, clean = robust[robust["test"] != CLEAN.test], robust.iloc[0]
+    tiny = tests["tiny"]
+    known = recognizer.trained_on
+    return {
+        "model": recognizer.name,
+        "corpora": sorted(answers["corpus"].unique()),
+        "clips": int((answers["test"] == CLEAN.test).sum()),
+        "speakers": len(by_speaker),
+        "speakers_of_training": None if known is None else len({*by_speaker["speaker"]} & known),
+        **{name: _number(clean[name]) for name in ("uar", "low", "high", "ece", "error")},
+        "spread": str(clean["spread"]),
+        "recalls": recalls(answers),
+        "tiny_changes": int(tiny.sum()),
+        "tiny_changes_passed": int(tests["passed"][tiny].sum()),
+        "tests": int((~tiny).sum()),
+        "tests_passed": int(tests["passed"][~tiny].sum()),
+        "comparisons": len(fair),
+        "comparisons_passed": int(fair["passed"].sum()),
+    }
+
+
+def _number(value: float) -> float | None:
+    """The value, or None in place of NaN, which JSON has not."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _page(
+    summary: dict[str, Any],
+    robustness: pd.DataFrame,
+    fairness: pd.DataFrame,
+    speakers: pd.DataFrame,
+) -> str:
+    environment = Environment(
+        loader=PackageLoader("affekt.audit", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    clean, tests = robustness.iloc[0], robustness.iloc[1:]
+    groups = tests[~tests["tiny"]].groupby("test", sort=False)
+    return environment.get_template("page.html.jinja").render(
+        summary=summary,
+        tiny=tests[tests["tiny"]].to_dict("records"),
+        tests=[
+            {
+                "name": name,
+                "picture": _curve(group, float(clean["uar"])),
+                "rows": group.to_dict("records"),
+            }
+            for name, group in groups
+        ],
+        clean=clean.to_dict(),
+        fairness=fairness.to_dict("records"),
+        worst=speakers.head(WORST).to_dict("records"),
+        max_drop=MAX_DROP,
+        min_unchanged=MIN_UNCHANGED,
+    )
+
+
+@rc_context(STYLE)
+def _curve(group: pd.DataFrame, uar: float) -> str:
+    """UAR and unchanged answers by strength, as a data URI."""
+    figure = Figure(figsize=(3.6, 2.2), layout="constrained")
+    axes = figure.subplots()
+    at = range(len(group))
+    axes.axhline(uar, color=INK, lw=0.9, ls=":", label="undistorted")
+    axes.vlines(at, group["low"], group["high"], color=OURS, lw=3, alpha=0.35)
+    axes.plot(at, group["uar"], "o-", color=OURS, label="UAR")
+    axes.plot(at, group["unchanged"], "D--", color=PAPER, ms=4, label="unchanged")
+    axes.set_xticks(at, [f"{value:g}" for value in group["strength"]])
+    axes.set(ylim=(0, 1.02), xlim=(-0.5, len(group) - 0.5), xlabel=group["unit"].iloc[0])
+    axes.grid(axis="y", color=LINE)
+    figure.legend(loc="outside upper left", ncols=3, fontsize=7.5, columnspacing=1.2)
+    lay_out(figure)
+    source = base64.b64encode(themed(to_svg(figure)).encode()).decode()
+    return f"data:image/svg+xml;base64,{source}"

@@ -1,0 +1,159 @@
+"""Open what is audited: a model file, a Python function, or a command."""
+
+import importlib
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.errors import ModelError
+from affekt.inference.predictor import Predictor, load
+
+Sound = NDArray[np.float32]
+Answer = Mapping[str, float]
+CLIPS_OF_COMMAND = 4  # at once: a command needs seconds to start
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """What is audited.
+
+    Attributes:
+        name: as it was given.
+        answer: turns sounds, each ``(samples,)`` float32 at 16 kHz, into probabilities by label.
+        trained_on: speakers of its training; None if it does not state them.
+        clips: whose distorted sounds it gets at once.
+        predictor: the model, if it is one of affekt.
+    """
+
+    name: str
+    answer: Callable[[Sequence[Sound]], Sequence[Answer]]
+    trained_on: frozenset[str] | None = None
+    clips: int = 1
+    predictor: Predictor | None = None
+
+
+def open_recognizer(name: str) -> Recognizer:
+    """Load a shipped model, a model file, or a function of another recognizer.
+
+    Args:
+        name: of a shipped model; a path of a model file; or ``module:function``, where the
+            function turns a list of paths of WAV files (mono, 16 kHz, float) into a list of
+            probabilities by label. The module may lie in the working folder.
+
+    Raises:
+        ModelError: no such model, module or function.
+    """
+    module, colon, function = name.partition(":")
+    if colon and module.replace(".", "").isidentifier() and function.isidentifier():
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python itself has it there
+        try:
+            found = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ModelError(
+                f"MODEL must be a model, or module:function that Python can import. "
+                f"Got {name}: {error}."
+            ) from error
+        finally:
+            sys.path.pop(0)
+        return Recognizer(name, _from_files(name, lambda paths: _called(name, found, paths)))
+    predictor = load(name, limits=None)
+    corpora = predictor.metadata.get("corpora", ())
+    return Recognizer(
+        predictor.graph.file.stem,
+        lambda sounds: [
+            predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds
+        ],
+        frozenset(speaker for corpus in corpora for speaker in corpus.get("speakers", ())),
+        predictor=predictor,
+    )
+
+
+def open_command(command: str) -> Recognizer:
+    """Audit a command that prints what ``affekt predict --json`` prints.
+
+    Args:
+        command: words of the command line. Paths of WAV files (mono, 16 kHz, float) are appended.
+            It prints one JSON object a line for each path in order, with ``probabilities`` by
+            label.
+
+    Raises:
+        ModelError: an empty command, or one with an open quotation.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ModelError(f"--command must be one command line. Got {command}: {error}.") from error
+    if not words:
+        raise ModelError("--command must name a program. Got none.")
+    answer = _from_files(command, lambda paths: _printed(command, words, paths))
+    return Recognizer(command, answer, clips=CLIPS_OF_COMMAND)
+
+
+def _called(name: str, function: Callable[[list[str]], Any], paths: list[str]) -> list[Any]:
+    try:
+        return list(function(paths))
+    except Exception as error:
+        raise ModelError(
+            f"{name} must turn a list of paths into a list of probabilities by label. "
+            f"It raised {type(error).__name__}: {' '.join(str(error).split())}."
+        ) from error
+
+
+def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
+    try:
+        done = subprocess.run([*words, *paths], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ModelError(f"--command must be a program. Got {name}: {error.strerror}.") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(f"{name} must exit with 0. It exited with {done.returncode}: {last}.")
+    try:
+        return [json.loads(line)["probabilities"] for line in done.stdout.splitlines() if line]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{name} must print one JSON object a line, with probabilities by label. "
+            f"Got {done.stdout[:60]!r}."
+        ) from error
+
+
+def _from_files(
+    name: str, judge: Callable[[list[str]], list[Any]]
+) -> Callable[[Sequence[Sound]], Sequence[Answer]]:
+    """Write the sounds as files, and check what comes back."""
+
+    def answer(sounds: Sequence[Sound]) -> Sequence[Answer]:
+        with TemporaryDirectory(prefix="affekt-audit-") as folder:
+            paths = [str(Path(folder) / f"{number:05}.wav") for number in range(len(sounds))]
+            for path, sound in zip(paths, sounds, strict=True):
+                soundfile.write(path, sound, SAMPLE_RATE, subtype="FLOAT")
+            found = judge(paths)
+        if len(found) != len(paths):
+            raise ModelError(
+                f"{name} must answer every path. It got {len(paths)} and answered {len(found)}."
+            )
+        return [_checked(name, each) for each in found]
+
+    return answer
+
+
+def _checked(name: str, answer: Any) -> Answer:
+    try:
+        shares = {str(label): float(share) for label, share in answer.items()}
+    except (AttributeError, TypeError, ValueError):
+        shares = {}
+    if not shares or not all(math.isfinite(share) and share >= 0 for share in shares.values()):
+        raise ModelError(f"{name} must give a probability for each label. Got {str(answer)[:60]}.")
+    return shares

@@ -1,0 +1,62 @@
+"""Implement ``affekt audit``: test how robust and how fair a recognizer is."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affekt.commands import options
+from affekt.commands.options import option
+from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
+from affekt.errors import ModelError
+
+
+def audit(
+    data: Annotated[
+        list[Path],
+        option("FOLDER", "Published corpus by its folder, or a manifest; repeatable.", "--data"),
+    ],
+    output: Annotated[Path, option("FOLDER", "For the page and tables.", "-o", "--output")],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="Shipped model, model file, or module:function of your own."
+        ),
+    ] = None,
+    command: Annotated[
+        str | None,
+        option("COMMAND", "Audit a program: WAV files in, lines of affekt predict --json out."),
+    ] = None,
+    clips: Annotated[int, option("N", "Clips of each corpus (default: 100).", min=1)] = 100,
+    seed: Annotated[int, option("N", "Draws clips and noise (default: 0).", min=0)] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Test how robust and how fair a recognizer is, and write one page and its tables.
+
+    A function takes a list of paths of WAV files, and returns a probability by label for each.
+    """
+    from affekt.audit.answers import choose, rows
+    from affekt.audit.page import audit_folder, write_audit
+    from affekt.audit.recognizers import open_command, open_recognizer
+    from affekt.corpora import load, read_manifest
+    from affekt.inference.shipped_models import DEFAULT_MODEL
+
+    if model and command:
+        raise ModelError("MODEL cannot be combined with --command. Leave one of them out.")
+    recognizer = open_command(command) if command else open_recognizer(model or DEFAULT_MODEL)
+    manifests = [
+        read_manifest(path) if path.is_file() else load(path.resolve().name, path, partial=True)
+        for path in data
+    ]
+    chosen = choose(manifests, clips, seed)
+    audit_folder(output)
+    with sigterm_as_ctrl_c():
+        batches = rows(recognizer, chosen, seed)
+        steps = -(-len(chosen) // recognizer.clips)
+        answers = [row for batch in with_progress(batches, steps) for row in batch]
+    summary = write_audit(answers, recognizer, output, seed=seed)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print(output / "index.html")

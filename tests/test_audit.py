@@ -1,0 +1,213 @@
+"""Test the audit of a recognizer: known answers, a biased recognizer, and the shipped model."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from affekt.audit.answers import choose
+from affekt.audit.distortions import distortions
+from affekt.audit.scores import fairness, robustness
+from affekt.cli import main
+from affekt.corpora import Clip, Manifest
+from affekt.errors import CorpusError
+
+LABELS = ("angry", "happy", "sad", "neutral")
+
+
+def by_level(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    """A recognizer that measures nothing but the level."""
+    levels = [np.sqrt(np.mean(soundfile.read(path)[0] ** 2)) * 16 for path in paths]
+    return [{x: float(at == int(min(level, 3))) for at, x in enumerate(LABELS)} for level in levels]
+
+
+def answers(*, biased: bool, changed: int = 0) -> pd.DataFrame:
+    """Made-up answers of ten speakers, 3 of 4 right; biased: all errors are of one gender."""
+    rows = []
+    for at in range(400):
+        truth, speaker = at % 4, (at // 4) % 10
+        gender = "f" if speaker < 5 else "m"
+        wrong = gender == "f" and (at // 40) % 2 == 0 if biased else (at // 40) % 4 == 0
+        for test in ("none", "level"):
+            given = (truth + (wrong or (test == "level" and at < changed))) % 4
+            row = {
+                "test": test,
+                "strength": np.nan,
+                "unit": "dB",
+                "tiny": test == "level",
+                "seed": 0,
+            }
+            row |= {"corpus": "own", "clip": str(at), "speaker": f"own:{speaker}"}
+            row |= {"gender": gender, "truth": LABELS[truth], "predicted": LABELS[given]}
+            rows.append(row | {f"p_{x}": float(x == LABELS[given]) for x in LABELS})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("changed", "passed"), [(20, True), (60, False)])
+def test_tiny_changes_may_change_five_percent(changed: int, passed: bool) -> None:
+    clean, level = robustness(answers(biased=True, changed=changed)).to_dict("records")
+    assert clean["uar"] == pytest.approx(0.75)
+    assert clean["ece"] == pytest.approx(0.25)
+    assert level["passed"] is passed
+
+
+def test_only_a_biased_model_differs_between_genders() -> None:
+    fair, unfair = fairness(answers(biased=False), 0), fairness(answers(biased=True), 0)
+    assert fair["passed"].all()
+    recall = unfair[unfair["score"] == "recall"]
+    assert not recall["passed"].any()
+    assert recall["difference"].abs().tolist() == pytest.approx([0.25] * 8)
+
+
+def test_distortions_are_finite_and_have_their_strength() -> None:
+    sound = np.sin(np.arange(16_000) * 0.1).astype(np.float32) / 2
+    made = {
+        (each.test, each.strength): each.apply(sound, np.random.default_rng(0))
+        for each in distortions(sound)
+    }
+    assert all(np.isfinite(each).all() and each.size for each in made.values())
+    noise = made["white noise", 10] - sound
+    assert 10 * np.log10(np.mean(sound**2) / np.mean(noise**2)) == pytest.approx(10, abs=0.1)
+    assert made["crop", 0.2].size == 12_800
+    assert made["speed", 1.1].size == pytest.approx(16_000 / 1.1, abs=2)
+    assert made["level", -20] == pytest.approx(sound / 10)
+    for codec, strength in (("MP3", 64), ("Opus", 24), ("G.711, mu-law", 64)):
+        coded = made[codec, strength][: sound.size]
+        assert np.corrcoef(coded, sound[: coded.size])[0, 1] > 0.9, codec
+    before, after = np.abs(np.fft.rfft([sound, made["AMR, narrow band", 12.2][: sound.size]]))
+    assert abs(before.argmax() - after.argmax()) <= 2  # AMR delays: only the pitch is compared
+
+
+# Tests of which no answer of the small audit below changed when they were listed.
+STEADY = (
+    *("gain of 1 or 2 dB", "white noise, 35 to 45 dB", "tone, 40 to 50 dB"),
+    *("0.1 to 0.3 % clipped", "high-pass, 50 to 150 Hz", "low-pass, 6.5 to 7.5 kHz"),
+    *("zeros before", "zeros after", "beginning cropped", "end cropped", "polarity inverted"),
+    *("hum, 50 Hz 40", "level 20", "level 6", "clipping 0.01", "packet loss 0.05"),
+    *("MP3 64", "MP3 32", "Opus 24", "Opus 12", "speed 0.9", "speed 1.05"),
+    *("silence added 0.5", "silence added 1"),
+)
+
+
+def audited(tmp_path: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The summary of an audit into ``tmp_path``, which must succeed."""
+    code = main(["audit", *words, "--json", "-o", str(tmp_path)])
+    streams = capsys.readouterr()
+    assert code == 0, streams.err
+    return dict(json.loads(streams.out))
+
+
+@pytest.mark.corpus
+def test_the_default_model_passes_what_it_passed(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = audited(tmp_path, capsys, "--data", str(data / "ravdess"), "--clips", "8")
+    table = pd.read_csv(tmp_path / "robustness.csv", na_values="")
+    names = table["test"] + table["strength"].map(lambda x: "" if np.isnan(x) else f" {x:g}")
+    unchanged = dict(zip(names, table["unchanged"], strict=True))
+    assert {name: unchanged[name] for name in STEADY if unchanged[name] < 7 / 8} == {}
+    assert found["speakers_of_training"] == found["speakers"] == 7
+    assert "optimistic" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.corpus
+def test_any_function_can_be_audited(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    ravdess = str(data / "ravdess")
+    found = audited(tmp_path, capsys, "test_audit:by_level", "--data", ravdess, "--clips", "8")
+    assert found["speakers_of_training"] is None
+    assert "does not state" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    table = pd.read_csv(tmp_path / "robustness.csv").set_index(["test", "strength"])
+    assert table["unchanged"]["level", 20.0] < 0.5
+    assert (table.loc["polarity inverted", "unchanged"] == 1.0).all()
+
+
+PROGRAM = """
+import json, sys
+assert all(path.endswith(".wav") for path in sys.argv[1:])
+shares = {"angry": 0.1, "happy": 0.2, "sad": 0.3, "neutral": 0.4}
+for path in sys.argv[1:]:
+    print(json.dumps({"file": path, "probabilities": shares}))
+"""
+
+
+@pytest.mark.corpus
+def test_any_command_can_be_audited(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = f"{sys.executable} {tmp_path / 'program.py'}"
+    emovo = str(data / "emovo")
+    found = audited(tmp_path, capsys, "--command", command, "--data", emovo, "--clips", "6")
+    assert found["uar"] == pytest.approx(0.25)
+    assert found["tests_passed"] == found["tests"]
+
+
+def broken(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    return [{"angry": 1.0}] * (len(paths) - 1)
+
+
+def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    raise RuntimeError("out of luck")
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["test_audit:broken"], "must answer every path"),
+        (["test_audit:failing"], "RuntimeError: out of luck"),
+        (["--command", f"{sys.executable} -c 'raise SystemExit(3)'"], "exited with 3"),
+        (["--command", f"{sys.executable} -c 'print(1)'"], "one JSON object a line"),
+        (["--command", "no-such-program"], "must be a program"),
+        (["affekt", "--command", "true"], "cannot be combined"),
+    ],
+)
+def test_a_faulty_recognizer_is_refused_in_one_line(
+    words: list[str],
+    message: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    emovo = str(data / "emovo")
+    assert main(["audit", *words, "--data", emovo, "--clips", "4", "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_function_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "no_such_module:f", "--data", str(tmp_path), "-o", str(tmp_path)]
+    assert main(words) == 2
+    assert "no_such_module:f" in capsys.readouterr().err
+
+
+def test_clips_are_drawn_evenly(tmp_path: Path) -> None:
+    clips = [
+        Clip(f"{speaker}-{label}-{number}.wav", label, f"own:{speaker}", seconds=1.0)
+        for speaker in range(5)
+        for label in LABELS
+        for number in range(7)
+    ]
+    manifest = Manifest("own", "four", LABELS, tmp_path, tuple(clips))
+    chosen = [clip for _, _, clip in choose([manifest], 40, 0)]
+    assert set(Counter((clip.speaker, clip.label) for clip in chosen).values()) == {2}
+    with pytest.raises(CorpusError, match="once"):
+        choose([manifest, manifest], 40, 0)
+    with pytest.raises(CorpusError, match="every label"):
+        choose([manifest], 3, 0)
