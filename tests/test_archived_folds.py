@@ -200,6 +200,19 @@ def test_missing_and_unwritable_folders_are_refused(
         run(CHANCE, places, archive=begun, engine=inline)
 
 
+def test_an_archive_does_not_follow_a_link_at_a_temporary_name(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    folder = archive_folder(tmp_path / "results", NETWORK.name, 0)
+    folder.parent.mkdir(parents=True)
+    (folder.parent / f".{folder.name}.part").symlink_to(victim)
+    archive_runs([undisturbed], tmp_path / "results", points=read_points)
+    assert read_run(folder).complete
+    assert not [*victim.iterdir()]
+
+
 def test_the_commands(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.toml").write_text('partial = true\nmethod = "chance-stratified"\n')
     results, page = f"{tmp_path / 'results'}", f"{tmp_path / 'report'}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_folder, atomic_write
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -72,3 +72,29 @@ def test_a_loop_of_links_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "loop"):
         pass
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    path = tmp_path / "new" / "run"
+    for content in ("before", "after"):
+        with atomic_folder(path) as part:
+            (part / "fold").mkdir()
+            (part / "fold" / "table.csv").write_text(content)
+            assert not (path / "fold").exists() or content == "after"
+            monkeypatch.setattr(os, "fsync", lambda each: flushed.append(os.fstat(each).st_ino))
+    inside = [path / "fold" / "table.csv", path / "fold", path, path.parent]
+    assert {*flushed[-4:]} == {each.stat().st_ino for each in inside}
+    assert [each.name for each in path.parent.iterdir()] == ["run"]
+    assert (path / "fold" / "table.csv").read_text() == "after"
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as part:
+        (part / "half").touch()
+        raise ZeroDivisionError
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affekt import atomic_write as atomic_writing
 from affekt.audio.windows import WINDOW_HOP, sliding_windows
 from affekt.corpora import Manifest, load
 from affekt.errors import CorpusError, RunError
@@ -118,8 +119,8 @@ def test_a_missing_recording_is_an_error(manifest: Manifest) -> None:
 def test_a_full_disk_leaves_no_partial_file(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, _: object) -> None:
-        path.write_bytes(b"half")
+    def full(file: BinaryIO, _: object) -> None:
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -128,6 +129,17 @@ def test_a_full_disk_leaves_no_partial_file(
             patches_of(manifest)
     assert not list((manifest.root.parent / "cache").iterdir())
     assert len(patches_of(manifest).values) == sum(np.diff(patches_of(manifest).starts))
+
+
+def test_cached_files_are_on_the_disk_before_they_have_their_name(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(atomic_writing, "_flush", flushed.append)
+    patches_of(manifest)
+    cache = manifest.root.parent / "cache"
+    assert [each for each in flushed if each == cache] == [cache, cache]
+    assert len([each for each in flushed if each.parent == cache]) == 2
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)

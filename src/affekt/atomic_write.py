@@ -1,8 +1,9 @@
-"""Write files that appear at their path only when they are complete and on the disk."""
+"""Write files and folders that appear at their path only when they are complete and on the disk."""
 
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: the file cannot be put in place.
     """
     path = _resolved(path)
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    part = _beside(path)
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield part
@@ -37,6 +38,39 @@ def atomic_write(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Replace a folder after its new content has been written beside it.
+
+    Args:
+        path: of the folder; what stands there is deleted when the new content is on the disk.
+
+    Yields:
+        A new folder to write to, with a name that cannot be guessed. It is deleted if it does
+        not get into place.
+
+    Raises:
+        OSError: the folder cannot be put in place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = _beside(path)
+    part.mkdir()
+    try:
+        yield part
+        for each in (*part.rglob("*"), part):
+            _flush(each)
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
 
 
 def _resolved(path: Path) -> Path:

@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from affekt.atomic_write import atomic_write
 from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
 from affekt.corpora.clips import Clip
@@ -268,13 +268,9 @@ def cached(
         try:
             cache.mkdir(parents=True, exist_ok=True)
             for path, array in zip(paths, arrays, strict=True):
-                # Renamed when complete; other machines may write the same file meanwhile.
-                part = path.with_name(f"{path.stem}.{uuid4().hex}.npy")
-                try:
-                    np.save(part, array)
-                    part.replace(path)
-                finally:
-                    part.unlink(missing_ok=True)
+                # Other machines may write the same file meanwhile.
+                with atomic_write(path) as part, part.open("wb") as file:
+                    np.save(file, array)
         except OSError as error:
             raise RunError(
                 f"{cache} must take what is computed from the recordings. Got: {error.strerror}. "

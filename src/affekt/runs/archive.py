@@ -17,6 +17,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from affekt.aliases import from_stored
+from affekt.atomic_write import atomic_folder, atomic_write
 from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
 from affekt.errors import RunError
@@ -97,20 +98,16 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
         "curve": run.curves,
         "points": points(run) if run.complete else pd.DataFrame(),
     }
-    part = folder.with_name(f".{folder.name}.part")  # the old archive stays until this is complete
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        for name, table in tables.items():
-            if len(table):
-                _write_table(table, part, name)
-        if not run.complete:
-            _copy_activations(run, part)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-        text = json.dumps(about, indent=1, ensure_ascii=False)
-        (folder / ARCHIVED).write_text(text + "\n", encoding="utf-8")  # last: it makes it a run
+        with atomic_folder(folder) as part:
+            for name, table in tables.items():
+                if len(table):
+                    _write_table(table, part, name)
+            if not run.complete:
+                _copy_activations(run, part)
+        with atomic_write(folder / ARCHIVED) as file:  # last: it makes it a run
+            text = json.dumps(about, indent=1, ensure_ascii=False)
+            file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
