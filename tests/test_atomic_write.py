@@ -94,7 +94,12 @@ def test_a_folder_is_replaced_when_the_new_one_is_complete(
 def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
-    with pytest.raises(ZeroDivisionError), atomic_folder(path) as part:
-        (part / "half").touch()
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with atomic_folder(path) as part:
+            (part / "half").touch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [each.name for each in tmp_path.iterdir()] == ["run"]

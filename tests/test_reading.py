@@ -630,6 +630,42 @@ def test_a_recording_cut_short_is_refused_in_formats_whose_header_tells(content)
             read(content[: int(len(content) * share)])
 
 
+LONG = np.tile(TONE, 10) + np.random.default_rng(0).normal(0, 0.05, 320_000).astype(np.float32)
+
+
+@pytest.mark.parametrize("wrap", [bytes, Pipe])
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [("OGG", None, 16_000), ("ogg", "libopus", 48_000), ("ogg", "flac", 16_000)]
+    + [("adts", "aac", 16_000)]
+    + [(codec, codec, rate) for codec in ("ac3", "eac3") for rate in (32_000, 44_100, 48_000)],
+)
+def test_a_recording_that_ends_within_a_frame_is_refused(form, codec, rate, wrap):
+    if codec:
+        content = ffmpeg_bytes(form, codec, rate=rate, values=LONG)
+    else:
+        content = sound_bytes(form, values=LONG)
+    assert len(read(wrap(content))) == pytest.approx(320_000 * 16_000 / rate, abs=2_500)
+    for kept in np.linspace(len(content) // 2, len(content) - 20, 7).astype(int):
+        with pytest.raises(AudioError, match=r"ends within a frame, \d+ bytes"):
+            read(wrap(content[:kept]))
+
+
+def test_the_end_of_an_ogg_is_read_from_its_last_page():
+    content = sound_bytes("OGG", values=LONG)
+    assert headers.missing_of_page(content[-headers.MAX_PAGE :]) == 0
+    assert headers.missing_of_page(content[-headers.MAX_PAGE : -100]) == 100
+    assert headers.missing_of_page(content + b"OggS") == 24  # of the next page's header
+    assert headers.missing_of_page(b"OggS" + bytes(22) + b"\1\xff" + bytes(255)) == 1  # goes on
+    assert headers.missing_of_page(b"no Ogg") == 0
+    assert len(read(content + b"junk")) == 320_000
+
+
+@pytest.mark.parametrize("frame", [b"", b"TAG" + bytes(125), b"\x0bw\0\0\xff" + bytes(9)])
+def test_bytes_that_are_no_frame_miss_nothing(frame):
+    assert headers.missing_of_frame(frame) == 0
+
+
 def test_an_au_written_to_a_pipe_promises_no_size():
     content = sound_bytes("AU")
     assert len(read(content[:8] + b"\xff" * 4 + content[12:])) == 32_000

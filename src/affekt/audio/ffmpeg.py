@@ -4,6 +4,7 @@ FFmpeg is given bytes, never a name: no suffix steers its guess, and no playlist
 anything else. It is slow to load, so this stage is imported where it is needed.
 """
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from affekt.audio.headers import Riff, checked
+from affekt.audio.headers import MAX_PAGE, Riff, checked, missing_of_frame, missing_of_page
 from affekt.audio.pcm import Decoded, Pcm, scaled, silent
 from affekt.errors import AudioError
 
@@ -28,6 +29,7 @@ LENIENT: dict[str, Any] = (
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 _PROMISING |= {"asf", "au", "tta"}
 _CHECKSUMS = {"tta", "wavpack"}  # codecs that tell every damaged packet if they are asked
+_FRAMED = {"aac", "ac3", "eac3"}  # formats of frames that state their size
 #: Formats without an index: FFmpeg keeps all bytes up to the next frame in memory.
 _UNINDEXED = {"mp3", "aac", "ac3", "eac3", "dts"}
 MAX_OPENING = 64 << 20  # bytes to find the sound: a cover picture may stand before it
@@ -38,14 +40,23 @@ class _CountingReader:
     """A file that counts the bytes read, and ends after too many without a frame of sound."""
 
     def __init__(self, file: Any) -> None:
-        self._read, self._count, self._limit = file.read, 0, MAX_OPENING
+        self._file, self._count, self._limit = file, 0, MAX_OPENING
+        self._tail = b""
         if hasattr(file, "seek"):
             self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
-        part: bytes = self._read(size) if self._count <= self._limit else b""
+        part: bytes = self._file.read(size) if self._count <= self._limit else b""
         self._count += len(part)
+        self._tail = (self._tail + part)[-MAX_PAGE:]
         return part
+
+    def last_bytes(self) -> bytes:
+        """Those of a file, or those read from a pipe."""
+        if not hasattr(self, "seek"):
+            return self._tail
+        self.seek(max(self.seek(0, io.SEEK_END) - MAX_PAGE, 0))
+        return bytes(self._file.read(MAX_PAGE))
 
     def restart(self, limit: int) -> None:
         self._count, self._limit = 0, limit
@@ -137,13 +148,16 @@ def _frames(container: InputContainer, name: str, file: _CountingReader) -> Iter
     """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
     bad, stream = 0, container.streams.audio[0]
     checks = getattr(stream.codec_context, "name", "") in _CHECKSUMS  # unknown codecs have none
+    form, missing = container.format.name, 0
     if checks:
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
-    unindexed = container.format.name in _UNINDEXED
+    unindexed = form in _UNINDEXED
     for packet in container.demux(stream):
         if unindexed:
             file.check(name)
             file.restart(MAX_BETWEEN)
+        if packet.size and form in _FRAMED:
+            missing = missing_of_frame(bytes(packet))
         try:
             yield from packet.decode()
         except av.InvalidDataError as error:
@@ -152,6 +166,11 @@ def _frames(container: InputContainer, name: str, file: _CountingReader) -> Iter
                 raise AudioError(
                     f"{name} is damaged: {bad} of its packets cannot be decoded. Copy it again."
                 ) from error
+    if missing := missing_of_page(file.last_bytes()) if form == "ogg" else missing:
+        raise AudioError(
+            f"{name} is truncated: it ends within a frame, {missing} bytes are missing. "
+            f"Copy or download it again."
+        )
 
 
 def _chunks(

@@ -22,6 +22,29 @@ _NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".spli
 _FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # first bytes of Sony's Wave64
+MAX_PAGE = 65_307  # bytes of a page of an Ogg, at most
+# kbit/s
+_AC3_RATES = (
+    32,
+    40,
+    48,
+    56,
+    64,
+    80,
+    96,
+    112,
+    128,
+    160,
+    192,
+    224,
+    256,
+    320,
+    384,
+    448,
+    512,
+    576,
+    640,
+)
 _ORDERS = {  # byte order, and the chunk that holds the sound
     b"RIFF": ("<", b"data"),
     b"RF64": ("<", b"data"),
@@ -152,6 +175,45 @@ def _caf_size(head: bytes) -> int | None:
         if start[:4] == b"data":
             return at if length > 0 else None
     return None
+
+
+def missing_of_page(tail: bytes) -> int:
+    """Bytes of the last page that an Ogg lacks, at least; 0 if it is whole.
+
+    Args:
+        tail: the last :data:`MAX_PAGE` bytes of the file.
+
+    Source: RFC 3533, section 6.
+    """
+    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    if not page.startswith(b"OggS"):
+        return 0
+    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    whole = 28 if len(page) < 28 else 27 + page[26] + sum(lengths)
+    return max(whole - len(page), lengths[-1:] == b"\xff")  # 255: a packet goes on
+
+
+def missing_of_frame(frame: bytes) -> int:
+    """Bytes that a frame of AAC, AC-3 or E-AC-3 lacks; 0 if it is whole or not known.
+
+    >>> missing_of_frame(bytes.fromhex("fff1 6c40 0480 1c"))
+    29
+
+    Source: ISO/IEC 13818-7, 6.2; ETSI TS 102 366, 4.4.1 and E.1.3.
+    """
+    if len(frame) < 7:
+        return 0
+    size = 0
+    if frame[0] == 0xFF and frame[1] & 0xF6 == 0xF0:
+        size = (frame[3] & 3) << 11 | frame[4] << 3 | frame[5] >> 5
+    elif frame.startswith(b"\x0bw"):
+        rate, step = frame[4] >> 6, frame[4] & 63
+        if frame[5] >> 3 > 10:  # E-AC-3
+            size = 2 * ((frame[2] & 7) << 8 | frame[3]) + 2
+        elif rate < 3 and step < 2 * len(_AC3_RATES):
+            words = 96_000 * _AC3_RATES[step // 2] // (48_000, 44_100, 32_000)[rate]
+            size = 2 * (words + (step & 1 if rate == 1 else 0))
+    return max(size - len(frame), 0)
 
 
 def riff_of(file: BinaryIO, name: str) -> Riff | None:
