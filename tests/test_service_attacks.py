@@ -4,16 +4,13 @@ import base64
 import io
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -21,6 +18,7 @@ import anyio
 import numpy as np
 import pytest
 import soundfile
+from anyio import CapacityLimiter, to_process
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosedError
@@ -32,7 +30,9 @@ from affekt.errors import ModelError
 from affekt.service import app as serving
 from affekt.service import decoding, live_session
 from affekt.service.app import make_app
-from conftest import hears_ctrl_c
+from affekt.service.decoding import decoded
+from affekt.service.uploads import Upload
+from running_service import served
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
@@ -49,37 +49,6 @@ def client(predictor: affekt.Predictor) -> Iterator[TestClient]:
     app = make_app(predictor, hosts={"localhost", "::1"})
     with TestClient(app, base_url="http://localhost:8000") as opened:
         yield opened
-
-
-@contextmanager
-def served(predictor: affekt.Predictor, *options: str) -> Iterator[tuple[int, Any]]:
-    """Run ``affekt serve``; yield its port and process; then check that it logs no traceback."""
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
-    words += ["--model", str(predictor.graph.file), *options]
-    with subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=hears_ctrl_c,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as server:
-        try:
-            assert server.stdout is not None
-            yield int(server.stdout.readline().decode().rpartition(":")[2]), server
-        finally:
-            server.send_signal(signal.SIGINT)
-            _, said = server.communicate(timeout=20)
-        assert b"Traceback" not in said
-
-
-def asked(port: int, head: str, body: bytes = b"") -> bytes:
-    """Send bytes as they are, and return all that is answered."""
-    answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as opened:
-        opened.sendall(head.encode() + body)
-        while chunk := opened.recv(1 << 16):
-            answer += chunk
-    return answer
 
 
 @pytest.mark.parametrize(
@@ -166,22 +135,22 @@ def test_a_fault_of_the_service_is_answered_by_a_request_id(
 
 
 def test_a_real_server_refuses_ambiguous_lengths_and_bad_text(predictor: affekt.Predictor) -> None:
-    with served(predictor) as (port, _):
+    with served(predictor) as server:
         head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
-        answer = asked(port, f"{head}Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n")
+        answer = server.asked(f"{head}Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 400")
         with ThreadPoolExecutor() as clients:  # at once: each is closed in time
             halves = ("", "GET /health HTTP/1.1\r\nHost: loc", f"{head}\r\nhalf"[:-1])
-            ends = [*clients.map(partial(asked, port), halves)]
+            ends = [*clients.map(server.asked, halves)]
         assert ends[:2] == [b"", b""]
         assert ends[2].startswith(b"HTTP/1.1 408")
-        with connect(f"ws://localhost:{port}/stream") as session:
+        with connect(f"ws://localhost:{server.port}/stream") as session:
             session.socket.sendall(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
             with pytest.raises(ConnectionClosedError) as ended:
                 session.recv(timeout=10)
         assert ended.value.rcvd is not None
         assert ended.value.rcvd.code == 1007
-        with urlopen(f"http://localhost:{port}/health") as found:
+        with urlopen(f"{server.address}/health") as found:
             assert found.status == 200
 
 
@@ -266,8 +235,42 @@ def test_a_decoder_that_crashes_or_takes_too_much_costs_one_upload(
                 found = client.post("/timeline?speakers=each", content=content)
             assert (found.status_code, name) == (422, name)
             assert words in found.json()["error"]
-            after = [client.post("/predict", content=wav(SOUND)).status_code for _ in range(2)]
-            assert after[-1] == 200  # on a busy machine the next one may still meet the old worker
+            assert client.post("/predict", content=wav(SOUND)).status_code == 200
+
+
+def test_a_worker_that_ends_before_it_decodes_costs_no_upload(client: TestClient) -> None:
+    """Ended while it waits, as by the system, so shortly before that nobody has seen it."""
+
+    async def ended_between_two() -> None:
+        os.kill(await to_process.run_sync(os.getpid), signal.SIGKILL)
+        sound = await decoded(Upload(wav(SOUND)), None, CapacityLimiter(1))
+        assert len(sound) == len(SOUND)
+
+    assert client.portal is not None
+    for _ in range(3):
+        client.portal.call(ended_between_two)
+
+
+def test_a_worker_that_ends_while_it_starts_costs_no_upload(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python, mark = tmp_path / "python", tmp_path / "mark"
+    python.write_text(
+        f'#!/bin/sh\n[ -e "{mark}" ] && exec "{sys.executable}" "$@"\ntouch "{mark}"\nexit 1\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert client.post("/predict", content=wav(SOUND)).status_code == 200
+    assert mark.exists()
+
+
+def test_a_service_that_cannot_decode_blames_no_recording(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    found = client.post("/predict", content=wav(SOUND))
+    assert found.status_code == 500
+    assert "the service failed" in found.json()["error"]
 
 
 def test_a_service_that_is_stopped_under_load_answers_every_upload(
@@ -276,12 +279,12 @@ def test_a_service_that_is_stopped_under_load_answers_every_upload(
     """What has begun gets 200, and what still waits for its turn 503."""
     long = wav(made_sound(60.0))
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
-    with served(predictor) as (port, server), ThreadPoolExecutor(8) as clients:
+    with served(predictor) as server, ThreadPoolExecutor(8) as clients:
         uploads = [
-            clients.submit(asked, port, f"{head}Connection: close\r\n\r\n", long) for _ in range(8)
+            clients.submit(server.asked, f"{head}Connection: close\r\n\r\n", long) for _ in range(8)
         ]
         time.sleep(1.0)
-        server.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
         statuses = [each.result().split()[1] for each in uploads]
     assert {*statuses} <= {b"200", b"503"}
     assert b"200" in statuses

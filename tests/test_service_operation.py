@@ -3,16 +3,12 @@
 import asyncio
 import io
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from socket import create_connection
 from typing import Any
 from urllib.request import urlopen
 
@@ -32,7 +28,7 @@ from affekt.service import readiness
 from affekt.service.app import make_app
 from affekt.service.tokens import Tokens
 from affekt.service.uploads import FORM
-from conftest import hears_ctrl_c
+from running_service import served
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
@@ -380,30 +376,15 @@ def test_uploads_that_do_not_arrive_end(
 def test_a_service_that_is_stopped_answers_what_has_arrived(
     predictor: affekt.Predictor, sign: signal.Signals
 ) -> None:
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--access-log"]
-    words += ["--model", str(predictor.graph.file)]
     long = wav(made_sound(240.0))
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
-    with subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=hears_ctrl_c,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        address = server.stdout.readline().decode().strip()
-        with urlopen(f"{address}/health") as found:
+    with served(predictor, "--access-log") as server:
+        with urlopen(f"{server.address}/health") as found:
             assert json.load(found)["status"] == "ready"
-        with create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as socket:
-            socket.sendall(head.encode() + b"Connection: close\r\n\r\n" + long)
-            threading.Timer(0.2, server.send_signal, [sign]).start()
-            answer = b""
-            while chunk := socket.recv(1 << 16):
-                answer += chunk
+        stop = threading.Timer(0.5, server.process.send_signal, [sign])
+        answer = server.asked(f"{head}Connection: close\r\n\r\n", long, then=stop.start)
         assert answer.startswith(b"HTTP/1.1 200")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["duration"] == pytest.approx(240.0)
-        assert server.wait(20) in (130, 143, -signal.SIGTERM)
-        log = [json.loads(line) for line in server.stderr.read().decode().splitlines()]
+        assert server.process.wait(20) in (130, 143, -signal.SIGTERM)
+    log = [json.loads(line) for line in server.said.decode().splitlines()]
     assert [(each["path"], each["status"]) for each in log] == [("/health", 200), ("/predict", 200)]

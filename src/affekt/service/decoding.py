@@ -39,14 +39,28 @@ async def decoded(
 
     Raises:
         AudioError: not a recording, a damaged one, or one that needs too much time or memory.
+        anyio.BrokenWorkerProcess: no worker can start.
     """
     work = upload.getvalue(), channel, each, MAX_SECONDS, MAX_MEMORY, MAX_PROCESSOR
-    with move_on_after(MAX_WALL), suppress(BrokenWorkerProcess):
-        return await to_process.run_sync(_decode, *work, cancellable=True, limiter=limiter)
+    async with limiter:  # MAX_WALL does not count the wait for others
+        await _ready_worker()
+        with move_on_after(MAX_WALL), suppress(BrokenWorkerProcess):
+            return await to_process.run_sync(_decode, *work, cancellable=True)
     raise AudioError(
         f"{upload.name} must be decoded without a crash, within {MAX_PROCESSOR} s and "
         f"{MAX_MEMORY >> 20} MB. Got a recording that is not. Convert it to 16 kHz mono."
     )
+
+
+async def _ready_worker() -> None:
+    """Make the next worker one that runs: its end before it decodes is no fault of a recording.
+
+    Each holder of the limiter readies a worker, so that none decodes in one that nobody readied.
+    """
+    try:
+        await to_process.run_sync(_prepare, cancellable=True)
+    except (BrokenWorkerProcess, ProcessLookupError):  # ended while it waited or started
+        await to_process.run_sync(_prepare, cancellable=True)
 
 
 def _decode(
@@ -88,7 +102,6 @@ def _limit(memory: int, processor: int) -> None:
     """Bound the memory of this process, and the processor time from now on."""
     import resource
 
-    _prepare()
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + processor
     for kind, soft in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds)):
@@ -102,4 +115,5 @@ def _prepare() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    if sys.platform != "win32":
+        os.nice(NICENESS)
