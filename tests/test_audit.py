@@ -14,6 +14,7 @@ import soundfile
 
 from affekt.audit.answers import choose
 from affekt.audit.distortions import distortions
+from affekt.audit.profiles import scores_of
 from affekt.audit.scores import fairness, robustness
 from affekt.cli import main
 from affekt.corpora import Clip, Manifest
@@ -115,6 +116,11 @@ def test_the_default_model_passes_what_it_passed(
     assert {name: unchanged[name] for name in STEADY if unchanged[name] < 7 / 8} == {}
     assert found["speakers_of_training"] == found["speakers"] == 7
     assert "optimistic" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    ways = {row["way"]: row["passed"] for row in found["consistency"]}
+    assert ways == {"file": True, "stream, random chunks": True, "service": True}
+    (profiles,) = found["profiles"]
+    assert profiles["speakers"] == 24
+    assert profiles["identified"] > 0.5  # of which chance is 0.04: a profile is personal data
 
 
 @pytest.mark.corpus
@@ -211,3 +217,13 @@ def test_clips_are_drawn_evenly(tmp_path: Path) -> None:
         choose([manifest, manifest], 40, 0)
     with pytest.raises(CorpusError, match="every label"):
         choose([manifest], 3, 0)
+
+
+def test_only_profiles_of_different_people_are_told_apart() -> None:
+    generator = np.random.default_rng(0)
+    people = generator.standard_normal((30, 1, 20)) + generator.standard_normal((30, 2, 20)) / 9
+    assert scores_of(people)["identified"] == 1.0
+    assert scores_of(people)["eer"] == 0.0
+    same = generator.standard_normal((30, 2, 20))
+    assert scores_of(same)["identified"] < 0.2
+    assert scores_of(same)["eer"] == pytest.approx(0.5, abs=0.1)

@@ -89,7 +89,7 @@ ROOMS = {
     ),
     "audit": Room(
         {"audio", "corpora", "evaluation", "inference", "report"},
-        {"numpy", "pandas", "scipy", "soundfile", "soxr", "av", "matplotlib", "jinja2"},
+        {"numpy", "pandas", "scipy", "sklearn", "soundfile", "soxr", "av", "matplotlib", "jinja2"},
         extra="report",
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),

@@ -91,21 +91,21 @@ def _distorted(
     each: Chosen, chosen: Sequence[Chosen], seed: int
 ) -> Iterator[tuple[Distortion, NDArray[np.float32]]]:
     manifest, name, clip = each
-    sound = _sound(each)
+    sound = sound_of(each)
     yield CLEAN, sound
     others = [other for other in chosen if other[2].speaker != clip.speaker] or [each]
     generator = _generator(seed, manifest.corpus, name)
-    talking = [_sound(others[at]) for at in generator.choice(len(others), TALKERS)]
+    talking = [sound_of(others[at]) for at in generator.choice(len(others), TALKERS)]
     longest = max(map(len, talking))
     for test in distortions(np.sum([np.resize(other, longest) for other in talking], axis=0)):
         generator = _generator(seed, manifest.corpus, name, test.test, test.strength)
         yield test, test.apply(sound, generator)
 
 
-def _sound(each: Chosen) -> NDArray[np.float32]:
-    manifest, _, clip = each
-    start, end = clip.start or 0.0, clip.end
-    return read(manifest.root / clip.file, channel=clip.channel, start=start, end=end)
+def sound_of(each: Chosen) -> NDArray[np.float32]:
+    """Read a clip as ``(samples,)`` at 16 kHz."""
+    root, clip = each[0].root, each[2]
+    return read(root / clip.file, channel=clip.channel, start=clip.start or 0.0, end=clip.end)
 
 
 def _generator(*key: object) -> np.random.Generator:

@@ -14,17 +14,17 @@ from typing import cast
 
 import av
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
+from soxr import resample
 
 from affekt.audio.reading import read
-from affekt.audio.windows import SAMPLE_RATE
+from affekt.audio.windows import SAMPLE_RATE as RATE
 
 Sound = NDArray[np.float32]
 Generator = np.random.Generator
 Effect = Callable[[Sound, float, Generator], NDArray[np.floating]]
-PACKET = SAMPLE_RATE // 50  # 20 ms
+PACKET = RATE // 50  # 20 ms
 SHORT = (100, 500, 1_000)  # samples
 SPEECH_LIKE = 0.5  # exponent of pink noise: its power falls by 3 dB an octave
 
@@ -90,20 +90,22 @@ def _tests(babble: Sound) -> Iterator[tuple[str, str, Effect, tuple[float, ...]]
     yield "white noise", "dB SNR", _white, (30, 20, 10, 0)
     yield "pink noise", "dB SNR", _pink, (30, 20, 10, 0)
     yield "babble", "dB SNR", lambda s, v, g: _babble(s, v, g, babble), (20, 10, 0)
-    yield "hum, 50 Hz", "dB SNR", _hum, (40, 20)
+    yield "hum, 50 Hz", "dB SNR", lambda s, v, _: _mixed(s, _sine(50, s.size), v), (40, 20)
     yield "room", "s", _room, (0.2, 0.5, 1.0)
     yield "level", "dB", lambda s, v, _: s * 10 ** (v / 20), (20, 6, -6, -20, -40)
     yield "clipping", "of samples", lambda s, v, _: _clip(s, v), (0.01, 0.05, 0.1)
     yield "packet loss", "of packets", _lose, (0.01, 0.05, 0.1)
     yield "MP3", "kbit/s", lambda s, v, _: _coded(s, "libmp3lame", "mp3", v), (64, 32, 16)
     yield "Opus", "kbit/s", lambda s, v, _: _coded(s, "libopus", "ogg", v), (24, 12, 6)
-    yield "AMR, narrow band", "kbit/s", _amr, (12.2, 7.4, 4.75)
-    yield "G.711, mu-law", "kbit/s", lambda s, v, _: _coded(s, "pcm_mulaw", "wav", v, 8_000), (64,)
-    yield "resampling", "Hz", lambda s, v, _: _through(s, v), (8_000,)
+    amr = partial(_coded, codec="libopencore_amrnb", container="amr", rate=8_000)
+    yield "AMR, narrow band", "kbit/s", lambda s, v, _: amr(s, kilobits=v), (12.2, 7.4, 4.75)
+    g711 = partial(_coded, codec="pcm_mulaw", container="wav", rate=8_000)
+    yield "G.711, mu-law", "kbit/s", lambda s, v, _: g711(s, kilobits=v), (64,)
+    yield "resampling", "Hz", lambda s, v, _: resample(resample(s, RATE, v), v, RATE), (8_000,)
     yield "low-pass", "Hz", lambda s, v, _: _filter(s, v, "low", 4), (4_000, 2_000, 1_000)
     yield "high-pass", "Hz", lambda s, v, _: _filter(s, v, "high", 4), (100, 300, 500)
-    yield "speed", "times", lambda s, v, _: _faster(s, v), (0.9, 0.95, 1.05, 1.1)
-    yield "silence added", "s", lambda s, v, _: np.pad(s, round(v * SAMPLE_RATE)), (0.5, 1.0)
+    yield "speed", "times", lambda s, v, _: resample(s, RATE * v, RATE), (0.9, 0.95, 1.05, 1.1)
+    yield "silence added", "s", lambda s, v, _: np.pad(s, round(v * RATE)), (0.5, 1.0)
     yield "crop", "removed", _crop, (0.1, 0.2, 0.4)
 
 
@@ -130,10 +132,6 @@ def _babble(sound: Sound, snr: float, generator: Generator, babble: Sound) -> ND
     return _mixed(sound, np.take(babble, np.arange(first, first + sound.size), mode="wrap"), snr)
 
 
-def _hum(sound: Sound, snr: float, _: Generator) -> NDArray[np.floating]:
-    return _mixed(sound, _sine(50, sound.size), snr)
-
-
 def _tone(sound: Sound, snr: float, generator: Generator) -> NDArray[np.floating]:
     """Add a tone whose peak lies so many dB below the sound's peak."""
     peak = np.abs(sound).max() * 10 ** (-snr / 20)
@@ -141,12 +139,12 @@ def _tone(sound: Sound, snr: float, generator: Generator) -> NDArray[np.floating
 
 
 def _sine(hertz: float, samples: int) -> NDArray[np.float64]:
-    return np.sin(2 * np.pi * hertz * np.arange(samples) / SAMPLE_RATE)
+    return np.sin(2 * np.pi * hertz * np.arange(samples) / RATE)
 
 
 def _room(sound: Sound, seconds: float, generator: Generator) -> NDArray[np.floating]:
     """Add reverberation as loud as the direct sound; it falls by 60 dB in so many seconds."""
-    instants = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    instants = np.arange(round(seconds * RATE)) / RATE
     echoes = generator.standard_normal(instants.size) * 10 ** (-3 * instants / seconds)
     echoes /= np.sqrt(np.sum(np.square(echoes)))
     echoes[0] = 1.0
@@ -164,35 +162,21 @@ def _lose(sound: Sound, share: float, generator: Generator) -> Sound:
     return np.where(np.repeat(lost, PACKET)[: sound.size], np.float32(0), sound)
 
 
-def _amr(sound: Sound, kilobits: float, _: Generator) -> Sound:
-    return _coded(sound, "libopencore_amrnb", "amr", kilobits, 8_000)
-
-
-def _coded(
-    sound: Sound, codec: str, container: str, kilobits: float, rate: int = SAMPLE_RATE
-) -> Sound:
+def _coded(sound: Sound, codec: str, container: str, kilobits: float, rate: int = RATE) -> Sound:
     """Encode and decode a sound, in a file of that container."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = cast(av.AudioStream, output.add_stream(codec, rate=rate, layout="mono"))
         stream.bit_rate = round(kilobits * 1_000)
-        line = sound if rate == SAMPLE_RATE else soxr.resample(sound, SAMPLE_RATE, rate)
+        line = sound if rate == RATE else resample(sound, RATE, rate)
         frame = av.AudioFrame.from_ndarray(line.clip(-1, 1)[np.newaxis], "fltp", "mono")
         frame.sample_rate = rate
         output.mux([*stream.encode(frame), *stream.encode(None)])
     return read(file.getvalue())
 
 
-def _through(sound: Sound, rate: float) -> Sound:
-    return np.asarray(soxr.resample(soxr.resample(sound, SAMPLE_RATE, rate), rate, SAMPLE_RATE))
-
-
 def _filter(sound: Sound, hertz: float, kind: str, order: int) -> NDArray[np.floating]:
-    return np.asarray(sosfilt(butter(order, hertz, kind, fs=SAMPLE_RATE, output="sos"), sound))
-
-
-def _faster(sound: Sound, speed: float) -> Sound:
-    return np.asarray(soxr.resample(sound, SAMPLE_RATE * speed, SAMPLE_RATE))
+    return np.asarray(sosfilt(butter(order, hertz, kind, fs=RATE, output="sos"), sound))
 
 
 def _crop(sound: Sound, share: float, generator: Generator) -> Sound:

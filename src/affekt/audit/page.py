@@ -1,8 +1,9 @@
 """Write an audit: one HTML page that needs no other file, and its tables as CSV."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
-from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, recalls, robustness, speakers
+from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
 from affekt.errors import RunError
 from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, lay_out, themed, to_svg
 
@@ -34,7 +35,12 @@ def audit_folder(output: Path) -> Path:
 
 
 def write_audit(
-    found: Sequence[dict[str, object]], recognizer: Recognizer, output: Path, *, seed: int
+    found: Sequence[dict[str, object]],
+    recognizer: Recognizer,
+    output: Path,
+    *,
+    seed: int,
+    checks: Mapping[str, pd.DataFrame] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Score the answers, and write the page and its tables.
 
@@ -43,6 +49,7 @@ def write_audit(
         recognizer: who gave them.
         output: folder for ``index.html`` and the CSV files.
         seed: of the simulation of fairness.
+        checks: ``consistency`` and ``profiles``, as far as they were measured.
 
     Returns:
         The summary: clips, speakers, UAR, recalls, tests and comparisons passed.
@@ -57,10 +64,13 @@ def write_audit(
         "speakers": speakers(answers),
     }
     summary = _summary(answers, recognizer, tables)
+    for name, table in checks.items():
+        summary[name] = table.to_dict("records")
     try:
-        for name, table in tables.items():
+        for name, table in {**tables, **checks}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
-        (output / "index.html").write_text(_page(summary, **tables), encoding="utf-8")
+        page = _page(summary, **tables)
+        (output / "index.html").write_text(page, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
     return summary
@@ -71,17 +81,18 @@ def _summary(
 ) -> dict[str, Any]:
     robust, fair, by_speaker = tables.values()
     tests, clean = robust[robust["test"] != CLEAN.test], robust.iloc[0]
-    tiny = tests["tiny"]
+    tiny, undistorted = tests["tiny"], answers[answers["test"] == CLEAN.test]
+    right = undistorted["truth"] == undistorted["predicted"]
     known = recognizer.trained_on
     return {
         "model": recognizer.name,
         "corpora": sorted(answers["corpus"].unique()),
-        "clips": int((answers["test"] == CLEAN.test).sum()),
+        "clips": len(undistorted),
         "speakers": len(by_speaker),
         "speakers_of_training": None if known is None else len({*by_speaker["speaker"]} & known),
         **{name: _number(clean[name]) for name in ("uar", "low", "high", "ece", "error")},
         "spread": str(clean["spread"]),
-        "recalls": recalls(answers),
+        "recalls": right.groupby(undistorted["truth"]).mean().to_dict(),
         "tiny_changes": int(tiny.sum()),
         "tiny_changes_passed": int(tests["passed"][tiny].sum()),
         "tests": int((~tiny).sum()),

@@ -7,7 +7,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,16 +130,23 @@ def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
         ) from error
 
 
+@contextmanager
+def written(sounds: Sequence[Sound]) -> Iterator[list[str]]:
+    """Write sounds as WAV files (mono, 16 kHz, 32-bit float), which are deleted afterwards."""
+    with TemporaryDirectory(prefix="affekt-audit-") as folder:
+        paths = [str(Path(folder) / f"{number:05}.wav") for number in range(len(sounds))]
+        for path, sound in zip(paths, sounds, strict=True):
+            soundfile.write(path, sound, SAMPLE_RATE, subtype="FLOAT")
+        yield paths
+
+
 def _from_files(
     name: str, judge: Callable[[list[str]], list[Any]]
 ) -> Callable[[Sequence[Sound]], Sequence[Answer]]:
     """Write the sounds as files, and check what comes back."""
 
     def answer(sounds: Sequence[Sound]) -> Sequence[Answer]:
-        with TemporaryDirectory(prefix="affekt-audit-") as folder:
-            paths = [str(Path(folder) / f"{number:05}.wav") for number in range(len(sounds))]
-            for path, sound in zip(paths, sounds, strict=True):
-                soundfile.write(path, sound, SAMPLE_RATE, subtype="FLOAT")
+        with written(sounds) as paths:
             found = judge(paths)
         if len(found) != len(paths):
             raise ModelError(

@@ -10,7 +10,6 @@ from affekt.audit.answers import CLEAN
 from affekt.evaluation.calibration_metrics import equal_width, expected_calibration_error
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import shown_uar, speaker_uars
-from affekt.evaluation.metrics import recalls_of
 from affekt.evaluation.tally import tally
 
 MAX_DROP = 0.05  # of UAR, as ser-tests for noise and telephones
@@ -125,10 +124,3 @@ def speakers(answers: pd.DataFrame) -> pd.DataFrame:
     found = tally(answers[answers["test"] == CLEAN.test])
     table = {"speaker": found.speakers, "clips": found.counts.sum(axis=(0, 2, 3))}
     return pd.DataFrame(table | {"uar": speaker_uars(found)}).sort_values("uar", kind="stable")
-
-
-def recalls(answers: pd.DataFrame) -> dict[str, float]:
-    """Compute the recall of each label on clean clips."""
-    found = tally(answers[answers["test"] == CLEAN.test])
-    values = recalls_of(found.counts.sum(axis=(0, 1)))
-    return dict(zip(found.labels, values.tolist(), strict=True))

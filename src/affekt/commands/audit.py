@@ -1,8 +1,9 @@
 """Implement ``affekt audit``: test how robust and how fair a recognizer is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,13 @@ from affekt.commands import options
 from affekt.commands.options import option
 from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
 from affekt.errors import ModelError
+
+if TYPE_CHECKING:
+    from affekt.audit.answers import Chosen
+    from affekt.corpora import Manifest
+    from affekt.inference.predictor import Predictor
+
+CONSISTENCY = 10  # every so many clips are compared between the ways
 
 
 def audit(
@@ -55,8 +63,28 @@ def audit(
         batches = rows(recognizer, chosen, seed)
         steps = -(-len(chosen) // recognizer.clips)
         answers = [row for batch in with_progress(batches, steps) for row in batch]
-    summary = write_audit(answers, recognizer, output, seed=seed)
+        checks = _checks(recognizer.predictor, manifests, chosen, seed)
+    summary = write_audit(answers, recognizer, output, seed=seed, checks=checks)
     if as_json:
         print(json.dumps(summary))
     else:
         print(output / "index.html")
+
+
+def _checks(
+    predictor: "Predictor | None",
+    manifests: "Sequence[Manifest]",
+    chosen: "Sequence[Chosen]",
+    seed: int,
+) -> dict[str, Any]:
+    """What is measured of affekt's own models only."""
+    from affekt.audit.consistency import consistency
+    from affekt.audit.profiles import identification, pairs_of_profiles
+
+    if not predictor:
+        return {}
+    checks = {"consistency": consistency(predictor, chosen[::CONSISTENCY], seed)}
+    if predictor.graph.profile:
+        drawn = pairs_of_profiles(manifests, seed)
+        checks["profiles"] = identification(predictor, with_progress(drawn, len(drawn)))
+    return checks

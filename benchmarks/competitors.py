@@ -1,0 +1,86 @@
+"""Two common recognizers, trained on CREMA-D, to audit them beside affekt.
+
+Both are support vector machines on functionals of a clip: eGeMAPS of openSMILE
+(``pip install opensmile``, for research only), or mean and deviation of MFCC and their
+differences, by librosa. ``affekt-open`` was trained on the same clips. From the repository's root:
+
+    $ affekt audit benchmarks.competitors:egemaps --data $AFFEKT_DATA/ravdess -o audit/
+    $ affekt audit benchmarks.competitors:mfcc --data $AFFEKT_DATA/ravdess -o audit/
+
+The first use trains (some minutes), and keeps the model below ``runs/competitors/``.
+Source: Eyben et al., "The Geneva minimalistic acoustic parameter set" (2016).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from affekt.audio.reading import read
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.commands.printing import with_progress
+from affekt.corpora import load
+
+MODELS = Path("runs/competitors")
+Functionals = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+
+
+def egemaps(paths: Sequence[str]) -> list[dict[str, float]]:
+    return _answers("egemaps", _egemaps, paths)
+
+
+def mfcc(paths: Sequence[str]) -> list[dict[str, float]]:
+    return _answers("mfcc", _mfcc, paths)
+
+
+def _answers(name: str, functionals: Functionals, paths: Sequence[str]) -> list[dict[str, float]]:
+    model = _trained(name, functionals)
+    shares = model.predict_proba([functionals(read(path)) for path in paths])
+    return [dict(zip(model.classes_.tolist(), each.tolist(), strict=True)) for each in shares]
+
+
+@cache
+def _smile() -> Any:
+    import opensmile
+
+    return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+
+
+def _egemaps(sound: NDArray[np.float32]) -> NDArray[np.floating]:
+    found = _smile().process_signal(np.pad(sound, (0, max(0, 8_000 - sound.size))), SAMPLE_RATE)
+    return np.nan_to_num(found.to_numpy()[0])
+
+
+def _mfcc(sound: NDArray[np.float32]) -> NDArray[np.floating]:
+    steps = librosa.feature.mfcc(y=sound, sr=SAMPLE_RATE, n_mfcc=20)
+    both = np.concatenate([steps, librosa.feature.delta(steps, mode="nearest")])
+    return np.concatenate([both.mean(axis=1), both.std(axis=1)])
+
+
+@cache
+def _trained(name: str, functionals: Functionals) -> Any:
+    """Load the model, or train it; probabilities are calibrated on speakers held out."""
+    file = MODELS / f"{name}.joblib"
+    if file.exists():
+        return joblib.load(file)
+    manifest = load("cremad", Path(os.environ["AFFEKT_DATA"]) / "cremad")
+    clips = with_progress(manifest.clips, len(manifest.clips))
+    found = np.stack([functionals(read(manifest.root / clip.file)) for clip in clips])
+    labels = [clip.label for clip in manifest.clips]
+    folds = GroupKFold(5).split(found, labels, [clip.speaker for clip in manifest.clips])
+    machine = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
+    model = CalibratedClassifierCV(machine, cv=list(folds), ensemble=False).fit(found, labels)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, file)
+    return model

@@ -1,0 +1,76 @@
+"""Compare the answers of one model to the same clips as files, as streams, and by the service."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pandas as pd
+
+from affekt.audio.windows import SAMPLE_RATE
+from affekt.audit.answers import Chosen, sound_of
+from affekt.audit.recognizers import Sound, written
+from affekt.inference.predictor import Predictor
+
+LARGEST = 1e-3  # difference between probabilities that passes
+PROGRAM = (sys.executable, "-c", "from affekt.cli import main; raise SystemExit(main())")
+
+
+def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd.DataFrame:
+    """Compare the probabilities of each way with those of the samples.
+
+    Args:
+        predictor: the model.
+        chosen: clips to compare, of which the first 30 s are used.
+        seed: draws the chunks of the stream.
+
+    Returns:
+        A row for each way: ``way``, ``clips``, ``difference`` (the largest between
+        probabilities), ``passed``. The service needs the extra ``serve``, and is left out without.
+    """
+    sounds = [sound_of(each)[: 30 * SAMPLE_RATE] for each in chosen]
+    wanted = [predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds]
+    with written(sounds) as paths, _service(predictor) as ask:
+        given = {
+            "file": [predictor.predict(path).probabilities for path in paths],
+            "stream, random chunks": [_streamed(predictor, sound, seed) for sound in sounds],
+        }
+        if ask:
+            given["service"] = [ask(path) for path in paths]
+    rows = []
+    for way, answers in given.items():
+        pairs = zip(wanted, answers, strict=True)
+        gaps = [abs(share - answer[label]) for w, answer in pairs for label, share in w.items()]
+        row = {"way": way, "clips": len(sounds), "difference": max(gaps)}
+        rows.append(row | {"passed": max(gaps) <= LARGEST})
+    return pd.DataFrame(rows)
+
+
+def _streamed(predictor: Predictor, sound: Sound, seed: int) -> dict[str, float]:
+    stream, generator = predictor.stream(), np.random.default_rng(seed)
+    chunks = np.split(sound, np.sort(generator.integers(sound.size, size=20)))
+    segments = [segment for chunk in chunks for segment in stream.push(chunk)]
+    return dict([*segments, *stream.flush()][-1].probabilities)
+
+
+@contextmanager
+def _service(predictor: Predictor) -> Iterator[Callable[[str], dict[str, float]] | None]:
+    """Start ``affekt serve``, and upload recordings to it; None if it does not start."""
+    words = [*PROGRAM, "serve", "--port", "0", "--model", str(predictor.graph.file)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as server:
+        try:
+            address = server.stdout.readline().strip() if server.stdout else ""
+
+            def ask(path: str) -> dict[str, float]:
+                request = Request(f"{address}/predict", Path(path).read_bytes())
+                with urlopen(request, timeout=60) as answer:
+                    return dict(json.load(answer)["probabilities"])
+
+            yield ask if address else None
+        finally:
+            server.terminate()
