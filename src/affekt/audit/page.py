@@ -18,7 +18,7 @@ from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, s
 from affekt.errors import RunError
 from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, lay_out, themed, to_svg
 
-WORST = 5  # speakers that the page names
+WORST, ENOUGH = 5, 4  # speakers that the page names, and how many clips each must have
 
 
 def audit_folder(output: Path) -> Path:
@@ -67,7 +67,7 @@ def write_audit(
     for name, table in checks.items():
         summary[name] = table.to_dict("records")
     try:
-        for name, table in {**tables, **checks}.items():
+        for name, table in {"answers": answers, **tables, **checks}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
         page = _page(summary, **tables)
         (output / "index.html").write_text(page, encoding="utf-8")
@@ -135,7 +135,7 @@ def _page(
         ],
         clean=clean.to_dict(),
         fairness=fairness.to_dict("records"),
-        worst=speakers.head(WORST).to_dict("records"),
+        worst=speakers[speakers["clips"] >= ENOUGH].head(WORST).to_dict("records"),
         max_drop=MAX_DROP,
         min_unchanged=MIN_UNCHANGED,
     )
