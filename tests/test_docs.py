@@ -66,7 +66,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_runs(page: Path, desk: Path) -> None:
     document = READER.parse(page)
-    document.namespace["embeds"] = "embedding" in affekt.load().graph.outputs
     document.namespace["ravdess"] = (desk / "ravdess").is_dir()
     for example in document.examples():
         with suppress(SkipTest):

@@ -76,7 +76,7 @@ def test_the_baseline_does_not_depend_on_the_order_of_adding(
         assert [*journal.voices()] == [entry(1).digest, entry(2).digest]
 
 
-def test_recordings_without_answer_do_not_count_for_the_baseline(made: Made) -> None:
+def test_recordings_without_emotion_do_not_count_for_the_baseline(made: Made) -> None:
     with made(baseline="first=1") as journal:
         journal.add(entry(1, reason="no speech"), None)
         journal.add(entry(2), VOICE)

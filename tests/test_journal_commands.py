@@ -81,7 +81,7 @@ def empty(tmp_path: Path) -> Path:
 def test_adding_again_adds_nothing(undisturbed: Path, memos: Path, capsys: Captured) -> None:
     before = exported(undisturbed, capsys)
     assert journal_main("add", undisturbed, memos) == 0
-    assert f"0 added, 0 answered again, {CLIPS} unchanged" in capsys.readouterr().out
+    assert f"0 added, 0 predicted again, {CLIPS} unchanged" in capsys.readouterr().out
     assert exported(undisturbed, capsys) == before
     assert len({entry["profile"] for entry in before["entries"]}) == 1
 
@@ -146,16 +146,16 @@ def test_a_removed_entry_leaves_the_profile_too(
     assert journal_main("remove", journal, "zz") == 2
 
 
-def test_refresh_names_what_it_could_not_answer_again(
+def test_refresh_names_entries_that_it_could_not_predict_again(
     undisturbed: Path, memos: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     journal = Path(shutil.copy(undisturbed, tmp_path / "c.journal"))
     files = sorted(memos.iterdir())
     assert journal_main("refresh", journal, *files[:9], "--model", "yamnet-lstm") == 0
     told = capsys.readouterr()
-    assert "9 answered again" in told.out
+    assert "9 predicted again" in told.out
     assert told.out.count("not refreshed: ") == CLIPS - 9
-    assert f"entries answered by another model or profile: {CLIPS - 9}." in told.err
+    assert f"entries predicted by another model or profile: {CLIPS - 9}." in told.err
     assert journal_main("report", journal, "-o", tmp_path / "r.html") == 0
     assert "Entries of another model are left out: 3." in (tmp_path / "r.html").read_text()
 

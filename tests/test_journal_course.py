@@ -254,7 +254,7 @@ def test_other_models_are_left_out_and_earlier_profiles_are_named(journal: Journ
     assert "earlier profile than the others: 1." in " ".join(found.warnings)
 
 
-def test_another_technique_is_named_and_unanswered_recordings_do_not_count(
+def test_another_technique_is_named_and_uncertain_recordings_do_not_count(
     journal: Journal,
 ) -> None:
     studio, telephone = {"bandwidth": 7_800.0, "snr": 40.0}, {"bandwidth": 3_400.0, "snr": None}
@@ -268,7 +268,7 @@ def test_another_technique_is_named_and_unanswered_recordings_do_not_count(
     assert "Bandwidth differs between the baseline (7800 Hz) and later recordings (3400 Hz)." in (
         " ".join(found.warnings)
     )
-    assert "1 not answered: 0.2 s of speech" in report.page(journal, found)
+    assert "1 uncertain: 0.2 s of speech" in report.page(journal, found)
 
 
 # ------------------------------------------------------------------- page

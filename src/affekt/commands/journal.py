@@ -127,10 +127,10 @@ def journal_refresh(
     channel: Channel = None,
     passphrase: Passphrase = False,
 ) -> int:
-    """Answer entries again after the model, the profile or the baseline has changed.
+    """Predict entries again after the model, the profile or the baseline has changed.
 
     No sound is stored, so the recordings are needed again; they are matched by content, whatever
-    their names are now. Entries without recording keep their answer and are listed.
+    their names are now. Entries without recording keep their prediction and are listed.
     """
     from affekt.inference.predictor import load
     from affekt.journal.adding import Recording, find_recordings, refresh_recordings
@@ -256,7 +256,7 @@ def _print_changes(
         if change.what == "added" and change.entry:
             print(entry_line(change.entry), flush=True)
     print(
-        f"{printable(str(journal.path))}: {counts['added']} added, {counts['refreshed']} answered "
+        f"{printable(str(journal.path))}: {counts['added']} added, {counts['refreshed']} predicted "
         f"again, {counts['known']} unchanged"
     )
     stale = stale_entries(journal, predictor)
@@ -264,7 +264,7 @@ def _print_changes(
         print(f"not refreshed: {entry_line(entry)}")
     if stale:
         complain(
-            f"entries answered by another model or profile: {len(stale)}. Run affekt journal "
+            f"entries predicted by another model or profile: {len(stale)}. Run affekt journal "
             f"refresh {journal.path} with their recordings."
         )
     return 1 if failed else 0

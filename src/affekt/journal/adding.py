@@ -1,4 +1,4 @@
-"""Add recordings to a journal, and answer entries again whose model or profile has changed."""
+"""Add recordings to a journal, and predict entries again whose model or profile has changed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from affekt.errors import AffektError, AudioError, JournalError
 from affekt.inference.files import Failure, find_files
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile
-from affekt.journal.answering import answer, pooled_profile, profile_digest, voice_of
+from affekt.journal.prediction import predict_entry, pooled_profile, profile_digest, voice_of
 from affekt.journal.entry import Entry
 from affekt.journal.store import Journal
 
@@ -128,7 +128,7 @@ def refresh_recordings(
     *,
     known: Iterable[str] = (),
 ) -> Iterator[Change | Failure]:
-    """Answer entries again that were answered by another model or profile.
+    """Predict entries again that were predicted by another model or profile.
 
     Args:
         journal: open for writing.
@@ -152,10 +152,10 @@ def refresh_recordings(
                     yield Failure(str(own.pop(digest).source), str(error))
         profile = journal_profile(journal, predictor)
         wanted = predictor.graph.digest, profile_digest(profile)
-        stale = [n for n in own if n in entries and _answered(entries[n]) != wanted]
+        stale = [n for n in own if n in entries and _model_and_profile(entries[n]) != wanted]
         for digest in stale:
             try:
-                entry = answer(predictor, own[digest].source, profile, entries[digest])
+                entry = predict_entry(predictor, own[digest].source, profile, entries[digest])
             except AudioError as error:
                 yield Failure(str(own.pop(digest).source), str(error))
                 continue
@@ -168,13 +168,13 @@ def refresh_recordings(
         yield Change("known", None, own[digest])
 
 
-def _answered(entry: Entry) -> tuple[str, str]:
+def _model_and_profile(entry: Entry) -> tuple[str, str]:
     return entry.model, entry.profile
 
 
 def _complete(journal: Journal, predictor: Predictor, recording: Recording, entry: Entry) -> None:
     """Store the voice statistics that an entry of the baseline lacks."""
-    plain = answer(predictor, recording.source, None, entry)
+    plain = predict_entry(predictor, recording.source, None, entry)
     if voice := voice_of(predictor, recording.source, plain):
         journal.set_voice(recording.digest, voice)
 
@@ -185,9 +185,9 @@ def journal_profile(journal: Journal, predictor: Predictor) -> Profile | None:
 
 
 def stale_entries(journal: Journal, predictor: Predictor) -> list[Entry]:
-    """Entries that were answered by another model, or with another profile."""
+    """Entries that were predicted by another model, or with another profile."""
     wanted = predictor.graph.digest, profile_digest(journal_profile(journal, predictor))
-    return [each for each in journal.entries() if _answered(each) != wanted]
+    return [each for each in journal.entries() if _model_and_profile(each) != wanted]
 
 
 def missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
@@ -228,9 +228,9 @@ def _add(journal: Journal, predictor: Predictor, recording: Recording, note: str
     )
     voices, voice = journal.voices(), None
     if journal.would_be_baseline(recording.recorded, recording.digest):
-        plain = answer(predictor, recording.source, None, blank)
+        plain = predict_entry(predictor, recording.source, None, blank)
         if voice := voice_of(predictor, recording.source, plain):
             voices[recording.digest] = voice
     ordered = [voices[digest] for digest in sorted(voices)]
-    entry = answer(predictor, recording.source, pooled_profile(ordered, predictor), blank)
+    entry = predict_entry(predictor, recording.source, pooled_profile(ordered, predictor), blank)
     return entry if journal.add(entry, voice) else None

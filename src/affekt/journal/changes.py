@@ -1,4 +1,4 @@
-"""Find change points and trends in a person's answers, and the smallest change that would be found.
+"""Find change points and trends in a person's predictions, and the smallest detectable change.
 
 Change points: binary segmentation of the probabilities with a squared-error cost (``ruptures``). A
 split must gain more than the best split in 95 % of random orders of the same recordings. Trends:

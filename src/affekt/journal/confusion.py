@@ -27,7 +27,7 @@ class Confusion:
     """Confusion matrices of some speakers.
 
     Attributes:
-        source: the run that they were computed from; empty if answers are not corrected.
+        source: the run that they were computed from; empty if probabilities are not corrected.
         matrices: ``(speakers, labels, labels)``, rows of true labels; each row sums to 1.
     """
 

@@ -53,7 +53,7 @@ class Course:
     Attributes:
         labels: of the model.
         source: of the confusion matrices; empty if shares are not corrected.
-        entries: that are evaluated: not ``uncertain``, and answered by one model.
+        entries: that are evaluated: not ``uncertain``, and predicted by one model.
         baseline: the period to which others are compared.
         later: everything after it; None if nothing is.
         weeks: of the baseline, then after it.
@@ -224,11 +224,11 @@ def _warnings(
     common, number = Counter(entry.profile for entry in entries).most_common(1)[0]
     if number < len(entries):
         found.append(
-            f"Entries answered with an earlier profile than the others: {len(entries) - number}. "
+            f"Entries predicted with an earlier profile than the others: {len(entries) - number}. "
             f"Run affekt journal refresh with their recordings."
         )
     if not common and journal.voices():
-        found.append("Most entries were answered without the profile of the baseline.")
+        found.append("Most entries were predicted without the profile of the baseline.")
     if not confusion.source:
         found.append("Shares are not corrected for the errors of this model: they are not known.")
     return found

@@ -21,7 +21,7 @@ class Entry:
         utterances: ``start``, ``end``, ``speech`` (seconds) and ``probabilities`` of each one.
         quality: measured quality of the recording.
         reason: why the label is ``uncertain``; empty if it is not.
-        model: digest of the model that answered.
+        model: digest of the model of the prediction.
         profile: digest of the profile that it used; empty for none.
         note: free text.
     """

@@ -73,7 +73,7 @@ class Sample:
 
     @classmethod
     def of(cls, entries: Sequence[Entry], labels: tuple[str, ...]) -> "Sample":
-        """Collect the answers of entries with speech, at least one."""
+        """Collect the predictions of entries with speech, at least one."""
         parts = [(each, n) for n, entry in enumerate(entries) for each in entry.utterances]
         return cls(
             labels,

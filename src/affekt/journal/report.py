@@ -116,7 +116,7 @@ def verdict(course: Course) -> list[str]:
         said.append(f"Weeks that differ by themselves, from: {weeks}.")
     if course.change_points:
         dates = ", ".join(day(entry.day) for entry in course.change_points)
-        said.append(f"The answers change around: {dates}.")
+        said.append(f"The predictions change around: {dates}.")
     for trend in (trend for trend in course.trends if trend.p < 0.05):
         said.append(
             f"The share of {trend.label} changes by {points(trend.slope)} points a week, "
@@ -170,15 +170,15 @@ def _days(course: Course, inside: set[str]) -> Iterator[dict[str, Any]]:
 
 def _quality(entries: Sequence[Entry], inside: set[str]) -> dict[str, Any]:
     """Counts over all entries, and medians in the baseline and after it."""
-    answered = [entry for entry in entries if not entry.reason]
-    parts = [[e for e in answered if (e.digest in inside) == within] for within in (True, False)]
+    predicted = [entry for entry in entries if not entry.reason]
+    parts = [[e for e in predicted if (e.digest in inside) == within] for within in (True, False)]
     rows = [
         (name, [_measured(middle(part, key), form) for part in parts])
         for name, key, form in QUALITY
     ]
     return {
         "recordings": len(entries),
-        "answered": len(answered),
+        "predicted": len(predicted),
         "duration": sum(entry.duration for entry in entries),
         "speech": sum(entry.speech for entry in entries),
         "reasons": Counter(entry.reason for entry in entries if entry.reason).most_common(),

@@ -69,7 +69,7 @@ class Journal:
         return {str(row[0]) for row in self._rows("SELECT digest FROM entries")}
 
     def baseline_digests(self) -> list[str]:
-        """Digests of the answered entries that the baseline's rule selects, by time."""
+        """Digests of the entries with an emotion that the baseline's rule selects, by time."""
         kind, _, value = self.baseline.partition("=")
         chosen = "AND substr(recorded, 1, 10) <= ?" if kind == "until" else ""
         limit = "" if kind == "until" else "LIMIT ?"
@@ -105,7 +105,7 @@ class Journal:
         return True
 
     def update(self, entry: Entry) -> None:
-        """Replace the answer of an entry; its date, name and note stay."""
+        """Replace the prediction of an entry; its date, name and note stay."""
         changed = [c for c in COLUMNS if c not in ("digest", "recorded", "name", "note")]
         values = dict(zip(COLUMNS, _row(entry), strict=True))
         setting = ", ".join(f"{column} = ?" for column in changed)

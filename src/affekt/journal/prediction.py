@@ -1,4 +1,4 @@
-"""Answer one recording of a person: utterances, speech, quality, and voice statistics."""
+"""Predict one recording of a person: utterances, speech, quality, and voice statistics."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from affekt.journal.entry import Entry, Voice
 NO_SPEECH = "no speech was detected"
 
 
-def answer(predictor: Predictor, source: Source, profile: Profile | None, entry: Entry) -> Entry:
+def predict_entry(predictor: Predictor, source: Source, profile: Profile | None, entry: Entry) -> Entry:
     """Predict a recording.
 
     Args:
@@ -29,7 +29,7 @@ def answer(predictor: Predictor, source: Source, profile: Profile | None, entry:
         entry: with digest, date, name and note.
 
     Returns:
-        The entry with its answer. Its probabilities are the mean over utterances, weighted by
+        The entry with its prediction. Its probabilities are the mean over utterances, weighted by
         seconds of speech; utterances are not smoothed.
 
     Raises:
@@ -79,8 +79,8 @@ def voice_of(predictor: Predictor, source: Source, entry: Entry) -> Voice | None
 
     Args:
         predictor: the loaded model.
-        source: as for :func:`answer`.
-        entry: of the recording, answered without enrolment.
+        source: as for :func:`predict_entry`.
+        entry: of the recording, predicted without enrolment.
 
     Returns:
         The statistics; None without speech, or for a model without speaker normalization.
