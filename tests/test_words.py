@@ -42,7 +42,7 @@ COMMANDS = (
     *("recipe", "run", "report", "audit", "export", "journal"),
     *(
         f"journal {name}"
-        for name in ("create", "add", "refresh", "list", "export", "remove", "report")
+        for name in ("create", "add", "refresh", "list", "export", "remove", "report", "encrypt")
     ),
 )
 

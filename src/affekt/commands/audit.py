@@ -23,13 +23,13 @@ CONSISTENCY = 10  # every so many clips are compared between the ways
 def audit(
     data: Annotated[
         list[Path],
-        option("FOLDER", "Published corpus by its folder, or a manifest; repeatable.", "--data"),
+        option("FOLDER", "Folder of a published corpus, or manifest; repeatable.", "--data"),
     ],
-    output: Annotated[Path, option("FOLDER", "For the page and tables.", "-o", "--output")],
+    output: Annotated[Path, option("FOLDER", "Folder for the page and tables.", "-o", "--output")],
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="Shipped model, model file, or module:function of your own."
+            metavar="[MODEL]", help="Shipped model, model file, or your own module:function."
         ),
     ] = None,
     command: Annotated[
@@ -37,12 +37,15 @@ def audit(
         option("COMMAND", "Audit a program: WAV files in, lines of affekt predict --json out."),
     ] = None,
     clips: Annotated[int, option("N", "Clips of each corpus (default: 100).", min=1)] = 100,
-    seed: Annotated[int, option("N", "Draws clips and noise (default: 0).", min=0)] = 0,
+    seed: Annotated[
+        int, option("N", "Seed of the choice of clips and of noise (default: 0).", min=0)
+    ] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Test how robust and how fair a recognizer is, and write one page and its tables.
 
-    A function takes a list of paths of WAV files, and returns a probability by label for each.
+    Your own function takes a list of paths of WAV files, and returns for each a dictionary of
+    labels and probabilities.
     """
     from affekt.audit.answers import choose, rows
     from affekt.audit.page import audit_folder, write_audit

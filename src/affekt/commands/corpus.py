@@ -14,31 +14,34 @@ if TYPE_CHECKING:
 
 def corpus(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A published corpus, or a name for your own.")
+        str, typer.Argument(metavar="NAME", help="Published corpus, or a name for your own corpus.")
     ],
     root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="Its folder; or a table of your own corpus.")
+        Path,
+        typer.Argument(metavar="ROOT", help="Folder of the corpus, or table of your own corpus."),
     ],
     output: Annotated[
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),
     task: Annotated[
         str | None,
-        option("four|all", "Labels: angry, happy, sad, neutral; or all (default for your own)."),
+        option(
+            "four|all", "four (angry, happy, sad, neutral), or all labels (default for your own)."
+        ),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept an incomplete corpus.")
     ] = False,
     speaker: Annotated[
-        str, option("REGEX", "Your own folders: finds the speaker in a recording's path.")
+        str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
     ] = "",
     label: Annotated[
         list[str] | None,
-        option("OWN=LABEL", "Your own: rename a label; OWN= leaves it out; may be repeated."),
+        option("OWN=LABEL", "Your own corpus: rename a label; OWN= leaves it out; repeatable."),
     ] = None,
     column: Annotated[
         list[str] | None,
-        option("OWN=COLUMN", "Your own table: a column's name there and here; may be repeated."),
+        option("OWN=COLUMN", "Your own table: rename a column; repeatable."),
     ] = None,
 ) -> None:
     """Compare a corpus with its published counts, and write its manifest.

@@ -12,7 +12,7 @@ MIN_SPEECH = 10  # s: then the speaker's statistics weigh twice as much as the p
 
 
 def enroll(
-    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="File to write.")],
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Profile to write.")],
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH...", help="Recordings of one speaker, or folders of them."),
@@ -24,14 +24,14 @@ def enroll(
     ] = False,
     channel: Channel = None,
     voice: Annotated[
-        bool, typer.Option("--voice", help="Store what predict --speaker recognizes them by.")
+        bool, typer.Option("--voice", help="Store a speaker embedding, for predict --speaker.")
     ] = False,
 ) -> None:
     """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
 
-    Any recordings of the speaker will do, best with several emotions; labels are not needed. The
-    profile holds statistics of the voice, and no audio. With --voice, it can tell this person from
-    others, as a fingerprint can.
+    Use recordings of one speaker, with several emotions if possible; labels are not needed. The
+    profile holds statistics of the voice, and no sound. With --voice, it can identify the person,
+    as a fingerprint can.
     """
     from affekt.audio.reading import blocks
     from affekt.inference.files import sound_files

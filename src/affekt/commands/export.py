@@ -17,17 +17,20 @@ def export(
     ] = Path("model.onnx"),
     fold: Annotated[int | None, option("N", "Fold to export, if several are trained.")] = None,
     name: Annotated[
-        str | None, option("NAME", "Name of the model (default: that of the file).")
+        str | None, option("NAME", "Name of the model (default: name of the file).")
     ] = None,
     precision: Annotated[
-        str, option("NAME", "float16 (default; half the size), float32, or int8 (twice as fast).")
+        str,
+        option(
+            "NAME", "float16 (default), float32 (twice the size), or int8 (about twice as fast)."
+        ),
     ] = "float16",
     recordings: Annotated[
-        Path | None, option("FOLDER", "Training recordings that calibrate int8.")
+        Path | None, option("FOLDER", "Training recordings, for the value ranges of int8.")
     ] = None,
     calibrate: Annotated[
         list[Path] | None,
-        option("RUN", "Run whose test predictions calibrate the probabilities; may be repeated."),
+        option("RUN", "Run whose test predictions calibrate the probabilities; repeatable."),
     ] = None,
 ) -> None:
     """Export a trained network to an ONNX model file.

@@ -21,15 +21,17 @@ Profile = Annotated[
 ]
 Adapt = Annotated[
     bool,
-    typer.Option("--adapt", help="Adapt to the speaker of each recording, if there is only one."),
+    typer.Option(
+        "--adapt", help="Adapt to the speaker of each recording, which must have only one."
+    ),
 ]
 MinConfidence = Annotated[
-    float, option("P", "Answer 'uncertain' if no emotion reaches this probability.")
+    float, option("P", "Label a result 'uncertain' if no emotion has this probability.")
 ]
 NoQuality = Annotated[
     bool,
     typer.Option(
-        "--no-quality", help="Answer noise, silence and damaged sound too; predict is faster."
+        "--no-quality", help="Predict an emotion for noise and silence too; predict is faster."
     ),
 ]
 Channel = Annotated[

@@ -59,7 +59,7 @@ Demo = Annotated[
     bool, typer.Option("--demo", help="Predict the synthetic samples that affekt ships.")
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
-Output = Annotated[str | None, option("FILE", "Print into a file or location.", "-o", "--output")]
+Output = Annotated[str | None, option("FILE", "Write into a file or location.", "-o", "--output")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Append to the output; skip files that it holds.")
 ]

@@ -13,7 +13,7 @@ def recipe(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; may be repeated."),
+        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
 ) -> None:
@@ -25,7 +25,7 @@ def recipe(
     from rich.console import Console
     from rich.table import Table
 
-    from affekt.experiments.recipe import KNOB_COLUMNS, Recipe, knob_table
+    from affekt.experiments.recipe import Recipe, knob_table
     from affekt.experiments.recipe_files import read_recipe
 
     shown = read_recipe(name, changes or ()) if name else Recipe("defaults")
@@ -33,8 +33,11 @@ def recipe(
     if as_json:
         print(json.dumps({**values, "digest": shown.digest}))
         return
-    table = Table("knob", "value", *KNOB_COLUMNS[1:], box=box.SIMPLE, title=shown.run)
-    for knob, default, *rest in knob_table():
+    table = Table("knob", "value", "meaning", box=box.SIMPLE, title=shown.run)
+    for knob, default, unit, meaning, source in knob_table():
         value = json.dumps(values[knob])
-        table.add_row(knob, value, default, *rest, style="bold" if value != default else "")
+        changed = value != default
+        notes = [unit and f"in {unit}", f"default {default}" if changed else "", source]
+        text = "; ".join([meaning, *filter(None, notes)])
+        table.add_row(knob, value, text, style="bold" if changed else "")
     Console(markup=False).print(table)

@@ -10,14 +10,14 @@ import typer
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders, or folders that contain some."),
+        typer.Argument(metavar="RUN...", help="Run folders, or folders that contain run folders."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the page, figures and tables.")
     ] = Path("report"),
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of recordings, to draw example clips (needs affekt[train])."),
+        typer.Option(help="Folder of recordings, to draw example clips (extra train)."),
     ] = None,
     archive: Annotated[
         Path | None,
@@ -26,9 +26,9 @@ def report(
     summary: Annotated[
         Path | None, typer.Option(help="Also write a CSV file with a row for each result.")
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Save figures as PNG, too.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write figures as PNG.")] = False,
 ) -> None:
-    """Write a page of all results of some runs, beside the values of the paper."""
+    """Write a page with the results of runs, beside those of the paper."""
     from rich.console import Console
     from rich.progress import track
 

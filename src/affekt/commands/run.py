@@ -29,21 +29,22 @@ def run(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     weights: Annotated[
-        Path | None, typer.Option(help="Pretrained weights. (Default: see affekt weights.)")
+        Path | None, typer.Option(help="File of pretrained weights. (Default: see affekt weights.)")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, in place of the recipe's.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; may be repeated."),
+        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; repeatable."),
     ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Archived runs, to restore finished folds from.")
+        Path | None,
+        typer.Option(help="Folder of archived runs; finished folds are restored from it."),
     ] = None,
 ) -> int:
-    """Train and test every fold of a recipe that is not done.
+    """Train and test every unfinished fold of a recipe.
 
     A killed run resumes when it is started again. Features computed from recordings are cached in
-    $AFFEKT_CACHE, or in the user's cache. The exit code is 1 if a fold failed; the others are done.
+    $AFFEKT_CACHE, or in the user's cache. The exit code is 1 if a fold failed; the others are run.
     `affekt recipe NAME` lists all knobs.
     """
     from affekt.engines import engine_named

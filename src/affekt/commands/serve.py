@@ -21,14 +21,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def serve(
     host: Annotated[
         str,
-        option("ADDRESS", "Address (default: 127.0.0.1); for other machines: 0.0.0.0 and --name."),
+        option("ADDRESS", "Address to listen on (default: 127.0.0.1, this machine only)."),
     ] = "127.0.0.1",
     port: Annotated[
         int, option("N", "Port (default: 8000); 0 takes a free one.", min=0, max=65535)
     ] = 8_000,
     name: Annotated[
         list[str] | None,
-        option("HOST", "Host name by which other machines call it; may be repeated."),
+        option("HOST", "Host name that other machines use; repeatable."),
     ] = None,
     model: Model = None,
     profile: Profile = None,
@@ -40,10 +40,10 @@ def serve(
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        option("ORIGIN", "Page of another site that may use it; may be repeated."),
+        option("ORIGIN", "Site whose pages may call the service; repeatable."),
     ] = None,
     tokens: Annotated[
-        Path | None, option("FILE", "Answer only who bears one of these tokens, one a line.")
+        Path | None, option("FILE", "Admit only requests with a token of this file, one a line.")
     ] = None,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log each request as JSON to standard error.")

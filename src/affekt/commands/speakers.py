@@ -22,7 +22,7 @@ AnyChannel = Annotated[
 ]
 Speakers = Annotated[
     str | None,
-    option("N|auto|FILE", "Tell apart so many speakers, or those of an RTTM file."),
+    option("N|auto|FILE", "Recognize each of N speakers, or those of an RTTM file."),
 ]
 Speaker = Annotated[
     list[str] | None,

@@ -70,7 +70,7 @@ class Recipe:
     method: str = knob("network", "what is trained", allowed=METHODS)
     hop: int = knob(
         WINDOW_HOP,
-        "from the start of a window to the next, at 16 kHz",
+        "distance between the starts of windows, at 16 kHz",
         unit="samples",
         source="paper, II-A",
         low=1,
@@ -78,7 +78,7 @@ class Recipe:
     )
     last_window: str = knob(
         "drop",
-        "a last window that is not full is dropped, or padded with zeros",
+        "drop a last window that is not full, or pad it with zeros",
         allowed=LAST_WINDOW,
     )
     trunk: str = knob(
@@ -94,7 +94,7 @@ class Recipe:
     )
     loudness: str = knob(
         "given",
-        "windows keep the recorded loudness, or are normalized by the running loudness",
+        "given: as recorded; running: windows are normalized by the running loudness",
         allowed=("given", "running"),
     )
     weights: str = knob(
@@ -104,12 +104,14 @@ class Recipe:
         allowed=("yamnet.tflite", "random"),
     )
     blocks: int = knob(
-        13, "separable blocks of YAMNet that are kept", source="paper, II-B", low=1, high=13
+        13, "number of separable blocks of YAMNet in use", source="paper, II-B", low=1, high=13
     )
     encoder_layers: int = knob(
-        2, "transformer layers of Whisper's encoder that are kept", low=1, high=4
+        2, "number of transformer layers of Whisper's encoder in use", low=1, high=4
     )
-    context: int = knob(1, "earlier windows that Whisper's encoder sees", low=1, high=7)
+    context: int = knob(
+        1, "number of earlier windows in the input of Whisper's encoder", low=1, high=7
+    )
     frozen: bool = knob(False, "do not train the pretrained network", source="paper, II-B")
     speaker_normalization: bool = knob(
         False, "normalize the features of a frozen network by the speaker's statistics"
@@ -129,17 +131,17 @@ class Recipe:
     )
     recent_time_constant: float = knob(
         0.0,
-        "the same of a second answer about the last few seconds, trained beside; 0: none",
+        "time constant of a second result about the last few seconds, trained jointly; 0: none",
         unit="seconds",
         low=0.0,
         high=3_600.0,
     )
     ensemble_size: int = knob(
-        1, "statistics heads that are trained side by side and averaged", low=1, high=64
+        1, "number of statistics heads; their logits are averaged", low=1, high=64
     )
     # training
     augmented_speakers: int = knob(
-        0, "simulated speakers for each training speaker", low=0, high=64
+        0, "number of simulated speakers for each training speaker", low=0, high=64
     )
     augment_channel: bool = knob(
         False, "simulate another microphone, room or telephone for each simulated speaker"
@@ -150,29 +152,33 @@ class Recipe:
     balance: bool = knob(False, "give every class of every corpus the same weight in the loss")
     optimizer: str = knob(
         "adam",
-        "adamw decouples weight decay from the gradient",
+        "optimizer; adamw decouples weight decay from the gradient",
         source="paper, III-A",
         allowed=("adam", "adamw"),
     )
     schedule: str = knob(
         "constant",
-        "of the learning rate: constant, or one cycle up to learning_rate and down to zero",
+        "learning rate: constant, or one cycle up to learning_rate and down to zero",
         source="paper, III-A",
         allowed=("constant", "one-cycle"),
     )
-    learning_rate: float = knob(3e-4, "step of Adam", source="paper, III-A", low=1e-8, high=1.0)
+    learning_rate: float = knob(
+        3e-4, "learning rate of Adam", source="paper, III-A", low=1e-8, high=1.0
+    )
     weight_decay: float = knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
     label_smoothing: float = knob(
-        0.0, "share of each label that is spread over all labels", low=0.0, high=0.9
+        0.0, "share of each label that is distributed over all labels", low=0.0, high=0.9
     )
-    batch: int = knob(24, "mini-batch", unit="clips", source="paper, III-A", low=1, high=4096)
+    batch: int = knob(
+        24, "size of a mini-batch", unit="clips", source="paper, III-A", low=1, high=4096
+    )
     epochs: int = knob(
-        50, "passes over the training part", source="paper, III-A", low=1, high=10_000
+        50, "number of passes over the training speakers", source="paper, III-A", low=1, high=10_000
     )
     checkpoint: str = knob(
         "best",
-        "weights that are used: epoch of the best validation UAR (ties: lower loss), last epoch, "
-        "or mean over the last third of the epochs",
+        "weights to use: epoch of the best validation UAR (ties: lower loss), last epoch, or mean "
+        "of the last third of the epochs",
         allowed=("best", "last", "averaged"),
     )
     precision: str = knob(

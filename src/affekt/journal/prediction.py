@@ -19,7 +19,9 @@ from affekt.journal.entry import Entry, Voice
 NO_SPEECH = "no speech was detected"
 
 
-def predict_entry(predictor: Predictor, source: Source, profile: Profile | None, entry: Entry) -> Entry:
+def predict_entry(
+    predictor: Predictor, source: Source, profile: Profile | None, entry: Entry
+) -> Entry:
     """Predict a recording.
 
     Args:
