@@ -17,7 +17,6 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
-import affekt
 from conftest import DATA
 
 ROOT = Path(__file__).parents[1]

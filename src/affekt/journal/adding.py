@@ -15,8 +15,8 @@ from affekt.errors import AffektError, AudioError, JournalError
 from affekt.inference.files import Failure, find_files
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile
-from affekt.journal.prediction import predict_entry, pooled_profile, profile_digest, voice_of
 from affekt.journal.entry import Entry
+from affekt.journal.prediction import pooled_profile, predict_entry, profile_digest, voice_of
 from affekt.journal.store import Journal
 
 BLOCK = 1 << 20  # bytes read at a time

@@ -50,7 +50,7 @@ def write_json(journal: Journal, out: TextIO) -> None:
 
 
 def write_fhir(journal: Journal, out: TextIO) -> None:
-    """Write a FHIR R4 Bundle: an Observation for each entry with an emotion, and a Device per model.
+    """Write a FHIR R4 Bundle: an Observation per entry with an emotion, and a Device per model.
 
     The resources are made and checked by ``fhir.resources``, whose module R4B has the same
     Observation and Device as R4.
