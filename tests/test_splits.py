@@ -324,7 +324,7 @@ GOOD = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + "1,c,train\n", "fold 1: each speaker must stand in one part only. Got c twice"),
+        (GOOD + "1,c,train\n", "fold 1: each speaker must be in one part only. Got c twice"),
         (GOOD.replace("2,b,test", "2,c,test"), "Got c twice"),
         (GOOD.replace("1,b,validation", "1,b,train"), "validation must hold at least one"),
         (GOOD + "3,a,train\n3,b,validation\n3,d,test\n", "Got c in only one of fold 1 and fold 3"),

@@ -1,13 +1,11 @@
 """Compute cepstra (MFCC and GTCC) with their deltas, and their statistics over a clip.
 
-Both are the cosine transform of log band energies of the same frames, in as many bands of the
-same range as the network's front end; only the bands differ: triangles on the mel scale
-(librosa), or fourth-order gammatone filters on the ERB scale (SciPy). So two rows of a table
-that differ in the cepstra differ in nothing else.
+Both are the cosine transform of log band energies, with the frames, the number of bands and the
+frequency range of the network's front end. MFCC have triangular bands on the mel scale (librosa),
+GTCC fourth-order gammatone filters on the ERB scale (SciPy).
 
-SciPy's gammatone is the definition itself: its gain is 1 at the centre, its bandwidth 1.019 ERB.
-spafe, the usual package for GTCC, takes the filter's order for that of the ERB formula, which
-makes the filters up to 40 % too narrow, and weighs power with their amplitude response.
+SciPy's gammatone has gain 1 at the centre and a bandwidth of 1.019 ERB. The package spafe confuses
+two orders, which makes its filters up to 40 % too narrow.
 
 Source: Sharan, Mascolo & Schuller (MFCC and GTCC baselines); Valero & Alias, "Gammatone Cepstral
 Coefficients", 2012; Glasberg & Moore, 1990; frames and bands as in :mod:`affekt.audio.windows`.
@@ -39,8 +37,8 @@ Cepstra = Literal["mfcc", "gtcc"]
 COEFFICIENTS = 13  # 0 to 12, the usual choice for speech
 DELTA_WIDTH = 9  # frames that a slope or a curvature is fitted to
 ENERGY_FLOOR = LOG_OFFSET**2  # the front end's offset is of magnitudes, this is of powers
-ERB_Q = 9.26449  # asymptotic quality of the ear's filters (Glasberg & Moore)
-ERB_LEAST = 24.7  # Hz, their least bandwidth
+ERB_Q = 9.26449  # asymptotic quality of the auditory filters (Glasberg & Moore)
+ERB_LEAST = 24.7  # Hz, their minimum bandwidth
 GAMMATONE_TAPS = 4 * FFT  # 128 ms: even the narrowest band has decayed to 1e-9
 STATISTICS = ("mean", "std")
 

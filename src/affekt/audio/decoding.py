@@ -1,8 +1,8 @@
 """Decode recordings chunk by chunk into float32 frames at their own sample rate.
 
 libsndfile is tried first: it seeks to any sample and is as fast as FFmpeg on PCM and FLAC. FFmpeg
-reads the rest, and also MP3 and CAF, whose errors libsndfile prints to the terminal, and Ogg, of
-which libsndfile reads the first chained recording only.
+reads all other formats, and also MP3 and CAF, whose errors libsndfile prints to the terminal, and
+Ogg, of which libsndfile reads the first chained recording only.
 """
 
 import io
@@ -177,7 +177,7 @@ def _opened_pipe(file: BinaryIO, name: str, pcm: Pcm | None) -> AbstractContextM
     """Open a file that is not seekable, waiting for its first bytes only."""
     head = head_of(file, name)
     riff = riff_of(io.BytesIO(head), name)
-    if riff and riff.pcm:  # given the header, FFmpeg would wait for seconds of it
+    if riff and riff.pcm:  # with the header, FFmpeg would wait for seconds of sound
         piped = _PipeReader(head[riff.start :], file, riff.promised)
         return _from_pipe(piped, name, riff, riff.pcm)
     if pcm and not is_recording(head):

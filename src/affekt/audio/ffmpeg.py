@@ -1,7 +1,7 @@
 """Decode recordings with FFmpeg, and raw samples without a header.
 
-FFmpeg is given bytes, never a name: no suffix steers its guess, and no playlist makes it open
-anything else. It is slow to load, so this stage is imported where it is needed.
+FFmpeg gets bytes, never a name: so the suffix does not influence the format, and playlists cannot
+open other files. It is slow to load, so this module is imported inside functions.
 """
 
 import io
@@ -20,7 +20,7 @@ from affekt.audio.headers import MAX_PAGE, Riff, checked, missing_of_frame, miss
 from affekt.audio.pcm import Decoded, Pcm, scaled, silent
 from affekt.errors import AudioError
 
-PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, too little to work on one by one
+PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, which is inefficient
 PARTS_LIVE = 20
 #: A title in an unknown encoding must not hide the sound; PyAV 19 never lets it.
 LENIENT: dict[str, Any] = (
@@ -88,9 +88,9 @@ def from_ffmpeg(
     Args:
         file: with a method ``read``; if it can ``seek``, FFmpeg may.
         name: used in messages.
-        riff: where it is a WAV or AIFF, what its header says.
-        pcm: what the samples are, if they come without a header.
-        live: give what comes at once, rather than pieces of a size to work on.
+        riff: header of a WAV or AIFF.
+        pcm: format of samples without a header.
+        live: yield samples as soon as they arrive, not in chunks of a second.
 
     Yields:
         The open sound.
@@ -145,7 +145,7 @@ def _promise(container: InputContainer, rate: int) -> int | None:
 
 
 def _frames(container: InputContainer, name: str, file: _CountingReader) -> Iterator[av.AudioFrame]:
-    """Decode the first sound track; one bad packet is forgiven, as MP3 often ends in junk."""
+    """Decode the first sound track; one bad packet is ignored: MP3 may end in other bytes."""
     bad, stream = 0, container.streams.audio[0]
     checks = getattr(stream.codec_context, "name", "") in _CHECKSUMS  # unknown codecs have none
     form, missing = container.format.name, 0

@@ -10,14 +10,14 @@ from typing import BinaryIO
 from affekt.audio.pcm import Pcm, wav_encoding
 from affekt.errors import AudioError
 
-RATES = (1_000, 768_000)  # Hz: below no speech is left, above there are no converters
+RATES = (1_000, 768_000)  # Hz: speech needs the lower limit; no converter exceeds the upper
 CHANNELS = 256  # at most
 CHUNKS = 10_000  # before the sound of a WAV; recorders write a few dozen at most
 _HEAD = 4_096  # bytes that tell what a file is
-_ENDLESS = 0x7FFF_0000  # bytes; what claims more than this and has less was written to a pipe
+_ENDLESS = 0x7FFF_0000  # bytes; a header with a larger size than the file was written to a pipe
 _MPEG = {0x50, 0x55}  # WAV's numbers for MPEG audio
-_EXTENSIBLE = 0xFFFE  # the number of a form that stands elsewhere
-# Of what libsndfile and FFmpeg read: no one speaks so that samples look like this.
+_EXTENSIBLE = 0xFFFE  # the format number is in the extension
+# First bytes of formats that libsndfile and FFmpeg read; raw speech never begins like this.
 _NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".split()
 _FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
@@ -242,7 +242,7 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
             return None
         kind, length = start[:4], struct.unpack(order + "I", start[4:])[0]
         if not (kind.isascii() and kind.decode().isprintable()):
-            return None  # no name of a chunk: what is left by a power cut may be gigabytes of zeros
+            return None  # not a chunk: after a power cut, gigabytes of zeros may follow
         here = file.tell()
         if kind == sound:
             there = size - here

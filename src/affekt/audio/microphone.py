@@ -1,6 +1,6 @@
 """Record from a microphone through PortAudio.
 
-From its blocks on it goes the way of a recording, through :func:`affekt.audio.reading.blocks`.
+:func:`affekt.audio.reading.blocks` reads it like a recording.
 """
 
 import queue
@@ -46,10 +46,10 @@ def microphone(
 
 
 class Handover:
-    """Blocks on their way from PortAudio's thread to the one that takes them.
+    """Pass blocks from PortAudio's thread to the reading thread.
 
-    If they are not taken for ten seconds, the rest becomes silence of the same length: times stay
-    right, and memory does not grow.
+    If they are not read for ten seconds, further ones become silence of the same length: times stay
+    correct, and memory does not grow.
 
     Args:
         name: the microphone's, for messages.
@@ -67,15 +67,15 @@ class Handover:
         self._samples += len(block)
 
     def end(self) -> None:
-        """There will be no more."""
+        """Mark the end of the sound."""
         if not self._queue.full():
             self._queue.put_nowait(None)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Give out ``(samples, 1)``, as they come.
+        """Yield blocks ``(samples, 1)`` as they arrive.
 
         Raises:
-            AudioError: none came for two seconds, or none will.
+            AudioError: no block came for two seconds.
         """
         taken = 0
         while True:
@@ -137,7 +137,7 @@ def _recording(
 
 
 def _found(portaudio: Any, device: str | int | None) -> dict[str, Any]:  # pragma: no cover
-    """What PortAudio says of an input device."""
+    """Query the properties of an input device."""
     inputs = [each for each in portaudio.query_devices() if each["max_input_channels"]]
     if not inputs:
         raise AudioError(f"no microphone was found. Plug one in. {_INSTEAD}")
@@ -153,5 +153,5 @@ def _found(portaudio: Any, device: str | int | None) -> dict[str, Any]:  # pragm
 
 
 def _reason(error: Exception) -> str:
-    """What PortAudio says, in one line, without its own numbers."""
+    """Format PortAudio's message in one line, without its error codes."""
     return " ".join(str(error).split()).partition(" [PaErrorCode")[0]

@@ -1,4 +1,4 @@
-"""Open local and remote files for reading, or say in one line why they cannot be opened."""
+"""Open local and remote files for reading, and report failures in one line."""
 
 import stat
 from pathlib import Path

@@ -23,7 +23,7 @@ LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 
 @dataclass(frozen=True)
 class Sound:
-    """What a recording's header says."""
+    """Properties of a recording from its header."""
 
     sample_rate: int
     """Hz"""
@@ -47,7 +47,7 @@ def read(
             object (read from its first byte if it can seek, and left open); array ``(samples,)``
             or ``(samples, channels)``, of integers (scaled to [-1, 1] by their width) or of
             floats (kept as they are); PyTorch tensor ``(samples,)`` or ``(channels, samples)``;
-            Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or what is open already, such
+            Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or an open sound, such
             as :func:`~affekt.audio.microphone.microphone`.
         sample_rate: Hz of an array or tensor; a file states its rate in its header.
         channel: channel to read, from 0; None for the mean of all.
@@ -258,7 +258,7 @@ def _checked_samples(
 
 
 def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of all channels, channel by channel: five times as quick as ``mean(axis=1)``."""
+    """Average channels one by one, which is five times as fast as ``mean(axis=1)``."""
     mono = piece[:, 0].copy()
     for channel in range(1, piece.shape[1]):
         mono += piece[:, channel]

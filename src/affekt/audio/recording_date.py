@@ -7,7 +7,7 @@ from pathlib import Path
 from affekt.audio.opening import open_file
 
 TAGS = ("creation_time", "date")  # as FFmpeg names them, the more precise one first
-EARLIEST = 1990  # earlier years are a clock that was never set
+EARLIEST = 1990  # earlier years come from clocks that were never set
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"  # 2026-09-10, 20260910
     r"(?:(?:T|[-_ ]+(?:at )?)([01]\d|2[0-3])[-:._h]?([0-5]\d)(?:[-:._m]?([0-5]\d))?)?(?!\d)"
@@ -19,11 +19,11 @@ def recording_date(file: str, name: str | None = None) -> str:
 
     Args:
         file: path or location of the recording.
-        name: that may hold a date; that of the file by default.
+        name: file name that may contain a date; by default that of ``file``.
 
     Returns:
         Local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known, or
-        nothing. Metadata count before the name.
+        nothing. Metadata have precedence over the name.
 
     Raises:
         AudioError: the file cannot be opened.

@@ -1,4 +1,4 @@
-"""Open whatever a caller gives as a recording: path, bytes, file, array, tensor or dictionary."""
+"""Open a recording given as a path, bytes, file, array, tensor or dictionary."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -40,7 +40,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
         The opened recording.
 
     Raises:
-        AudioError: no such form, or not a sound.
+        AudioError: another type, or not a sound.
     """
     if isinstance(source, Mapping):
         source, sample_rate = _unpacked(source, sample_rate)
@@ -76,7 +76,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
 
 
 def source_name(source: Any) -> str:
-    """What error messages call a recording."""
+    """Name a recording in error messages."""
     if isinstance(source, Decoded):
         return source.name
     if isinstance(source, str | Path):
@@ -91,7 +91,7 @@ def source_name(source: Any) -> str:
 
 
 def source_file(source: Any) -> str:
-    """The file that a recording was given as; empty for bytes, files and samples.
+    """Return the path of a recording; empty for bytes, file objects and samples.
 
     >>> source_file("a.wav"), source_file({"path": "b.wav", "bytes": b""}), source_file(b"")
     ('a.wav', 'b.wav', '')
@@ -115,7 +115,7 @@ def require_rereadable(source: Source) -> None:
     """Refuse a recording that can be read only once.
 
     Raises:
-        AudioError: a pipe, or what is open already.
+        AudioError: a pipe, or an open sound.
     """
     can_seek = getattr(source, "seekable", None)
     if isinstance(source, Decoded) or (can_seek and not can_seek()):

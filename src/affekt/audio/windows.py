@@ -1,8 +1,7 @@
-"""Cut sound into windows, and define the numbers of the front end.
+"""Cut sound into windows, and define the constants of the front end.
 
-The waveform is cut, not the spectrogram, so that every window stands alone: batch, stream,
-server and browser cut the same windows and must agree.
-Every number of the front end that was trained in stands here, once.
+The waveform is cut, not the spectrogram, so that batch, stream, server and browser process the same
+windows.
 
 Source: Sharan, Mascolo & Schuller, section II; YAMNet's ``params.py`` (AudioSet front end).
 """
@@ -23,7 +22,7 @@ LOG_OFFSET = 0.001  # keeps the logarithm of silence finite
 PATCH = 96  # frames of one window
 WINDOW = (PATCH - 1) * FRAME_HOP + FRAME  # 15,600 samples = 0.975 s
 WINDOW_HOP = WINDOW // 2  # 7,800 samples: the paper's 50 % overlap
-PATCH_HOP = PATCH * FRAME_HOP  # 15,360 samples: each frame stands in one window
+PATCH_HOP = PATCH * FRAME_HOP  # 15,360 samples: each frame is in one window
 LAST_WINDOW = ("drop", "pad")  # what happens to a last window that is not full
 
 
@@ -73,7 +72,7 @@ def sliding_windows(
 
 
 def window_count(samples: int, *, hop: int = WINDOW_HOP, last_window: str = "drop") -> int:
-    """How many windows :func:`sliding_windows` cuts from so many samples.
+    """Count the windows that :func:`sliding_windows` cuts from a number of samples.
 
     >>> [window_count(n) for n in (1, 15_600, 23_399, 23_400)]
     [1, 1, 1, 2]

@@ -1,4 +1,4 @@
-"""Turn recordings into one table, and into speaker-disjoint folds."""
+"""List the recordings of a corpus in one table, and divide its speakers into folds."""
 
 from pathlib import Path
 
@@ -47,13 +47,13 @@ def load(
     """Read a corpus from its folder and check it against the published one.
 
     Args:
-        name: one of ``CORPORA``, or several joined by ``+``, such as ``ravdess+emovo``; or that of
-            one's own recordings.
-        root: folder that holds it, at any depth and in any audio format; of several, the folder
-            that holds a folder of each one's name; of one's own recordings their manifest.
+        name: one of ``CORPORA``, several joined by ``+``, such as ``ravdess+emovo``, or a name for
+            the user's own recordings.
+        root: folder of the corpus, with any depth and audio format. For several corpora, a folder
+            with a folder of each name; for the user's own recordings, their manifest.
         task: ``four`` or ``all``.
-        partial: take what is there; without it nothing may be missing, extra or undecodable.
-        watch: shows how far it is; gets the items and their number.
+        partial: accept missing, extra and undecodable files.
+        watch: shows the progress; gets the items and their number.
 
     Raises:
         CorpusError: unknown name or task, no such folder, another corpus than published, or a
@@ -76,7 +76,7 @@ def load(
 
 
 def _own(name: str, file: Path, task: str) -> Manifest:
-    """A manifest that ``affekt corpus`` wrote, if it is the one that is meant."""
+    """Read the manifest of the user's own recordings, and check its corpus and task."""
     manifest = read_manifest(file)
     if (manifest.corpus, manifest.task) != (name, task):
         raise CorpusError(

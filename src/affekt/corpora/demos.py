@@ -3,9 +3,9 @@
 ``DEMOS/{PR,NP}_g_SS_EEENNx.wav`` and ``NEU/g_SS_neuNNx.wav``: prototypical (chosen by listeners
 and annotators) or not, gender, speaker (01 to 69 without 35), emotion, running number, suffix.
 
-Task ``four`` is the paper's subset, which it does not spell out: the prototypical files of
-anger, happiness and sadness and all neutral ones are 246, 167, 422 and 332 clips of 65 speakers
-(42 m, 23 f), exactly its numbers. Task ``all`` takes every file.
+Task ``four`` is the paper's subset. The paper gives only its counts, which are those of the
+prototypical files of anger, happiness and sadness and all neutral ones: 246, 167, 422 and 332 clips
+of 65 speakers (42 m, 23 f). Task ``all`` takes every file.
 
 Source: Parada-Cabaleiro, Costantini, Batliner, Schmitt & Schuller, "DEMoS: an Italian emotional
 speech corpus", Language Resources and Evaluation 54, 2020; Zenodo record 2544829.

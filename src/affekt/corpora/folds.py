@@ -1,6 +1,6 @@
 """Read and write ``folds.csv``: training, validation and test speakers of each fold.
 
-A :class:`Fold` cannot hold a speaker twice: making one proves it, wherever the rows came from.
+A :class:`Fold` raises an error if a speaker is in two of its parts.
 """
 
 import csv
@@ -24,12 +24,12 @@ class Fold:
 
     Attributes:
         number: counted from 1.
-        train: speakers to learn from, sorted.
-        validation: speakers to choose the epoch by, sorted.
-        test: speakers to report on, sorted. Empty, like validation, if all speakers train.
+        train: training speakers, sorted.
+        validation: validation speakers, sorted.
+        test: test speakers, sorted. Empty, like validation, if all speakers train.
 
     Raises:
-        CorpusError: a part is empty that must not be, or a speaker stands twice.
+        CorpusError: a part is empty that must not be, or a speaker occurs twice.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Fold:
         twice = _twice((*self.train, *self.validation, *self.test))
         if twice:
             raise CorpusError(
-                f"fold {self.number}: each speaker must stand in one part only. Got {twice} "
+                f"fold {self.number}: each speaker must be in one part only. Got {twice} "
                 f"twice, which leaks test data. Write the folds again."
             )
 
@@ -72,7 +72,7 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:
-    """Read ``folds.csv`` and prove again that no speaker leaks.
+    """Read ``folds.csv``, and check that no speaker is in two parts of a fold.
 
     Args:
         path: file that :func:`write_folds` wrote.

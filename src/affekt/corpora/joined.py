@@ -15,13 +15,13 @@ def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
 
     Args:
         manifests: two or more, of different corpora with the same labels.
-        root: the folder that holds a folder, or a link to one, of each corpus's name.
+        root: folder with a folder, or a link to one, named after each corpus.
 
     Returns:
-        One table, the corpora in their order; its name is theirs, joined by ``+``.
+        One table with the corpora in their order; its name joins theirs by ``+``.
 
     Raises:
-        CorpusError: a corpus stands twice, or labels differ.
+        CorpusError: a corpus occurs twice, or labels differ.
     """
     names = [manifest.corpus for manifest in manifests]
     first = manifests[0]
@@ -45,7 +45,7 @@ def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
 
 
 def corpus_of(speaker: str) -> str:
-    """The corpus that a speaker is of.
+    """Return the corpus of a speaker.
 
     >>> corpus_of("ravdess:21")
     'ravdess'

@@ -1,10 +1,10 @@
 """Read, write and check ``manifest.csv``: one row for each clip of a corpus.
 
-A :class:`Manifest` cannot hold a clip without a label, a speaker with two genders, or a path
-that leaves the root: making one proves all of it, wherever the rows came from.
+A :class:`Manifest` refuses a clip without a label, a speaker with two genders, or a path that leaves
+the root.
 
-The file is CSV (UTF-8) below one line ``# {...}``, JSON that names corpus, task, labels in
-their order, and the folder of the recordings.
+The first line of the file is ``# {...}``: JSON with corpus, task, labels in their order, and the
+folder of the recordings. CSV (UTF-8) follows.
 """
 
 import csv
@@ -71,7 +71,7 @@ class Manifest:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What tells each clip from all others: its file, and its part where a file has several.
+        """Unique names of the clips: file, and part where a file has several.
 
         Parts are written as media fragments are: ``call.wav#t=0.5,2.0``.
         """
@@ -97,7 +97,7 @@ def _refuse_two_genders(manifest: Manifest) -> None:
 
 
 def _refuse_shared_sound(manifest: Manifest) -> None:
-    """The same sound twice would sit in training and test, or weigh double."""
+    """Refuse the same sound twice: it would be in training and test, or have double weight."""
 
     def place(clip: Clip) -> tuple[str, int]:
         return clip.file, -1 if clip.channel is None else clip.channel
@@ -107,7 +107,7 @@ def _refuse_shared_sound(manifest: Manifest) -> None:
         for before, clip in _overlaps(tuple(group)):
             if (before.start or 0.0, before.end) == (clip.start or 0.0, clip.end):
                 raise CorpusError(
-                    f"manifest of {manifest.corpus}: {file} must stand in one row for each of "
+                    f"manifest of {manifest.corpus}: {file} must be in one row for each of "
                     f"its parts. Got the same part twice. Remove one row."
                 )
             if before.speaker != clip.speaker:
@@ -158,14 +158,14 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
 
     Args:
         path: file that :func:`write_manifest` wrote.
-        root: folder of the recordings, if it moved since.
+        root: folder of the recordings, if it has moved.
 
     Returns:
         The manifest; its digest is that of the one written.
 
     Raises:
-        CorpusError: no such file, not a manifest, a column unknown or missing, a number that
-            is none, or any rule of :class:`Manifest` broken.
+        CorpusError: no such file, not a manifest, an unknown or missing column, an invalid number,
+            or a fault that :class:`Manifest` refuses.
     """
     path = Path(path)
     first, _, rows = read_text(path).partition("\n")

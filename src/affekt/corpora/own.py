@@ -1,8 +1,8 @@
 """Survey a user's own recordings: a table, or folders named after labels.
 
-A table has the columns ``file,label,speaker`` and, where known, ``start,end,gender``, or others
-that are mapped to these; files are relative to the table. In folders, the first folder below the
-root is the label and a regular expression finds the speaker in the path.
+A table has the columns ``file,label,speaker`` and optionally ``start,end,gender``, or columns that
+are mapped to these; files are relative to the table. In folders, the first folder below the root is
+the label, and a regular expression finds the speaker in the path.
 """
 
 import re
@@ -86,7 +86,7 @@ def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
         who = (match[min(1, pattern.groups)] or "").strip() if match else ""
         if not rest or not who:
             raise CorpusError(
-                f"{root / file} must lie in a folder named after its label, and the speaker "
+                f"{root / file} must be in a folder named after its label, and the speaker "
                 f"pattern must find a name in its path. Got pattern {speaker!r}. Give "
                 f"--speaker, as in --speaker '(\\w+)_\\d+', or a table."
             )
@@ -116,7 +116,7 @@ def _mapped(
 
 
 def _ordered(clips: tuple[Clip, ...], task: str) -> tuple[str, ...]:
-    """The four in their order for task four; else what occurs, known labels first."""
+    """Order labels: those of task four in their order; else known labels first."""
     if task == "four":
         return FOUR
     labels = {clip.label for clip in clips}

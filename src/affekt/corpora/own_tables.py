@@ -22,15 +22,15 @@ _GENDERS = {"female": "f", "male": "m", "other": ""}
 
 
 def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> str:
-    """Read a table as CSV text with the columns that affekt knows.
+    """Read a table as CSV text with affekt's names of columns.
 
     Args:
         path: the table.
-        known: columns that affekt knows.
-        names: column of affekt by the table's own name. With names, other columns are left out.
+        known: names of affekt's columns.
+        names: affekt's column by the table's own; if given, other columns are left out.
 
     Raises:
-        CorpusError: it cannot be read, or has no column of a name to map.
+        CorpusError: it cannot be read, or a column to map is missing.
         ModuleNotFoundError: a Parquet table without pyarrow.
     """
     if odd := sorted(set(names.values()) - set(known)):
@@ -81,7 +81,9 @@ def _written(header: list[str], keep: list[int], rows: Iterable[Sequence[Any]]) 
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, timedelta):
         return str(value.total_seconds())
-    text = "" if value is None or value != value else str(value)  # NaN and NaT differ from all
+    text = (
+        "" if value is None or value != value else str(value)
+    )  # NaN and NaT differ from themselves
     if name in ("start", "end") and (time := _TIME.fullmatch(text.strip())):
         days, hours, minutes, seconds = (float(part or 0) for part in time.groups())
         return str(86_400 * days + 3_600 * hours + 60 * minutes + seconds)

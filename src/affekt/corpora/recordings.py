@@ -60,7 +60,7 @@ def measured(
 
 
 def _length(root: Path, clip: Clip) -> float | str:
-    """Seconds of one clip, or the reason why its file cannot be read."""
+    """Return the seconds of one clip, or the reason why its file cannot be read."""
     try:
         sound = probe(root / clip.file)
     except AudioError as error:

@@ -1,6 +1,6 @@
 """Specify a corpus, and recognize its clips by their file names.
 
-A corpus' own file instantiates :class:`Corpus`; nothing else about it is code.
+The module of a corpus defines one :class:`Corpus`.
 """
 
 import re
@@ -26,7 +26,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Facts of one corpus.
+    """Specification of one corpus.
 
     Attributes:
         name: short name; the first half of its speaker keys.

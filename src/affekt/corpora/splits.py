@@ -31,7 +31,7 @@ def leave_one_speaker_out(
     Args:
         manifest: at least three speakers.
         seed: any whole number; breaks ties.
-        validation: share of the other speakers to validate on, in (0, 1).
+        validation: share of the other speakers for validation, in (0, 1).
 
     Returns:
         As many folds as speakers, in the order of the speakers' names.
@@ -186,7 +186,7 @@ def _folds(
 
 
 def _profiles(manifest: Manifest) -> dict[str, Counter[str]]:
-    """Counts to balance: each speaker's clips per class, and 1 for its gender."""
+    """Count what is balanced: each speaker's clips per class, and 1 for the gender."""
     profiles: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in manifest.clips:
         profiles[clip.speaker][f"label {clip.label}"] += 1
@@ -203,12 +203,12 @@ def _deal(
 ) -> list[tuple[str, ...]]:
     """Divide speakers into parts of the given sizes with balanced counts.
 
-    The trait that fewest of the remaining speakers have comes first, and of them the speaker with
-    most of it. The part that lacks the trait most, relative to its size, gets the speaker.
+    The trait of the fewest remaining speakers is assigned first, beginning with the speaker who has
+    most of it. The part with the largest relative deficit of the trait gets the speaker.
     """
     order = {speaker: sha256(f"{salt}:{speaker}".encode()).hexdigest() for speaker in speakers}
     wanted = sum((profiles[speaker] for speaker in speakers), Counter[str]())
-    # what a part lacks of each trait, times the number of speakers: whole numbers are exact
+    # missing counts of each part and trait, times the number of speakers: exact integers
     lack = [{trait: wanted[trait] * size for trait in wanted} for size in sizes]
     per_place = [lcm(*sizes) // size for size in sizes]
     per_clip = {trait: lcm(*wanted.values()) // wanted[trait] for trait in wanted}

@@ -134,8 +134,8 @@ def survey(
         watch: shows progress; gets the items and their number.
 
     Raises:
-        CorpusError: no such task or folder, one recording is there twice, or the corpus' own
-            table gives a speaker another gender.
+        CorpusError: no such task or folder, a duplicate recording, or another gender of a speaker
+            in the corpus' own table.
     """
     root, labels = Path(root).resolve(), corpus.labels(task)
     files = recordings_in(root)

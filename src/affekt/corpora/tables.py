@@ -23,12 +23,12 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise CorpusError(
-            f"{path}: cannot be written. Got: {error.strerror}. Name a file that can."
+            f"{path}: cannot be written: {error.strerror}. Name another file."
         ) from error
 
 
 def read_text(path: Path) -> str:
-    """Read a table's text, or say in one line why not.
+    """Read the text of a table.
 
     Args:
         path: a file in UTF-8, with or without a byte order mark.
@@ -37,7 +37,7 @@ def read_text(path: Path) -> str:
         All of it.
 
     Raises:
-        CorpusError: not there, not allowed, or not UTF-8.
+        CorpusError: missing, not readable, or not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line of a CSV text that is not blank.
+    """Yield number and cells of each line of a CSV text that is not blank.
 
     Args:
         text: the table with its header.
