@@ -129,8 +129,8 @@ def _recording(
         stream.start()
     except portaudio.PortAudioError as error:
         raise AudioError(
-            f"{name} cannot be opened at {rate} Hz ({_reason(error)}). Close what else uses it, "
-            f"or leave the rate to it."
+            f"{name} cannot be opened at {rate} Hz ({_reason(error)}). Close other programs "
+            f"that use it, or leave out the rate."
         ) from error
     with stream:
         yield Decoded(name, rate, 1, None, 0, handover.blocks())

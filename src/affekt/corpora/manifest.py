@@ -1,7 +1,7 @@
 """Read, write and check ``manifest.csv``: one row for each clip of a corpus.
 
-A :class:`Manifest` refuses a clip without a label, a speaker with two genders, or a path that leaves
-the root.
+A :class:`Manifest` refuses a clip without a label, a speaker with two genders, and a path that
+leaves the root.
 
 The first line of the file is ``# {...}``: JSON with corpus, task, labels in their order, and the
 folder of the recordings. CSV (UTF-8) follows.
