@@ -137,6 +137,10 @@ def test_any_function_can_be_audited(
     assert "does not state" in (tmp_path / "index.html").read_text(encoding="utf-8")
     table = pd.read_csv(tmp_path / "robustness.csv").set_index(["test", "strength"])
     assert table["unchanged"]["level", 20.0] < 0.5
+    assert len(pd.read_csv(tmp_path / "answers.csv")) == 8 * len(
+        pd.read_csv(tmp_path / "robustness.csv")
+    )
+    assert json.loads((tmp_path / "summary.json").read_text()) == found
     assert (table.loc["polarity inverted", "unchanged"] == 1.0).all()
 
 

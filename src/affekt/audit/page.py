@@ -1,9 +1,9 @@
 """Write an audit: one HTML page that needs no other file, and its tables as CSV."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def write_audit(
     output: Path,
     *,
     seed: int,
-    checks: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+    checks: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """Score the answers, and write the page and its tables.
 
@@ -64,13 +64,13 @@ def write_audit(
         "speakers": speakers(answers),
     }
     summary = _summary(answers, recognizer, tables)
-    for name, table in checks.items():
+    for name, table in (checks or {}).items():
         summary[name] = table.to_dict("records")
     try:
-        for name, table in {"answers": answers, **tables, **checks}.items():
+        for name, table in {"answers": answers, **tables, **(checks or {})}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
-        page = _page(summary, **tables)
-        (output / "index.html").write_text(page, encoding="utf-8")
+        (output / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        (output / "index.html").write_text(_page(summary, **tables), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
     return summary

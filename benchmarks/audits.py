@@ -1,0 +1,121 @@
+"""Print the tables of audits, and join the audits of networks that each left out one corpus.
+
+    python benchmarks/audits.py
+    python benchmarks/audits.py --join PARTS... -o results/audit/affekt-unheard
+
+The first prints what docs/audit.md and the model cards hold, from the tables in results/audit/.
+The second scores the answers of several audits as those of one recognizer: each of a network of
+one recipe, on the corpus that it was not trained on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+RESULTS = Path(__file__).parents[1] / "results" / "audit"
+NAMES = {  # in the order of the columns
+    "affekt": "`affekt`",
+    "affekt-unheard": "`affekt`, corpus unheard",
+    "affekt-open": "`affekt-open`",
+    "affekt-small": "`affekt-small`",
+    "yamnet-lstm": "`yamnet-lstm`",
+    "egemaps": "eGeMAPS, SVM",
+    "mfcc": "MFCC, SVM",
+}
+
+
+def summaries() -> list[str]:
+    """Rows of Markdown: one for each audit."""
+    lines = [
+        "| | trained on | UAR | ECE | tiny changes | robustness | fairness |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, title in NAMES.items():
+        found = json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
+        known, speakers = found["speakers_of_training"], found["speakers"]
+        cells = [
+            title,
+            f"{known or 0} of {speakers} speakers",
+            f"{found['uar']:.3f} ({found['low']:.3f} to {found['high']:.3f})",
+            f"{found['ece']:.3f}",
+            *(f"{found[f'{x}_passed']} of {found[x]}" for x in ("tiny_changes", "tests")),
+            f"{found['comparisons_passed']} of {found['comparisons']}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def robustness() -> list[str]:
+    """Rows of Markdown: one for each test; each cell names the strengths that fail."""
+    tables = {name: pd.read_csv(RESULTS / name / "robustness.csv") for name in NAMES}
+    lines = [f"| | {' | '.join(NAMES.values())} |", "| --- " * (len(NAMES) + 1) + "|"]
+    for test in tables["affekt"]["test"].unique()[1:]:
+        cells = [test]
+        for table in tables.values():
+            rows = table[table["test"] == test]
+            failed = rows["strength"][~rows["passed"]]
+            if failed.empty or rows["tiny"].any():
+                cells.append("pass" if failed.empty else f"**{rows['unchanged'].iloc[0]:.2f}**")
+            else:
+                cells.append(f"**fails at {', '.join(f'{x:g}' for x in failed)}**")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def profiles() -> list[str]:
+    """Rows of Markdown: how well a profile identifies a person, by model and corpus."""
+    lines = ["| model | corpus | speakers | EER | identified |", "| --- | --- | --- | --- | --- |"]
+    for name, title in NAMES.items():
+        file = RESULTS / name / "profiles.csv"
+        for row in pd.read_csv(file).to_dict("records") if file.is_file() else ():
+            shares = f"{row['eer']:.3f} | {100 * row['identified']:.0f} %"
+            lines.append(f"| {title} | {row['corpus']} | {row['speakers']} | {shares} |")
+    return lines
+
+
+def card(model: str) -> str:
+    """Sentences for a model card, in lines of at most 100 characters."""
+    found = json.loads((RESULTS / model / "summary.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(RESULTS / model / "robustness.csv")[1:]
+    failed = table[table["tiny"] & ~table["passed"]]
+    lines = [
+        "| audit | passed |",
+        "| --- | --- |",
+        f"| tiny changes: at least 95 % of the answers stay | {found['tiny_changes_passed']} of "
+        f"{found['tiny_changes']} |",
+        f"| robustness: UAR falls by at most 0.05 | {found['tests_passed']} of {found['tests']} |",
+        f"| fairness: within chance | {found['comparisons_passed']} of {found['comparisons']} |",
+    ]
+    lines += [f"| {row.test} | no: {row.unchanged:.2f} stay |" for row in failed.itertuples()]
+    return "\n".join(lines)
+
+
+def join(parts: list[Path], output: Path) -> None:
+    """Score the answers of several audits as one."""
+    from affekt.audit.page import audit_folder, write_audit
+    from affekt.audit.recognizers import Recognizer
+
+    answers = pd.concat([pd.read_csv(part / "answers.csv", na_values="") for part in parts])
+    recognizer = Recognizer(output.name, lambda _: [], trained_on=frozenset())
+    rows = answers.fillna({"unit": "", "gender": ""}).to_dict("records")
+    write_audit(rows, recognizer, audit_folder(output), seed=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--join", nargs="+", type=Path, metavar="PART")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    if options.join:
+        join(options.join, options.output)
+        return
+    for lines in (summaries(), robustness(), profiles()):
+        print(*lines, "", sep="\n")
+    for model in ("affekt", "affekt-open", "affekt-small", "yamnet-lstm"):
+        print(model, card(model), "", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
