@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -61,11 +62,18 @@ class Page:
 
     def elements_outside(self, width: int) -> list[str]:
         """List elements that do not fit a screen of this width."""
+        return list(self._at_width(width, OUTSIDE))
+
+    def width_beyond(self, width: int) -> int:
+        """Pixels that a screen of this width must scroll aside to see all."""
+        return int(self._at_width(width, "return document.body.scrollWidth - innerWidth"))
+
+    def _at_width(self, width: int, script: str) -> Any:
         size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        found = self.browser.execute_script(OUTSIDE)
+        found = self.browser.execute_script(script)
         self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        return list(found)
+        return found
 
     def errors(self) -> list[str]:
         """Read and clear the errors in the browser's log."""

@@ -1,6 +1,7 @@
 """Test the service's page in a real browser: microphone, recordings, profiles and errors."""
 
 import csv
+import json
 import math
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from selenium.webdriver.common.by import By
 
 import affekt
 from affekt.inference.profile import read_profile
@@ -183,3 +185,34 @@ def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
         browser.wait(lambda: browser.at("label").text == "microphone off")
     assert browser.at("status").text == "The connection to the service was lost."
     assert "fault" in (browser.at("status").get_attribute("class") or "").split()
+
+
+def test_the_api_is_shown_and_can_be_tried(page: Page, tmp_path: Path) -> None:
+    browser = page.browser
+    address = browser.current_url
+    browser.get(f"{address}docs")
+    page.wait(lambda: browser.find_elements(By.TAG_NAME, "details"))
+    names = [each.get_attribute("id") for each in browser.find_elements(By.TAG_NAME, "details")]
+    assert names == ["predict", "timeline", "embed", "model", "health", "metrics", "openapi"]
+    predict = page.at("predict")
+    predict.find_element(By.TAG_NAME, "summary").click()
+    assert '"probabilities"' in predict.text
+    recording = tmp_path / "voice.wav"
+    soundfile.write(recording, made_sound(3.0), RATE)
+    predict.find_element(By.NAME, "file").send_keys(str(recording))
+    predict.find_element(By.NAME, "parameter-1").send_keys("0.99")
+    answer = predict.find_element(By.CSS_SELECTOR, "form + pre")
+    predict.find_element(By.TAG_NAME, "button").click()
+    page.wait(lambda: answer.text.startswith("200"))
+    assert json.loads(answer.text[3:])["label"] == "uncertain"
+    predict.find_element(By.NAME, "parameter-1").send_keys("x")
+    predict.find_element(By.TAG_NAME, "button").click()
+    page.wait(lambda: answer.text.startswith("422"))
+    assert "min_confidence" in answer.text
+    metrics = page.at("metrics")
+    metrics.find_element(By.TAG_NAME, "summary").click()
+    metrics.find_element(By.TAG_NAME, "button").click()
+    page.wait(lambda: "affekt_requests_total" in metrics.text)
+    assert page.width_beyond(375) == 0
+    (refused,) = page.errors()  # the browser logs the request that was refused
+    assert "422" in refused

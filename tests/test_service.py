@@ -306,12 +306,16 @@ def test_foreign_hosts_and_origins_are_rejected(client: TestClient) -> None:
 
 
 def test_the_page_loads_nothing_from_other_sites(client: TestClient) -> None:
-    page = client.get("/")
-    policy = page.headers["content-security-policy"]
-    assert policy.startswith("default-src 'self'; connect-src 'self' ws://localhost:8000")
-    for name in re.findall(r'(?:href|src)="([^"]+)"', page.text):
-        assert "//" not in name
-        assert client.get(f"/{name}").status_code == 200
+    for path in ("/", "/docs"):
+        page = client.get(path)
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'; connect-src 'self' ws://localhost:8000")
+        assert "unsafe" not in policy
+        names = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        assert len(names) > 2
+        for name in names:
+            assert "//" not in name
+            assert client.get(f"/{name}").status_code == 200
     assert client.get("/tap.js").headers["content-type"].startswith("text/javascript")
     assert client.get("/../app.py").status_code == 404
     scripts = [path.read_text() for path in serving.PAGE.iterdir()]

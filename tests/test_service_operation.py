@@ -157,6 +157,7 @@ def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: 
         ("DELETE", "/health", "GET, HEAD"),
         ("POST", "/metrics", "GET, HEAD"),
         ("POST", "/openapi.json", "GET, HEAD"),
+        ("POST", "/docs", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
     ],
 )

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -44,7 +44,7 @@ REPORT_POLICY = (  # the report is one file with its own styles, and loads nothi
     "form-action 'none'"
 )
 PATHS = frozenset(  # counted by name
-    ("/", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/stream", *WORK)
+    ("/", "/docs", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/stream", *WORK)
 )
 MAX_UPLOAD = 100 << 20  # bytes of a recording
 MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
@@ -76,10 +76,10 @@ def make_app(
         access_log: file that gets one line of JSON for each request; none by default.
 
     Returns:
-        An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model`` and
-        ``/openapi.json``, ``POST /predict``, ``/timeline`` and ``/embed``, the WebSocket
-        ``/stream``, and ``GET /journal`` if there is one. Its ``state.stop()`` ends uploads that
-        are still being received and makes ``/health`` say so.
+        An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model``,
+        ``/openapi.json`` and ``/docs``, ``POST /predict``, ``/timeline`` and ``/embed``, the
+        WebSocket ``/stream``, and ``GET /journal`` if there is one. Its ``state.stop()`` ends
+        uploads that are still being received and makes ``/health`` say so.
     """
     metrics = Metrics(PATHS)
     service = _Service(predictor, metrics, journal)
@@ -104,6 +104,7 @@ def make_app(
             *_routes("/metrics", "GET", service.metrics),
             *_routes("/model", "GET", service.model),
             *_routes("/openapi.json", "GET", service.openapi),
+            *_routes("/docs", "GET", service.docs),
             *(route for path in WORK for route in _routes(path, "POST", service.answer)),
             WebSocketRoute("/stream", service.stream),
             *(_routes("/journal", "GET", service.journal) if journal else []),
@@ -159,6 +160,9 @@ class _Service:
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document(self._predictor.labels, MAX_UPLOAD))
+
+    async def docs(self, _: Request) -> Response:
+        return FileResponse(PAGE / "docs.html")
 
     async def model(self, _: Request) -> Response:
         about = self._predictor.metadata
