@@ -1,10 +1,10 @@
 """Open a page in a real browser whose microphone plays a file."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
@@ -19,6 +19,8 @@ needs_browser = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="needs Debian's chromium and chromium-driver",
 )
+NPM = shutil.which("npm") or ""
+WIDTHS = (375, 768, 1280)  # px: a phone, a tablet, a desktop
 PATIENCE = 60.0  # s: a busy machine is slow to start a browser
 #: Count the colours of a canvas.
 COLOURS = """
@@ -35,6 +37,27 @@ const outside = (element) =>
   right(element) > Math.min(innerWidth, right(element.parentElement)) + 0.5 || overflows(element);
 return [...document.querySelectorAll("body *")].filter(outside).map((each) => each.outerHTML);
 """
+
+
+#: Look for violations of the accessibility rules of axe-core.
+CHECKED = """
+const done = arguments[0];
+axe.run().then(({ violations }) => done(violations.flatMap(({ id, nodes }) =>
+  nodes.map(({ html }) => `${id}: ${html}`))), (error) => done([String(error)]));
+"""
+
+
+def run_npm(folder: Path, *words: str) -> str:
+    """Run npm in a folder and return what it prints; the test is skipped without its registry."""
+    try:
+        command = [NPM or pytest.skip("needs npm"), *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        pytest.skip("needs npm's registry within three minutes")
+    if "network" in done.stderr:
+        pytest.skip("needs npm's registry")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class Page:
@@ -60,19 +83,36 @@ class Page:
     def colours(self, canvas: str) -> int:
         return int(self.browser.execute_script(COLOURS, canvas))
 
-    def elements_outside(self, width: int) -> list[str]:
-        """List elements that do not fit a screen of this width."""
-        return list(self._at_width(width, OUTSIDE))
-
     def width_beyond(self, width: int) -> int:
         """Pixels that a screen of this width must scroll aside to see all."""
-        return int(self._at_width(width, "return document.body.scrollWidth - innerWidth"))
-
-    def _at_width(self, width: int, script: str) -> Any:
         size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        found = self.browser.execute_script(script)
+        found = self.browser.execute_script("return document.body.scrollWidth - innerWidth")
         self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        return int(found)
+
+    def faults(self, axe: Path) -> list[str]:
+        """List elements that do not fit a screen, or are not accessible to everybody.
+
+        Args:
+            axe: the file ``axe.min.js`` of the package axe-core.
+
+        Returns:
+            Faults on screens of three widths, in light and dark; each begins with the screen.
+        """
+        found = []
+        for scheme in ("light", "dark"):
+            media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+            for width in WIDTHS:
+                size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": True}
+                self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+                self.browser.execute_script(axe.read_text())
+                outside = self.browser.execute_script(OUTSIDE)
+                told = [*outside, *self.browser.execute_async_script(CHECKED)]
+                found += [f"{scheme}, {width} px: {each}" for each in told]
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         return found
 
     def errors(self) -> list[str]:

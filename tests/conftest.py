@@ -1,6 +1,7 @@
 """Where the real recordings and weights are, and how tests ask for them."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,25 @@ def weights() -> Path:
     if WEIGHTS is None or not (WEIGHTS / "yamnet.tflite").is_file():
         pytest.skip("no weights: set AFFEKT_WEIGHTS to the folder that holds yamnet.tflite")
     return WEIGHTS / "yamnet.tflite"
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the npm packages of the browser example; the test is skipped without npm."""
+    from chromium_session import run_npm
+
+    example = Path(__file__).parents[1] / "examples" / "browser"
+    folder = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(example / name, folder)
+    run_npm(folder, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit")
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def axe(node_modules: Path) -> Path:
+    """File of axe-core, which checks whether a page is accessible."""
+    return node_modules / "axe-core" / "axe.min.js"
 
 
 def hears_ctrl_c() -> None:

@@ -153,15 +153,21 @@ def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path
         assert int(shares[label]) == pytest.approx(100 * probability, abs=0.51)
 
 
-@pytest.mark.parametrize("width", [375, 1280])
-def test_all_elements_fit_the_screen(page: Page, tmp_path: Path, width: int) -> None:
-    assert page.elements_outside(width) == []
+def test_the_page_fits_all_screens_and_is_accessible(page: Page, axe: Path, tmp_path: Path) -> None:
+    assert page.faults(axe) == []
     file = tmp_path / f"{'a_very_long_name_' * 9}.wav"
     soundfile.write(file, made_sound(2.0, 220.0), RATE)
     page.at("file").send_keys(str(file))
     page.wait(lambda: "%" in page.at("prediction").text)
+    (file := tmp_path / "text.wav").write_text("no sound at all")
+    page.at("microphone").click()
+    page.wait(lambda: page.at("label").text in LABELS)
+    assert page.faults(axe) == []
+    page.at("file").send_keys(str(file))
+    page.wait(lambda: "is not audio" in page.at("prediction").text)
     page.at("profile").send_keys(str(file))  # only its name is shown
-    assert page.elements_outside(width) == []
+    assert page.faults(axe) == []
+    assert any("422" in each for each in page.errors())  # which also empties the list
 
 
 def test_a_disconnected_microphone_is_reported(page: Page) -> None:
