@@ -1,10 +1,9 @@
-"""Measure the accuracy of float16 and int8 models against float32, on the test clips of a run.
+"""Measure the accuracy of float16 models against float32, on the test clips of a run.
 
     python benchmarks/precision.py runs/corpora-1234
 
-Each fold's network is exported with float16 weights, as shipped, and in int8 with activation ranges
-from clips of its training speakers. Both models predict the test clips of the fold, and are
-compared with the float32 network.
+Each fold's network is exported with float16 weights, as shipped. The model predicts the test clips
+of the fold, and is compared with the float32 network.
 """
 
 import argparse
@@ -20,9 +19,9 @@ from rich.progress import track
 
 import affekt
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.corpora.folds import Fold, read_folds
+from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
-from affekt.corpora.manifest import Manifest, read_manifest
+from affekt.corpora.manifest import read_manifest
 from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
 from affekt.experiments.recipe import Recipe
@@ -31,8 +30,7 @@ from affekt.model.export import export
 from affekt.runs.folder import fold_name, usual_locations
 from affekt.runs.predictions import labels_of, read_predictions
 
-KINDS = ("float32", "float16", "int8")
-CALIBRATING = 48  # training clips for the activation ranges of int8
+KINDS = ("float32", "float16")
 
 
 class Answer(NamedTuple):
@@ -54,33 +52,15 @@ def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
         table = read_predictions(folder / "predictions.csv").set_index("file")
         labels = labels_of(table.reset_index())
         with tempfile.TemporaryDirectory() as scratch:
-            models = exported(folder / "model.pt", Path(scratch), manifest, fold)
+            model = Path(scratch, "float16.onnx")
+            export(folder / "model.pt", model, name="float16")
+            predictor = affekt.load(model)
             for clip in (clip for clip in manifest.clips if clip.file in table.index):
                 row, sound = table.loc[clip.file], read_samples(manifest, clip)
                 scores = row[[f"p_{label}" for label in labels]].to_numpy(float)
-                said = {"float32": labels[scores.argmax()]}
-                for kind, predictor in models.items():
-                    said[kind] = predictor.predict(sound, sample_rate=SAMPLE_RATE).label
+                halved = predictor.predict(sound, sample_rate=SAMPLE_RATE).label
+                said = {"float32": labels[scores.argmax()], "float16": halved}
                 yield Answer(corpus_of(clip.speaker), clip.label, said)
-
-
-def exported(
-    network: Path, scratch: Path, manifest: Manifest, fold: Fold
-) -> dict[str, affekt.Predictor]:
-    """Export and load the models of a fold's network."""
-    calibration = scratch / "training"
-    calibration.mkdir()
-    training = [clip for clip in manifest.clips if clip.speaker in fold.train]
-    for number in np.unique(np.linspace(0, len(training) - 1, CALIBRATING).astype(int)):
-        file = manifest.root / training[number].file
-        (calibration / f"{number}{file.suffix}").symlink_to(file)
-    made = {}
-    for kind in KINDS[1:]:
-        model = scratch / f"{kind}.onnx"
-        recordings = calibration if kind == "int8" else None
-        export(network, model, name=kind, precision=kind, recordings=recordings)
-        made[kind] = affekt.load(model)
-    return made
 
 
 def table(found: list[Answer]) -> pd.DataFrame:

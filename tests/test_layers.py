@@ -77,7 +77,7 @@ ROOMS = {
         "train",
     ),
     "evaluation": Room(
-        {"runs", "aliases"},
+        {"runs", "corpora", "aliases"},
         packages={"numpy", "pandas", "sklearn"},
         lazily={"threadpoolctl"},
         extra="report",
@@ -121,7 +121,6 @@ BEYOND = {
     "affekt.model.yamnet_weights": ({"tflite"}, "train"),
     "affekt.model.model_file": ({"onnx"}, "train"),
     "affekt.model.onnx_passes": ({"onnx"}, "train"),
-    "affekt.model.quantization": ({"onnx", "onnxruntime"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.commands.serve": ({"uvicorn"}, "serve"),

@@ -236,20 +236,6 @@ def test_predict_takes_the_exported_model(model: Path, capsys: pytest.CaptureFix
     assert '"label"' in capsys.readouterr().out
 
 
-def test_int8_is_refused(model: Path, tmp_path: Path) -> None:
-    from affekt.model.export import export
-
-    with pytest.raises(ModelError, match=r"float16 or float32 .* Leave --precision out\."):
-        export(
-            model.parent / "model.pt",
-            tmp_path / "bytes.onnx",
-            name="bytes",
-            precision="int8",
-            recordings=tmp_path,
-        )
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_profile_is_small_and_fits_its_own_trunk_only(model: Path, tmp_path: Path) -> None:
     predictor = affekt.load(model)
     profile = predictor.enroll([SAMPLES / "calm.flac"])

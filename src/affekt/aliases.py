@@ -16,7 +16,6 @@ STORED_NAMES = {
     "voices": "augmented_speakers",
     "places": "augment_channel",
     "keep": "checkpoint",
-    "ceiling": "relu_max",
 }
 _NAMES_IN_FILES = {name: stored for stored, name in STORED_NAMES.items()}
 

@@ -20,14 +20,8 @@ def export(
         str | None, option("NAME", "Name of the model (default: name of the file).")
     ] = None,
     precision: Annotated[
-        str,
-        option(
-            "NAME", "float16 (default), float32 (twice the size), or int8 (about twice as fast)."
-        ),
+        str, option("NAME", "Of the weights: float16 (default), or float32 (twice the size).")
     ] = "float16",
-    recordings: Annotated[
-        Path | None, option("FOLDER", "Training recordings, for the value ranges of int8.")
-    ] = None,
     calibrate: Annotated[
         list[Path] | None,
         option("RUN", "Run whose test predictions calibrate the probabilities; repeatable."),
@@ -54,7 +48,6 @@ def export(
             output,
             name=name or output.stem,
             precision=precision,
-            recordings=recordings,
             temperature=temperature,
             temperature_known=temperature_enrolled,
         )

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError
 from affekt.evaluation.intervals import (
     Interval,
@@ -170,15 +171,6 @@ def _result(recipe: str, runs: Sequence[Run]) -> Result:
     if not complete:
         return Result(recipe, tuple(runs))
     return Result(recipe, complete, tuple(run for run in runs if not run.complete))
-
-
-def corpus_of(speaker: str) -> str:
-    """Return the corpus at the start of a speaker's name.
-
-    >>> corpus_of("emovo:f1")
-    'emovo'
-    """
-    return speaker.partition(":")[0]
 
 
 def profile_order(profile: str) -> tuple[int, str, float]:

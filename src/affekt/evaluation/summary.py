@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError
 from affekt.evaluation.intervals import Interval, mean_uar_interval
-from affekt.evaluation.results import NO_PROFILE, Result, corpus_of
+from affekt.evaluation.results import NO_PROFILE, Result
 
 FACTS = ("recipe", "train", "test", "protocol", "profile", "classes", "seeds")
 COLUMNS = (*FACTS, "uar", "low", "high", "paper", "command")

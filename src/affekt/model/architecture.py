@@ -15,7 +15,7 @@ from affekt.model.yamnet import BLOCKS
 TRUNKS = ("yamnet", "whisper")
 LOUDNESS = ("given", "running")
 #: Fields of earlier releases, with the only value that today's network still has.
-REMOVED_FIELDS = {"columns": 1, "backbone": ""}
+REMOVED_FIELDS = {"columns": 1, "backbone": "", "ceiling": 6.0}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Architecture:
         labels: the classes, in the order of the network's outputs.
         trunk: pretrained network that turns windows into features, one of ``TRUNKS``.
         front_end: log-mel variant before YAMNet; see :class:`~affekt.model.logmel.LogMel`.
-        relu_max: upper bound of YAMNet's rectifiers.
         blocks: separable blocks of YAMNet that are kept.
         encoder_layers: transformer layers of Whisper's encoder that are kept.
         context: windows before the current one that Whisper's encoder sees.
@@ -45,7 +44,6 @@ class Architecture:
     labels: tuple[str, ...]
     trunk: str = "yamnet"
     front_end: str = "magnitude"
-    relu_max: float = 6.0
     blocks: int = BLOCKS
     encoder_layers: int = 2
     context: int = 1

@@ -51,7 +51,7 @@ def trunk_of(a: Architecture) -> YAMNet | WhisperEncoder:
     """The pretrained part, before its weights are loaded."""
     if a.trunk == "whisper":
         return WhisperEncoder(layers=a.encoder_layers, context=a.context)
-    return YAMNet(relu_max=a.relu_max, blocks=a.blocks)
+    return YAMNet(blocks=a.blocks)
 
 
 class Classifier(nn.Module):

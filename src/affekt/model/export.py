@@ -22,12 +22,10 @@ from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.classifier import Classifier, fold_batch_norms, load_classifier, trunk_digest
 from affekt.model.onnx_passes import fold_pads
-from affekt.model.quantization import calibration_windows, quantize
-from affekt.model.yamnet import YAMNet
 
 FORMAT = 1  # of the metadata
 OPSET = 17
-PRECISIONS = ("float16", "float32", "int8")
+PRECISIONS = ("float16", "float32")
 TOLERANCE = 1e-4  # between probabilities of ONNX Runtime and of PyTorch
 NOISE = 1e-2  # under test tones: without it, empty mel bands would hold rounding errors alone
 NETWORK = "model.pt"  # in a fold's folder
@@ -87,7 +85,6 @@ def export(
     *,
     name: str,
     precision: str = "float16",
-    recordings: Path | None = None,
     temperature: float = 1.0,
     temperature_known: float | None = None,
 ) -> float:
@@ -98,9 +95,7 @@ def export(
         target: the ``.onnx`` file to write.
         name: of the model.
         precision: ``float16`` stores weights as float16 and computes in float32: same speed, half
-            the size. ``float32`` stores them unchanged. ``int8`` computes YAMNet's convolutions in
-            int8: half the time, slightly different probabilities.
-        recordings: folder with recordings of training speakers; for ``int8`` only.
+            the size. ``float32`` stores them unchanged.
         temperature: above 0; divides the logits (temperature scaling).
         temperature_known: temperature with a full profile; the same by default.
 
@@ -108,21 +103,13 @@ def export(
         The largest difference between probabilities of ONNX Runtime and PyTorch.
 
     Raises:
-        ModelError: no such network, a difference above 1e-4 (before quantization to int8),
-            missing or needless recordings, or a file that cannot be written.
+        ModelError: no such network, a difference above 1e-4, or a file that cannot be written.
     """
     if precision not in PRECISIONS:
         raise ModelError(
             f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}."
         )
-    if (precision == "int8") != (recordings is not None):
-        raise ModelError(
-            f"precision int8 needs recordings to calibrate its ranges; other precisions take "
-            f"none. Got precision {precision}, recordings {recordings}. Name a folder with "
-            f"recordings of training speakers, or choose int8."
-        )
     classifier, facts = load_classifier(source)
-    _refuse_int8(classifier, source, precision)
     classifier.temperature.fill_(temperature)
     classifier.temperature_known.fill_(temperature_known or temperature)
     try:
@@ -132,33 +119,20 @@ def export(
             f"{source} must name its recipe and corpora. Got no {error}. Train it with affekt run."
         ) from error
     classifier = fold_batch_norms(classifier)
-    if precision != "float32":
+    if precision == "float16":
         round_to_halves(classifier)
     model = to_onnx(classifier)
-    if recordings is None:
-        store_halves(model)
+    store_halves(model)
     difference = largest_difference(classifier, model.SerializeToString())
     if not difference <= TOLERANCE:
         raise ModelError(
             f"{target} must give the probabilities of {source} within {TOLERANCE:g}. "
             f"Got {difference:.2g} apart. Nothing was written; train the network again."
         )
-    if recordings:
-        model = quantize(model, calibration_windows(recordings))
-        store_halves(model)
-        difference = largest_difference(classifier, model.SerializeToString())
     helper.set_model_props(model, {"affekt": metadata})
     onnx.checker.check_model(model, full_check=True)
     _write(model.SerializeToString(), target)
     return difference
-
-
-def _refuse_int8(classifier: Classifier, source: Path, precision: str) -> None:
-    if precision == "int8" and not isinstance(classifier.trunk, YAMNet):
-        raise ModelError(
-            f"precision of export must be float16 or float32 with trunk "
-            f"{classifier.architecture.trunk}. Got int8 for {source}. Leave --precision out."
-        )
 
 
 def _write(content: bytes, target: Path) -> None:
@@ -238,10 +212,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         "labels": list(classifier.architecture.labels),
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
-        "architecture": {
-            field: "inf" if value == math.inf else value  # JSON has no infinity
-            for field, value in classifier.architecture.stored().items()
-        },
+        "architecture": classifier.architecture.stored(),
         "hop": classifier.architecture.hop,
         "temperature": classifier.temperature.item(),
         "temperature_known": classifier.temperature_known.item(),

@@ -4,7 +4,6 @@ The exporter names most weights as PyTorch does. Weights that it transposed have
 are found by the node that reads them, whose name is the path of its module.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +61,7 @@ def load_pretrained(model: str | Path = "affekt") -> Classifier:
         The network. Batch norms are merged into the convolutions before them.
 
     Raises:
-        ModelError: no such model, one in int8, one whose architecture is not known, or a
+        ModelError: no such model, one whose architecture is not known, or a
             difference above 1e-4 between probabilities of the network and of the file.
 
     >>> load_pretrained("affekt").architecture.labels  # doctest: +SKIP
@@ -91,8 +90,7 @@ def load_pretrained(model: str | Path = "affekt") -> Classifier:
 
 def _architecture(file: Path, metadata: Any) -> Architecture:
     if "architecture" in metadata:
-        stored = metadata["architecture"].items()
-        return read_architecture({k: math.inf if v == "inf" else v for k, v in stored})
+        return read_architecture(metadata["architecture"])
     if metadata["recipe"] in _BY_RECIPE:
         return _BY_RECIPE[metadata["recipe"]]
     raise ModelError(

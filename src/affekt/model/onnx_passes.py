@@ -30,10 +30,10 @@ def fold_pads(model: onnx.ModelProto) -> None:
             own = next(each for each in node.attribute if each.name == "pads")
             own.ints[:] = own.ints + _amounts(extractor, pad)
             node.input[0] = pad.input[0]
-    drop_unused(model)
+    _drop_unused(model)
 
 
-def drop_unused(model: onnx.ModelProto) -> None:
+def _drop_unused(model: onnx.ModelProto) -> None:
     """Remove all nodes whose outputs are not needed for the graph's outputs."""
     while unused := list(_unused(model)):
         for node in unused:

@@ -52,9 +52,8 @@ LAYERS: tuple[Layer, ...] = (
 class Convolution(nn.Module):
     """One row of the table: convolution, batch norm, rectifier."""
 
-    def __init__(self, channels_in: int, layer: Layer, *, kernel: int, relu_max: float) -> None:
+    def __init__(self, channels_in: int, layer: Layer, *, kernel: int) -> None:
         super().__init__()
-        self.relu_max = relu_max
         self.convolution = nn.Conv2d(
             channels_in,
             layer.channels,
@@ -78,10 +77,8 @@ class Convolution(nn.Module):
             return self.convolution(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
     def rectify(self, x: Tensor) -> Tensor:
-        """Apply ReLU, bounded by ``relu_max``."""
-        if math.isinf(self.relu_max):
-            return nn.functional.relu(x)
-        return nn.functional.hardtanh(x, 0.0, self.relu_max)
+        """Apply ReLU6."""
+        return nn.functional.hardtanh(x, 0.0, 6.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(patches, channels, frames, bands)`` to the same of this layer's sizes."""
@@ -96,20 +93,16 @@ class YAMNet(nn.Module):
     bands.
 
     Args:
-        relu_max: the rectifier's upper bound: 6 (ReLU6) for the weights of
-            ``yamnet.tflite``, infinity for plain ReLU.
         blocks: separable blocks to keep, 1 to 13.
     """
 
-    def __init__(self, *, relu_max: float = 6.0, blocks: int = BLOCKS) -> None:
+    def __init__(self, *, blocks: int = BLOCKS) -> None:
         super().__init__()
         rows: list[Convolution] = []
         channels = 1
         for layer in LAYERS[: 1 + 2 * blocks]:
             pointwise = bool(rows) and not layer.depthwise
-            rows.append(
-                Convolution(channels, layer, kernel=1 if pointwise else 3, relu_max=relu_max)
-            )
+            rows.append(Convolution(channels, layer, kernel=1 if pointwise else 3))
             channels = layer.channels
         self.layers = nn.Sequential(*rows)
         shrunk = math.prod(row.convolution.stride[0] for row in rows)
