@@ -102,7 +102,7 @@ def test_options_that_exclude_each_other(predictor: affekt.Predictor, call: Path
     with pytest.raises(AudioError, match="one channel"):
         predictor.timeline(call, channel="each", speakers=[affekt.Turn(0.0, 1.0, "a")])
     profile = Profile("x", 1.0, np.zeros(2, np.float32), np.ones(2, np.float32), 1.0)
-    with pytest.raises(ModelError, match="told apart"):
+    with pytest.raises(ModelError, match="distinguished"):
         predictor.timeline(call, enrolled={"anna": profile})
 
 

@@ -119,7 +119,7 @@ def predict(
     into_folder = bool(annotation) and is_output_folder(output)
     _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
     chosen = channel_of(channel)
-    told_apart = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
+    distinguished = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
     _check_output(output, [*paths, model, profile, plot, speakers])
     find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
     predictor = load(
@@ -153,7 +153,7 @@ def predict(
                 out,
                 form=form,
                 plot=plot,
-                columns=SPEAKER if told_apart else (),
+                columns=SPEAKER if distinguished else (),
                 channel=chosen,
                 speakers=speakers_of(speakers),
                 enrolled=enrolled,

@@ -72,14 +72,14 @@ def check_speakers(
     profile: Path | None,
     plot: Path | None,
 ) -> bool:
-    """Check the options about speakers; return whether they are told apart."""
-    told_apart: dict[str, object] = {"--channel each": channel == "each", "--speakers": speakers}
-    refuse_together(told_apart)
-    if named and not any(told_apart.values()):
+    """Check the options about speakers; return whether they are distinguished."""
+    distinguished: dict[str, object] = {"--channel each": channel == "each", "--speakers": speakers}
+    refuse_together(distinguished)
+    if named and not any(distinguished.values()):
         raise typer.BadParameter("--speaker needs --speakers or --channel each.")
-    for name, value in told_apart.items():
+    for name, value in distinguished.items():
         if value and not timeline:
             raise typer.BadParameter(f"{name} needs --timeline.")
         refuse_together({name: value, "--profile (name it with --speaker)": profile})
         refuse_together({name: value, "--plot": plot})
-    return any(told_apart.values())
+    return any(distinguished.values())

@@ -23,7 +23,7 @@ ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
 ONE_RECORDING = ("audacity", "textgrid", "eaf", "webvtt")  # formats without file names
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
-SPEAKER = ("channel", "speaker")  # those of speakers who are told apart
+SPEAKER = ("channel", "speaker")  # those of speakers who are distinguished
 
 
 def print_timelines(
@@ -42,7 +42,7 @@ def print_timelines(
     The form is ``table``, ``json``, ``csv`` or one of :data:`ANNOTATIONS`. A plot, and a form of
     :data:`ONE_RECORDING`, need exactly one recording. After an interruption, the utterances so
     far are printed and drawn. CSV has these further columns; the table has a column of speakers
-    if they are told apart.
+    if they are distinguished.
     """
     from affekt.inference.annotation_files import annotation_file
     from affekt.inference.files import timeline_files

@@ -42,8 +42,8 @@ def rttm(utterance: Utterance) -> str:
     """One line of Rich Transcription Time Marks.
 
     The fields are file, channel from 1, start, duration, emotion (the standard's subtype), speaker
-    and, as confidence, the probability of the emotion. ``speaker_1`` stands where speakers are not
-    told apart.
+    and, as confidence, the probability of the emotion. It is ``speaker_1`` if speakers are not
+    distinguished.
 
     >>> rttm(Utterance("calls/a b.wav", 1.0, 2.5, "happy", {"happy": 0.8}, 1.0))
     'SPEAKER calls/a_b 1 1.000 1.500 <NA> happy speaker_1 0.800 <NA>'
@@ -60,8 +60,8 @@ def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
     """A whole TextGrid for Praat: a tier for each speaker, its intervals without speech empty.
 
     Args:
-        utterances: of one recording, in order and apart; those of several speakers may overlap.
-        seconds: how long the recording is.
+        utterances: of one recording, in order; only those of different speakers may overlap.
+        seconds: duration of the recording.
 
     Returns:
         The file's text.
@@ -106,8 +106,8 @@ def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, 
     Args:
         form: one of :data:`SUFFIXES`.
         utterances: of the recording, in order.
-        seconds: how long it is.
-        file: its name.
+        seconds: duration of the recording.
+        file: name of the recording.
 
     Returns:
         The file's text.
@@ -123,7 +123,7 @@ def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, 
 def _intervals(
     utterances: Sequence[Utterance], seconds: float
 ) -> Iterator[tuple[float, float, str]]:
-    """Start, end and label of intervals that leave nothing out; a tier must have one."""
+    """Return start, end and label of intervals without gaps; a tier needs at least one."""
     at = 0.0
     for each in utterances:
         if each.start > at:

@@ -1,6 +1,6 @@
 """Predict batches of files on a cluster.
 
-Every node needs affekt, the model and the recordings under the names they have here.
+Every node needs affekt, and the model and recordings under the same paths.
 """
 
 import os
@@ -21,7 +21,7 @@ from affekt.inference.predictor import Predictor, load
 from affekt.inference.shipped_models import MODELS
 
 BATCH = 64  # files at most: a second or two of work
-SHARE = 64  # parts of all files so far, of which a batch is one: few files use many nodes too
+SHARE = 64  # batches that the files so far would fill: a few files use many nodes too
 
 Files = tuple[str | Failure, ...]
 Results = list[Prediction | Failure]
@@ -33,9 +33,9 @@ class Setting:
 
     Attributes:
         model: shipped model's name, or file.
-        digest: of that model here.
+        digest: of the model.
         options: of the predictor, besides its graph.
-        folder: that relative names refer to.
+        folder: base of relative paths.
     """
 
     model: str
@@ -55,7 +55,7 @@ def predict_on(
     """Predict the emotion of many recordings on a cluster.
 
     Args:
-        engine: that returns the function's values, such as :func:`affekt.engines.cluster`.
+        engine: such as :func:`affekt.engines.cluster`.
         predictor: the loaded model; the nodes load it themselves.
         paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``.
         jobs: batches at a time; one for each of the cluster's CPUs by default.
@@ -63,7 +63,7 @@ def predict_on(
 
     Yields:
         One result a file, as batches end. A bad file is a
-        :class:`affekt.inference.files.Failure`; one that ends its worker costs no other its result.
+        :class:`affekt.inference.files.Failure`; one that ends its worker affects no other file.
 
     Raises:
         RunError: the cluster cannot be reached.
@@ -95,7 +95,7 @@ def batches(files: Iterable[str | Failure]) -> Iterator[Files]:
 
 
 def setting_of(predictor: Predictor) -> Setting:
-    """The settings of a predictor, to be sent to workers."""
+    """Collect the settings of a predictor, to send them to workers."""
     graph = predictor.graph
     shipped = graph.file.absolute().parent == MODELS
     model = graph.file.stem if shipped else str(graph.file.absolute())

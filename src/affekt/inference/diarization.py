@@ -1,10 +1,10 @@
-"""Tell the speakers of one channel apart: find speech, embed its voices, and cluster them.
+"""Find the speakers of one channel: detect speech, embed it, and cluster the embeddings.
 
 Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered by Ward's method;
 then each window belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
 
-The number of speakers, if it is not given, is 1 if the means of two clusters are alike; else it is
-the one of the highest silhouette.
+If the number of speakers is not given, it is 1 if the means of two clusters are similar, else the
+number with the highest silhouette score.
 
 Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); Rousseeuw,
 "Silhouettes" (1987). The thresholds were chosen on joined clips of RAVDESS actors 1 to 12.
@@ -30,14 +30,14 @@ from affekt.inference.speech_embedding import SpeechEmbedder, Stretch, named
 
 MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 1.3 kB for each second of speech
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
-ROUNDS = 5  # of assigning windows to means, and means to windows
-MOST_SPEAKERS = 4  # that are counted; more can be asked for
+ROUNDS = 5  # of assigning windows to means, and computing the means
+MOST_SPEAKERS = 4  # maximum of the automatic count; a given number may be higher
 SAME = 0.5  # cosine similarity above which two means are of one speaker
-NOTED = 0.4  # the same where it is only noted that there are several
+NOTED = 0.4  # the same for the warning about several speakers
 
 
 class SpeakerFinder(SpeechEmbedder):
-    """Take a sound block by block; then tell its speakers apart."""
+    """Embed a sound block by block, and find its speakers."""
 
     def turns(
         self, speakers: int | None = None, voices: Mapping[str, NDArray[np.float32]] | None = None
@@ -45,11 +45,11 @@ class SpeakerFinder(SpeechEmbedder):
         """Name the speaker of all speech: ``speaker 1`` speaks first.
 
         Args:
-            speakers: how many, or fewer if there is too little speech; None to count them.
-            voices: ``(256,)`` of persons by name, who are named where they speak.
+            speakers: number of speakers, or fewer if there is too little speech; None to count.
+            voices: ``(256,)`` mean embeddings of known speakers by name.
 
         Returns:
-            Turns in order and apart, in seconds from the start of the sound.
+            Turns in order, without overlap, in seconds from the start of the sound.
         """
         windows = [len(each.embeddings) for each in self.stretches]
         if not windows:
@@ -74,12 +74,12 @@ def diarize(
     voices: Mapping[str, NDArray[np.float32]] | None = None,
     **sound: Unpack[SoundOptions],
 ) -> list[Turn]:
-    """Tell the speakers of a recording apart.
+    """Find the speakers of a recording.
 
     Args:
         source: as for :func:`affekt.read`; the timeline reads it a second time.
-        speakers: how many, at least 1; None to count them, up to 4.
-        voices: ``(256,)`` of persons by name; see
+        speakers: number of speakers, at least 1; None to count them, up to 4.
+        voices: ``(256,)`` mean embeddings of known speakers by name; see
             :func:`affekt.inference.speech_embedding.mean_voice`.
         sound: as for a timeline; the channel must be one, or the mean of all.
 
@@ -115,8 +115,8 @@ def speaker_means(
 
     Args:
         embeddings: ``(windows, 256)`` of length 1, at least one.
-        speakers: how many; None to count them.
-        same: similarity of two means above which there is one speaker.
+        speakers: number of speakers; None to count them.
+        same: cosine similarity of two means above which there is one speaker.
 
     Returns:
         ``(speakers, 256)``: the mean of each speaker, of length 1.

@@ -39,14 +39,14 @@ def draw_prediction(prediction: Prediction) -> str:
 
 
 def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> str:
-    """Draw a row for each label, in which every utterance is as opaque as it is probable.
+    """Draw a row for each label; the opacity of an utterance is its probability.
 
     Args:
         utterances: of one recording, in order.
         labels: of the rows.
 
     Returns:
-        An ``svg`` element; where the mouse rests, it names times, label and probability.
+        An ``svg`` element; the tooltip of an utterance has times, label and probability.
     """
     name = escape(utterances[0].file) if utterances and utterances[0].file else "sound"
     if not utterances:

@@ -108,7 +108,7 @@ def timeline_files(
         paths: as for :func:`predict_files`.
         watch: called with each file; its result is called with every block of the file.
         note: called with a line about each file that may hold several voices, if speakers are not
-            told apart.
+            distinguished.
         channel: as for :meth:`affekt.Predictor.timeline`; that of the predictor by default.
         speakers: as there.
 
@@ -118,13 +118,13 @@ def timeline_files(
     """
     from affekt.inference.speech_embedding import VoiceSample  # its detector is slow to load
 
-    told_apart = channel == "each" or speakers.get("speakers") is not None
+    distinguished = channel == "each" or speakers.get("speakers") is not None
     for file in find_files(paths):
         if isinstance(file, Failure):
             yield file
             continue
         try:
-            sample = VoiceSample() if note and not told_apart else None
+            sample = VoiceSample() if note and not distinguished else None
             for utterance in predictor.timeline(
                 _source(file),
                 watch=watch(file),
@@ -135,15 +135,15 @@ def timeline_files(
                 yield replace(utterance, file=file)
             if sample and note and (voices := sample.voices()) > 1:
                 note(
-                    f"{file} may hold {voices} voices, which are answered as one. Tell them apart "
-                    f"with --speakers {voices}."
+                    f"{file} may hold {voices} speakers, who are processed as one. Distinguish "
+                    f"them with --speakers {voices}."
                 )
         except Exception as error:
             yield _failure(file, error)
 
 
 def find_files(paths: Sequence[str], *, skip: Container[str] = ()) -> Iterator[str | Failure]:
-    """Name every file that :func:`predict_files` takes from ``paths``, as it finds them."""
+    """Yield every file that :func:`predict_files` finds in ``paths``."""
     for path in paths:
         for file in _at_location(path) if is_location(path) else _at_path(path):
             if isinstance(file, Failure) or file not in skip:
@@ -151,7 +151,7 @@ def find_files(paths: Sequence[str], *, skip: Container[str] = ()) -> Iterator[s
 
 
 def sound_files(paths: Sequence[str]) -> Iterator[str]:
-    """Name the files of :func:`find_files`; raise at the first failure.
+    """Yield the files of :func:`find_files`; raise at the first failure.
 
     Raises:
         AudioError: a folder that cannot be searched or holds no audio file.

@@ -25,7 +25,7 @@ def to_frame(results: "Iterable[Prediction | Utterance]") -> "pd.DataFrame":
     Returns:
         Index ``file`` (string), ``start`` and ``end`` (timedelta), as audformat's segmented
         tables. Columns ``label``, ``confidence`` and ``p_<label>``, ``speech`` of
-        utterances, and ``speaker`` of those whose speakers are told apart.
+        utterances, and ``speaker`` of those whose speakers are distinguished.
 
     Raises:
         ModuleNotFoundError: pandas is not installed.

@@ -55,7 +55,7 @@ class Graph:
     def run(
         self, windows: NDArray[np.float32], state: State, *, adapt: bool = False
     ) -> tuple[dict[str, NDArray[np.float32]], State]:
-        """Compute the answers of consecutive windows.
+        """Compute the outputs of consecutive windows.
 
         Args:
             windows: ``(windows, 15600)``, at least one.
@@ -181,11 +181,11 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
-    """The ``affekt`` entry of the metadata, checked by itself."""
+    """Read the ``affekt`` entry of the metadata, and check it."""
     text = session.get_modelmeta().custom_metadata_map.get("affekt")
     if text is None:
         raise ModelError(
-            f"Model {file} must carry affekt's metadata. Got an ONNX file without it. "
+            f"Model {file} must have affekt's metadata. Got an ONNX file without it. "
             f"Name a model made by affekt export."
         )
     try:
@@ -224,7 +224,7 @@ def _are_names(values: object) -> bool:
 
 
 def _is_profile(value: object, shapes: Mapping[str, list[int]]) -> bool:
-    """Whether weight, sums and squares are named, as many of the one as of the other."""
+    """Tell whether the tensors for weight, sums and squares are named, with equal sizes."""
     if not (
         isinstance(value, dict)
         and isinstance(value.get("of"), str)
@@ -271,7 +271,7 @@ def _check_tensors(
 
 
 def _fits(found: tuple[int | str | None, ...], expected: tuple[int | None, ...]) -> bool:
-    """Whether each axis is of the expected length; None is an axis of any length."""
+    """Tell whether each axis has the expected length; None allows any length."""
     return len(found) == len(expected) and all(
         not isinstance(here, int) if wanted is None else here == wanted
         for here, wanted in zip(found, expected, strict=True)

@@ -1,4 +1,4 @@
-"""Name the options of predictions and timelines, with their types."""
+"""Define the types of the options of predictions and timelines."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

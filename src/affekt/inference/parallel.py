@@ -45,7 +45,7 @@ def in_order(
         One value an item, in order.
 
     Raises:
-        Exception: what ``work`` raises, in the place of the item's value; it ends the iterator.
+        Exception: from ``work``, when the item's value is due; it ends the iterator.
     """
     jobs = jobs or _cores()
     items = iter(items)
@@ -74,8 +74,8 @@ def _cores() -> int:
 class _Worker(threading.local):
     """The model of a worker thread: shared at first, its own after several items.
 
-    Runs of one ONNX Runtime session wait for each other's memory: two threads with a session each
-    are 1.1 times as quick as two that share one.
+    Runs of one ONNX Runtime session share an allocator: two threads with a session each are 1.1
+    times as fast as two threads with one session.
     """
 
     def __init__(self, shared: "Predictor", free: "list[Predictor]") -> None:

@@ -1,4 +1,4 @@
-"""Hold the prediction of a recording and of each of its windows."""
+"""Define the prediction of a recording and of each of its windows."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,11 +21,10 @@ class Segment:
         end: where it ends, seconds; never beyond the sound.
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
-        recent: the same of the last few seconds, where the model has a second time constant:
-            it follows a change sooner, and errs more often.
-        speech: share of the new sound of the window that holds speech, in [0, 1]; None if it is
-            not measured.
-        quality: of the sound so far, older sound weighing less; None if it is not measured.
+        recent: the same with a short time constant, where the model has one.
+        speech: share of speech in the new sound of the window, in [0, 1]; None if it is not
+            measured.
+        quality: of the sound so far, with a time constant of 10 s; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
     """
 

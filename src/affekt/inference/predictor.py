@@ -88,7 +88,7 @@ class Predictor:
         """Metadata of the model file: name, corpora, licence, recipe, version."""
         return self.graph.metadata
 
-    @overload  # what could be both, such as str, is one recording
+    @overload  # a value that could be either, such as str, is one recording
     def predict(self, source: Source, **part: Unpack[Part]) -> Prediction: ...  # type: ignore[overload-overlap]
 
     @overload
@@ -111,7 +111,7 @@ class Predictor:
         Args:
             source: path, bytes or binary file of any format; samples as an array or PyTorch
                 tensor; Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or an iterable of
-                these, which is taken as its predictions are.
+                these, which is read as predictions are taken.
             sample_rate: Hz, for arrays and tensors only.
             channel: to use, from 0; that of the predictor by default.
             start: seconds at which to begin.
@@ -206,10 +206,12 @@ class Predictor:
             AudioError: no sound, or not one that can be read; or no such RTTM file.
             ModelError: the model cannot run; a profile of the predictor for several speakers.
         """
+        from affekt.inference.speaker_timelines import (
+            recording_timeline,
+        )  # its detector is slow to load
         from affekt.inference.timeline import Timeline
-        from affekt.inference.voices import voices_timeline  # its detector is slow to load
 
-        return Timeline(voices_timeline(self, source, **options), self.labels)
+        return Timeline(recording_timeline(self, source, **options), self.labels)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
         """Begin a stream: chunks in, a segment for each window out.
@@ -232,13 +234,13 @@ class Predictor:
     def enroll(
         self, sources: Iterable[Source], *, sample_rate: int | None = None, voice: bool = False
     ) -> Profile:
-        """Make a profile of a person from any speech, whatever its emotion.
+        """Make a profile of a person from unlabelled speech.
 
         Args:
             sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
                 give most of the gain.
             sample_rate: Hz, for arrays only.
-            voice: store what the person is recognized by among several speakers.
+            voice: also store a speaker embedding, to recognize the person among several speakers.
 
         Returns:
             The profile, to be saved, and given to :func:`affekt.load`. It extends the profile of
@@ -255,10 +257,10 @@ class Predictor:
     def restore(self, saved: bytes) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.
 
-        The checksum in the bytes finds damage. It is no authentication.
+        The checksum in the bytes detects damage. It does not authenticate them.
 
         Args:
-            saved: its bytes; sign them yourself where others may write them.
+            saved: the bytes. If others may write them, sign them yourself.
 
         Raises:
             ModelError: damaged or forged bytes, or those of another model's stream.

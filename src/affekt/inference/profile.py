@@ -18,7 +18,7 @@ from affekt.errors import ModelError
 from affekt.inference.graph import Graph, State
 
 FORMAT = 1
-PROFILE_BYTES = 1 << 20  # far more than any valid profile
+PROFILE_BYTES = 1 << 20  # more than any valid profile has
 TENSORS = ("mean", "deviation")
 MAX_WEIGHT = 1e12  # steps: more speech than anyone has; its squares stay within float32
 VOICE = "voice"  # the tensor that only some profiles have
@@ -34,8 +34,8 @@ class Profile:
         weight: amount of speech, in steps of the model; above 0.
         mean: ``(features,)``.
         deviation: ``(features,)``.
-        seconds: of speech, about.
-        voice: ``(256,)`` by which the person is recognized; None if it was not asked for.
+        seconds: approximate duration of the speech.
+        voice: ``(256,)`` mean speaker embedding; None unless requested.
     """
 
     measure: str
@@ -143,14 +143,14 @@ def _opened(content: bytes) -> Profile:
 
 
 def voice_in(profile: Profile, name: str) -> NDArray[np.float32]:
-    """The voice ``(256,)`` of a person's profile.
+    """Return the speaker embedding ``(256,)`` of a profile.
 
     Raises:
         ModelError: the profile has none.
     """
     if profile.voice is None:
         raise ModelError(
-            f"the profile of {name} must hold a voice to recognize {name} by. Got none. Enroll "
+            f"the profile of {name} must hold a speaker embedding. Got none. Enroll "
             f"again with --voice (in Python: voice=True)."
         )
     return profile.voice

@@ -1,4 +1,4 @@
-"""Measure the quality of a recording, and say why one should not be answered.
+"""Measure the quality of a recording, and check it against limits.
 
 Speech is detected by Silero VAD, 32 ms at a time. All measures are sums over these chunks, so a
 sound of any length needs the same memory, and a stream and a file give the same values.
@@ -51,16 +51,16 @@ class Quality:
 
     @property
     def speech_share(self) -> float:
-        """Share of the sound that holds speech, in [0, 1]."""
+        """Share of speech in the sound, in [0, 1]."""
         return self.speech_seconds / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """What a sound must have to be answered; chosen on held-out speakers, see docs/quality.md.
+    """Limits below which a sound is ``uncertain``; docs/quality.md says how they were chosen.
 
     Args:
-        speech_seconds: at least so many.
+        speech_seconds: seconds of speech, at least.
         level: dB below full scale, at least.
         clipping: share of clipped samples, at most.
         snr: dB, at least.
@@ -72,7 +72,7 @@ class QualityLimits:
     snr: float = 4.0
 
     def reason(self, quality: Quality) -> str | None:
-        """Why a sound should not be answered, in words; None if it should.
+        """Describe the first limit that a sound violates; None if there is none.
 
         Values are rounded away from the limit, so that a sentence never contradicts itself.
         """
@@ -97,7 +97,7 @@ LIMITS = QualityLimits()
 def chunk_sums(
     chunks: NDArray[np.float32], probabilities: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Sum up what :func:`quality_of` needs.
+    """Compute the sums for :func:`quality_of`.
 
     Args:
         chunks: ``(chunks, 512)`` samples.
@@ -116,7 +116,7 @@ def chunk_sums(
     magnitudes = np.abs(chunks[chunks != 0.0])
     bins = ((LOUDEST - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
     histogram = np.bincount(np.clip(bins, 0, LEVELS - 1), minlength=LEVELS)
-    noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # its mean in dB ignores single breaths
+    noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # a mean in dB is robust to single breaths
     sums = [weights.sum(), speech.sum(), quiet.sum(), power.sum(), speech @ power, quiet @ noise]
     return np.concatenate([sums, histogram, spectrum])
 
@@ -182,7 +182,7 @@ class QualityMeter:
 
     @property
     def recent(self) -> Quality:
-        """Quality of what the answer of a stream is about: older chunks weigh less."""
+        """Quality of the recent sound: older chunks have less weight."""
         return quality_of(self._sums[1])
 
     def push(self, samples: NDArray[np.float32], *, end: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Read the turns of speakers from RTTM, the file of diarization tools.
+"""Read the turns of speakers from RTTM, the file format of diarization tools.
 
 Source: NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
 """
@@ -80,7 +80,7 @@ def word(text: str) -> str:
 
 
 def _names(file: str) -> set[str]:
-    """What an RTTM file may call a recording."""
+    """Return the names that an RTTM file may have for a recording."""
     path = Path(file)
     return {word(name) for name in (file, str(path.with_suffix("")), path.name, path.stem)}
 

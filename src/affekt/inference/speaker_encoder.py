@@ -1,4 +1,4 @@
-"""Compute embeddings of voices: vectors that are alike for sounds of one speaker.
+"""Compute speaker embeddings: vectors that are similar for sounds of one speaker.
 
 Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018), as trained by
 Jemine, "Resemblyzer" (Apache-2.0). The file beside this module is made by
@@ -33,7 +33,7 @@ def voice_embeddings(sounds: Sequence[NDArray[np.float32]]) -> Embeddings:
         sounds: ``(samples,)`` of speech at 16 kHz, each at most 1.6 s; a shorter one is repeated.
 
     Returns:
-        ``(sounds, 256)``, each of length 1; what changes with emotion is reduced.
+        ``(sounds, 256)``, each of length 1; variation with emotion is reduced.
     """
     found = [np.empty((0, 256), np.float32)]
     for first in range(0, len(sounds), BATCH):

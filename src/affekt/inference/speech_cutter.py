@@ -1,4 +1,4 @@
-"""Cut the speech of one voice out of a sound, in constant memory."""
+"""Cut the speech of one speaker out of a sound, in constant memory."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ def within(speech: Speech, samples: Chunk) -> Chunk:
 
 
 class SpeechCutter:
-    """Cut the speech of one voice out of a sound; memory is bounded by the longest stretch.
+    """Cut the speech of one speaker out of a sound; the longest utterance limits the memory.
 
     Args:
-        spans: outside of which the voice is silent; None for none.
+        spans: turns of the speaker; None if the speaker is the only one.
         start: seconds of the recording at which the sound begins.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Embed the speech of a sound in windows, and name voices after the persons they are most alike.
+"""Compute embeddings of speech in windows, and name speakers by the most similar profile.
 
 The threshold was chosen on RAVDESS actors 1 to 12: 8 clips of each against the others.
 """
@@ -17,7 +17,7 @@ from affekt.inference.speech_cutter import Chunk, SpeechCutter, within
 from affekt.inference.vad import CHUNK, ChunkDetector, Speech
 
 SAMPLED = 128  # utterances
-PERSON = 0.7  # cosine similarity above which a voice is a person's
+PERSON = 0.7  # cosine similarity above which an embedding is of a person
 FEW = 16  # utterances, below which voices are not counted
 
 
@@ -104,7 +104,7 @@ class VoiceSample:
 def mean_voice(
     embeddings: Embeddings, before: NDArray[np.float32] | None = None, *, weight: float = 0.0
 ) -> NDArray[np.float32]:
-    """Compute the mean embedding of one person, by which the person is recognized.
+    """Compute the mean speaker embedding of one person.
 
     Args:
         embeddings: ``(windows, 256)`` of that person alone.
@@ -127,7 +127,7 @@ def mean_voice(
 
 
 def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[str]:
-    """Name voices after the persons whom they are most alike, each person once.
+    """Name embeddings after the most similar persons, each person once.
 
     Args:
         means: ``(voices, 256)`` of length 1.

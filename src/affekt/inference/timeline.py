@@ -1,4 +1,4 @@
-"""Hold the utterances of a recording, and smooth their probabilities.
+"""Define the utterances of a recording, and smooth their probabilities.
 
 Probabilities are averaged with those of earlier utterances of the same speaker, weighted by
 duration, with a time constant of 4 s, about the length of an expression of emotion. Later
@@ -35,10 +35,10 @@ class Utterance:
         end: seconds; at most ten after ``start``.
         label: the most probable label, or ``uncertain``.
         probabilities: of every label, in the model's order; their sum is 1.
-        speech: share of the time that holds speech, in [0, 1].
+        speech: share of the time with speech, in [0, 1].
         quality: of the utterance with its context; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
-        speaker: name of the speaker; None if speakers are not told apart.
+        speaker: name of the speaker; None if speakers are not distinguished.
         channel: that was processed, from 0; None for the mean of all.
     """
 
@@ -64,9 +64,9 @@ class Utterance:
 
 
 class Timeline(Iterator[Utterance]):
-    """The utterances of a recording, recognized while they are taken.
+    """An iterator over the utterances of a recording, which are recognized when they are taken.
 
-    A notebook draws those that were not taken yet. Neither a drawing nor a table takes any.
+    A drawing or a table shows those that were not taken yet, and takes none.
 
     Args:
         utterances: in order.
@@ -97,7 +97,7 @@ class Timeline(Iterator[Utterance]):
         return draw_timeline(self._rest(), self._labels)
 
     def _rest(self) -> tuple[Utterance, ...]:
-        """Recognize what is left, and keep it for those who take it later."""
+        """Recognize the remaining utterances, and store them for the iterator."""
         rest = tuple(self._utterances)
         self._utterances = iter(rest)
         return rest
@@ -111,7 +111,7 @@ def smoothed(
     A leaky integrator of the probabilities over speech, read at the end of every utterance.
 
     Args:
-        utterances: in order and apart.
+        utterances: in order, without overlap.
         time_constant: seconds above 0 after which evidence weighs 1/e.
         min_confidence: probability below which the label is ``uncertain``.
 

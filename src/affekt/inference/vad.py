@@ -123,7 +123,7 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
         probabilities: of speech, one a chunk.
 
     Yields:
-        Stretches in order and apart, each at most :data:`LONGEST` chunks, as soon as the pause
+        Speech in order, without overlap, each at most :data:`LONGEST` chunks, as soon as the pause
         after it is long enough or it must be cut.
 
     >>> [(each.first, each.end) for each in find_speech([0.1] * 20 + [0.9] * 40 + [0.1] * 20)]
@@ -143,7 +143,7 @@ class SpeechFinder:
         self._position = 0
 
     def push(self, probability: float) -> Iterator[Speech]:
-        """Take the probability of the next chunk; yield what it ends."""
+        """Take the probability of the next chunk; yield finished speech."""
         if self._running is None and probability >= SPEECH:
             self._running = _Running(self._position)
         self._position += 1
@@ -193,7 +193,7 @@ class _Running:
             yield self._until(loud + min(PADDING, self.quiet), context_end)
 
     def cut(self) -> Speech:
-        """The part up to the chunk of its second half that is least like speech; go on there."""
+        """Cut at the least speech-like chunk of the second half; the speech continues there."""
         half = len(self.probabilities) // 2
         length = half + int(np.argmin(self.probabilities[half:]))
         part = self._until(length, self.first + length)

@@ -1,8 +1,8 @@
-"""Recognize the emotion of every utterance of a recording, voice by voice.
+"""Recognize the emotion of every utterance of a recording, by speaker.
 
-Every utterance is processed by itself, with 0.25 s of context on both sides. A voice has its own
-channel, or the spans of time of a diarization, and its own stream: profile, adaptation and
-smoothing of one voice know nothing of another. One decoding serves all voices.
+Every utterance is processed by itself, with 0.25 s of context on both sides. Each speaker has a
+channel, or the turns of a diarization, and a separate stream, so profile, adaptation and smoothing
+are independent. The recording is decoded once for all speakers.
 """
 
 import math
@@ -18,12 +18,12 @@ from affekt.inference.options import Channel, SoundOptions, Speakers
 from affekt.inference.profile import Profile, voice_in
 from affekt.inference.quality import QualityLimits
 from affekt.inference.rttm import Turn, read_turns
+from affekt.inference.speaker_recognizer import SpeakerRecognizer
 from affekt.inference.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.speech_embedding import name_channels
 from affekt.inference.stream import Stream
 from affekt.inference.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
 from affekt.inference.vad import ChunkDetector
-from affekt.inference.voice import Voice
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -50,8 +50,8 @@ def timeline(
     """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
 
     Args:
-        stream_of: makes the stream of a speaker, at 16 kHz; the name is None if speakers are not
-            told apart. Its own quality limits should be None: speech is detected here.
+        stream_of: makes the stream of a speaker, at 16 kHz, without quality limits; the name is
+            None if speakers are not distinguished.
         source: as for :func:`affekt.read`, like the four that follow.
         sample_rate: Hz, for an array only.
         channel: to use, from 0; the mean of all by default; ``each`` takes each one as a speaker.
@@ -62,7 +62,7 @@ def timeline(
         listen: called with the samples of every utterance, without its context.
         limits: of the quality below which an utterance is ``uncertain``; None measures none.
         turns: of the speakers, in seconds from the start of the recording; those of several
-            channels are searched in their own channel, unless ``channel`` names one.
+            channels apply to their own channel, unless ``channel`` names one.
         names: of the speakers of all channels, for ``each``; by default ``speaker 1`` and so on.
 
     Returns:
@@ -77,11 +77,13 @@ def timeline(
             f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
         )
 
-    def voice(speaker: str | None, at: int | None, spans: Sequence[Turn] | None = None) -> Voice:
+    def recognizer(
+        speaker: str | None, at: int | None, spans: Sequence[Turn] | None = None
+    ) -> SpeakerRecognizer:
         stream = stream_of(speaker)
         smoother = Smoother(time_constant, stream.min_confidence) if time_constant else None
         cutter = SpeechCutter(spans, start)
-        return Voice(
+        return SpeakerRecognizer(
             stream,
             cutter,
             smoother=smoother,
@@ -96,7 +98,7 @@ def timeline(
         sound = channel_blocks(
             source, sample_rate=sample_rate, start=start, end=end, max_seconds=MAX_SECONDS
         )
-        channels = _each_channel(sound, voice, names, turns if several else None)
+        channels = _each_channel(sound, recognizer, names, turns if several else None)
     else:
         mono = blocks(
             source,
@@ -106,8 +108,10 @@ def timeline(
             end=end,
             max_seconds=MAX_SECONDS,
         )
-        voices = _voices(voice, channel, turns) if turns is not None else [voice(None, channel)]
-        channels = _one_channel(mono, voices)
+        if turns is None:
+            channels = _one_channel(mono, [recognizer(None, channel)])
+        else:
+            channels = _one_channel(mono, _recognizers(recognizer, channel, turns))
     name = source_file(source)
     return (
         replace(u, file=name, start=u.start + start, end=u.end + start)
@@ -115,7 +119,7 @@ def timeline(
     )
 
 
-def voices_timeline(
+def recording_timeline(
     predictor: "Predictor",
     source: Source,
     *,
@@ -123,7 +127,7 @@ def voices_timeline(
     enrolled: Mapping[str, Profile] | None = None,
     **sound: Unpack[SoundOptions],
 ) -> Iterator[Utterance]:
-    """Choose the voices of a recording and recognize them as :func:`timeline` does.
+    """Find the speakers of a recording, and recognize them as :func:`timeline` does.
 
     Raises:
         AudioError: as :func:`timeline`, or an RTTM file without this recording.
@@ -133,12 +137,12 @@ def voices_timeline(
     each = sound["channel"] == "each"
     if each and speakers is not None:
         raise AudioError(
-            "speakers are told apart in one channel. Got channel each. Name one, or leave out "
+            "speakers are distinguished in one channel. Got channel each. Name one, or leave out "
             "the speakers."
         )
     if enrolled and not each and speakers is None:
         raise ModelError(
-            "enrolled profiles must be of speakers who are told apart. Got one timeline of all. "
+            "enrolled profiles must be of speakers who are distinguished. Got one timeline of all. "
             "Pass speakers, or channel each."
         )
     if predictor.profile and (each or speakers is not None):
@@ -163,7 +167,7 @@ def voices_timeline(
 def _channel_names(
     source: Source, enrolled: Mapping[str, Profile], **sound: Unpack[SoundOptions]
 ) -> list[str]:
-    """Name the speaker of each channel by their voice; the timeline reads the sound again."""
+    """Name the speaker of each channel by the voice; the sound is read once more for this."""
     require_rereadable(source)
     voices = {name: voice_in(profile, name) for name, profile in enrolled.items()}
     blocks_of_all = channel_blocks(
@@ -188,7 +192,7 @@ def _turns(
             from affekt.inference.diarization import diarize
         except ModuleNotFoundError as error:
             raise ModelError(
-                "speakers are told apart by scikit-learn, which is missing. Install it with: "
+                "speakers are distinguished by scikit-learn, which is missing. Install it with: "
                 "pip install 'affekt[speakers]'"
             ) from error
         voices = {name: voice_in(profile, name) for name, profile in enrolled.items()}
@@ -199,72 +203,74 @@ def _turns(
     return speakers
 
 
-_Channels = Iterator[tuple[Chunk, "list[_ChannelVoices]"]]
+_Channels = Iterator[tuple[Chunk, "list[_Channel]"]]
 
 
-class _ChannelVoices:
-    """The voices of one channel, which share its speech detector."""
+class _Channel:
+    """The speakers of one channel, which share a speech detector."""
 
-    def __init__(self, column: int, voices: Sequence[Voice]) -> None:
-        self.column, self._voices, self._detector = column, voices, ChunkDetector()
+    def __init__(self, column: int, speakers: Sequence[SpeakerRecognizer]) -> None:
+        self.column, self._speakers, self._detector = column, speakers, ChunkDetector()
 
     def push(self, block: Chunk) -> Iterator[Utterance]:
         for chunk, probability in self._detector.push(block):
-            for voice in self._voices:
-                yield from voice.push(chunk, probability)
+            for speaker in self._speakers:
+                yield from speaker.push(chunk, probability)
 
     def end(self) -> Iterator[Utterance]:
         last = [*self._detector.end()]
-        for voice in self._voices:
+        for speaker in self._speakers:
             for chunk, probability in last:
-                yield from voice.push(chunk, probability)
-            yield from voice.end()
+                yield from speaker.push(chunk, probability)
+            yield from speaker.end()
 
 
-def _voices(voice: Callable[..., Voice], channel: int | None, turns: Sequence[Turn]) -> list[Voice]:
-    """One voice for each speaker of some turns."""
+def _recognizers(
+    make: Callable[..., SpeakerRecognizer], channel: int | None, turns: Sequence[Turn]
+) -> list[SpeakerRecognizer]:
+    """A recognizer for each speaker of some turns."""
     speakers = dict.fromkeys(turn.speaker for turn in turns)
     return [
-        voice(speaker, channel, [turn for turn in turns if turn.speaker == speaker])
+        make(speaker, channel, [turn for turn in turns if turn.speaker == speaker])
         for speaker in speakers
     ]
 
 
-def _one_channel(sound: Iterable[Chunk], voices: list[Voice]) -> _Channels:
-    channels = [_ChannelVoices(0, voices)]
+def _one_channel(sound: Iterable[Chunk], speakers: list[SpeakerRecognizer]) -> _Channels:
+    channels = [_Channel(0, speakers)]
     for block in sound:
         yield block[:, None], channels
 
 
 def _each_channel(
     sound: Iterable[Chunk],
-    voice: Callable[..., Voice],
+    make: Callable[..., SpeakerRecognizer],
     names: Sequence[str],
     turns: Sequence[Turn] | None,
 ) -> _Channels:
-    channels: list[_ChannelVoices] = []
+    channels: list[_Channel] = []
     for block in sound:
         width = block.shape[1]
         if not channels and turns is None:
             speakers = names or [f"speaker {n + 1}" for n in range(width)]
-            channels = [_ChannelVoices(n, [voice(name, n)]) for n, name in enumerate(speakers)]
+            channels = [_Channel(n, [make(name, n)]) for n, name in enumerate(speakers)]
         elif not channels and turns is not None:
             used = sorted({turn.channel for turn in turns})
             if used[-1] >= width:
                 raise AudioError(
                     f"channels of a diarization must be in [1, {width}] for this recording. "
-                    f"Got {used[-1] + 1}. Mend the third column of the RTTM file, or choose one "
+                    f"Got {used[-1] + 1}. Correct the third column of the RTTM file, or choose one "
                     f"channel."
                 )
             for n in used:
                 mine = [turn for turn in turns if turn.channel == n]
-                channels.append(_ChannelVoices(n, _voices(voice, n, mine)))
+                channels.append(_Channel(n, _recognizers(make, n, mine)))
         yield block, channels
 
 
 def _utterances(blocks_and_channels: _Channels, watch: Watch | None) -> Iterator[Utterance]:
     """Utterances in the order of their ends within a block."""
-    channels: list[_ChannelVoices] = []
+    channels: list[_Channel] = []
     for block, channels in blocks_and_channels:
         if watch:
             watch(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
@@ -273,7 +279,7 @@ def _utterances(blocks_and_channels: _Channels, watch: Watch | None) -> Iterator
 
 
 def _by_end(
-    channels: Sequence[_ChannelVoices], found: Sequence[Iterator[Utterance]]
+    channels: Sequence[_Channel], found: Sequence[Iterator[Utterance]]
 ) -> Iterator[Utterance]:
     if len(channels) == 1:  # nothing to merge: each as soon as it ends
         yield from found[0]

@@ -1,4 +1,4 @@
-"""Recognize the utterances of one voice of a recording, chunk by chunk."""
+"""Recognize the utterances of one speaker of a recording, chunk by chunk."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ from affekt.inference.timeline import Smoother, Utterance, Watch
 from affekt.inference.vad import CHUNK, CHUNK_SECONDS, Speech
 
 
-class Voice:
-    """One voice of a recording; takes the chunks of its channel.
+class SpeakerRecognizer:
+    """Recognize one speaker in the chunks of a channel.
 
     Args:
-        stream: at 16 kHz, of this voice alone.
-        cutter: of this voice alone.
+        stream: at 16 kHz, of this speaker alone.
+        cutter: cuts out the speech of this speaker.
         smoother: of its probabilities; None for none.
         limits: of the quality of an utterance; None measures none.
-        speaker: its name; None if speakers are not told apart.
-        channel: its channel, from 0; None for the mean of all.
+        speaker: name; None if speakers are not distinguished.
+        channel: from 0; None for the mean of all.
         listen: called with the samples of every utterance.
     """
 
@@ -40,11 +40,11 @@ class Voice:
         self._listen = listen
 
     def push(self, chunk: Chunk, probability: float) -> Iterator[Utterance]:
-        """Take the next 512 samples and their probability of speech; yield what they end."""
+        """Take the next 512 samples and their probability of speech; yield finished utterances."""
         return map(self._answer, self._cutter.push(chunk, probability))
 
     def end(self) -> Iterator[Utterance]:
-        """Yield the utterance that has not ended; the sound is over."""
+        """End the sound; yield the last utterance, if it has not ended."""
         return map(self._answer, self._cutter.end())
 
     def _answer(self, cut: tuple[Speech, Chunk, list[float]]) -> Utterance:
