@@ -32,7 +32,7 @@ def write_annotations(
 ) -> int:
     """Predict recordings, write a file for each as soon as it is done, and print its name.
 
-    The files lie in the folder as the recordings lie in the folder that they have in common.
+    The folder gets the subfolders of the recordings below their common folder.
 
     Returns:
         The exit code: 1 if any recording failed, else 0. A failed one has no file.

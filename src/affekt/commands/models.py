@@ -1,4 +1,4 @@
-"""Implement ``affekt models``: print what model files say about themselves."""
+"""Implement ``affekt models``: print the metadata of model files."""
 
 import json
 import re

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
 
 PARSE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError)
-TOLERANCE = 1e-3  # of a probability: rounding of machines is below, models differ by more
+TOLERANCE = 1e-3  # of a probability: above rounding errors, below differences between models
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Define the options that tell speakers apart, and check and convert their values."""
+"""Define the options about speakers, and check and convert their values."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,9 +1,8 @@
 """Simulate recordings of other speakers, rooms, microphones and bandwidths.
 
-A simulated speaker has another body size: pitch and formants move together; half of them keep
-the tempo, the others speak faster as they speak higher. One simulated speaker has the same size,
-room, microphone and bandwidth in all recordings, as most people have, so that a profile of it can
-be made. Only training speakers are simulated.
+A simulated speaker has pitch and formants shifted together; for half of them the tempo changes with
+the pitch. A simulated speaker has the same shift, room, microphone and bandwidth in all recordings,
+so that a profile of it can be made. Only training speakers are simulated.
 
 Source: Jaitly & Hinton, "Vocal tract length perturbation improves speech recognition" (2013);
 Ko et al., "Audio augmentation for speech recognition" (2015), and "A study on data augmentation of
@@ -54,7 +53,7 @@ class Augmentation:
     bandwidth: bool = False
 
     def cache_key(self, speaker: int) -> list[object]:
-        """What distinguishes the cached features of one simulated speaker from another's.
+        """Return the part of the cache key that identifies a simulated speaker.
 
         Change a word when its simulation changes. Speaker 0 is the original recording.
         """

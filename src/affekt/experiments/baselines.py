@@ -2,13 +2,12 @@
 
 A clip is one vector: statistics of its cepstra and of the pretrained network's embeddings.
 Scaling, feature selection by one-way ANOVA and the classifier are one scikit-learn pipeline,
-fitted on the training speakers of a fold. Its settings are chosen by the UAR of the fold's
-validation speakers, and the pipeline so chosen is kept as it is: nothing is ever fitted on
-validation speakers, so that baselines learn from exactly the clips that the network learns from.
-No class is weighted, as in the network's loss. Chance is measured the same way, as two more kinds.
+fitted on the training speakers of a fold. Its hyperparameters are chosen by UAR on the validation
+speakers. It is not fitted again with them, so baselines and network have the same training clips.
+Classes are not weighted, as in the network's loss. Two further kinds are chance lines.
 
-Source: Sharan, Mascolo & Schuller, Table II; around scikit-learn's defaults, the grids are powers
-of ten and no finer, since a fold validates on some five speakers.
+Source: Sharan, Mascolo & Schuller, Table II. The grids are powers of ten around scikit-learn's
+defaults, and coarse, since a fold has about five validation speakers.
 """
 
 import warnings
@@ -39,10 +38,10 @@ Rows = NDArray[np.bool_] | NDArray[np.intp]
 
 TREES = 300
 HIDDEN = (100,)  # units of the perceptron's one hidden layer
-EPOCHS = 200  # the whole budget: stopping early would need a part of the training speakers
+EPOCHS = 200  # fixed: early stopping would need a part of the training speakers
 PERCENTILES = (5, 20, 100)  # % of the features kept, the most discriminative by ANOVA's F
 
-# For each kind, what is tried; the first of equals wins, so the simpler stand first.
+# Grid of each kind; the first of equal settings is chosen, so the simpler ones come first.
 GRIDS: Mapping[str, Mapping[str, Sequence[object]]] = {
     "rf": {"select__percentile": PERCENTILES},
     "svm": {"select__percentile": PERCENTILES, "classify__C": (0.1, 1.0, 10.0, 100.0)},
@@ -56,7 +55,7 @@ KINDS = tuple(GRIDS)
 def clip_features(
     samples: NDArray[np.float32], embeddings: NDArray[np.float32], *, cepstra: Cepstra
 ) -> NDArray[np.float32]:
-    """One vector for a clip: its cepstra beside the pretrained network's embeddings.
+    """Join statistics of a clip's cepstra and of its embeddings.
 
     Args:
         samples: ``(samples,)`` mono at 16 kHz, at least one sample.
@@ -86,8 +85,8 @@ class Baseline:
         labels: all labels of the task, in the order of the probabilities.
         seed: of trees, initial weights, shuffling and stratified chance; mixed with the training
             rows, or every fold would draw the same.
-        chosen: settings that the validation speakers chose; empty before ``fit``.
-        validation_uar: what they scored, in [0, 1]; a label that they lack does not count. NaN
+        chosen: the chosen settings; empty before ``fit``.
+        validation_uar: UAR on validation speakers, in [0, 1], over the labels that they have. NaN
             before ``fit``.
     """
 
@@ -235,7 +234,7 @@ def _pipeline(kind: str, random_state: int) -> Pipeline:
     }[kind]
     return Pipeline(
         [
-            ("vary", VarianceThreshold()),  # ANOVA is undefined for units that never fire
+            ("vary", VarianceThreshold()),  # ANOVA is undefined for units that are always zero
             ("scale", StandardScaler()),
             ("select", SelectPercentile(f_classif)),
             ("classify", classifier),

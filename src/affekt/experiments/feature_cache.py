@@ -1,8 +1,7 @@
 """Compute the inputs and outputs of frozen stages once, and keep them on disk.
 
-Two things are cached: log-mel patches, which all epochs of a network share that trains its CNN,
-and the features of a frozen trunk, which all folds share. A file's name is a digest of everything
-that its content depends on.
+Log-mel patches are cached for networks that train the CNN, and trunk features for networks with a
+frozen trunk. The name of a file is a digest of everything that its content depends on.
 """
 
 import hashlib
@@ -92,7 +91,7 @@ def sound_digest(manifest: Manifest) -> str:
     """SHA-256 over a manifest's rows and the contents of its recordings, as 64 hex digits.
 
     Raises:
-        CorpusError: a recording that is gone.
+        CorpusError: a recording that cannot be read.
     """
     digest = hashlib.sha256(manifest.digest.encode())
     files = sorted({clip.file for clip in manifest.clips})
@@ -115,7 +114,7 @@ def sound_digest(manifest: Manifest) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Recordings as the trunk's inputs are computed from them.
+    """Recordings, and the settings with which the trunk's inputs are computed.
 
     Attributes:
         manifest: of the clips.
@@ -133,7 +132,7 @@ class Source:
 
     @property
     def key(self) -> list[object]:
-        """What the trunk's inputs depend on, besides the simulated speaker."""
+        """Everything that the trunk's inputs depend on, besides the simulated speaker."""
         a = self.architecture
         front_end = f"whisper, floor {FLOOR:g}" if a.trunk == "whisper" else a.front_end
         if front_end == "power":

@@ -58,7 +58,7 @@ def run_fold(recipe: Recipe, fold: Fold, folder: Path, locations: Locations) -> 
         locations: of data and weights.
 
     Raises:
-        AffektError: data, weights or disk are not as they must be; finished epochs stay.
+        AffektError: unusable data, weights or disk; finished epochs remain.
     """
     own = fold_folder(folder, fold)
     try:
@@ -112,7 +112,7 @@ def source_of(recipe: Recipe, manifest: Manifest, locations: Locations) -> Sourc
 
 
 def _refuse_other_sound(folder: Path, sound: str) -> None:
-    """Prove that all folds of a run use the same recordings, beyond what a manifest shows."""
+    """Check that all folds of a run use the same recordings, by their content."""
     for done in folder.glob(f"fold-*/{DONE}"):
         if json.loads(done.read_text(encoding="utf-8")).get("sound", sound) != sound:
             raise RunError(
@@ -134,10 +134,10 @@ def check_weights(recipe: Recipe, locations: Locations) -> None:
 
 
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
-    """Compute what all folds share once, before they start side by side.
+    """Compute the cached arrays of all folds, before the folds start in parallel.
 
     Raises:
-        AffektError: recordings, weights or cache are not as they must be.
+        AffektError: unusable recordings, weights or cache.
     """
     if recipe.method.startswith("chance"):
         return

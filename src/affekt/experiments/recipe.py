@@ -215,7 +215,7 @@ class Recipe:
 
     @property
     def identity(self) -> RunIdentity:
-        """What tells the recipe's run from others."""
+        """Identity of the recipe's run."""
         return RunIdentity(self.name, self.digest, self.seed, self.values())
 
     def values(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class Recipe:
 
 
 def refuse_unknown(knobs: Any, where: object) -> None:
-    """Refuse names that are not of a knob, and name the nearest one.
+    """Refuse names that are no knob, and suggest the nearest one.
 
     Raises:
         RecipeError: such a name.

@@ -1,6 +1,6 @@
 """Train the network of one fold.
 
-After every epoch the fold's folder holds ``last.pt``, from which a killed run resumes bit for bit,
+After every epoch the fold's folder holds ``last.pt``, from which a killed run resumes exactly,
 and ``best.pt``, the weights that are used if training ends there.
 """
 

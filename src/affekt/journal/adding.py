@@ -29,7 +29,7 @@ class Recording:
     Attributes:
         source: its path or location, or its samples at 16 kHz.
         digest: SHA-256, hexadecimal.
-        recorded: when, as :func:`~affekt.audio.recording_date.recording_date` returns it; empty
+        recorded: date, as :func:`~affekt.audio.recording_date.recording_date` returns it; empty
             if that is not known.
         name: of the file.
     """
@@ -42,7 +42,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a recording.
+    """The result for one recording.
 
     Attributes:
         what: ``added``, ``known`` (and up to date) or ``refreshed``.
@@ -98,7 +98,7 @@ def add_recordings(
         note: for new entries.
 
     Yields:
-        What became of each recording, as it is done; a bad one never stops the rest.
+        The result for each recording, as it is done; a bad one never stops the rest.
     """
     known = journal.digests()
     for recording in recordings:
@@ -137,7 +137,7 @@ def refresh_recordings(
         known: digests to report even if nothing changed.
 
     Yields:
-        What became of each recording.
+        The result for each recording.
     """
     own = {each.digest: each for each in recordings}
     done, silent = set(), set()

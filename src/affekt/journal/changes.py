@@ -101,7 +101,7 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def smallest_detectable(shares: Floats, before: int, after: int) -> NDArray[np.float64]:
-    """Compute the change of each share that a test finds in four of five cases.
+    """Compute the change of each share that a test finds with a power of 0.8.
 
     Args:
         shares: ``(recordings, labels)``, corrected one by one, unbounded.

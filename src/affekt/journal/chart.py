@@ -15,7 +15,7 @@ TICKS = 4  # dates on the axis, at most
 
 
 def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
-    """Compute where everything of a chart is.
+    """Compute the coordinates of a chart.
 
     Args:
         course: of the person.

@@ -1,4 +1,4 @@
-"""Open the SQLite file of a journal, plain or encrypted, and state its faults in one line.
+"""Open the SQLite file of a journal, plain or encrypted, and report faults in one line.
 
 An encrypted journal is a SQLCipher database: every page, of the write-ahead log too, is encrypted
 with AES-256, by a key derived from the passphrase.

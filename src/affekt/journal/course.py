@@ -1,4 +1,4 @@
-"""Compute a person's course: periods, their changes from the baseline, and what limits them."""
+"""Compute a person's course: periods, their changes from the baseline, and warnings."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from affekt.journal.entry import Entry
 from affekt.journal.estimation import Estimate, Sample, estimate
 from affekt.journal.store import Journal
 
-FEW = 5  # recordings: with fewer, a week says little
+FEW = 5  # recordings: a week with fewer gets a warning
 FEW_BASELINE = 10  # recordings
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
 
-#: Differences of quality that a change of technique would make: name, key, unit, least difference.
+#: Differences of quality after a change of equipment: name, key, unit, smallest difference.
 TECHNIQUE = (("Bandwidth", "bandwidth", "Hz", 1_500.0), ("Noise", "snr", "dB below speech", 10.0))
 
 
@@ -55,14 +55,14 @@ class Course:
         source: of the confusion matrices; empty if shares are not corrected.
         entries: that are evaluated: not ``uncertain``, and predicted by one model.
         baseline: the period to which others are compared.
-        later: everything after it; None if nothing is.
+        later: the period after it; None if it is empty.
         weeks: of the baseline, then after it.
         shares: for each day with recordings, the mean probability of each label.
         change_points: first entry after each change.
         trends: of each share, per week.
         detectable: smallest detectable change of each share: for all recordings after the
             baseline, and for those of a typical week.
-        warnings: sentences on what limits the course.
+        warnings: sentences about limits of the data.
     """
 
     labels: tuple[str, ...]
@@ -246,7 +246,7 @@ def _is_late(entries: Sequence[Entry], before: Sequence[Entry]) -> bool:
 
 
 def _one_emotion(journal: Journal, before: Sequence[Entry]) -> str:
-    """The emotion that prevails in the baseline, as it sounds without enrolment; or nothing."""
+    """Return the emotion that dominates the baseline without enrolment; empty if none does."""
     voices = journal.voices()
     plain = [voices[entry.digest].plain for entry in before if entry.digest in voices]
     plain = plain or [entry.probabilities for entry in before]

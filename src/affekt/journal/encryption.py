@@ -54,7 +54,7 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
 
 
 def _lock(plain: Any) -> None:
-    """Keep all others out until the connection is closed; fails while somebody is in."""
+    """Lock the file until the connection is closed; fails while another program has it open."""
     (mode,) = plain.execute("PRAGMA journal_mode = DELETE").fetchone()  # removes the log beside it
     if mode != "delete":
         raise sqlite3.OperationalError("database is locked")

@@ -95,7 +95,7 @@ def page(journal: Journal, course: Course, *, back: bool = False) -> str:
 
 
 def verdict(course: Course) -> list[str]:
-    """Say in sentences what differs from the baseline, and what could not be seen."""
+    """Describe in sentences what differs from the baseline, and what was not detectable."""
     later = course.later
     if later is None:
         return ["There are no recordings after the baseline yet, so there is nothing to compare."]

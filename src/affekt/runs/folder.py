@@ -1,4 +1,4 @@
-"""Define the run folder: its files, its identity, and where the data for it lie.
+"""Define the run folder: its files, its identity, and the folders of its data.
 
 ``runs/<recipe>-<digest>/`` holds ``recipe.toml`` (the knobs that differ from their defaults),
 ``recipe.json`` (all knobs), ``manifest.csv``, ``folds.csv`` and a folder for each fold. A fold is
@@ -28,7 +28,7 @@ POINTS = "points"  # table of an archived run: activations projected to the plan
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What tells a run from others.
+    """Identity of a run.
 
     Attributes:
         recipe: name of the recipe.

@@ -215,7 +215,7 @@ def _check_origin(folder: Path, run: Run) -> None:
 
 
 def _check_parts(folder: Path, run: Run) -> None:
-    """Prove from the files alone that no test speaker was in training or validation."""
+    """Check that no test speaker was in training or validation."""
     twice = run.parts.duplicated(["fold", "speaker"])
     if twice.any():
         row = run.parts[twice].iloc[0]

@@ -1,4 +1,4 @@
-"""Compute what the service answers to an uploaded recording."""
+"""Compute the response to an uploaded recording."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ Sound = NDArray[np.float32]
 
 
 class Answer(NamedTuple):
-    """What is sent as JSON, and how many seconds of sound it is about."""
+    """Content of a response as JSON, and seconds of the processed sound."""
 
     content: dict[str, Any]
     seconds: float
 
 
 class Work(NamedTuple):
-    """How a path is answered.
+    """How requests to a path are processed.
 
     Args:
         compute: makes the answer, in a thread, from the decoded recording at 16 kHz.
@@ -58,7 +58,7 @@ def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> Answer:
 
 
 def _speakers(text: str) -> TimelineOptions:
-    """Options that tell speakers apart; the library's names of files are none of the query's."""
+    """Read the options about speakers; names of files are not allowed in a query."""
     if text not in SPEAKER_VALUES:
         raise AudioError(
             f"query parameter {SPEAKERS} must be among {', '.join(SPEAKER_VALUES)}. "

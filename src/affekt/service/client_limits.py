@@ -1,4 +1,4 @@
-"""Limit how much is done at a time, for all clients and for each."""
+"""Limit the number of simultaneous requests, in total and for each client."""
 
 from asyncio import Semaphore
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 
 class ClientLimits:
-    """Let in so many requests at a time, and of one client address half as many.
+    """Limit simultaneous requests in total, and those of one client address to half of that.
 
     Args:
         total: requests at a time.
@@ -22,14 +22,14 @@ class ClientLimits:
 
     @asynccontextmanager
     async def entered(self, request: HTTPConnection, wait: float) -> AsyncIterator[bool]:
-        """Wait to be let in, and count the request until the context ends.
+        """Wait for admission, and count the request until the context ends.
 
         Args:
-            request: names its client.
+            request: from which the client is known.
             wait: seconds, at most.
 
         Yields:
-            Whether the request was let in.
+            Whether the request was admitted.
         """
         address = request.client.host if request.client else ""
         own = self._clients.setdefault(address, Semaphore(self._share))

@@ -9,7 +9,7 @@ MAX_HEAD = 10.0  # s from the first moment of a connection, or byte of a request
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 of uvicorn, which by itself waits for the rest of a head without end."""
+    """HTTP/1.1 of uvicorn, with a time limit for the head of a request."""
 
     _timer: asyncio.TimerHandle | None = None
 

@@ -59,15 +59,15 @@ class Metrics:
         )
 
     def name(self, path: str) -> str:
-        """The path as metrics name it."""
+        """Name a path in metrics."""
         return path if path in self._paths else "other"
 
     def begin(self, path: str) -> None:
-        """Count a request as under way."""
+        """Count a request that begins."""
         self._active.labels(self.name(path)).inc()
 
     def end(self, path: str, method: str, status: int, seconds: float) -> None:
-        """Count a request as answered."""
+        """Count a finished request."""
         name = self.name(path)
         self._active.labels(name).dec()
         self._requests.labels(name, method, str(status)).inc()

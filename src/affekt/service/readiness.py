@@ -1,4 +1,4 @@
-"""Say whether the service is ready: its model answers a known sound, and it is not stopping."""
+"""Report whether the service is ready: its model predicts a known sound, and it is not stopping."""
 
 import time
 from typing import Any
@@ -11,12 +11,12 @@ from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
 
-KEPT = 5.0  # s: for so long one check counts
+KEPT = 5.0  # s: how long a check is valid
 TOLERANCE = 1e-3  # of a probability, between two answers to the same sound
 
 
 class Readiness:
-    """Check a model again and again with one window of noise, whose answer must stay the same."""
+    """Check a model with one window of noise, whose prediction must stay the same."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -27,7 +27,7 @@ class Readiness:
         self.stopping = False
 
     async def report(self) -> tuple[int, dict[str, Any]]:
-        """Return the HTTP status, 200 or 503, and what ``GET /health`` answers."""
+        """Return the HTTP status, 200 or 503, and the response to ``GET /health``."""
         if self.stopping:
             return 503, {"status": "stopping"}
         if time.monotonic() - self._checked >= KEPT:

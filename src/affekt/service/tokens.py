@@ -1,4 +1,4 @@
-"""Demand a bearer token, one of those in a file that may change while the service runs.
+"""Require one of the bearer tokens in a file, which may change while the service runs.
 
 Source: RFC 6750, "Bearer Token Usage".
 """
@@ -20,7 +20,7 @@ OPEN_PATHS = ("/health",)  # answered without a token
 
 
 class Tokens:
-    """The tokens of a file: one a line; empty lines and those with ``#`` in front do not count.
+    """The tokens of a file: one a line; empty lines and lines that begin with ``#`` are ignored.
 
     Args:
         file: read again when it changes, so that a removed token ends at once.
