@@ -108,7 +108,7 @@ def test_validation_chooses_but_teaches_nothing(kind, fold, fitted):
 
 
 @pytest.mark.parametrize("kind", ["svm", "mlp"])  # trees may tie, and break ties by name
-def test_likeliest_label_is_the_prediction_and_scores_the_choice(kind, fold, fitted):
+def test_the_most_probable_label_is_the_prediction_and_scores_the_settings(kind, fold, fitted):
     baseline = fitted[kind]
     predicted = baseline._pipeline.predict(fold.features)
     likeliest = baseline.predict_proba(fold.features).argmax(axis=1)

@@ -61,7 +61,7 @@ def test_a_fold_is_scaled_by_validation_predictions_of_other_speakers(result):
         assert tested[SHARES].to_numpy() == pytest.approx(expected)
 
 
-def test_what_validation_answers_of_tested_speakers_say_does_not_matter(result):
+def test_validation_predictions_of_test_speakers_are_not_used(result):
     """A speaker who is tested in one fold and validates in another never scales itself."""
     run = result.runs[0]
     for fold, tested in run.predictions.groupby("fold"):
@@ -120,7 +120,7 @@ def test_calibration_is_the_mean_of_the_seeds_of_all_folds_pooled(result):
             assert row[f"{score}_low"] <= row[score] <= row[f"{score}_high"]
 
 
-def test_a_network_that_is_too_sure_is_calmed(result):
+def test_an_overconfident_network_gets_a_temperature_above_one(result):
     table = calibrations(result).set_index("scaling")
     assert table.loc["temperature", "ece"] < table.loc["none", "ece"]
     assert table.loc["temperature", "nll"] < table.loc["none", "nll"]
@@ -132,15 +132,15 @@ def test_a_model_is_calmed_by_the_cross_validation_of_its_like(tmp_path):
     rows = found.predictions
     truth = rows["truth"].map({label: place for place, label in enumerate(LABELS)}).to_numpy()
     temperature = fit_temperature(rows[SHARES].to_numpy(), truth)
-    stranger, known = pooled_temperatures([tmp_path])
-    assert stranger == known == pytest.approx(temperature)
-    assert stranger > 1
+    plain, known = pooled_temperatures([tmp_path])
+    assert plain == known == pytest.approx(temperature)
+    assert plain > 1
 
 
 def test_enrolment_may_lower_the_temperature(tmp_path):
     make_run(tmp_path, speakers=6, sure=4, profiles={"all": 0.25, "random-8": 0.2}, epochs=0)
-    stranger, known = pooled_temperatures([tmp_path])
-    assert known < stranger
+    plain, known = pooled_temperatures([tmp_path])
+    assert known < plain
     (run,) = only(tmp_path).runs
     rows = run.enrolment[run.enrolment["profile"] == "all"]
     temperature = fit_temperature(rows[SHARES].to_numpy(), places(rows))

@@ -219,7 +219,7 @@ def test_enrolling_more_keeps_and_extends_the_voice(enrolled: Path) -> None:
     assert 0.5 < extended @ before < 0.999
 
 
-def test_only_alike_voices_are_named() -> None:
+def test_only_similar_voices_are_named() -> None:
     means = np.eye(4, 256, dtype=np.float32)
     near = 0.8 * means[2] + 0.6 * np.eye(1, 256, 9)[0]
     far = 0.6 * means[0] + 0.8 * np.eye(1, 256, 9)[0]

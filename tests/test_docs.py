@@ -52,7 +52,7 @@ READER = Sybil(
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the pages speak of, where they may write."""
     for name in ("README.md", "samples", "recipes", "results"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -63,9 +63,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_example_runs(page: Path, desk: Path) -> None:
+def test_every_example_runs(page: Path, workplace: Path) -> None:
     document = READER.parse(page)
-    document.namespace["ravdess"] = (desk / "ravdess").is_dir()
+    document.namespace["ravdess"] = (workplace / "ravdess").is_dir()
     for example in document.examples():
         with suppress(SkipTest):
             example.evaluate()

@@ -56,7 +56,7 @@ def results(runs):
     return results_of(runs)
 
 
-def test_profiles_stand_in_the_order_of_a_curve(results):
+def test_enrolment_conditions_are_in_the_order_of_a_curve(results):
     assert results["sequel"].profiles == (
         "none",
         *(f"random-{clips}" for clips in (1, 2, 4, 8, 16)),
@@ -100,7 +100,7 @@ def test_without_a_clip_of_each_label_nothing_is_compared(tmp_path):
     assert table[["uar", "gain", "p"]].isna().all(axis=None)
 
 
-def test_variants_stand_with_the_recipe_they_are_named_after(results):
+def test_variants_are_grouped_with_their_recipe(results):
     found = groups(list(results.values()))
     assert {full: [r.recipe for r in group] for full, group in found.items()} == {
         "sequel": ["sequel", "sequel-frozen", "sequel-loco", "sequel-loud"]
@@ -125,7 +125,7 @@ def test_an_ablation_compares_over_the_seeds_that_both_have(results):
     assert table["profile"].tolist() == ["none", "none", "random-8", "all"]
 
 
-def test_an_ablation_says_which_knobs_differ(tmp_path):
+def test_an_ablation_names_the_knobs_that_differ(tmp_path):
     make_run(tmp_path, "a", speakers=3, epochs=0)
     make_run(tmp_path, "a-b", speakers=3, epochs=0, head="mean", hop=100)
     make_run(tmp_path, "a-b-c", speakers=3, epochs=0, done=2)
@@ -176,7 +176,7 @@ def test_speakers_of_several_corpora_in_one_fold_fall_apart(tmp_path):
     assert set(parts.loc[parts["part"] == "train", "speaker"].str[:4]) == {"emov", "nemo"}
 
 
-def test_the_protocol_says_that_a_corpus_was_never_heard(results, tmp_path):
+def test_the_protocol_names_an_unseen_corpus(results, tmp_path):
     loco = results["sequel-loco"]
     assert protocol(loco) == "leave-one-corpus-out"
     assert [protocol(part) for part in loco.by_corpus] == ["leave-one-corpus-out"] * 3
@@ -186,7 +186,7 @@ def test_the_protocol_says_that_a_corpus_was_never_heard(results, tmp_path):
     assert protocol(results_of(tmp_path)["s"]) == "cross-corpus"
 
 
-def test_the_matrix_holds_the_unheard_corpora_and_the_diagonal_of_the_same_method(results, runs):
+def test_the_matrix_has_unseen_corpora_and_the_diagonal_of_the_same_method(results, runs):
     loco, full = results["sequel-loco"], results["sequel"]
     table = cross_corpus_matrix([full, results["sequel-frozen"], loco])
     cells = table[table["profile"] == "none"].set_index(["train", "test"])
@@ -202,7 +202,7 @@ def test_the_matrix_holds_the_unheard_corpora_and_the_diagonal_of_the_same_metho
     assert cross_corpus_matrix([full]).empty
 
 
-def test_the_mean_over_unheard_corpora_weighs_them_the_same(results):
+def test_the_mean_over_unseen_corpora_weights_them_equally(results):
     loco = results["sequel-loco"]
     table = unseen_means([results["sequel"], loco]).set_index("profile")
     assert list(table.index) == ["none", "random-8", "all"]
@@ -211,7 +211,7 @@ def test_the_mean_over_unheard_corpora_weighs_them_the_same(results):
     assert table.loc["all", "low"] < table.loc["all", "uar"] < table.loc["all", "high"]
 
 
-def test_the_mean_of_corpora_is_surer_than_one_of_them(results):
+def test_the_mean_of_corpora_has_a_narrower_interval_than_one(results):
     tallies = [part.tally for part in results["sequel-loco"].by_corpus]
     mean = mean_uar_interval(tallies)
     widths = [found.high - found.low for found in map(uar_interval, tallies)]
@@ -242,7 +242,7 @@ def test_the_summary_has_a_row_for_each_profile_corpus_and_mean(results):
     assert mean.item() == pytest.approx(single.mean(), abs=2e-4)
 
 
-def test_the_papers_value_stands_beside_no_profile_only(tmp_path):
+def test_the_papers_value_is_shown_without_enrolment_only(tmp_path):
     make_run(tmp_path, profiles={"all": 0.1}, epochs=0)
     table = summarize(list(results_of(tmp_path).values()))
     assert table["paper"].tolist() == ["0.711", ""]

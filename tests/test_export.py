@@ -199,7 +199,7 @@ def test_a_graph_learns_a_profile_only_when_told(own: Exported) -> None:
         assert np.abs(learned[name] - before[name]).max() > 1
 
 
-def test_it_is_surer_the_better_it_knows_who_speaks(own: Exported, tmp_path: Path) -> None:
+def test_the_temperature_follows_the_weight_of_the_profile(own: Exported, tmp_path: Path) -> None:
     file = tmp_path / "sure.onnx"
     export(own.source, file, name="sure", temperature=2.0, temperature_known=0.5)
     plain, sure = load_graph(own.file), load_graph(file)
@@ -230,7 +230,7 @@ def test_metadata_of_the_own_network(own: Exported) -> None:
     assert list(graph.start) == list(network.state)
 
 
-def test_profiles_are_of_a_cnn_and_of_how_it_hears() -> None:
+def test_the_measure_of_profiles_depends_on_trunk_and_front_end() -> None:
     """Another CNN, cut, level or hop measures voices otherwise; head and labels do not matter."""
     network = Classifier(Architecture(LABELS, **OWN))
 
@@ -337,7 +337,7 @@ def test_halves_make_half_the_file(exported: Exported, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_command_says_what_it_wrote(exported: Exported) -> None:
+def test_the_command_prints_size_and_difference(exported: Exported) -> None:
     assert exported.printed.startswith(f"{exported.file}: {exported.file.stat().st_size:,} bytes")
     assert exported.printed.count("\n") == 1
     assert not list(exported.file.parent.glob("*.part"))
@@ -590,7 +590,7 @@ def test_real_clips_answer_as_pytorchs(real: Exported, data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["affekt", "yamnet-lstm"])
-def test_shipped_models_hear_window_by_window_what_they_hear_whole(name: str, data: Path) -> None:
+def test_shipped_models_give_the_same_window_by_window_as_in_one_run(name: str, data: Path) -> None:
     from yamnet_reference import real_clips
 
     graph = affekt.load(name).graph

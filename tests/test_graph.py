@@ -14,7 +14,7 @@ from affekt.inference import graph, shipped_models
 from small_model import FEATURES, LABELS, metadata, small_model
 
 
-def test_it_knows_itself(tmp_path: Path) -> None:
+def test_a_graph_has_its_metadata(tmp_path: Path) -> None:
     loaded = affekt.load(small_model(tmp_path / "small.onnx"))
     assert loaded.labels == LABELS
     assert loaded.metadata == metadata()
@@ -106,7 +106,7 @@ def test_a_profile_that_the_graph_lacks_is_refused(tmp_path: Path) -> None:
         affekt.load(small_model(tmp_path / "odd.onnx", note=note))
 
 
-def test_a_model_from_before_tails_and_profiles_drops_and_knows_nobody(tmp_path: Path) -> None:
+def test_an_early_model_file_drops_the_last_window_and_has_no_profile(tmp_path: Path) -> None:
     loaded = affekt.load(small_model(tmp_path / "small.onnx")).graph
     assert "tail" not in loaded.metadata
     assert (loaded.last_window, loaded.profile, loaded.measure) == ("drop", (), "")

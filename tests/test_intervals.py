@@ -69,7 +69,7 @@ def test_class_accuracies_have_intervals_of_their_own():
 
 @given(st.integers(2, 9), st.integers(1, 3), st.integers(0, 99))
 @settings(deadline=None, max_examples=40, derandomize=True)
-def test_an_interval_repeats_and_lies_in_the_unit_range(speakers, seeds, seed):
+def test_an_interval_is_reproducible_and_in_the_unit_range(speakers, seeds, seed):
     tally = made(speakers, seeds=seeds, seed=seed)
     found = uar_interval(tally)
     assert 0 <= found.low <= found.high <= 1
@@ -77,7 +77,7 @@ def test_an_interval_repeats_and_lies_in_the_unit_range(speakers, seeds, seed):
     assert found.low - 1e-9 <= found.value <= found.high + 1e-9 or speakers < 6
 
 
-def test_speakers_who_are_all_alike_leave_no_doubt():
+def test_equal_speakers_give_an_interval_of_zero_width():
     found = uar_interval(made(8, skill=1.0, spread=0.0))
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 

@@ -302,7 +302,7 @@ def test_every_module_is_a_room_with_a_name(module: str) -> None:
     assert not SHAPELESS & set(module.split(".")), f"{module} must be named for what it makes"
 
 
-def test_no_path_of_a_machine_stands_in_the_project() -> None:
+def test_the_project_contains_no_path_of_a_machine() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "src", "docs", "recipes", "results", "samples", "*.md", "*.toml"],
         cwd=ROOT,

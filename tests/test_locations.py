@@ -143,7 +143,7 @@ def test_what_is_not_there_is_one_line(model: str, store: str, capsys: Captured)
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_results_go_to_a_location_and_are_gone_on_with(
+def test_results_go_to_a_location_and_are_resumed(
     model: str, folder: Path, store: str, form: str, tmp_path: Path
 ) -> None:
     place, output = put(folder, f"{store}/sounds"), f"{store}/results"

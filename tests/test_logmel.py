@@ -95,13 +95,13 @@ def test_clipped_and_constant_sounds_stay_finite(front_end: str) -> None:
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-def test_each_window_stands_alone(front_end: str) -> None:
+def test_each_window_is_independent(front_end: str) -> None:
     windows = np.concatenate([noise(0.1), tones(0.01)])
     alone = [patches(window[None], front_end)[0] for window in windows]
     np.testing.assert_allclose(patches(windows, front_end), alone, atol=5e-5, rtol=0)
 
 
-def test_a_frame_is_10_ms_and_a_tone_stands_in_its_band() -> None:
+def test_a_frame_is_10_ms_and_a_tone_is_in_its_band() -> None:
     click = patches(SOUNDS["click"])[0].mean(axis=1)
     loud = np.flatnonzero(click > click.min() + 0.1)
     assert loud.tolist() == [42, 43]  # those whose 400 samples cover sample 7,000
@@ -178,7 +178,7 @@ class TestGolden:
         golden = self.golden(weights, SOUNDS[name]).reshape(-1, 96, 64)
         np.testing.assert_allclose(patches(SOUNDS[name]), golden, atol=1e-4, rtol=0)
 
-    def test_beside_loud_tones_only_a_floats_rounding_is_heard(self, weights: Path) -> None:
+    def test_with_loud_tones_other_bands_have_rounding_errors_only(self, weights: Path) -> None:
         """Bands of next to nothing hold what float32 rounds off the tone: 1e-3 of 7 to log.
 
         There Google's graph is no measure: it is as far from float64 as float32 makes it, too.

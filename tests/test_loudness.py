@@ -92,7 +92,7 @@ def test_a_week_of_windows_overflows_nothing() -> None:
 # -------------------------------------------------------------------------- one loudness
 
 
-def test_every_window_has_the_loudness_of_what_was_heard(patches: Tensor) -> None:
+def test_every_window_has_the_loudness_of_the_sound_so_far(patches: Tensor) -> None:
     """By a plain loop: power weighted by power, over all windows so far, older ones fading."""
     leveled, _ = RunningLoudness(KEEP)(patches, start(2))
     for clip in range(2):

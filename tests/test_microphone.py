@@ -71,7 +71,7 @@ def test_blocks_cross_from_one_thread_to_another() -> None:
     assert [each[0, 0] for each in heard] == [*range(300)]
 
 
-def test_what_nobody_took_becomes_silence_of_the_same_length(
+def test_blocks_that_were_not_read_become_silence_of_the_same_length(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(room, "CHUNK", 7)
@@ -89,9 +89,7 @@ def test_what_nobody_took_becomes_silence_of_the_same_length(
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_microphone_that_is_pulled_out_is_gone(
-    monkeypatch: pytest.MonkeyPatch, full: bool
-) -> None:
+def test_an_unplugged_microphone_is_reported(monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     monkeypatch.setattr(room, "_DISCONNECT_TIMEOUT", 0.05)
     handover = Handover("mic")
     for _ in range(200 if full else 1):
@@ -103,7 +101,7 @@ def test_a_microphone_that_is_pulled_out_is_gone(
     assert len(heard) == (200 if full else 1)
 
 
-def test_one_that_falls_silent_is_gone_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_without_blocks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_DISCONNECT_TIMEOUT", 0.05)
     handover = Handover("mic")
     handover.put(block(1))

@@ -105,7 +105,7 @@ def test_demo_takes_no_paths(capsys: pytest.CaptureFixture[str]) -> None:
         assert message in capsys.readouterr().err
 
 
-def test_the_wheel_says_what_pypi_shows(wheel: Path) -> None:
+def test_the_wheel_has_the_metadata_for_pypi(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))

@@ -38,7 +38,7 @@ def test_several_files_are_one_table(write):
     pd.testing.assert_frame_equal(read_predictions(*parts), read_predictions(write(ROWS)))
 
 
-def test_counts_stand_apart_for_seeds_and_speakers(write):
+def test_counts_are_separate_for_seeds_and_speakers(write):
     again = ROWS.assign(seed=7, predicted="sad")
     counted = tally(read_predictions(write(pd.concat([again, ROWS]))))
     assert counted.seeds == (0, 7)

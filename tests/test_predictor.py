@@ -106,7 +106,7 @@ def test_a_channel_and_a_part_can_be_asked_for(predictor: affekt.Predictor, tmp_
     assert [s.end for s in part.segments] == [s.end + 1.5 for s in alone.segments]
 
 
-def test_a_predictor_may_hear_one_channel_of_everything(
+def test_a_predictor_may_use_one_channel_of_all_recordings(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left, right = noise(80_000, 1), noise(80_000, 2)

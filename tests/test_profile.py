@@ -66,7 +66,7 @@ def answers(stream: Stream, sound: Floats, sizes: Sequence[int] = (1_600,)) -> l
 # ----------------------------------------------------------------------------- enrolling
 
 
-def test_who_is_enrolled_is_heard_otherwise(predictor: affekt.Predictor, person: Profile) -> None:
+def test_a_profile_changes_predictions(predictor: affekt.Predictor, person: Profile) -> None:
     sound = made_sound(pitch=200.0)
     known = replace(predictor, profile=person)
     unknown, found = (each.predict(sound, sample_rate=RATE) for each in (predictor, known))
@@ -80,7 +80,7 @@ def test_who_is_enrolled_is_heard_otherwise(predictor: affekt.Predictor, person:
     assert again == found  # nothing is learned unless it is asked for
 
 
-def test_a_profile_is_of_what_was_heard(predictor: affekt.Predictor, person: Profile) -> None:
+def test_a_profile_depends_on_the_recordings(predictor: affekt.Predictor, person: Profile) -> None:
     """By the graph itself, window by window."""
     graph = predictor.graph
     state = dict(graph.start)
@@ -110,7 +110,7 @@ def test_enrolment_goes_on(predictor: affekt.Predictor, person: Profile) -> None
     assert first.weight < both.weight
 
 
-def test_nobody_is_enrolled_by_silence(predictor: affekt.Predictor) -> None:
+def test_silence_makes_no_profile(predictor: affekt.Predictor) -> None:
     for sounds in ([np.zeros(40_000, np.float32)], []):
         with pytest.raises(ModelError, match="no speech detected"):
             predictor.enroll(sounds, sample_rate=RATE)
@@ -118,7 +118,9 @@ def test_nobody_is_enrolled_by_silence(predictor: affekt.Predictor) -> None:
         _ = predictor.stream().profile
 
 
-def test_a_model_that_knows_no_speakers_says_so(tmp_path: Path, person: Profile) -> None:
+def test_a_model_without_speaker_normalization_refuses_profiles(
+    tmp_path: Path, person: Profile
+) -> None:
     other = affekt.load(small_model(tmp_path / "small.onnx"))
     for act in (
         lambda: other.enroll(Path("nothing.wav") for _ in range(3)),  # before a sound is read
@@ -134,7 +136,7 @@ def test_a_model_that_knows_no_speakers_says_so(tmp_path: Path, person: Profile)
 # -------------------------------------------------------------------------------- adapting
 
 
-def test_adapting_learns_the_speaker_as_it_hears(predictor: affekt.Predictor) -> None:
+def test_adaptation_updates_the_profile_window_by_window(predictor: affekt.Predictor) -> None:
     adapting, sound = replace(predictor, adapt=True), made_sound(pitch=220.0)
     stream = adapting.stream()
     first, second = answers(stream, sound), answers(stream, sound)  # the same words again
@@ -235,7 +237,7 @@ def test_what_is_not_probable_enough_is_uncertain(predictor: affekt.Predictor) -
 
 
 @pytest.mark.parametrize("memory", [0.0, 4.0])
-def test_an_uncertain_utterance_says_so(
+def test_an_uncertain_utterance_is_labelled_uncertain(
     predictor: affekt.Predictor, memory: float, speech: Floats
 ) -> None:
     sure, never = (
@@ -287,7 +289,7 @@ def test_what_is_saved_comes_back(
     person.save(file)  # over the one that is there
 
 
-def test_it_holds_no_sound_and_says_what_it_is(person: Profile, tmp_path: Path) -> None:
+def test_a_profile_file_holds_no_sound_and_has_metadata(person: Profile, tmp_path: Path) -> None:
     person.save(tmp_path / "me.profile")
     content = (tmp_path / "me.profile").read_bytes()
     length = int.from_bytes(content[:8], "little")
@@ -422,7 +424,7 @@ def test_another_models_profile_is_refused(
         assert "\n" not in str(error.value)
 
 
-def test_models_with_the_same_ears_share_profiles(person: Profile, tmp_path: Path) -> None:
+def test_models_with_the_same_trunk_share_profiles(person: Profile, tmp_path: Path) -> None:
     """Another head, other labels' weights: voices are measured alike."""
     other = affekt.load(own_model(tmp_path, head="mean"), profile=person)
     found = other.predict(made_sound(), sample_rate=RATE)
@@ -430,7 +432,7 @@ def test_models_with_the_same_ears_share_profiles(person: Profile, tmp_path: Pat
     assert found.probabilities != unknown.probabilities
 
 
-def test_nobodys_profile_is_zeros(predictor: affekt.Predictor) -> None:
+def test_no_enrolment_is_a_profile_of_zeros(predictor: affekt.Predictor) -> None:
     state = profile_state(None, predictor.graph)
     assert [*state] == [*predictor.graph.profile]
     assert not any(each.any() for each in state.values())

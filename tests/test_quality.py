@@ -160,7 +160,7 @@ def test_a_restored_stream_measures_on(speech: Sound) -> None:
     assert [segment.quality for segment in found] == expected
 
 
-def test_an_answer_fades_when_nobody_speaks(speech: Sound) -> None:
+def test_segments_become_uncertain_after_speech_ends(speech: Sound) -> None:
     stream = affekt.load().stream()
     assert stream.push(speech)[-1].reason is None
     assert "s of speech" in str(stream.push(noise(60.0, 1e-4))[-1].reason)

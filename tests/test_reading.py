@@ -253,7 +253,7 @@ def test_an_mp3_inside_a_wav_is_read_without_a_word(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_junk_after_an_mp3_is_forgiven():
+def test_other_bytes_after_an_mp3_are_ignored():
     content = ffmpeg_bytes("mp3", "libmp3lame", options={"write_xing": "0"})
     assert len(read(content + np.random.default_rng(0).bytes(5_000))) == len(read(content))
 
@@ -386,7 +386,7 @@ def test_floats_are_kept_beyond_one(kind):
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
-def test_a_part_is_what_lies_between_start_and_end(form):
+def test_a_part_is_between_start_and_end(form):
     content = sound_bytes(form, values=chirp())
     whole = read(content)
     part = read(content, start=0.5, end=1.25)
@@ -497,7 +497,7 @@ def test_bad_bytes_are_one_clear_error(name, wrap, capfd):
         ("header only", "has no audio samples"),
     ],
 )
-def test_the_error_says_what_it_is(name, message, tmp_path):
+def test_the_error_names_the_content(name, message, tmp_path):
     with pytest.raises(AudioError) as raised:
         read(BAD_INPUTS[name](tmp_path))
     assert message in str(raised.value)
@@ -600,7 +600,7 @@ def test_a_failing_disk_is_one_clear_error(form, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_pipe_that_had_to_be_rewound_says_so():
+def test_a_pipe_that_had_to_be_rewound_is_reported():
     with pytest.raises(AudioError, match="Save it to a file first"):
         read(Pipe(ffmpeg_bytes("mp4", "aac")))
 
@@ -830,7 +830,7 @@ def test_a_fault_while_another_thread_loads_ffmpeg(
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG"])
-def test_a_file_knows_where_it_is_afterwards(tmp_path: Path, form: str) -> None:
+def test_a_file_has_a_defined_position_afterwards(tmp_path: Path, form: str) -> None:
     """libsndfile reads a file on disk by its descriptor, FFmpeg by Python's methods."""
     path = tmp_path / "a"
     soundfile.write(path, chirp(), 16_000, format=form)

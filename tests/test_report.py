@@ -149,7 +149,7 @@ def test_every_figure_has_words_and_files(page):
         assert "var(--" not in drawing  # which other programs than browsers do not know
 
 
-def test_the_page_says_how_sure_and_how_personal_a_network_is(research):
+def test_the_page_shows_calibration_and_enrolment(research):
     text = " ".join("".join(outline(research).text).split())
     name = "ravdess-leave-one-speaker-out-4"
     enrolled = pd.read_csv(research.parent / f"{name}-enrolment.csv").set_index("profile")

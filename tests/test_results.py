@@ -117,7 +117,7 @@ def table_rows() -> Iterator[tuple[str, str, str]]:
             yield command[1], cells[2], cells[3]
 
 
-def test_the_page_on_reproducing_says_what_enrolment_is_worth() -> None:
+def test_the_page_on_reproducing_has_the_measured_enrolment() -> None:
     measured = {(r["recipe"], r["test"], r["profile"]): r for r in rows_of("summary.csv")}
     seen = 0
     for line in text_of("docs/reproduce.md").splitlines():
@@ -143,7 +143,7 @@ def test_the_page_on_reproducing_holds_every_row_of_the_papers_table() -> None:
 
 
 @pytest.mark.parametrize(("recipe", "ours"), [(row[0], row[2]) for row in table_rows()])
-def test_the_page_on_reproducing_says_what_was_measured(recipe: str, ours: str) -> None:
+def test_the_page_on_reproducing_has_the_measured_scores(recipe: str, ours: str) -> None:
     measured = {row["recipe"]: row for row in rows_of("summary.csv")}
     if recipe in measured:
         uar, low, high = (float(measured[recipe][name]) for name in ("uar", "low", "high"))
@@ -154,7 +154,7 @@ def test_the_page_on_reproducing_says_what_was_measured(recipe: str, ours: str) 
         assert ours.startswith("not finished")
 
 
-def test_the_readme_says_what_enrolment_is_worth() -> None:
+def test_the_readme_has_the_measured_enrolment() -> None:
     """Means of four corpora, seen and unseen in training, without enrolment and with 8 clips."""
     page = text_of("README.md")
     for recipe, words in (
@@ -175,16 +175,16 @@ def test_the_shipped_models_card_follows_from_its_cross_validation(
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     shipped = import_module("shipped")
     page = text_of(f"src/affekt/models/{model}.md")
-    stranger, known = pooled_temperatures([RESULTS / shipped.RECIPES[model][0]])
-    assert shipped.markdown(shipped.card(RESULTS, model), (stranger, known)) in page
+    plain, known = pooled_temperatures([RESULTS / shipped.RECIPES[model][0]])
+    assert shipped.markdown(shipped.card(RESULTS, model), (plain, known)) in page
     graph = affekt.load(model).graph
     assert graph.digest in page
-    assert graph.metadata["temperature"] == pytest.approx(stranger, rel=1e-4)
+    assert graph.metadata["temperature"] == pytest.approx(plain, rel=1e-4)
     assert graph.metadata["temperature_known"] == pytest.approx(known, rel=1e-4)
-    assert f"temperatures: {stranger:.2f} without enrolment, {known:.2f} with" in page
+    assert f"temperatures: {plain:.2f} without enrolment, {known:.2f} with" in page
 
 
-def test_the_page_on_the_method_says_how_sure_it_may_be_of_whom_it_knows() -> None:
+def test_the_page_on_the_method_has_the_measured_temperatures() -> None:
     page = " ".join(text_of("docs/method.md").split())
     found = pooled_temperatures([RESULTS / "corpora"])
     assert "has {:.2f} and {:.2f}; the best ones".format(*found) in page
@@ -238,7 +238,7 @@ def test_the_shipped_network_answers_as_the_run_did() -> None:
     assert digest.hexdigest() in text_of("src/affekt/models/yamnet-lstm.md")
 
 
-def test_the_page_on_timelines_says_what_was_measured() -> None:
+def test_the_page_on_timelines_has_the_measured_scores() -> None:
     page = text_of("docs/timeline.md")
     rows = rows_of("conversation.csv")
     found = re.findall(r"\| (0\.\d{3}) \| ([\d.]+) s \| ([\d.]+) s \| ([\d.]+) s \|", page)
@@ -250,7 +250,7 @@ def test_the_page_on_timelines_says_what_was_measured() -> None:
     assert f"is {silence['seconds']} s long, {silence['missed']} s of them emotional" in page
 
 
-def test_the_page_on_training_says_what_was_measured() -> None:
+def test_the_page_on_the_method_has_the_measured_training_speed() -> None:
     measured = json.loads((RESULTS / "training-speed.json").read_text())
     page = " ".join(text_of("docs/method.md").split())
     times = {name: loop["times_plain"] for name, loop in measured["loops"].items()}
@@ -261,7 +261,7 @@ def test_the_page_on_training_says_what_was_measured() -> None:
     assert f"{takes['float32']} s in float32 and {takes['bfloat16']} s in bfloat16" in page
 
 
-def test_the_page_on_reproducing_says_what_came_of_it() -> None:
+def test_the_page_on_reproducing_has_the_measured_comparisons() -> None:
     page = " ".join(text_of("docs/reproduce.md").split())
     ours, baseline = of_recipe("ravdess-yamnet-lstm"), of_recipe("ravdess-mfcc-mlp")
     uar, lead = ours.uar, compare(ours.tally, baseline.tally).difference
@@ -287,12 +287,12 @@ def test_the_page_on_reproducing_says_what_came_of_it() -> None:
         assert f"{words} ({cost.low:.3f} to {cost.high:+.3f}; p {chance})" in page
 
 
-def test_the_page_on_ingredients_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ablations").markdown(RESULTS) in text_of("docs/ablations.md")
 
 
-def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
+def test_the_page_on_ablations_has_the_measured_svm() -> None:
     page = text_of("docs/ablations.md")
     rows = rows_of("plain.csv")
     assert len(rows) == 12
@@ -309,7 +309,7 @@ def test_the_page_on_ingredients_says_what_a_plain_classifier_does() -> None:
         )
 
 
-def test_the_page_on_ablations_says_what_context_is_worth() -> None:
+def test_the_page_on_ablations_has_the_measured_context() -> None:
     page = text_of("docs/ablations.md")
     rows = rows_of("encoder-context.csv")
     assert len(rows) == 16
@@ -331,7 +331,7 @@ def test_the_page_on_ablations_compares_the_trunks() -> None:
         assert f"{row}p {found.p:.3f}) |" in page
 
 
-def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None:
+def test_the_page_on_ablations_has_the_measured_spectral_mean_normalization() -> None:
     page = text_of("docs/ablations.md")
     before, after = of_recipe("crossing"), of_recipe("crossing-half-colour")
     means = unseen_means([before, after]).set_index(["profile", "recipe"])["uar"]
@@ -345,7 +345,7 @@ def test_the_page_on_ingredients_says_what_half_of_the_colour_is_worth() -> None
         )
 
 
-def test_the_page_on_ingredients_says_how_far_the_aims_are() -> None:
+def test_the_page_on_ablations_has_the_measured_aims() -> None:
     page = text_of("docs/ablations.md")
     told = re.findall(r"\| 0\.\d\d \| (0\.\d{3}) \| `(.*)`, (\w+) \|", page)
     assert len(told) == 6
@@ -368,7 +368,7 @@ def test_the_page_on_ingredients_says_how_far_the_aims_are() -> None:
     assert f"From those of all three corpora it has {float(of_all['uar']):.3f}." in page
 
 
-def test_the_page_on_speed_says_what_smaller_files_cost() -> None:
+def test_the_page_on_speed_has_the_measured_precisions() -> None:
     rows = {row["weights"]: row for row in rows_of("precision.csv") if "mean" in row["corpus"]}
     page = text_of("docs/speed.md")
     assert f"| float32 | {float(rows['float32']['uar']):.3f} | |" in page

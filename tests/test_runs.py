@@ -71,7 +71,7 @@ def test_the_digest_is_that_of_the_manifest(runs):
     assert read_run(folder).corpus["digest"] == read_manifest(folder / "manifest.csv").digest
 
 
-def test_a_kept_run_says_the_same_in_less(runs, tmp_path):
+def test_an_archived_run_has_the_same_numbers_in_fewer_bytes(runs, tmp_path):
     run = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
     kept = read_run(archive_run(run, tmp_path, points=read_points))
     for name in ("predictions", "parts", "curves"):
@@ -278,7 +278,7 @@ def test_a_broken_kept_run_is_refused(runs, tmp_path):
         read_run(folder)
 
 
-def test_files_that_are_missing_say_so(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     folder = make_run(tmp_path)
     (folder / "recipe.json").unlink()
     with pytest.raises(RunError, match="cannot be read: No such file"):
@@ -320,7 +320,7 @@ def test_results_cannot_be_written_over_a_file(runs, tmp_path):
         write_summary(results_of(runs), tmp_path)
 
 
-def test_seeds_stand_together_and_are_averaged(results):
+def test_seeds_are_averaged(results):
     (baseline, paper) = results
     assert [run.seed for run in paper.runs] == [0, 1]
     by_seed = [
@@ -396,7 +396,7 @@ def test_recipes_are_compared_and_seeds_listed(results):
     assert listed["uar"][1:].mean() == pytest.approx(results[1].uar.value)
 
 
-def test_a_summary_says_who_was_trained_on_and_tested(results, tmp_path, runs):
+def test_a_summary_names_training_and_test_corpora(results, tmp_path, runs):
     write_summary(results_of(runs), tmp_path / "summary.csv")
     table = pd.read_csv(tmp_path / "summary.csv", dtype=str)
     assert tuple(table.columns) == COLUMNS

@@ -206,8 +206,8 @@ def test_a_live_session_adapts_and_returns_the_profile(
     expected = knowing.predict(SOUND, sample_rate=RATE).segments
     words = base64.b64encode(content).decode()
     assert close(talk(client, "", words, *pieces(SOUND), "end"), expected)
-    stranger = predictor.predict(SOUND, sample_rate=RATE)
-    assert expected[-1].probabilities != stranger.probabilities
+    without_profile = predictor.predict(SOUND, sample_rate=RATE)
+    assert expected[-1].probabilities != without_profile.probabilities
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def assert_states(found: State, expected: State) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-4)
 
 
-def test_nobody_is_the_population() -> None:
+def test_no_enrolment_gives_the_population_statistics() -> None:
     made, (steps, shares) = norm(), voice(2, 5)
     found, unknown, after = made(steps, shares, nobody(2), NO)
     assert_same(found, (steps - made.mean) / made.variance.sqrt())
@@ -110,7 +110,7 @@ def test_a_profile_is_shrunk_towards_the_population() -> None:
         assert_same(found, (steps - mean) / deviation)
 
 
-def test_with_many_clips_everybody_is_alike() -> None:
+def test_with_many_clips_all_speakers_have_equal_statistics() -> None:
     """Mean 0 and deviation 1 over what is speech, whoever speaks; with few, not yet."""
     made, spreads = norm(), []
     for windows in (2, 2_000):
@@ -217,12 +217,14 @@ def test_clips_of_any_lengths_answer_as_alone(network: Classifier, adapt: Tensor
         own = {name: each[row : row + 1] for name, each in profiles.items()}
         alone, _ = network.logits_by_window(*clip, torch.tensor([len(clip[0])]), own, adapt=adapt)
         assert_same(together[row, : len(clip[0])], alone[0])
-        stranger, _ = network.logits_by_window(*clip, torch.tensor([len(clip[0])]), adapt=adapt)
-        assert (row == 0) == torch.allclose(stranger, alone)  # row 0 has nobody's profile
+        without_profile, _ = network.logits_by_window(
+            *clip, torch.tensor([len(clip[0])]), adapt=adapt
+        )
+        assert (row == 0) == torch.allclose(without_profile, alone)  # row 0 has nobody's profile
 
 
 @torch.inference_mode()
-def test_a_voice_with_its_profile_is_heard_as_any_other(network: Classifier) -> None:
+def test_a_shifted_speaker_with_a_profile_gives_the_same_logits(network: Classifier) -> None:
     """Another body moves and scales all numbers; a long profile takes that off again."""
     assert network.speaker is not None
     steps, shares = heard(network, 400, 0)

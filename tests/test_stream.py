@@ -104,7 +104,7 @@ def test_a_sound_shorter_than_a_window_is_answered_at_its_end(predictor: affekt.
     assert stream.flush() == []
 
 
-def test_nothing_heard_is_nothing_said(predictor: affekt.Predictor) -> None:
+def test_an_empty_stream_gives_no_segments(predictor: affekt.Predictor) -> None:
     for rate in (RATE, 44_100):
         stream = predictor.stream(rate)
         assert stream.push(np.empty(0, np.float32)) == []

@@ -69,7 +69,7 @@ def test_only_speech_is_in_it(predictor: affekt.Predictor, talk: NDArray[np.floa
     assert not covered[:14_000].any()
 
 
-def test_nobody_speaks(predictor: affekt.Predictor) -> None:
+def test_a_recording_without_speech_has_no_utterances(predictor: affekt.Predictor) -> None:
     rng = np.random.default_rng(3)
     for sound in (np.zeros(80_000), rng.normal(size=80_000) * 0.01, np.zeros(1)):
         assert [*predictor.timeline(sound, sample_rate=16_000)] == []
@@ -113,7 +113,7 @@ def test_any_kind_of_file(
         assert (here.start, here.end) == pytest.approx((there.start, there.end), abs=0.15)
 
 
-def test_it_comes_as_it_is_heard_in_constant_memory(
+def test_utterances_come_while_reading_in_constant_memory(
     predictor: affekt.Predictor, talk: NDArray[np.float32], tmp_path: Path
 ) -> None:
     path = tmp_path / "long.wav"
@@ -243,7 +243,7 @@ def test_an_outline_swings_as_the_sound(sizes: list[int]) -> None:
         assert (low, high) == (here.min(), here.max())
 
 
-def test_a_conversation_of_voices_never_heard(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_of_unseen_speakers(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped model on RAVDESS' actors 21 to 24, all clips in a random order."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     benchmark = import_module("conversation")

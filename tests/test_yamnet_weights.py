@@ -103,7 +103,7 @@ def test_path_is_the_only_place(places: tuple[Path, Path], tmp_path: Path) -> No
         find(TURN_DETECTOR, file)
 
 
-def test_nothing_found_says_where_and_what_to_do(places: tuple[Path, Path]) -> None:
+def test_missing_weights_are_reported_with_folders_and_remedy(places: tuple[Path, Path]) -> None:
     (places[0] / "yamnet.tflite").mkdir()
     with pytest.raises(ModelError) as error:
         find()
@@ -187,7 +187,7 @@ def test_download_keeps_no_other_file(
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # pooch leaves a refused answer open
 @pytest.mark.parametrize("fault", ["offline", "no such page"])
-def test_download_without_a_network_says_what_to_do(
+def test_download_without_a_network_is_reported_with_a_remedy(
     fault: str, places: tuple[Path, Path], server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "http://127.0.0.1:9/yamnet.tflite" if fault == "offline" else f"{server}.gz"

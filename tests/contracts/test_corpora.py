@@ -160,7 +160,7 @@ def files_of(name: str, files: list[str], task: str = "four") -> list[str]:
     return [clip.file for clip in clips_of(name, files, task)]
 
 
-def test_every_corpus_stands_here() -> None:
+def test_every_corpus_is_in_the_table_of_this_test() -> None:
     assert set(TREES) == set(PUBLISHED) == set(CORPORA)
 
 
@@ -208,7 +208,7 @@ def test_order_on_disk_and_depth_change_nothing(name: str) -> None:
 
 
 @every
-def test_counts_stand_beside_the_published_ones(name: str, disk: Disk) -> None:
+def test_counts_are_shown_with_the_published_ones(name: str, disk: Disk) -> None:
     disk.files = TREES[name]()
     (speakers, women, men), four, _ = PUBLISHED[name]
     rows = disk.survey(name).rows()
@@ -404,7 +404,7 @@ def test_refuses_names(tmp_path: Path) -> None:
         load("ravdess", tmp_path / "none")
 
 
-def test_progress_is_shown_to_who_watches(disk: Disk) -> None:
+def test_progress_is_reported_to_watch(disk: Disk) -> None:
     disk.files = TREES["savee"]()
     seen: list[int] = []
 

@@ -70,7 +70,7 @@ def test_shapes(name: str, steps: int) -> None:
 
 @every_cut
 @every_head
-def test_answers_differ_and_depend_on_what_was_heard(name: str, steps: int) -> None:
+def test_logits_differ_and_depend_on_earlier_windows(name: str, steps: int) -> None:
     """Without this, a head that always says the same would pass all the rest."""
     made = head(name, steps)
     before, shares = heard(1, 6, steps)
@@ -347,7 +347,7 @@ def test_what_is_no_speech_has_no_weight(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mean", "statistics"])
-def test_what_was_heard_fades(name: str) -> None:
+def test_earlier_windows_lose_weight(name: str) -> None:
     """After 100 windows at 0.8 nothing is left of another beginning; without, it stays."""
     sound, shares = heard(1, 110, 2)
     other = sound.clone()

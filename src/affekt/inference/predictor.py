@@ -240,11 +240,10 @@ class Predictor:
             sources: recordings of that person alone, as for :meth:`predict`. Eight short ones
                 give most of the gain.
             sample_rate: Hz, for arrays only.
-            voice: also store a speaker embedding, to recognize the person among several speakers.
+            voice: also store a speaker embedding, to find the person among several speakers.
 
         Returns:
-            The profile, to be saved, and given to :func:`affekt.load`. It extends the profile of
-            this predictor, if it has one.
+            The profile, for :func:`affekt.load`; it extends that of this predictor, if there is one.
 
         Raises:
             AudioError: a recording that cannot be read.
