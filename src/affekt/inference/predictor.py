@@ -243,7 +243,7 @@ class Predictor:
             voice: also store a speaker embedding, to find the person among several speakers.
 
         Returns:
-            The profile, for :func:`affekt.load`; it extends that of this predictor, if there is one.
+            The profile, for :func:`affekt.load`. It extends that of this predictor, if any.
 
         Raises:
             AudioError: a recording that cannot be read.
