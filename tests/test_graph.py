@@ -119,7 +119,7 @@ def test_metadata_that_is_no_object_is_refused(tmp_path: Path, note: str) -> Non
 
 
 def test_a_model_of_another_make_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="must carry affekt's metadata"):
+    with pytest.raises(ModelError, match="must have affekt's metadata"):
         affekt.load(small_model(tmp_path / "foreign.onnx", key="other"))
 
 
