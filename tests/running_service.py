@@ -30,7 +30,7 @@ class Served:
     ) -> bytes:
         """Send bytes as they are, call ``then``, and return all that is answered."""
         answer = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as opened:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as opened:
             opened.sendall(head.encode() + body)
             then()
             while chunk := opened.recv(1 << 16):
@@ -56,6 +56,6 @@ def served(predictor: affekt.Predictor, *options: str) -> Iterator[Served]:
             yield server
         finally:
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
     server.said = said
     assert b"Traceback" not in said

@@ -5,10 +5,9 @@ import io
 import os
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +171,7 @@ def test_stalled_uploads_of_one_client_leave_room_for_others_and_end(
     attack = {**scope("http", "/predict"), "client": ("192.0.2.1", 9)}
     with TestClient(app, base_url="http://localhost") as client:
         assert client.portal is not None
+        assert client.post("/predict", content=wav(SOUND)).status_code == 200  # starts a decoder
         stalled = [
             client.portal.start_task_soon(app, dict(attack), receive, send)
             for _ in range(serving.MAX_UPLOADS)
@@ -283,7 +283,7 @@ def test_a_service_that_is_stopped_under_load_answers_every_upload(
         uploads = [
             clients.submit(server.asked, f"{head}Connection: close\r\n\r\n", long) for _ in range(8)
         ]
-        time.sleep(1.0)
+        wait(uploads, return_when=FIRST_COMPLETED)
         server.process.send_signal(signal.SIGTERM)
         statuses = [each.result().split()[1] for each in uploads]
     assert {*statuses} <= {b"200", b"503"}

@@ -1,20 +1,24 @@
 """Implement ``affekt serve``: open a port, then run the web service."""
 
-import logging
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
 from affekt.errors import AffektError, RunError
 
-SHUTDOWN_SECONDS = 60  # for recordings that have arrived
-PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
+if TYPE_CHECKING:
+    from socket import socket
+
+    from starlette.applications import Starlette
+
+    from affekt.inference.predictor import Predictor
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -48,70 +52,67 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log each request as JSON to standard error.")
     ] = False,
+    workers: Annotated[
+        int, option("N", "Processes that answer requests (default: 1).", min=1, max=1024)
+    ] = 1,
 ) -> None:
     """Serve a web page that shows the emotion of live speech, and an HTTP API.
 
     Audio is processed on this machine and sent to no other. Ctrl-C ends the service; recordings
     that have arrived are answered first.
     """
-    import socket
-
-    import uvicorn
-
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
-    from affekt.service.http_protocol import TimedProtocol
-    from affekt.service.live_session import MAX_MESSAGE
+    from affekt.service.processes import run
     from affekt.service.tokens import Tokens
 
-    class Server(uvicorn.Server):
-        """Tell the application when the service begins to stop."""
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            app.state.stop()
-            super().handle_exit(sig, frame)
-
-    predictor = load(model, profile=profile, adapt=adapt, min_confidence=min_confidence)
-    report = _reporter(journal) if journal else None
-    app = make_app(
-        predictor,
+    ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
+    make = partial(
+        make_app,
         hosts={*LOOPBACK, host, *(name or ())},
-        journal=report,
+        journal=_reporter(journal) if journal else None,
         origins=[_origin(each) for each in allow_origin or ()],
         tokens=Tokens(tokens) if tokens else None,
-        access_log=sys.stderr if access_log else None,
+        workers=workers,
     )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen()
-        except OSError as error:
-            raise RunError(
-                f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
-                f"Use another --port or --host."
-            ) from error
+    build = partial(_application, ready, make, access_log)
+    app = build()  # several workers build their own; this one shows that they can
+    with _listener(host, port) as listener:
         address = host if ":" not in host else f"[{host}]"
         print(f"http://{address}:{listener.getsockname()[1]}", flush=True)
-        config = uvicorn.Config(
-            app,
-            http=TimedProtocol,
-            log_level="warning",
-            lifespan="off",
-            ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error
-            ws_ping_timeout=PING_TIMEOUT,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        logging.getLogger("uvicorn.error").addFilter(_without_traceback)
-        Server(config).run(sockets=[listener])
+        if workers == 1:
+            run(lambda: app, listener)
+        else:
+            del app
+            run(build, listener, workers=workers)
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Log text that is not UTF-8 as a fault of the client, in one line."""
-    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
-        record.exc_info = None
-    return True
+def _application(
+    load: "Callable[[], Predictor]", make: "Callable[..., Starlette]", access_log: bool
+) -> "Starlette":
+    return make(load(), access_log=sys.stderr if access_log else None)
+
+
+def _listener(host: str, port: int) -> "socket":
+    """Open a port.
+
+    Raises:
+        RunError: it is taken, or the address is none of this machine.
+    """
+    import socket
+
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise RunError(
+            f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
+            f"Use another --port or --host."
+        ) from error
+    return listener
 
 
 def _origin(text: str) -> str:
@@ -125,17 +126,19 @@ def _origin(text: str) -> str:
 def _reporter(file: Path) -> Callable[[], str]:
     """Open a journal once, to check it, and return what renders its report."""
     from affekt.commands.journal import secret_of
-    from affekt.journal.report import report_page
     from affekt.journal.store import open_journal
 
     secret = secret_of(file)
-
-    def report() -> str:
-        try:
-            with open_journal(file, passphrase=secret, write=False) as journal:
-                return report_page(journal, back=True)
-        except AffektError as error:  # no path of this machine is sent
-            raise RunError(str(error).replace(str(file), "the journal")) from error
-
     open_journal(file, passphrase=secret, write=False).close()
-    return report
+    return partial(_report, file, secret)
+
+
+def _report(file: Path, secret: str | None) -> str:
+    from affekt.journal.report import report_page
+    from affekt.journal.store import open_journal
+
+    try:
+        with open_journal(file, passphrase=secret, write=False) as journal:
+            return report_page(journal, back=True)
+    except AffektError as error:  # no path of this machine is sent
+        raise RunError(str(error).replace(str(file), "the journal")) from error

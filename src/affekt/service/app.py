@@ -64,6 +64,7 @@ def make_app(
     origins: Collection[str] = (),
     tokens: Tokens | None = None,
     access_log: TextIO | None = None,
+    workers: int = 1,
 ) -> Starlette:
     """Build the application for a loaded model.
 
@@ -74,6 +75,7 @@ def make_app(
         origins: of pages of other sites that may use it, such as ``https://example.org``.
         tokens: one of which every request must bear, but those for ``/health``; none by default.
         access_log: file that gets one line of JSON for each request; none by default.
+        workers: processes that share this machine's cores, each with such an application.
 
     Returns:
         An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model``,
@@ -82,7 +84,7 @@ def make_app(
         uploads that are still being received and makes ``/health`` say so.
     """
     metrics = Metrics(PATHS)
-    service = _Service(predictor, metrics, journal)
+    service = _Service(predictor, metrics, journal, workers)
     middleware = [
         Middleware(Observation, metrics=metrics, log=access_log),
         Middleware(OriginCheck, hosts=frozenset(hosts), origins=frozenset(origins)),
@@ -133,9 +135,13 @@ class _Service:
     """Endpoints that share a predictor and the limits of threads, uploads and sessions."""
 
     def __init__(
-        self, predictor: Predictor, metrics: Metrics, journal: Callable[[], str] | None
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        journal: Callable[[], str] | None,
+        workers: int,
     ) -> None:
-        cores = os.cpu_count() or 1
+        cores = max(1, (os.cpu_count() or 1) // workers)
         self._report = journal
         self._predictor, self._metrics = predictor, metrics
         self._readiness = Readiness(predictor)

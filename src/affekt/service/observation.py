@@ -7,19 +7,24 @@ profiles, queries or tokens.
 
 import json
 import logging
+import os
 import re
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ID_HEADER = "X-Request-ID"
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SWITCHED = 101  # status of a WebSocket that was accepted
 INTERNAL_ERROR = 1011  # WebSocket close code
 _FAULTS = logging.getLogger("affekt.service")
@@ -29,6 +34,9 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 class Metrics:
     """Numbers of one service, in the format of Prometheus.
+
+    Processes that share the folder of the environment variable ``PROMETHEUS_MULTIPROC_DIR`` are
+    one service: each writes its numbers there, and each answers with the sums.
 
     Args:
         paths: that are counted by name; others are counted as ``other``.
@@ -53,6 +61,7 @@ class Metrics:
             "Requests under way.",
             ["path"],
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.sound = Counter(
             "affekt_sound_seconds", "Seconds of sound in uploads.", registry=self.registry
@@ -76,7 +85,30 @@ class Metrics:
 
     def response(self) -> Response:
         """All numbers as text."""
-        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        registry = self.registry
+        if folder := os.environ.get(METRICS_FOLDER):
+            _forget_ended(Path(folder))
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _forget_ended(folder: Path) -> None:
+    """Drop what processes that have ended had under way; what they answered still counts."""
+    for file in folder.glob("gauge_livesum_*.db"):
+        number = int(file.stem.rpartition("_")[2])
+        if not _runs(number):
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _runs(number: int) -> bool:
+    if sys.platform == "win32":  # where no signal is harmless
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Observation:

@@ -1,0 +1,104 @@
+"""Test a service of several processes at one port: limits, metrics, log, ends and stops."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from concurrent import futures
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.sync.client import connect
+
+import affekt
+from running_service import Served, served
+from synthetic_network import made_sound, own_model
+from test_service import wav
+
+SOUND = wav(made_sound(3.0))
+PATIENCE = 60.0  # s: a busy machine starts processes slowly
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux' /proc")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
+    return affekt.load(own_model(tmp_path_factory.mktemp("model")))
+
+
+def workers(server: Served) -> list[int]:
+    """The processes that listen at the service's port, besides the one that started them."""
+    folder = Path("/proc")
+    found = (folder / f"{server.process.pid}/task/{server.process.pid}/children").read_text()
+    lines = {int(each): (folder / each / "cmdline").read_bytes() for each in found.split()}
+    return [number for number, line in lines.items() if b"spawn_main" in line]
+
+
+def wait(ready: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def predicted(server: Served, *_: object) -> int:
+    with urlopen(Request(f"{server.address}/predict", data=SOUND), timeout=PATIENCE) as found:
+        return int(found.status)
+
+
+def counted(server: Served, name: str, path: str) -> float:
+    with urlopen(f"{server.address}/metrics", timeout=PATIENCE) as found:
+        families = [*text_string_to_metric_families(found.read().decode())]
+    samples = [each for family in families for each in family.samples]
+    assert samples
+    return sum(
+        each.value for each in samples if (each.name, each.labels.get("path")) == (name, path)
+    )
+
+
+def test_every_process_answers_and_one_that_ends_is_replaced(predictor: affekt.Predictor) -> None:
+    with served(predictor, "--workers", "2") as server:
+        wait(lambda: len(workers(server)) == 2)
+        first = workers(server)
+        for other in first:
+            os.kill(other, signal.SIGSTOP)
+            assert [predicted(server) for _ in range(2)] == [200, 200]
+            os.kill(other, signal.SIGCONT)
+        assert counted(server, "affekt_requests_total", "/predict") == 4
+        with connect(f"ws://localhost:{server.port}/stream"):
+            wait(lambda: counted(server, "affekt_active", "/stream") == 1)
+            for each in first:
+                os.kill(each, signal.SIGKILL)
+            wait(lambda: len({*workers(server)} - {*first}) == 2)
+            assert predicted(server) == 200
+        assert counted(server, "affekt_active", "/stream") == 0
+        assert counted(server, "affekt_requests_total", "/predict") == 5
+
+
+def test_a_stop_under_load_answers_every_upload(predictor: affekt.Predictor) -> None:
+    long = wav(made_sound(60.0))
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
+    with served(predictor, "--workers", "2", "--access-log") as server:
+        wait(lambda: len(workers(server)) == 2)
+        told = Path(f"/proc/{workers(server)[0]}/environ").read_bytes()
+        folder = Path(re.findall(rb"PROMETHEUS_MULTIPROC_DIR=([^\0]+)", told)[0].decode())
+        assert predicted(server) == 200
+        assert folder.is_dir()
+        with futures.ThreadPoolExecutor(8) as clients:
+            uploads = [
+                clients.submit(server.asked, f"{head}Connection: close\r\n\r\n", long)
+                for _ in range(8)
+            ]
+            futures.wait(uploads, return_when=futures.FIRST_COMPLETED)
+            server.process.send_signal(signal.SIGTERM)
+            statuses = [each.result().split()[1] for each in uploads]
+        assert {*statuses} <= {b"200", b"503"}
+        assert b"200" in statuses
+        assert server.process.wait(PATIENCE) == 0
+    assert not folder.exists()
+    logged = [json.loads(line) for line in server.said.splitlines()]
+    assert sorted(str(each["status"]).encode() for each in logged) == sorted([b"200", *statuses])
