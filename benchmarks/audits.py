@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-RESULTS = Path(__file__).parents[1] / "results" / "audit"
+ROOT = Path(__file__).parents[1]
+RESULTS, MODELS = ROOT / "results" / "audit", ROOT / "src" / "affekt" / "models"
 NAMES = {  # in the order of the columns
     "affekt": "`affekt`",
     "affekt-unheard": "`affekt`, corpus unheard",
@@ -26,17 +27,23 @@ NAMES = {  # in the order of the columns
 }
 
 
+def audited() -> dict[str, str]:
+    """Names and titles of those whose whole audit is in the results."""
+    return {x: title for x, title in NAMES.items() if (RESULTS / x / "summary.json").is_file()}
+
+
 def summaries() -> list[str]:
     """Rows of Markdown: one for each audit."""
     lines = [
-        "| | trained on | UAR | ECE | tiny changes | robustness | fairness |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| | clips | trained on | UAR | ECE | tiny changes | robustness | fairness |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, title in NAMES.items():
+    for name, title in audited().items():
         found = json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
         known, speakers = found["speakers_of_training"], found["speakers"]
         cells = [
             title,
+            str(found["clips"]),
             f"{known or 0} of {speakers} speakers",
             f"{found['uar']:.3f} ({found['low']:.3f} to {found['high']:.3f})",
             f"{found['ece']:.3f}",
@@ -49,9 +56,9 @@ def summaries() -> list[str]:
 
 def robustness() -> list[str]:
     """Rows of Markdown: one for each test; each cell names the strengths that fail."""
-    tables = {name: pd.read_csv(RESULTS / name / "robustness.csv") for name in NAMES}
-    lines = [f"| | {' | '.join(NAMES.values())} |", "| --- " * (len(NAMES) + 1) + "|"]
-    for test in tables["affekt"]["test"].unique()[1:]:
+    tables = {name: pd.read_csv(RESULTS / name / "robustness.csv") for name in audited()}
+    lines = [f"| | {' | '.join(audited().values())} |", "| --- " * (len(tables) + 1) + "|"]
+    for test in next(iter(tables.values()))["test"].unique()[1:]:
         cells = [test]
         for table in tables.values():
             rows = table[table["test"] == test]
@@ -73,6 +80,11 @@ def profiles() -> list[str]:
             shares = f"{row['eer']:.3f} | {100 * row['identified']:.0f} %"
             lines.append(f"| {title} | {row['corpus']} | {row['speakers']} | {shares} |")
     return lines
+
+
+def cards() -> list[str]:
+    """Shipped models that have results."""
+    return [name for name in audited() if (MODELS / f"{name}.md").is_file()]
 
 
 def card(model: str) -> str:
@@ -113,7 +125,7 @@ def main() -> None:
         return
     for lines in (summaries(), robustness(), profiles()):
         print(*lines, "", sep="\n")
-    for model in ("affekt", "affekt-open", "affekt-small", "yamnet-lstm"):
+    for model in cards():
         print(model, card(model), "", sep="\n")
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from affekt.cli import main
 from affekt.corpora import Clip, Manifest
 from affekt.errors import CorpusError
 
+ROOT = Path(__file__).parents[1]
 LABELS = ("angry", "happy", "sad", "neutral")
 
 
@@ -231,3 +233,14 @@ def test_only_profiles_of_different_people_are_told_apart() -> None:
     same = generator.standard_normal((30, 2, 20))
     assert scores_of(same)["identified"] < 0.2
     assert scores_of(same)["eer"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_docs_and_cards_hold_the_measured_audits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    audits = import_module("audits")
+    page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    for lines in (audits.summaries(), audits.robustness(), audits.profiles()):
+        assert len(lines) == 2 or "\n".join(lines) in page
+    for model in audits.cards():
+        text = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
+        assert audits.card(model) in text
