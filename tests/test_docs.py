@@ -59,6 +59,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if DATA:
         (tmp_path / "ravdess").symlink_to(DATA / "ravdess")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AFFEKT_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 

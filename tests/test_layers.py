@@ -83,7 +83,7 @@ ROOMS = {
         extra="report",
     ),
     "report": Room(
-        {"evaluation", "runs", "aliases"},
+        {"evaluation", "runs", "aliases", "atomic_write"},
         {"numpy", "pandas", "matplotlib", "jinja2"},
         extra="report",
     ),

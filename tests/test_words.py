@@ -39,7 +39,7 @@ PAGES = sorted(
 )
 COMMANDS = (
     *("predict", "stream", "serve", "enroll", "embed", "models", "corpus", "weights"),
-    *("recipe", "run", "report", "audit", "export", "journal"),
+    *("recipe", "run", "report", "audit", "export", "finetune", "journal"),
     *(
         f"journal {name}"
         for name in ("create", "add", "refresh", "list", "export", "remove", "report", "encrypt")

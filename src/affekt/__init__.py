@@ -15,6 +15,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from affekt.audio.reading import read
     from affekt.errors import AffektError
+    from affekt.experiments.finetuning import finetune
     from affekt.inference.frames import to_frame
     from affekt.inference.prediction import Prediction, Segment
     from affekt.inference.predictor import Predictor, load
@@ -34,6 +35,7 @@ __all__ = [
     "Timeline",
     "Turn",
     "Utterance",
+    "finetune",
     "load",
     "read",
     "to_frame",
@@ -49,6 +51,7 @@ _HOMES = {
     "Timeline": "affekt.inference.timeline",
     "Turn": "affekt.inference.rttm",
     "Utterance": "affekt.inference.timeline",
+    "finetune": "affekt.experiments.finetuning",
     "load": "affekt.inference.predictor",
     "read": "affekt.audio.reading",
     "to_frame": "affekt.inference.frames",

@@ -23,6 +23,7 @@ from affekt.commands.corpus import corpus
 from affekt.commands.embed import embed
 from affekt.commands.enroll import enroll
 from affekt.commands.export import export
+from affekt.commands.finetune import finetune
 from affekt.commands.journal import (
     journal_add,
     journal_create,
@@ -57,6 +58,7 @@ EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the h
     report: "affekt report results/ -o report/",
     audit: "affekt audit affekt --data $AFFEKT_DATA/ravdess -o audit/",
     export: "affekt export runs/ravdess-yamnet-lstm-*/ --fold 1 -o model.onnx",
+    finetune: "affekt finetune recordings.csv -o mine.onnx",
 }
 JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
     journal_create: "affekt journal create anna.journal",
@@ -69,7 +71,7 @@ JOURNAL: dict[Callable[..., Any], str] = {  # commands of affekt journal
     journal_encrypt: "affekt journal encrypt anna.journal",
 }
 # A section of their own in the help.
-TRAINING = (corpus, weights, recipe, run, report, audit, export)
+TRAINING = (corpus, weights, recipe, run, report, audit, export, finetune)
 INTERRUPTED = 130  # exit code after Ctrl-C
 DEBUG = "AFFEKT_DEBUG"  # set: unexpected errors show their traceback
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import option
+from affekt.commands.options import Columns, Labels, option, own_columns, own_labels
 from affekt.commands.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -35,14 +35,8 @@ def corpus(
     speaker: Annotated[
         str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
     ] = "",
-    label: Annotated[
-        list[str] | None,
-        option("OWN=LABEL", "Your own corpus: rename a label; OWN= leaves it out; repeatable."),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        option("OWN=COLUMN", "Your own table: rename a column; repeatable."),
-    ] = None,
+    label: Labels = None,
+    column: Columns = None,
 ) -> None:
     """Compare a corpus with its published counts, and write its manifest.
 
@@ -51,12 +45,7 @@ def corpus(
     """
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
-    labels = dict(pair.rpartition("=")[::2] for pair in label or ())
-    if "" in labels:
-        raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
-    columns = dict(pair.rpartition("=")[::2] for pair in column or ())
-    if not all(key and value for key, value in columns.items()):
-        raise typer.BadParameter("--column must be OWN=COLUMN, such as emotion=label.")
+    labels, columns = own_labels(label), own_columns(column)
     if name in CORPORA and (labels or speaker or columns):
         given = "--label" if labels else "--speaker" if speaker else "--column"
         raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")

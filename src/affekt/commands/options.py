@@ -46,6 +46,34 @@ Address = Annotated[
 ]
 
 
+Labels = Annotated[
+    list[str] | None,
+    option(
+        "OWN=LABEL", "Your own corpus: rename a label; OWN= leaves it out; repeatable.", "--label"
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    option("OWN=COLUMN", "Your own table: rename a column; repeatable.", "--column"),
+]
+
+
+def own_labels(pairs: list[str] | None) -> dict[str, str]:
+    """Read ``--label OWN=LABEL``; raise typer.BadParameter for anything else."""
+    labels = dict(pair.rpartition("=")[::2] for pair in pairs or ())
+    if "" in labels:
+        raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
+    return labels
+
+
+def own_columns(pairs: list[str] | None) -> dict[str, str]:
+    """Read ``--column OWN=COLUMN``; raise typer.BadParameter for anything else."""
+    columns = dict(pair.rpartition("=")[::2] for pair in pairs or ())
+    if not all(key and value for key, value in columns.items()):
+        raise typer.BadParameter("--column must be OWN=COLUMN, such as emotion=label.")
+    return columns
+
+
 def refuse_together(options: dict[str, object]) -> None:
     """Raise typer.BadParameter if two of these options have a value."""
     given = [option for option, value in options.items() if value]

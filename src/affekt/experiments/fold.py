@@ -162,7 +162,11 @@ def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = Fals
         balance: give every class of every corpus the same weight, instead of every clip.
     """
     chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
-    clips = np.array(chosen, np.int64)
+    return part_of_rows(manifest, np.array(chosen, np.int64), balance=balance)
+
+
+def part_of_rows(manifest: Manifest, clips: NDArray[np.int64], *, balance: bool = False) -> Part:
+    """As :func:`part_of`, of ``(clips,)`` rows of the manifest."""
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
     kinds = [(corpus_of(manifest.clips[row].speaker), manifest.clips[row].label) for row in clips]
     count = Counter(kinds)

@@ -227,6 +227,8 @@ def fold_batch_norms(classifier: Classifier) -> Classifier:
     """Copy the network and merge its batch norms into the convolutions before them."""
     folded = deepcopy(classifier).eval()
     for row in folded.trunk.rows if isinstance(folded.trunk, YAMNet) else ():
+        if isinstance(row.norm, nn.Identity):  # merged already
+            continue
         row.convolution = fuse_conv_bn_eval(row.convolution, row.norm)
         row.norm = nn.Identity()  # type: ignore[assignment]
     return folded

@@ -118,6 +118,13 @@ def export(
         raise ModelError(
             f"{source} must name its recipe and corpora. Got no {error}. Train it with affekt run."
         ) from error
+    return write_network(classifier, metadata, target, precision=precision)
+
+
+def write_network(
+    classifier: Classifier, metadata: str, target: Path, *, precision: str = "float16"
+) -> float:
+    """Write the model file of a network in memory; see :func:`export`."""
     classifier = fold_batch_norms(classifier)
     if precision == "float16":
         round_to_halves(classifier)
@@ -126,7 +133,7 @@ def export(
     difference = largest_difference(classifier, model.SerializeToString())
     if not difference <= TOLERANCE:
         raise ModelError(
-            f"{target} must give the probabilities of {source} within {TOLERANCE:g}. "
+            f"{target} must give the probabilities of the network within {TOLERANCE:g}. "
             f"Got {difference:.2g} apart. Nothing was written; train the network again."
         )
     helper.set_model_props(model, {"affekt": metadata})

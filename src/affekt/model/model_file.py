@@ -67,6 +67,11 @@ def load_pretrained(model: str | Path = "affekt") -> Classifier:
     >>> load_pretrained("affekt").architecture.labels  # doctest: +SKIP
     ('angry', 'happy', 'sad', 'neutral')
     """
+    return load_with_metadata(model)[0]
+
+
+def load_with_metadata(model: str | Path) -> tuple[Classifier, dict[str, Any], Path]:
+    """The network of :func:`load_pretrained`, the metadata of its file, and the file."""
     from affekt.inference.graph import load_graph
     from affekt.inference.shipped_models import check_shipped, model_file
 
@@ -85,7 +90,7 @@ def load_pretrained(model: str | Path = "affekt") -> Classifier:
     difference = largest_difference(classifier, content)
     if not difference <= TOLERANCE:
         raise _unfit(graph.file, f"probabilities {difference:.2g} apart")
-    return classifier
+    return classifier, dict(graph.metadata), graph.file
 
 
 def _architecture(file: Path, metadata: Any) -> Architecture:

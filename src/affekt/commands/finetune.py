@@ -1,0 +1,55 @@
+"""Implement ``affekt finetune``: adapt a model to a user's own labelled recordings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affekt.commands.options import Columns, Labels, option, own_columns, own_labels
+from affekt.commands.printing import with_progress
+
+
+def finetune(
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE", help="CSV or Parquet with columns file, label, speaker."),
+    ],
+    output: Annotated[
+        Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
+    ] = Path("model.onnx"),
+    model: Annotated[
+        str, option("FILE|NAME", "Model to start from (default: affekt).", "--model")
+    ] = "affekt",
+    label: Labels = None,
+    column: Columns = None,
+    seed: Annotated[int, option("N", "Seed of the random numbers (default: 0).", min=0)] = 0,
+) -> None:
+    """Adapt a model to your own labelled recordings.
+
+    The labels may be any names, two or more, each with recordings of two or more speakers. Writes
+    a model file, and a model card with scores on held-out speakers.
+    """
+    from affekt.experiments.finetuning import finetune as adapt
+    from affekt.report.model_card import shown
+
+    made = adapt(
+        table,
+        output,
+        model=model,
+        labels=own_labels(label),
+        columns=own_columns(column),
+        seed=seed,
+        watch=with_progress,
+    )
+    one = made.speakers == 1
+    print(
+        f"{made.file}: {', '.join(made.labels)}; {made.clips} clips, {made.speakers} "
+        f"speaker{'' if one else 's'}; model card: {made.card}"
+    )
+    print(
+        f"UAR on held-out {'recordings of the only speaker' if one else 'speakers'}: "
+        f"{shown(made.uar)} without enrolment, {shown(made.uar_enrolled)} with; "
+        f"chance {1 / len(made.labels):.3f}"
+    )
+    if one:
+        print("UAR on other speakers: not known. To know it, add recordings of a second speaker.")

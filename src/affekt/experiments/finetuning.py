@@ -1,0 +1,286 @@
+"""Adapt a model to a user's own labelled recordings, and write it with its model card.
+
+The encoder stays as it is; the head learns the new labels, from the head of the model. Before the
+model learns from all recordings, networks that learn from a part of them predict the others. These
+predictions give the scores in the card and the temperatures of the probabilities.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import nn
+
+from affekt.corpora import Manifest, survey_own
+from affekt.corpora.folds import Fold
+from affekt.corpora.recordings import Watch, unwatched
+from affekt.errors import CorpusError, RunError
+from affekt.evaluation.calibration_metrics import fit_temperature
+from affekt.evaluation.intervals import shown_recalls, shown_uar
+from affekt.evaluation.metrics import confusion
+from affekt.evaluation.tally import Tally
+from affekt.experiments.augmentation import Augmentation
+from affekt.experiments.feature_cache import Source, sound_digest
+from affekt.experiments.fold import part_of_rows
+from affekt.experiments.minibatches import Inputs, predict
+from affekt.experiments.network import set_population
+from affekt.experiments.profiles import profile_of, same_speaker
+from affekt.experiments.training import TrainingConfig, seed_torch, train
+from affekt.model.classifier import Classifier, fold_batch_norms, trunk_digest
+from affekt.model.export import describe, write_network
+from affekt.model.model_file import load_with_metadata
+from affekt.report.model_card import HEAD, Finetuned, write_card
+from affekt.runs.folder import usual_locations
+from affekt.runs.writing import corpora_facts
+
+OWN = "own"  # name of the user's corpus
+FOLDS = 5
+SIMULATED = 0  # speakers for each speaker
+CONFIG = TrainingConfig(
+    seed=(0, 0),
+    frozen=True,
+    speaker_normalization=True,
+    augmented_speakers=SIMULATED,
+    optimizer="adamw",
+    schedule="one-cycle",
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    label_smoothing=0.1,
+    batch=24,
+    epochs=20,
+    checkpoint="last",
+    bfloat16=False,
+)
+
+
+def load_features(network: Classifier, manifest: Manifest, cache: Path) -> Inputs:
+    """The outputs of a model's encoder for all clips, from the cache or computed now.
+
+    Raises:
+        AudioError: a recording that does not decode.
+        RunError: the cache cannot be written.
+    """
+    source = Source(
+        manifest,
+        sound_digest(manifest),
+        network.architecture,
+        Augmentation(SIMULATED, channel=True),
+        cache,
+    )
+    key = ["model file", trunk_digest(network)]
+    speakers = range(SIMULATED + 1)
+    return Inputs(features=tuple(source.features(network, key, number) for number in speakers))
+
+
+def adapt(
+    network: Classifier,
+    manifest: Manifest,
+    inputs: Inputs,
+    rows: NDArray[np.int64],
+    seed: tuple[int, int],
+    *,
+    pretrained: bool = True,
+) -> Classifier:
+    """Train a new head, or one that starts from the head of a model, on the model's encoder.
+
+    Args:
+        network: the model to start from; unchanged.
+        manifest: of the clips; its labels are those of the new network.
+        inputs: of :func:`load_features`.
+        rows: ``(clips,)`` to learn from.
+        seed: two whole numbers.
+        pretrained: start from the model's head, with random weights for labels that it lacks;
+            otherwise from a random head.
+
+    Returns:
+        The trained network in evaluation mode.
+
+    Raises:
+        RunError: the loss diverged.
+    """
+    seed_torch(*seed)
+    adapted = _with_labels(network, manifest.labels, pretrained=pretrained)
+    set_population(adapted, inputs.features, rows)
+    normalized = adapted.speaker is not None
+    config = replace(CONFIG, seed=seed, speaker_normalization=normalized)
+    learnt, none = (part_of_rows(manifest, part, balance=True) for part in (rows, rows[:0]))
+    with TemporaryDirectory() as folder:
+        train(adapted, inputs, learnt, none, Path(folder), config=config)
+    return adapted.eval()
+
+
+def _with_labels(network: Classifier, labels: tuple[str, ...], *, pretrained: bool) -> Classifier:
+    """Copy a network, with another last layer; classes of labels in both keep their weights."""
+    before = network.architecture.labels
+    adapted = fold_batch_norms(Classifier(replace(network.architecture, labels=labels)))
+    kept = {
+        name: weight
+        for name, weight in network.state_dict().items()
+        if not name.startswith("head." if not pretrained else "head.classes.")
+    }
+    adapted.load_state_dict(kept | {"temperature": torch.ones(())}, strict=False)
+    pairs = [(before.index(label), at) for at, label in enumerate(labels) if label in before]
+    if pretrained and pairs:
+        olds, news = map(list, zip(*pairs, strict=True))
+        old, new = network.head.classes, adapted.head.classes
+        of_rows = isinstance(old, nn.Linear)
+        with torch.no_grad():
+            for name, weight in new.named_parameters():
+                stored = old.get_parameter(name)
+                if of_rows:
+                    weight[news] = stored[olds]
+                else:
+                    weight[..., news] = stored[..., olds]
+    return adapted
+
+
+@torch.inference_mode()
+def predict_both(
+    network: Classifier, manifest: Manifest, inputs: Inputs, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities ``(clips, labels)`` without enrolment, and with all other clips enrolled."""
+    unknown = predict(network, inputs, rows)
+    enrolled = unknown
+    if network.speaker:
+        others = same_speaker(manifest, rows)
+        each = [profile_of(inputs.features[0], others[int(row)]) for row in rows]
+        profiles = {name: torch.stack([profile[name] for profile in each]) for name in each[0]}
+        enrolled = predict(network, inputs, rows, profiles=profiles)
+    return unknown.double().softmax(1).numpy(), enrolled.double().softmax(1).numpy()
+
+
+def folds_of(manifest: Manifest) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Divide clips by speaker, or by file if there is one speaker, with balanced labels.
+
+    Returns:
+        For each fold the rows to learn from, and the rows that are held out.
+
+    Raises:
+        CorpusError: one label only, or one that has a single speaker, or a single file.
+    """
+    one = len(manifest.speakers) == 1
+    groups = np.array([clip.file if one else clip.speaker for clip in manifest.clips])
+    truth = np.array([clip.label for clip in manifest.clips])
+    counts = {label: len({*groups[truth == label]}) for label in manifest.labels}
+    few = [label for label, count in counts.items() if count < 2]
+    if len(counts) < 2 or few:
+        got = f"1 {'recording' if one else 'speaker'} of {', '.join(few)}" if few else f"{counts}"
+        raise CorpusError(
+            f"the table must have two or more labels, each with two or more "
+            f"{'recordings' if one else 'speakers'}, since some are held out. Got {got}. "
+            f"Add recordings, or leave a label out (--label OWN=)."
+        )
+    splitter = StratifiedGroupKFold(min(FOLDS, *counts.values()))
+    return [*splitter.split(truth, truth, groups)]
+
+
+def finetune(
+    table: str | Path,
+    output: str | Path,
+    *,
+    model: str | Path = "affekt",
+    labels: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    seed: int = 0,
+    watch: Watch = unwatched,
+) -> Finetuned:
+    """Adapt a model to labelled recordings.
+
+    Args:
+        table: CSV or Parquet with columns file, label, speaker; files relative to it.
+        output: the ``.onnx`` file to write; its card is written beside it as ``.md``.
+        model: to start from: a name of a shipped model, or a file.
+        labels: label of the new model by the table's own; an empty one leaves its clips out.
+        columns: column of affekt by the table's own name, such as ``emotion`` for ``label``.
+        seed: of the random numbers, 0 or above.
+        watch: shows progress; gets the items and their number.
+
+    Returns:
+        The files, and the scores.
+
+    Raises:
+        CorpusError: a bad table, recordings that cannot be read, fewer than two labels, or a label
+            of fewer than two speakers (with one speaker: of fewer than two recordings).
+        ModelError: no such model, one that cannot be trained, or a file that cannot be written.
+        RunError: a card or a cache that cannot be written.
+    """
+    table, output = Path(table), Path(output)
+    _refuse_output(output)
+    manifest = survey_own(OWN, table, labels=labels, columns=columns, watch=watch).manifest()
+    folds = folds_of(manifest)
+    network, start, start_file = load_with_metadata(model)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # clips are encoded on all cores, and the head is small
+    try:
+        cache = usual_locations(OWN, data=table.parent, runs=output.parent, weights=None).cache
+        inputs = load_features(network, manifest, cache)
+        everything = np.arange(len(manifest.clips))
+        found = np.zeros((2, len(everything), len(manifest.labels)))
+        parts = [*folds, (everything, everything[:0])]
+        for number, (learnt, held) in enumerate(watch(parts, len(parts))):
+            adapted = adapt(network, manifest, inputs, learnt, (seed, number))
+            if len(held):
+                found[:, held] = predict_both(adapted, manifest, inputs, held)
+    finally:
+        torch.set_num_threads(threads)
+    truth = part_of_rows(manifest, everything).truth
+    temperatures = fit_temperature(found[0], truth), fit_temperature(found[1], truth)
+    adapted.temperature.fill_(temperatures[0])
+    adapted.temperature_known.fill_(temperatures[1])
+    facts = _described(adapted, start, manifest, output.stem, seed)
+    write_network(adapted, json.dumps(facts), output)
+    unknown, enrolled = (_tally(manifest, truth, each) for each in found)
+    made = Finetuned(
+        output,
+        manifest.labels,
+        clips=len(everything),
+        speakers=len(manifest.speakers),
+        uar=shown_uar(unknown),
+        uar_enrolled=shown_uar(enrolled),
+        recalls=shown_recalls(unknown),
+        temperatures=temperatures,
+    )
+    write_card(made, start, start_file, table.name, facts["licence"])
+    return made
+
+
+def _refuse_output(output: Path) -> None:
+    """Find out before minutes of training that the files cannot be written."""
+    if output.suffix != ".onnx" or not output.absolute().parent.is_dir():
+        raise RunError(
+            f"the output must be a file .onnx in a folder that exists. Got {output}. Name another."
+        )
+    card = output.with_suffix(".md")
+    if card.exists() and not card.read_text("utf-8", "replace").startswith(HEAD):
+        raise RunError(
+            f"{card} must not exist, or be a model card, since {output.name} gets its card there. "
+            f"Got another file. Name another output."
+        )
+
+
+def _described(
+    network: Classifier, start: Mapping[str, Any], manifest: Manifest, name: str, seed: int
+) -> dict[str, Any]:
+    """Metadata of the new file; profiles of the start fit it, since the encoder is the same."""
+    own = corpora_facts(manifest, Fold(1, manifest.speakers, (), ()), manifest.digest)
+    recipe = f"{start['recipe']}-finetuned-{seed}"
+    facts = {"corpora": [*start["corpora"], *own], "digest": recipe}
+    return describe(network, facts, name) | {"profile": start.get("profile")}
+
+
+def _tally(manifest: Manifest, truth: NDArray[np.int64], found: NDArray[np.float64]) -> Tally:
+    who = np.array([clip.speaker for clip in manifest.clips])
+    predicted = found.argmax(axis=1)
+    labels = range(len(manifest.labels))
+    counts = [
+        confusion(truth[who == name], predicted[who == name], labels=labels)
+        for name in manifest.speakers
+    ]
+    return Tally(manifest.labels, (0,), manifest.speakers, np.stack(counts)[None])
