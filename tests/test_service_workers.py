@@ -1,5 +1,6 @@
 """Test a service of several processes at one port: limits, metrics, log, ends and stops."""
 
+import importlib
 import json
 import os
 import re
@@ -102,3 +103,22 @@ def test_a_stop_under_load_answers_every_upload(predictor: affekt.Predictor) -> 
     assert not folder.exists()
     logged = [json.loads(line) for line in server.said.splitlines()]
     assert sorted(str(each["status"]).encode() for each in logged) == sorted([b"200", *statuses])
+
+
+def test_the_benchmark_counts_what_it_sends(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    service = importlib.import_module("service")
+    monkeypatch.setattr(service, "CLIENTS", (2,))
+    found = service.measured(1, str(predictor.graph.file), seconds=1.5, requests=5)
+    (loaded,) = found["uploads"]
+    assert loaded["uploads"] > loaded["refused"] == 0
+    assert 0 < loaded["p50"] <= loaded["p99"]
+    assert found["memory"]["uploads"] == 5
+    assert found["memory"]["mb_after"] > 20
+    for live in (found["streams_alone"], found["streams_beside_uploads"]):
+        assert live["segments"] >= service.STREAMS
+        assert 0 < live["p50"] <= live["p99"]
+    assert service.percentiles([]) == {"p50": None, "p99": None}
+    assert service.table([found]).row_count == 4
