@@ -105,7 +105,7 @@ def record(file: Path, seconds: float, rate: int) -> Path:
 
 
 def official(weights: Path | None) -> Callable[[np.ndarray], None]:
-    """The yardstick: Google's own int8 graph, which answers one window at a time."""
+    """The reference: Google's own int8 graph, one window at a time."""
     file = find("yamnet.tflite", weights)
     check_digest(file)
     with warnings.catch_warnings():  # of a name that is to change
@@ -139,7 +139,7 @@ def in_turn(
 
 def windows_per_second(predictor: Predictor, weights: Path | None, amount: Amount) -> float:
     """Ours over the official graph's, on the same windows."""
-    graph, yardstick = predictor.graph, official(weights)
+    graph, reference = predictor.graph, official(weights)
     windows = sliding_windows(voice(amount.windows), hop=WINDOW)[: amount.windows]
 
     def ours() -> None:
@@ -147,7 +147,7 @@ def windows_per_second(predictor: Predictor, weights: Path | None, amount: Amoun
         for first in range(0, len(windows), BATCH):
             _, state = graph.run(windows[first : first + BATCH], state)
 
-    works = {"ours": ours, "official": lambda: yardstick(windows)}
+    works = {"ours": ours, "official": lambda: reference(windows)}
     taken = in_turn(works, amount.rounds, time.process_time)
     return taken["official"] / taken["ours"]
 

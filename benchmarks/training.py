@@ -4,7 +4,7 @@
 
 Each loop trains and validates the paper's network for an epoch of RAVDESS' first fold, in a process
 of its own with one thread, all loops in turn, several rounds; the medians are printed and written
-as JSON. The plain loop is the yardstick: float32, NCHW, the allocator as it comes, log-mels cached.
+as JSON. The plain loop is the reference: float32, NCHW, the allocator as it comes, log-mels cached.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def rows_of(part: Part, rows: NDArray[np.int64] | slice) -> Part:
 
 
 def plain_loop(network: Classifier, patches: Patches, training: Part, validation: Part) -> None:
-    """The yardstick: what one writes first."""
+    """The reference: a plain training loop."""
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
 
     def logits(clips: NDArray[np.int64]) -> torch.Tensor:

@@ -22,7 +22,7 @@ needs_browser = pytest.mark.skipif(
 NPM = shutil.which("npm") or ""
 WIDTHS = (375, 768, 1280)  # px: a phone, a tablet, a desktop
 PATIENCE = 60.0  # s: a busy machine is slow to start a browser
-#: Count the colours of a canvas.
+#: Count the colors of a canvas.
 COLOURS = """
 const canvas = document.getElementById(arguments[0]);
 const dots = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -80,7 +80,7 @@ class Page:
         self.wait(lambda: file.exists() and file.stat().st_size)
         return file
 
-    def colours(self, canvas: str) -> int:
+    def colors(self, canvas: str) -> int:
         return int(self.browser.execute_script(COLOURS, canvas))
 
     def width_beyond(self, width: int) -> int:
@@ -92,7 +92,7 @@ class Page:
         return int(found)
 
     def faults(self, axe: Path) -> list[str]:
-        """List elements that do not fit a screen, or are not accessible to everybody.
+        """List elements that do not fit a screen, or are not accessible.
 
         Args:
             axe: the file ``axe.min.js`` of the package axe-core.

@@ -1,4 +1,4 @@
-"""Where the real recordings and weights are, and how tests ask for them."""
+"""Find the real recordings and weights, and give them to tests as fixtures."""
 
 import os
 import shutil

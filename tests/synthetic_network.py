@@ -42,7 +42,7 @@ OWN = {
 
 
 def made_sound(seconds: float = 6.0, pitch: float = 150.0) -> Floats:
-    """A voice-like sound that changes all the time, so that every window answers otherwise."""
+    """A speech-like sound that changes all the time, so that all windows have different results."""
     time = np.arange(int(seconds * 16_000)) / 16_000
     pitches = pitch + 60 * np.sin(2 * np.pi * 0.4 * time)
     phase = 2 * np.pi * np.cumsum(pitches) / 16_000
@@ -57,7 +57,7 @@ def made_network(**architecture: Any) -> Classifier:
     torch.manual_seed(8)
     network = Classifier(Architecture(LABELS, **architecture))
     for row in network.trunk.rows:
-        row.norm.momentum = None  # the statistics of all that is heard
+        row.norm.momentum = None  # statistics of all windows
         nn.init.uniform_(row.norm.weight, 0.8, 1.2)
         nn.init.normal_(row.norm.bias, 0.2, 0.3)
     patches = network.front_end(torch.from_numpy(sliding_windows(made_sound()).copy()))

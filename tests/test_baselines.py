@@ -1,4 +1,4 @@
-"""One contract for every baseline: what it learns from, what it answers, and nothing else."""
+"""Test every baseline: the clips that it is fitted on, and its probabilities."""
 
 import numpy as np
 import pytest

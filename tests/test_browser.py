@@ -252,7 +252,7 @@ def recording(page: Page, file: Path, sound: np.ndarray) -> None:
     for row, segment in zip(rows, expected.segments, strict=True):
         for label, probability in segment.probabilities.items():
             assert float(row[f"p_{label}"]) == pytest.approx(probability, abs=1e-3)
-    assert page.colours("chart") > len(expected.probabilities)
+    assert page.colors("chart") > len(expected.probabilities)
     assert not page.browser.execute_script(UNDRAWN)
 
 

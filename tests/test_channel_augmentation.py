@@ -68,7 +68,7 @@ def test_a_room_adds_reverberation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_telephone_line_has_256_levels_on_a_logarithmic_scale() -> None:
-    """Slow enough a ramp that resampling leaves it alone: what is heard are the levels."""
+    """A ramp so slow that resampling does not change it: the quantization levels remain."""
     ramp = np.linspace(-1, 1, 10 * RATE)
     heard = augmentation._telephone(ramp)
     error = np.abs(heard - ramp)[RATE // 10 : -RATE // 10]

@@ -1,4 +1,4 @@
-"""DEMoS from recordings to Table III, before anybody here has the corpus.
+"""Test DEMoS from recordings to Table III on synthetic files, without the corpus.
 
 The names are the real ones, all 1,167 of the paper's subset; the voices are made up, so the
 numbers are no results and stay in the test's own folder.

@@ -1,4 +1,4 @@
-"""Test how speakers of one channel are told apart, and how diarizations are scored."""
+"""Test how speakers of one channel are distinguished, and how diarizations are scored."""
 
 import io
 import json
@@ -107,7 +107,7 @@ def test_more_windows_than_are_clustered() -> None:
 
 
 def test_speakers_of_ravdess(data: Path) -> None:
-    """Actors 15 and 20, with whom no setting was chosen."""
+    """Actors 15 and 20, who were not used to choose settings."""
     corpus = load_corpus("ravdess", data / "ravdess")
     rng = np.random.default_rng(0)
     parts, spans, at = [], [], 0.0
@@ -148,7 +148,7 @@ def test_the_command_tells_speakers_apart(model: str, tmp_path: Path, capsys: Ca
 
 @pytest.fixture(scope="module")
 def enrolled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A profile of the higher voice, with what it is recognized by."""
+    """A profile of the higher voice, with a speaker embedding."""
     folder = tmp_path_factory.mktemp("profiles")
     said = np.concatenate([read(SAMPLES / f"{name}.flac") for name in ("slow", "calm")])
     sound = soxr.resample(said, 16_000, 11_000)

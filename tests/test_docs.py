@@ -1,4 +1,4 @@
-"""README and docs as a reader meets them: every Python and console block runs and says the truth.
+"""Test that every Python and console block of README and docs runs, with the shown output.
 
 A block that cannot run in a test says so, and why: ``<!-- skip: next "trains for hours" -->``.
 """

@@ -113,7 +113,7 @@ def test_enrolment_follows_the_seed_and_differs_between_conditions() -> None:
 
 
 def telling(clips: int, voice: int) -> Features:
-    """Activations whose profiles tell which clips made them, and in which voice."""
+    """Activations whose profiles identify their clips and the simulated speaker."""
     own = torch.eye(clips)
     return Features(
         np.zeros((clips, 1, clips), np.float16),
@@ -204,7 +204,7 @@ def network() -> Classifier:
 
 @cache
 def spoken() -> tuple[Manifest, Features]:
-    """Twelve clips of two speakers, of one to three windows each, voices far apart."""
+    """Twelve clips of two very different speakers, of one to three windows each."""
     table = [(row % 2, LABELS[row % 4]) for row in range(12)]
     lengths = [1 + row % 3 for row in range(12)]
     starts = np.cumsum([0, *lengths])
@@ -257,7 +257,7 @@ def test_a_clip_changes_the_profiles_of_all_others_but_not_its_own(row: int) -> 
             poisoned[name][[row, *strangers]], clean[name][[row, *strangers]]
         )
     assert np.isnan(poisoned["all"][mates]).all()
-    np.testing.assert_array_equal(poisoned[ADAPTIVE], clean[ADAPTIVE])  # it hears, not sums
+    np.testing.assert_array_equal(poisoned[ADAPTIVE], clean[ADAPTIVE])  # computed from the clips
 
 
 def test_adaptive_profiles_grow_clip_by_clip() -> None:

@@ -208,7 +208,7 @@ def test_the_temperature_follows_the_weight_of_the_profile(own: Exported, tmp_pa
     assert speaker is not None
     mean, square = speaker.mean, speaker.variance + speaker.mean.square()
     before = np.log(probabilities_by(plain, windows, plain.start)[0])
-    for heard in (0.0, speaker.prior, 1e4):  # steps of somebody like the population
+    for heard in (0.0, speaker.prior, 1e4):  # steps of a speaker like the population
         sums = (np.full(1, heard), heard * mean.numpy(), heard * square.numpy())
         person = {n: each.astype(np.float32) for n, each in zip(plain.profile, sums, strict=True)}
         share = speaker.prior / (speaker.prior + heard)
@@ -231,7 +231,7 @@ def test_metadata_of_the_own_network(own: Exported) -> None:
 
 
 def test_the_measure_of_profiles_depends_on_trunk_and_front_end() -> None:
-    """Another CNN, cut, level or hop measures voices otherwise; head and labels do not matter."""
+    """The measure depends on CNN, blocks, loudness and hop, not on head and labels."""
     network = Classifier(Architecture(LABELS, **OWN))
 
     def twin(labels: tuple[str, ...] = LABELS, **changes: object) -> str:

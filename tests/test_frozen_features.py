@@ -204,7 +204,7 @@ def test_predictions_equal_the_saved_network_without_enrolment(folder: Path, cor
 def test_an_exported_network_gives_the_tested_predictions(
     folder: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    """To nobody as in predictions.csv, and to an enrolled person as in enrolment.csv."""
+    """Without enrolment as in predictions.csv, with enrolment as in enrolment.csv."""
     _, own = folds_of(folder)[0]
     export(own / "model.pt", tmp_path / "own.onnx", name="own", precision="float32")
     predictor = affekt.load(tmp_path / "own.onnx")

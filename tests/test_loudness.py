@@ -118,7 +118,7 @@ def test_a_steady_sound_has_the_reference_loudness() -> None:
 @quick
 @given(decibels=st.floats(-20, 20))
 def test_how_loud_a_recording_is_changes_nothing(decibels: float) -> None:
-    """Above the floor: the answers of the whole network, adapting as it hears."""
+    """Above the floor: the results of the whole network with adaptation."""
     network = quiet_network()
     windows = windows_of(4.0)
     state = {name: each[0] for name, each in network.start(1).items()}

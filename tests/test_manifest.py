@@ -1,4 +1,4 @@
-"""manifest.csv: what is written comes back, and nothing false gets in."""
+"""Test manifest.csv: a written file is read unchanged, and invalid ones are refused."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -43,7 +43,7 @@ def denied() -> float:
 def hear(
     predictor: affekt.Predictor, voices: list[np.ndarray]
 ) -> tuple[list[list[affekt.Segment]], float]:
-    """What one core hears, 100 ms of each of its voices in turn, and in how many seconds."""
+    """Seconds of sound that one core processes, 100 ms of each stream in turn, and its time."""
     streams = [predictor.stream() for _ in voices]
     heard: list[list[affekt.Segment]] = [[] for _ in voices]
     began = time.monotonic() - denied()

@@ -1,4 +1,4 @@
-"""A microphone: what can go wrong without one, what comes of its blocks, and one made by software.
+"""Test the microphone: errors without one, its blocks, and a simulated one.
 
 The last is real PortAudio on ALSA, whose default device reads samples from a named pipe; it is
 skipped where there is no PortAudio.
@@ -177,14 +177,14 @@ def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) ->
 
 
 def with_alsa(config: str, folder: Path) -> dict[str, str]:
-    """The environment in which ALSA knows what this configuration says."""
+    """The environment in which ALSA reads this configuration."""
     path = folder / "alsa.conf"
     path.write_text(config)
     return {**os.environ, "ALSA_CONFIG_PATH": str(path), "JACK_NO_START_SERVER": "1"}
 
 
 def with_microphone(hears: str, folder: Path) -> dict[str, str]:
-    """The same, with a microphone that hears the float32 samples in a file or pipe."""
+    """The same, with a microphone that records the float32 samples of a file or pipe."""
     device = f'type file  slave.pcm "null"  file "{os.devnull}"  infile "{hears}"  format "raw"'
     return with_alsa(f"<{ALSA}>\npcm.!default {{ {device} }}\n", folder)
 

@@ -1,4 +1,4 @@
-"""Test the built package: it is whole in an empty folder, and its texts are true and valid."""
+"""Test the built package: complete in an empty folder, with correct metadata."""
 
 import email
 import json

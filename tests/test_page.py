@@ -76,7 +76,7 @@ def test_microphone_predictions_and_profile_are_saved(page: Page) -> None:
     assert "s of speech; at least" in page.at("lately").text
     shares = page.browser.execute_script(SHARES)
     assert sum(shares) == pytest.approx(100, abs=2)  # each is rounded
-    page.wait(lambda: page.colours("chart") > len(LABELS))
+    page.wait(lambda: page.colors("chart") > len(LABELS))
     person = read_profile(page.saved("save-profile", "voice.profile"))
     assert person.seconds > 0
 
@@ -127,7 +127,7 @@ def test_a_recording_is_predicted_as_by_the_library(
     page: Page, model: Path, tmp_path: Path
 ) -> None:
     assert_predicted_as_by(affekt.load(model, adapt=True), page, tmp_path)
-    assert page.colours("recording-chart") > len(LABELS)
+    assert page.colors("recording-chart") > len(LABELS)
 
     (tmp_path / "text.wav").write_text("no sound at all")
     page.at("file").send_keys(str(tmp_path / "text.wav"))

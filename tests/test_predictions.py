@@ -1,4 +1,4 @@
-"""What a predictions.csv may hold, and the one line that says why not."""
+"""Test which predictions.csv are valid, and the one-line errors for others."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""A recording's prediction: its numbers, its times, and that it needs no more than it should."""
+"""Test the prediction of a recording: probabilities, times, memory and imports."""
 
 import json
 import subprocess

@@ -425,7 +425,7 @@ def test_another_models_profile_is_refused(
 
 
 def test_models_with_the_same_trunk_share_profiles(person: Profile, tmp_path: Path) -> None:
-    """Another head, other labels' weights: voices are measured alike."""
+    """Another head and other weights of the labels: the measure of profiles is the same."""
     other = affekt.load(own_model(tmp_path, head="mean"), profile=person)
     found = other.predict(made_sound(), sample_rate=RATE)
     unknown = affekt.load(other.graph.file).predict(made_sound(), sample_rate=RATE)

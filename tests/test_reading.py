@@ -369,7 +369,7 @@ def test_zeros_of_a_power_cut_are_no_chunks():
 
 
 def test_integers_of_64_bits_are_no_sound():
-    """NumPy makes them of a list of whole numbers: scaled by that width, a voice is silence."""
+    """NumPy makes int64 from a list of integers: scaled by this width, speech would be silence."""
     with pytest.raises(AudioError, match=r"integers of 8 to 32 bits, or floats. Got int64"):
         read(np.array([0, 20_000, -20_000]), sample_rate=16_000)
 

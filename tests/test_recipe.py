@@ -40,7 +40,7 @@ def test_the_paper_is_the_default() -> None:
 
 
 def test_digests_are_constant() -> None:
-    """Runs are found by them: whoever changes one orphans everything that was measured."""
+    """Runs are found by their digests: a changed digest would lose all measured runs."""
     assert Recipe("any").digest == "44136fa355b3"
     assert Recipe("any", seed=1).digest == "a4bbadc1c789"
     assert Recipe("any", held_out=("a:1",), protocol="held-out").digest == "57e0bb786b3d"

@@ -270,7 +270,7 @@ def test_an_unfinished_run_is_shown_without_a_score(tmp_path):
 
 
 def test_a_finished_recipe_goes_before_an_unfinished_one(tmp_path):
-    """Even before the paper's own, which stands in the table with what it has done."""
+    """Even before the paper's own, which is in the table with its finished folds."""
     make_run(tmp_path / "runs", done=2, speakers=3)
     make_run(tmp_path / "runs", "ravdess-mfcc-svm", epochs=0, speakers=3, method="mfcc-svm")
     text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text()

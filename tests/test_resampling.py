@@ -1,4 +1,4 @@
-"""Resampled chunks are one sound: cut anywhere, moved anywhere."""
+"""Test that resampling does not depend on the chunks, or on moving a resampler."""
 
 import numpy as np
 import pytest

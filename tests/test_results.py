@@ -391,7 +391,7 @@ def test_the_readme_shows_what_the_shipped_model_answers() -> None:
 
 
 def test_the_report_names_the_protocol_of_the_whole_run(tmp_path: Path) -> None:
-    """Not that of a corpus' share in it, whose six speakers stand alone in six of ten folds."""
+    """Not that of the part of one corpus, whose six speakers are in six of the ten folds."""
     page = build_report([of_recipe("corpora")], tmp_path).read_text(encoding="utf-8")
     for name in ("EMOVO", "nEMO", "RAVDESS"):
         assert f"{name}, 4 classes, 10 speaker-folds" in page

@@ -178,7 +178,7 @@ def test_killed_before_each_file_then_resumed(
 def test_the_own_network_killed_then_resumed(
     undisturbed_own: Path, corpus: Path, tmp_path: Path, event: int
 ) -> None:
-    """One-cycle schedule, simulated voices and profiles drawn anew: as if nothing had happened."""
+    """A resumed run has the schedule, simulated speakers and profiles of an uninterrupted one."""
     places = places_in(tmp_path, corpus)
     killed = forked(run_and_die, OWN, places, event)
     killed.start()
@@ -232,7 +232,7 @@ def test_locked_folds_come_last(undisturbed: Path, tmp_path: Path) -> None:
         order = free_first(tmp_path, folds)
         assert next(order).number == 2
         (tmp_path / "fold-3").mkdir(exist_ok=True)
-        (tmp_path / "fold-3" / DONE).touch()  # done by somebody else meanwhile
+        (tmp_path / "fold-3" / DONE).touch()  # done by another process meanwhile
         assert [fold.number for fold in order] == [1]
 
 
@@ -339,7 +339,7 @@ def test_other_protocols(corpus: Path, tmp_path: Path) -> None:
 def test_a_run_of_own_recordings(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the folder of who has some to a network that names whom it learned from."""
+    """From a folder of own recordings to a network that names its training speakers."""
     own = tmp_path / "own"
     for file in corpus.rglob("*.wav"):
         folder = own / {"05": "wut", "03": "freude"}.get(file.name[6:8], "ruhe")

@@ -239,7 +239,7 @@ def test_a_decoder_that_crashes_or_takes_too_much_costs_one_upload(
 
 
 def test_a_worker_that_ends_before_it_decodes_costs_no_upload(client: TestClient) -> None:
-    """Ended while it waits, as by the system, so shortly before that nobody has seen it."""
+    """Ended by the system while it waits, and not noticed yet."""
 
     async def ended_between_two() -> None:
         os.kill(await to_process.run_sync(os.getpid), signal.SIGKILL)

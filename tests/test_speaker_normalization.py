@@ -111,7 +111,7 @@ def test_a_profile_is_shrunk_towards_the_population() -> None:
 
 
 def test_with_many_clips_all_speakers_have_equal_statistics() -> None:
-    """Mean 0 and deviation 1 over what is speech, whoever speaks; with few, not yet."""
+    """Mean 0 and deviation 1 over the speech of each speaker; not with few clips."""
     made, spreads = norm(), []
     for windows in (2, 2_000):
         steps, shares = voice(3, windows, seed=1)
@@ -135,7 +135,7 @@ def test_told_not_to_it_learns_nothing_bit_for_bit() -> None:
 
 
 def test_told_to_each_window_joins_before_it_is_normalized() -> None:
-    """As feeding them one by one: to the profile first, then through it as it stands."""
+    """The same as window by window: each is added to the profile, then normalized by it."""
     made, (steps, shares) = norm(), voice(2, 9)
     whole, _, last = made(steps, shares, nobody(2), YES)
     profile = nobody(2)
@@ -220,7 +220,7 @@ def test_clips_of_any_lengths_answer_as_alone(network: Classifier, adapt: Tensor
         without_profile, _ = network.logits_by_window(
             *clip, torch.tensor([len(clip[0])]), adapt=adapt
         )
-        assert (row == 0) == torch.allclose(without_profile, alone)  # row 0 has nobody's profile
+        assert (row == 0) == torch.allclose(without_profile, alone)  # row 0 has no profile
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""A stream answers as predict does, however the sound is cut, moved or shared."""
+"""Test that a stream gives the results of predict, with any chunks, in any process."""
 
 import hashlib
 import json

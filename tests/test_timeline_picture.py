@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from affekt.report.style import LINE, colours
+from affekt.report.style import LINE, label_colors
 from affekt.report.timeline_picture import COLUMNS, draw_timeline, save
 
 LABELS = ["angry", "happy", "sad", "neutral"]
@@ -46,7 +46,7 @@ def test_every_answer_is_where_it_was_said() -> None:
     ]
     assert {tuple(span) for span in spans} == {(1, 3), (5, 9)}
     shades = [matplotlib.colors.to_hex(each) for each in wave.collections[0].get_colors()]
-    palette = colours(LABELS)
+    palette = label_colors(LABELS)
     assert [shades[at] for at in (50, 200, 400, 700)] == [
         LINE,
         palette["sad"],

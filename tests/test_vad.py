@@ -1,4 +1,4 @@
-"""Speech found in probabilities and in sound: what is kept, dropped, cut, and heard."""
+"""Test how speech is found in probabilities and in sound: kept, dropped and cut."""
 
 import math
 

@@ -60,7 +60,7 @@ def test_padding_keeps_every_sample(samples, hop):
     windows = sliding_windows(sound, hop=hop, last_window="pad")
     count = window_count(samples, hop=hop, last_window="pad")
     assert windows.shape == (count, WINDOW)
-    assert (count - 1) * hop + WINDOW >= samples  # all of it is heard,
+    assert (count - 1) * hop + WINDOW >= samples  # all of it is in a window,
     assert count == 1 or (count - 2) * hop + WINDOW < samples  # and no window is of padding alone
     full = sliding_windows(sound, hop=hop)
     np.testing.assert_array_equal(windows[: len(full)], full)

@@ -1,4 +1,4 @@
-"""One suite over every registered corpus: layout, counts, and every way not to be complete."""
+"""Test every registered corpus: layout, counts, and every kind of incompleteness."""
 
 import csv
 import sys

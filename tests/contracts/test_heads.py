@@ -1,4 +1,4 @@
-"""What every head promises, whichever it is: causal, carried by its state, deaf to padding."""
+"""Test that every head is causal, continues from its state, and ignores padding."""
 
 from functools import cache
 from itertools import pairwise
@@ -18,7 +18,7 @@ from affekt.model.heads import HEADS, Head, LSTMHead, MeanHead, StatisticsHead
 from affekt.model.yamnet import EMBEDDING
 
 FEATURES, LABELS = 12, 3
-KEEP = 0.8  # of what was heard a window ago
+KEEP = 0.8  # decay of the previous window
 every_head = pytest.mark.parametrize("name", HEADS)
 every_cut = pytest.mark.parametrize("steps", [1, 3])
 lengths_of_clips = st.lists(st.integers(1, 9), min_size=1, max_size=5)
@@ -163,7 +163,7 @@ def test_silence_is_a_number(name: str, keep: float) -> None:
     answers, state = answered(made, 0 * sound, 0 * shares, start(made, 1))
     assert answers.isfinite().all()
     assert_same(answers[0, 100:], answers[0, -1:].expand(200, -1))
-    again, _ = answered(made, sound[:, :20], shares[:, :20], state)  # then somebody speaks
+    again, _ = answered(made, sound[:, :20], shares[:, :20], state)  # then speech begins
     assert (again[0, -1] - answers[0, -1]).abs().max() > 1e-3
 
 

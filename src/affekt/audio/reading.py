@@ -172,7 +172,7 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:
     if not (math.isfinite(start) and start >= 0):
         raise AudioError(
-            f"start must be seconds, at least 0. Got {start}. Use 0 for the whole file."
+            f"start must be seconds, at least 0. Got {start}. Use 0 for all of the file."
         )
     if end is not None and not (math.isfinite(end) and end > start):
         raise AudioError(

@@ -27,7 +27,7 @@ def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None
     """Put Google's weights into the network, all or nothing.
 
     Args:
-        network: to fill, after the whole file was checked.
+        network: to fill, after the file was checked.
         patches: ``(patches, 96, 64)`` log-mels of training recordings, for the batch statistics
             that the file lacks.
         path: as in :func:`~affekt.model.pretrained.find`.

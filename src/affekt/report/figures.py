@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from affekt.evaluation.intervals import RANGE
-from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, colours
+from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, label_colors
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def examples(clips: Sequence[ExampleClip]) -> Figure:
     )
     low = min(float(clip.log_mel.min()) for clip in clips)
     high = max(float(clip.log_mel.max()) for clip in clips)
-    palette = colours([clip.label for clip in clips])
+    palette = label_colors([clip.label for clip in clips])
     for (wave, patch), clip in zip(axes.T, clips, strict=True):
         seconds = np.arange(clip.samples.size) / clip.sample_rate
         wave.plot(seconds, clip.samples, lw=0.4, color=palette[clip.label], rasterized=True)
@@ -78,7 +78,7 @@ def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[
     """Draw ``(clips, 2)`` points with the true class as color and marker (Figure 3)."""
     figure = Figure(figsize=(6.2, 4.6), layout="constrained")
     axes = figure.subplots()
-    palette, given = colours(labels), np.asarray(truth)
+    palette, given = label_colors(labels), np.asarray(truth)
     for label, marker in zip(labels, cycle(MARKERS), strict=False):
         style: dict[str, Any] = {"marker": marker, "color": palette[label], "label": label}
         x, y = points[given == label].T

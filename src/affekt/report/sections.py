@@ -20,7 +20,7 @@ from affekt.report import charts, figures
 from affekt.report.calibration_charts import coverage, reliability
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
-from affekt.report.style import colours, lay_out, save_png, themed, to_svg
+from affekt.report.style import label_colors, lay_out, save_png, themed, to_svg
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
 
@@ -92,7 +92,7 @@ def section(
         "name": name,
         "names": names,
         "labels": labels,
-        "colours": colours(labels),
+        "colours": label_colors(labels),
         "chosen": chosen,
         "verdict": verdict_of(chosen),
         "leading": _headline(leading, chosen),

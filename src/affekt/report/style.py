@@ -87,10 +87,10 @@ def themed(drawing: str) -> str:
     return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + THEME, drawing, count=1)
 
 
-def colours(labels: Sequence[str]) -> dict[str, str]:
+def label_colors(labels: Sequence[str]) -> dict[str, str]:
     """Choose the color of each label, the same in every figure.
 
-    >>> colours(["sad", "calm"])
+    >>> label_colors(["sad", "calm"])
     {'sad': '#0072b2', 'calm': '#009e73'}
     """
     others = cycle(OTHERS)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from affekt.evaluation.timeline_scoring import Span
-from affekt.report.style import LINE, STYLE, colours, save_png, themed, to_svg
+from affekt.report.style import LINE, STYLE, label_colors, save_png, themed, to_svg
 
 WIDTH = 7.0  # inches: the text width of a page
 COLUMNS = 250  # longer timelines are averaged over this number of equal parts
@@ -54,7 +54,7 @@ def draw_timeline(
     wave, stack, lanes = figure.subplots(
         3, sharex=True, height_ratios=(1.0, 1.0, 0.12 + 0.17 * len(labels))
     )
-    palette = colours(labels)
+    palette = label_colors(labels)
     _draw_wave(wave, answers, peaks, seconds_per_part, palette)
     _draw_stack(stack, answers, seconds, palette)
     _draw_lanes(lanes, answers, palette)

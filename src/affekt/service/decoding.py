@@ -55,7 +55,7 @@ async def decoded(
 async def _ready_worker() -> None:
     """Make the next worker one that runs: its end before it decodes is no fault of a recording.
 
-    Each holder of the limiter readies a worker, so that none decodes in one that nobody readied.
+    Each holder of the limiter starts a worker, so that none decodes in a worker that has ended.
     """
     try:
         await to_process.run_sync(_prepare, cancellable=True)
