@@ -62,7 +62,7 @@ class _Processes(Multiprocess):
     """Processes whose port is closed as soon as they are told to stop."""
 
     def terminate_all(self) -> None:
-        """Let new connections fail at once: nobody is left to accept them."""
+        """Let new connections fail at once: no process is left to accept them."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
