@@ -3,6 +3,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affekt.audio import decoding, headers
+from affekt.audio import decoding, ffmpeg, headers, reading
 from affekt.audio.pcm import ENCODINGS, Pcm
 from affekt.audio.reading import MAX_SECONDS, Sound, blocks, channel_blocks, probe, read
 from affekt.audio.sound_files import SUFFIXES
@@ -27,8 +28,8 @@ PCM = (TONE * 32_767).astype("<i2").tobytes()
 
 def chirp(seconds: float = 2.0, rate: int = 16_000) -> np.ndarray:
     """A sweep, in which any shift in time shows."""
-    time = np.arange(round(seconds * rate)) / rate
-    return (0.5 * np.sin(2 * np.pi * (200 + 400 * time) * time)).astype(np.float32)
+    at = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * (200 + 400 * at) * at)).astype(np.float32)
 
 
 def tone(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
@@ -452,6 +453,46 @@ def test_the_limit_holds_for_sound_without_an_end():
     assert MAX_SECONDS == 4 * 3_600
 
 
+def silent_flac(rate: int) -> io.BytesIO:
+    """5 s of 8 channels: many samples in a small file."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((5 * rate, 8), np.int16), rate, format="FLAC")
+    return file
+
+
+def test_too_many_samples_a_second_are_refused():
+    with pytest.raises(AudioError, match="must have at most 4096000 samples a second in all"):
+        read(silent_flac(655_350))
+
+
+def test_many_samples_a_second_shorten_the_longest_part():
+    file = silent_flac(96_000)  # four times what the longest part is for
+    assert len(read(file, max_seconds=21.0)) == 80_000
+    with pytest.raises(AudioError, match=r"longer than 4.75 s, the most of 8 channels of 96000 Hz"):
+        read(file, max_seconds=19.0)
+
+
+def test_a_pipe_that_gives_too_little_ends(monkeypatch):
+    class Slow(Pipe):
+        def readinto(self, buffer):
+            time.sleep(0.2)
+            return super().readinto(buffer)
+
+    monkeypatch.setattr(reading, "MAX_SECONDS", 0.5)
+    with pytest.raises(AudioError, match=r"must come within 0.5 s"):
+        read(Slow(wav_bytes(PCM), 2_000), max_seconds=0.5)
+
+
+def test_zeros_after_the_header_of_a_pipe_end():
+    class Zeros(Pipe):
+        def readinto(self, buffer):
+            return super().readinto(buffer) or len(buffer)
+
+    loud = wav_bytes(b"", promised=2**32 - 1, rate=48_000, channels=64, bits=8)
+    with pytest.raises(AudioError, match=r"longer than 0.5 s, the most of 64 channels of 48000 Hz"):
+        sum(map(len, blocks(Zeros(loud), max_seconds=8.0)))
+
+
 # ----------------------------------------------------------------- what is wrong
 
 
@@ -778,6 +819,26 @@ def test_much_junk_after_an_mp3_is_refused_before_it_fills_memory(tmp_path):
     file.write_bytes(100 * content + bytes(40 << 20) + content)
     with pytest.raises(AudioError, match="MiB of other bytes"):
         read(file)
+
+
+def test_much_beside_the_sound_of_a_pipe_is_refused(monkeypatch):
+    monkeypatch.setattr(ffmpeg, "MAX_BESIDE", 1 << 20)
+    content = ffmpeg_bytes("webm", "libopus", rate=48_000, values=LONG, options={"live": "1"})
+    at = content.rindex(b"\x1f\x43\xb6\x75")  # start of a cluster
+    for size, fault in ((1 << 19, False), (1 << 21, True)):
+        beside = b"\xec" + struct.pack(">Q", 1 << 56 | size) + bytes(size)  # an element to skip
+        made = Pipe(content[:at] + beside + content[at:])
+        if fault:
+            with pytest.raises(AudioError, match="at most 1 MiB of other bytes"):
+                read(made)
+        else:
+            assert len(read(made)) > 100_000
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="a file of Linux")
+def test_a_file_of_the_system_without_a_size_is_not_waited_for():
+    with pytest.raises(AudioError, match="kmsg is empty"):
+        read("/proc/kmsg")
 
 
 def test_big_endian_wavs_are_understood():

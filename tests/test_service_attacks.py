@@ -215,11 +215,11 @@ def test_silent_streams_end(client: TestClient, monkeypatch: pytest.MonkeyPatch)
 def test_a_decoder_that_crashes_or_takes_too_much_costs_one_upload(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A minute of silence in 8 channels at 655 kHz is 630 MB of samples in a small FLAC file."""
+    """A minute of silence in 8 channels at 512 kHz is 490 MB of samples in a small FLAC file."""
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", 655_350, 8, "PCM_16", format="FLAC") as bomb:
+    with soundfile.SoundFile(file, "w", 512_000, 8, "PCM_16", format="FLAC") as bomb:
         for _ in range(60):
-            bomb.write(np.zeros((655_350, 8), np.int16))
+            bomb.write(np.zeros((512_000, 8), np.int16))
     long = wav(np.zeros(RATE * 600, np.float32))
     with TestClient(
         make_app(predictor, hosts={"localhost"}), base_url="http://localhost"

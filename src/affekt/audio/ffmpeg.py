@@ -5,7 +5,6 @@ open other files. It is slow to load, so this module is imported inside function
 """
 
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -34,6 +33,7 @@ _FRAMED = {"aac", "ac3", "eac3"}  # formats of frames that state their size
 _UNINDEXED = {"mp3", "aac", "ac3", "eac3", "dts"}
 MAX_OPENING = 64 << 20  # bytes to find the sound: a cover picture may stand before it
 MAX_BETWEEN = 16 << 20  # bytes from one frame of a format without an index to the next
+MAX_BESIDE = 256 << 20  # the same for other formats, which may hold a video
 
 
 class _CountingReader:
@@ -115,9 +115,9 @@ def from_ffmpeg(
                 f"{name} has no audio track ({container.format.long_name}). Use an audio file."
             )
         counted.check(name)
-        unindexed = container.format.name in _UNINDEXED
-        counted.restart(MAX_BETWEEN if unindexed else sys.maxsize)
-        frames = _frames(container, name, counted)
+        limit = MAX_BETWEEN if container.format.name in _UNINDEXED else MAX_BESIDE
+        counted.restart(limit)
+        frames = _frames(container, name, counted, limit)
         first = next(frames, None)
         if first is None or (riff and riff.promised == 0):
             raise silent(name)
@@ -144,18 +144,18 @@ def _promise(container: InputContainer, rate: int) -> int | None:
     return None
 
 
-def _frames(container: InputContainer, name: str, file: _CountingReader) -> Iterator[av.AudioFrame]:
+def _frames(
+    container: InputContainer, name: str, file: _CountingReader, limit: int
+) -> Iterator[av.AudioFrame]:
     """Decode the first sound track; one bad packet is ignored: MP3 may end in other bytes."""
     bad, stream = 0, container.streams.audio[0]
     checks = getattr(stream.codec_context, "name", "") in _CHECKSUMS  # unknown codecs have none
     form, missing = container.format.name, 0
     if checks:
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
-    unindexed = form in _UNINDEXED
     for packet in container.demux(stream):
-        if unindexed:
-            file.check(name)
-            file.restart(MAX_BETWEEN)
+        file.check(name)
+        file.restart(limit)
         if packet.size and form in _FRAMED:
             missing = missing_of_frame(bytes(packet))
         try:

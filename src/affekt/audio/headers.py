@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import BinaryIO
 
-from affekt.audio.pcm import Pcm, wav_encoding
+from affekt.audio.pcm import Pcm, empty, wav_encoding
 from affekt.errors import AudioError
 
 RATES = (1_000, 768_000)  # Hz: speech needs the lower limit; no converter exceeds the upper
 CHANNELS = 256  # at most
+VALUES = 256 * 16_000  # samples a second of all channels together, at most
 CHUNKS = 10_000  # before the sound of a WAV; recorders write a few dozen at most
 _HEAD = 4_096  # bytes that tell what a file is
 _ENDLESS = 0x7FFF_0000  # bytes; a header with a larger size than the file was written to a pipe
@@ -83,7 +84,7 @@ def head_of(file: BinaryIO, name: str) -> bytes:
     while len(head) < _HEAD and (more := file.read(_HEAD - len(head))):
         head += more  # a pipe gives what it has
     if not head:
-        raise AudioError(f"{name} is empty (0 bytes). Record or copy it again.")
+        raise empty(name)
     if head.startswith(b"version https://git-lfs"):
         raise AudioError(f"{name} is a git-lfs pointer, not the sound. Fetch it with: git lfs pull")
     if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
@@ -135,7 +136,7 @@ def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
     """Check the sample rate and the number of channels, and return both.
 
     Raises:
-        AudioError: a sample rate or a number of channels out of range.
+        AudioError: a sample rate, a number of channels or their product out of range.
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(
@@ -145,6 +146,11 @@ def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
     if not 1 <= channels <= CHANNELS:
         remedy = "Convert it to mono" if channels else "Record or copy it again"
         raise AudioError(f"{name} must have 1 to {CHANNELS} channels. Got {channels}. {remedy}.")
+    if rate * channels > VALUES:
+        raise AudioError(
+            f"{name} must have at most {VALUES} samples a second in all channels together. "
+            f"Got {channels} channels of {rate} Hz. Convert it to 16 kHz."
+        )
     return rate, channels
 
 

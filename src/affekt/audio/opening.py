@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from affekt.audio.pcm import empty
 from affekt.errors import AudioError, RunError
 from affekt.locations import is_location, open_location
 
@@ -21,8 +22,8 @@ def open_file(path: str | Path, name: str) -> BinaryIO:
     try:
         if isinstance(path, str) and is_location(path):
             return open_location(path)
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
+        found = Path(path).stat()
+        if stat.S_ISREG(found.st_mode) and found.st_size:
             return Path(path).open("rb")
     except RunError as error:
         raise AudioError(str(error)) from error
@@ -34,6 +35,8 @@ def open_file(path: str | Path, name: str) -> BinaryIO:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{name} cannot be opened: {reason}. Check the path.") from error
-    if stat.S_ISDIR(mode):
+    if stat.S_ISREG(found.st_mode):  # also files of the system without a size, some without an end
+        raise empty(name)
+    if stat.S_ISDIR(found.st_mode):
         raise AudioError(f"{name} is a folder, not a sound. Name the files in it.")
     raise AudioError(f"{name} is a pipe or device, not a file. Use standard input.")

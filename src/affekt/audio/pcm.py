@@ -138,3 +138,8 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
 def silent(name: str) -> AudioError:
     """Build the error for a recording without samples."""
     return AudioError(f"{name} has no audio samples. Record or copy it again.")
+
+
+def empty(name: str) -> AudioError:
+    """Build the error for a recording without bytes."""
+    return AudioError(f"{name} is empty (0 bytes). Record or copy it again.")

@@ -5,6 +5,7 @@ memory. Every fault of a recording is an AudioError with its name and a remedy.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from affekt.audio.sources import Source, open_source
 from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
+VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 
 
@@ -53,7 +55,8 @@ def read(
         channel: channel to read, from 0; None for the mean of all.
         start: seconds, start of the part.
         end: seconds, end of the part; None for the end of the recording.
-        max_seconds: a longer part is refused.
+        max_seconds: a longer part is refused, and in proportion a shorter one of more than 192,000
+            samples a second in all channels together.
 
     Returns:
         ``(samples,)`` at 16 kHz, at least one; beyond [-1, 1] only if a float file is.
@@ -189,17 +192,19 @@ def _part(
     sound: Decoded, name: str, start: float, end: float | None, max_seconds: float
 ) -> Iterator[NDArray[np.float32]]:
     rate, at = sound.sample_rate, sound.position
+    patience = max(max_seconds, MAX_SECONDS)
+    max_seconds *= min(1.0, VALUES / (rate * sound.channels))
     first = round(start * rate)
     last = math.inf if end is None else round(end * rate)
     allowed = first + round(max_seconds * rate)
     if min(sound.frames or 0, last) > allowed:
-        raise _too_long(name, max_seconds)
-    for chunk in sound.chunks:
+        raise _too_long(sound, max_seconds)
+    for chunk in _in_time(sound, patience):
         piece = chunk[max(0, first - at) : int(min(len(chunk), max(0, last - at)))]
         at += len(chunk)
         if len(piece):
             if min(at, last) > allowed:
-                raise _too_long(name, max_seconds)
+                raise _too_long(sound, max_seconds)
             yield piece
         if at >= last:
             return
@@ -213,6 +218,22 @@ def _part(
             f"{name} is {seconds:.2f} s long; the part asked for is {start} s to "
             f"{'its end' if end is None else f'{end} s'}. Ask for a part inside it."
         )
+
+
+def _in_time(sound: Decoded, patience: float) -> Iterator[NDArray[np.float32]]:
+    """Pass on chunks until the waits for them are longer than so many seconds together."""
+    waited = 0.0
+    while waited <= patience:
+        began = time.monotonic()
+        chunk = next(sound.chunks, None)
+        waited += time.monotonic() - began
+        if chunk is None:
+            return
+        yield chunk
+    raise AudioError(
+        f"{sound.name} must come within {patience:g} s. Got a part by then. Save it to a file "
+        f"first."
+    )
 
 
 def _at_16_khz(
@@ -266,8 +287,10 @@ def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
     return mono
 
 
-def _too_long(name: str, max_seconds: float) -> AudioError:
+def _too_long(sound: Decoded, max_seconds: float) -> AudioError:
+    kind = f"{sound.channels} channels of {sound.sample_rate} Hz"
+    much = sound.channels * sound.sample_rate > VALUES
     return AudioError(
-        f"{name} is longer than {max_seconds:g} s. Use --timeline, or in Python start and "
-        f"end, or a larger max_seconds."
+        f"{sound.name} is longer than {max_seconds:g} s{f', the most of {kind}' if much else ''}. "
+        f"Use --timeline, or in Python start and end, or a larger max_seconds."
     )
