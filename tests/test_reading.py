@@ -480,7 +480,7 @@ def test_a_pipe_that_gives_too_little_ends(monkeypatch):
 
     monkeypatch.setattr(reading, "MAX_SECONDS", 0.5)
     with pytest.raises(AudioError, match=r"must come within 0.5 s"):
-        read(Slow(wav_bytes(PCM), 2_000), max_seconds=0.5)
+        read(Slow(wav_bytes(PCM, promised=2**32 - 1), 2_000), max_seconds=0.5)
 
 
 def test_zeros_after_the_header_of_a_pipe_end():
