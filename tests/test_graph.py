@@ -132,6 +132,18 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
         affekt.load(path)
 
 
+@pytest.mark.parametrize("name", [b"licence", b"loudness"])
+def test_names_that_are_no_text_are_refused_without_a_word(
+    tmp_path: Path, name: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = small_model(tmp_path / "damaged.onnx")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(name, b"\xd0" + name[1:], 1))
+    with pytest.raises(ModelError, match=r"damaged\.onnx"):
+        affekt.load(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("not a model\n" * 100)

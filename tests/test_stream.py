@@ -314,9 +314,14 @@ def test_forged_numbers_with_a_right_checksum_are_refused(
     stream.push(sound(50_000))
     line, _, body = stream.save()[32:].partition(b"\n")
     bad = [body[:-1], body[:-4], body + bytes(4), b"", bytes(4), b"\0\0\xc0\x7f" + body[4:]]
+    waiting = 4 * stream._waiting.size
+    end = len(body) - (4 * len(stream._meter.save()) if stream._meter else 0)
+    loud = np.full(stream._waiting.size, 1e20, "<f4").tobytes()
+    bad += [body[: end - waiting] + loud + body[end:]]  # its square overflows
     if measured:  # last: sums of the quality, the detector's state, samples of less than a chunk
         bad += [body[:-4] + b"\0\0\xc0\x7f"] if stream._meter.samples % 512 else []
         first = len(body) - 4 * len(stream._meter.save())
+        bad += [body[:-4] + struct.pack("<f", 1e20)]
         bad += [body[:first] + struct.pack("<d", -1.0) + body[first + 8 :]]
         bad += [body[:first] + struct.pack("<d", float("inf")) + body[first + 8 :]]
         bad += [body[: first + 8] + struct.pack("<d", 1e9) + body[first + 16 :]]

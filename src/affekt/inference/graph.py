@@ -110,8 +110,8 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     onnxruntime.disable_telemetry_events()  # if it was loaded before affekt
     try:
         session = onnxruntime.InferenceSession(
-            content, _options(threads), providers=["CPUExecutionProvider"]
-        )
+            content, _options(threads), providers=["CPUExecutionProvider"], enable_fallback=0
+        )  # its fallback would print and try the same again
     except Exception as error:
         raise ModelError(
             f"Model {file} must be a whole ONNX file. Got {len(content)} bytes that do not load "
@@ -182,7 +182,10 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
     """Read the ``affekt`` entry of the metadata, and check it."""
-    text = session.get_modelmeta().custom_metadata_map.get("affekt")
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get("affekt")
+    except UnicodeDecodeError as error:
+        raise _disagreement(file, "its metadata must be UTF-8", error.reason) from error
     if text is None:
         raise ModelError(
             f"Model {file} must have affekt's metadata. Got an ONNX file without it. "

@@ -122,6 +122,7 @@ def chunk_sums(
 
 
 MOST = 1e100  # no sum is larger: samples are float32
+MOST_SAVED = 2.0**24  # no sample nor number of the detector's state is larger
 SUMS = 6 + LEVELS + BINS  # numbers of the vector
 
 
@@ -231,7 +232,7 @@ class QualityMeter:
         self.samples = samples
         counts, chunks = np.delete(self._sums, 5, axis=1), self._sums[:, :1] * (1 + 1e-6)  # 5: dB
         if not (
-            np.isfinite(saved[sizes[0] :]).all()
+            (np.abs(saved[sizes[0] :]) <= MOST_SAVED).all()
             and (np.abs(self._sums) <= MOST).all()
             and (counts >= 0.0).all()
             and (self._sums[:, 1:3] <= chunks).all()

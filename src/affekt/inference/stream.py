@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import checked
+from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import AudioError, ModelError
@@ -197,6 +198,8 @@ class Stream:
         *state, waiting, replay, meter = np.split(numbers, np.cumsum(sizes))
         if sum(sizes) > numbers.size or not np.isfinite(numbers[: sum(sizes)]).all():
             raise forged("state", f"{numbers.size} numbers")
+        if not all((np.abs(each) <= 2 * LOUDEST).all() for each in (waiting, replay)):
+            raise forged("sound", "samples that are too loud")  # resampling may double the loudest
         stream = cls(
             graph,
             header["sample_rate"],

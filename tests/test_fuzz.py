@@ -1,0 +1,40 @@
+"""Fuzz each reader for a few seconds, from the seeds and by the same random choices each time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUZZ = Path(__file__).parent / "fuzz"
+RUNS = {  # inputs, about 5 s of them
+    "sound": 1_200,
+    "profile": 60_000,
+    "model": 250,
+    "recipe": 1_000,
+    "stream": 1_500,
+    "messages": 200,
+}
+SECONDS = 10  # at most, on a busy machine
+
+
+@pytest.mark.parametrize("target", RUNS)
+def test_no_input_makes_a_reader_fail(target: str, tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="has no wheels for this system")
+    words = [sys.executable, FUZZ / "fuzz.py", target, "--runs", str(RUNS[target])]
+    words += ["--seconds", str(SECONDS)]
+    lines: list[str] = []
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as fuzzer:
+        assert fuzzer.stderr is not None
+        for line in fuzzer.stderr:
+            lines.append(line)
+            if line.startswith("Done "):
+                fuzzer.kill()  # its exit may take long
+                break
+    assert lines[-1].startswith("Done "), "".join(lines[-50:])
+    assert [*tmp_path.iterdir()] == []  # where an input that fails is written
+
+
+def test_every_target_has_seeds() -> None:
+    assert {folder.name for folder in (FUZZ / "seeds").iterdir()} == {*RUNS}
+    assert sum(file.stat().st_size for file in FUZZ.rglob("*")) < 500_000
