@@ -1,4 +1,4 @@
-"""Put recipes and samples into the wheel, and make the README's links work outside the repository.
+"""Put recipes, samples and the JavaScript library into the wheel; make the README's links absolute.
 
 Everything else about the package stands in ``pyproject.toml``. The environment variable
 ``AFFEKT_REPOSITORY`` names the repository's web address, such as GitHub's; a release sets it.
@@ -13,7 +13,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-SHIPPED = {"recipes": "*.toml", "samples": "*"}  # folders, and which of their files
+SHIPPED = {"recipes": "*.toml", "samples": "*", "web": "*.js"}  # folders, and which of their files
 REPOSITORY = os.environ.get("AFFEKT_REPOSITORY", "").rstrip("/")
 
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,13 @@ def run_npm(folder: Path, *words: str) -> str:
         pytest.skip("needs npm's registry")
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serve files without a line for each request."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing: pytest's output is for tests."""
 
 
 class Page:

@@ -54,13 +54,12 @@ def weights() -> Path:
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the npm packages of the browser example; the test is skipped without npm."""
+    """Folder of the npm packages that ``web/`` needs; the test is skipped without npm."""
     from chromium_session import run_npm
 
-    example = Path(__file__).parents[1] / "examples" / "browser"
     folder = tmp_path_factory.mktemp("npm")
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(example / name, folder)
+        shutil.copy(Path(__file__).parents[1] / "web" / name, folder)
     run_npm(folder, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit")
     return folder / "node_modules"
 

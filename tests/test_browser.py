@@ -1,13 +1,15 @@
 """Test the browser example in a real browser: its predictions equal the library's."""
 
 import csv
+import hashlib
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ import pytest
 import soundfile
 
 import affekt
-from chromium_session import Page, needs_browser, opened, run_npm
+from affekt.inference.profile import profile_of
+from chromium_session import Page, Quiet, needs_browser, opened
 from synthetic_network import made_sound, own_model
 
 pytestmark = needs_browser
 ROOT = Path(__file__).parents[1]
-PARTS = ("examples/browser", "src/affekt/service/page", "src/affekt/models")  # of the page
+PARTS = ("examples/browser", "web", "src/affekt/service/page", "src/affekt/models")  # of the page
 VECTORS = json.loads((ROOT / "docs" / "artefacts" / "vectors.json").read_text())
 RATE = 16_000
 #: Load a model in the page; the code of a test follows.
@@ -29,8 +32,8 @@ LOADED = """
 const [file, ...given] = arguments;
 const done = given.pop();
 (async () => {
-  const { Stream, load } = await import("./affekt.js");
-  const model = await load(new Uint8Array(await (await fetch(file)).arrayBuffer()));
+  const { Stream, load, readProfile, writeProfile } = await import("./affekt/affekt.js");
+  const model = await load(file);
   const refused = (work) => work.then((found) => found, (error) => error.message);
 """
 #: Predict audio in blocks, then nothing, then the audio again, and once with the profile.
@@ -56,25 +59,23 @@ REFUSALS = """
   const voice = new Stream(model);
   const told = [await refused(voice.push([NaN])), await refused(voice.push([0, -1e25]))];
   const half = await voice.push(sound.slice(0, 20000));
-  const { session } = model;
-  const spoilt = (share) => ({
-    run: async (tensors) => {
-      const found = await session.run(tensors);
-      found.probabilities.data[found.probabilities.data.length - 1] = share;
-      return found;
-    },
-  });
-  const broken = { run: async () => { throw new Error("broken"); } };
-  for (model.session of [spoilt(NaN), spoilt(1.5), broken]) {
+  const { run } = model;
+  const spoilt = (share) => async (inputs) => {
+    const found = await run(inputs);
+    found.probabilities[found.probabilities.length - 1] = share;
+    return found;
+  };
+  const broken = async () => { throw new Error("broken"); };
+  for (model.run of [spoilt(NaN), spoilt(1.5), broken]) {
     told.push(await refused(voice.push(sound.slice(20000))), await refused(voice.flush()));
   }
-  model.session = session;
+  model.run = run;
   return [told, [...half, ...await voice.push(sound.slice(20000)), ...await voice.flush()]];
 """
 #: Hold all predictions of the page until `release` is called.
 HELD = """
 const done = arguments[0];
-import("./affekt.js").then(({ Stream }) => {
+import("./affekt/affekt.js").then(({ Stream }) => {
   const { push } = Stream.prototype;
   const released = new Promise((go) => { window.release = go; });
   Stream.prototype.push = async function (samples) {
@@ -91,17 +92,24 @@ const { width, height } = document.getElementById("chart");
 const pen = document.getElementById("chart").getContext("2d");
 return pen.getImageData(0, 0, width, height / 2).data.every((part) => part === 0);
 """
+#: Resample a tone in blocks as the microphone does in Firefox, from 44.1 to 16 kHz.
+RESAMPLED = """
+const done = arguments[0];
+import("./affekt/resampler.js").then(({ Resampler }) => {
+  const resampler = new Resampler(44100, 16000);
+  const tone = Float32Array.from({ length: 44100 }, (_, at) => Math.sin((2 * Math.PI * at) / 44.1));
+  const blocks = [tone.slice(0, 7), tone.slice(7, 5000), tone.slice(5000)];
+  done(blocks.flatMap((block) => [...resampler.push(block)]));
+});
+"""
 #: Fail as Firefox does if the microphone has another sample rate.
 FIREFOX = """
-AudioContext.prototype.createMediaStreamSource = () => {
-  throw new DOMException("not supported", "NotSupportedError");
+const { createMediaStreamSource } = AudioContext.prototype;
+AudioContext.prototype.createMediaStreamSource = function (media) {
+  if (this.sampleRate === 16000) throw new DOMException("not supported", "NotSupportedError");
+  return createMediaStreamSource.call(this, media);
 };
 """
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nothing: pytest's output is for tests."""
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +120,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, node_modules: Path) -> Path:
     for part in PARTS:
         shutil.copytree(ROOT / part, tree / part, ignore=made)
     example = tree / "examples" / "browser"
-    (example / "node_modules").symlink_to(node_modules)
-    run_npm(example, "run", "build")
+    (tree / "web" / "node_modules").symlink_to(node_modules)
+    subprocess.run(["node", "build.mjs"], cwd=example, check=True)
     own_model(example / "dist")
     return example / "dist"
 
@@ -316,19 +324,47 @@ def test_an_open_page_needs_no_server(browser: Page, site: Path) -> None:
     browser.errors()  # its icon may come too late
 
 
-def test_a_microphone_that_firefox_cannot_resample_is_reported(page: Page) -> None:
+def test_the_microphone_is_resampled_where_the_browser_does_not(page: Page) -> None:
     page.browser.execute_script(FIREFOX)
     page.at("microphone").click()
-    page.wait(lambda: "does not resample the microphone to 16 kHz" in page.at("status").text)
-    assert page.at("microphone").text == "Start microphone"
+    page.wait(lambda: page.at("label").text in VECTORS["labels"])
+    page.at("microphone").click()
+    found = np.array(page.browser.execute_async_script(RESAMPLED))
+    expected = np.sin(2 * np.pi * 1000 * np.arange(found.size) / RATE)
+    assert found.size > 0.99 * RATE
+    np.testing.assert_allclose(found[200:], expected[200:], atol=1e-3)
+
+
+def test_profile_files_are_those_of_the_library(page: Page, site: Path, tmp_path: Path) -> None:
+    predictor = affekt.load(site / "own.onnx", limits=None)
+    person = predictor.enroll([vector_sound()], sample_rate=RATE)
+    given = list(person.content())
+    script = "return [...writeProfile(model, readProfile(model, new Uint8Array(given[0])))];"
+    written = work(page, script, "own.onnx", given)
+    again = profile_of(bytes(written))
+    assert again.measure == person.measure
+    assert again.weight == pytest.approx(person.weight, rel=1e-6)
+    assert again.seconds == pytest.approx(person.seconds, rel=1e-3)
+    stored = profile_of(person.content())  # in float16
+    np.testing.assert_allclose(again.mean, stored.mean, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(again.deviation, stored.deviation, rtol=2e-3, atol=5e-3)
+    assert "must be a profile" in work(page, script, "own.onnx", given[:40])
+
+
+def test_a_model_with_another_digest_is_not_loaded(page: Page, site: Path) -> None:
+    digest = hashlib.sha256((site / "own.onnx").read_bytes()).hexdigest()
+    script = "return (await load(file, { sha256: given[0], worker: true })).metadata.labels;"
+    assert work(page, script, "own.onnx", digest.upper()) == VECTORS["labels"]
+    found = work(page, script, "own.onnx", "0" * 64)
+    assert f"SHA-256 digest must be {'0' * 64}. Got {digest}." in found
 
 
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
         ("affekt.onnx", "affekt.onnx cannot be fetched: 404"),
-        ("tap.js", "tap.js cannot be fetched: 404"),
-        ("ort-wasm-simd-threaded.wasm", "fetching of the wasm failed"),
+        ("worker.js", "worker cannot be started"),
+        ("ort-wasm-simd-threaded.wasm", "no available backend found"),
     ],
 )
 def test_an_incomplete_page_is_reported(

@@ -100,7 +100,9 @@ ROOMS = {
         "journal",
     ),
     "sklearn": Room({"audio", "inference"}, {"numpy", "sklearn"}, extra="sklearn"),
-    "service": Room({"audio", "inference"}, {"numpy", "anyio", "starlette"}, extra="serve"),
+    "service": Room(
+        {"audio", "inference", "shipped_folders"}, {"numpy", "anyio", "starlette"}, extra="serve"
+    ),
     "commands": Room(
         {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}
     ),

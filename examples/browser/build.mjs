@@ -1,19 +1,25 @@
-// Copy the page, the model and ONNX Runtime into one folder, dist/, for any web server.
+// Copy the page, the library, the model and ONNX Runtime into one folder, dist/, for any web server.
 
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 
 const HERE = new URL("./", import.meta.url);
-const PACKAGE = new URL("../../src/affekt/", HERE);
-const RUNTIME = new URL("node_modules/onnxruntime-web/dist/", HERE);
+const ROOT = new URL("../../", HERE);
+const LIBRARY = new URL("web/", ROOT);
+const PACKAGE = new URL("src/affekt/", ROOT);
+const RUNTIME = new URL("node_modules/onnxruntime-web/dist/", LIBRARY);
 const DIST = new URL("dist/", HERE);
 
 rmSync(DIST, { recursive: true, force: true });
-mkdirSync(DIST);
+mkdirSync(new URL("affekt/", DIST), { recursive: true });
 for (const [folder, names] of [
-  [HERE, ["index.html", "page.js", "affekt.js"]],
-  [new URL("service/page/", PACKAGE), ["page.css", "charts.js", "tap.js", "icon.svg"]],
+  [HERE, ["index.html", "page.js"]],
+  [new URL("service/page/", PACKAGE), ["page.css", "charts.js", "icon.svg"]],
   [new URL("models/", PACKAGE), ["affekt.onnx"]],
   [RUNTIME, ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]],
 ]) {
   for (const name of names) cpSync(new URL(name, folder), new URL(name, DIST));
+}
+for (const name of readdirSync(LIBRARY).filter((each) => each.endsWith(".js"))) {
+  const code = readFileSync(new URL(name, LIBRARY), "utf8"); // a page without a bundler needs an address
+  writeFileSync(new URL(`affekt/${name}`, DIST), code.replace('"onnxruntime-web/wasm"', '"../ort.wasm.bundle.min.mjs"'));
 }

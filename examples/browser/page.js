@@ -1,11 +1,11 @@
 // Predict the microphone's audio or a recording inside the page, without a server.
 
-import { Stream, load } from "./affekt.js";
+import { Stream, decode, load, startMicrophone } from "./affekt/affekt.js";
 import { at, charts, csv, save } from "./charts.js";
 
 const SHOWN = 120; // seconds of the chart
 const BLOCK = 10; // seconds of a recording between two updates of the page
-const { model, tap } = await loadFiles().catch((error) => {
+const model = await load("affekt.onnx", { worker: true }).catch((error) => {
   at("model").textContent = "No model";
   setStatus(`The page is incomplete: ${error.message}`, true);
   throw error;
@@ -13,19 +13,7 @@ const { model, tap } = await loadFiles().catch((error) => {
 const { labels, sample_rate: sampleRate } = model.metadata;
 const { show, showText, draw } = charts(labels);
 let profile; // of the microphone's speaker, until the page is closed
-let session = { segments: [] }; // of the microphone or a recording: { segments, live, adapt, stream, media, audio }
-
-/** Load all that the page needs from its server. */
-async function loadFiles() {
-  const [file, code] = await Promise.all(["affekt.onnx", "tap.js"].map(fetchFile));
-  return { model: await load(new Uint8Array(await file.arrayBuffer())), tap: URL.createObjectURL(await code.blob()) };
-}
-
-async function fetchFile(name) {
-  const response = await fetch(name);
-  if (!response.ok) throw new Error(`${name} cannot be fetched: ${response.status} ${response.statusText}`);
-  return response;
-}
+let session = { segments: [] }; // of the microphone or a recording: { segments, live, adapt, stream, microphone }
 
 /** Begin a session, which drops the predictions of the one before. Only the microphone's uses the profile. */
 function begin(live) {
@@ -51,9 +39,8 @@ function fail(failed, error) {
 }
 
 function close(ended) {
-  for (const track of ended.media?.getTracks() ?? []) track.stop();
-  ended.audio?.close();
-  ended.media = ended.audio = undefined;
+  ended.microphone?.stop();
+  ended.microphone = undefined;
 }
 
 function receive(from, segments) {
@@ -76,13 +63,11 @@ async function start() {
   setStatus("Waiting for the microphone …");
   at("microphone").disabled = true;
   try {
-    started.media = await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-    });
-    started.audio = new AudioContext({ sampleRate }); // the browser resamples
-    await started.audio.audioWorklet.addModule(tap);
+    const push = (samples) =>
+      started.stream.push(samples).then((segments) => receive(started, segments)).catch((error) => fail(started, error));
+    const onEnd = () => started === session && end("The microphone was disconnected.", true);
+    started.microphone = await startMicrophone(push, { sampleRate, onEnd });
     if (started !== session) return close(started);
-    connect(started);
     at("microphone").textContent = "Stop microphone";
     showText("listening");
     setStatus("The microphone is on. No audio leaves this page.");
@@ -94,26 +79,11 @@ async function start() {
   }
 }
 
-function connect(started) {
-  const node = new AudioWorkletNode(started.audio, "tap", { numberOfOutputs: 0 });
-  node.port.onmessage = ({ data }) =>
-    started.stream.push(data).then((segments) => receive(started, segments)).catch((error) => fail(started, error));
-  try {
-    started.audio.createMediaStreamSource(started.media).connect(node);
-  } catch (error) {
-    if (error.name !== "NotSupportedError") throw error;
-    throw new Error("This browser does not resample the microphone to 16 kHz. Use Safari or a Chromium-based browser.");
-  }
-}
-
 async function predict(file) {
   const started = begin(false);
   setStatus(`Predicting ${file.name} …`);
   try {
-    const decoder = new OfflineAudioContext(1, 1, sampleRate); // resamples what it decodes
-    const audio = await decoder.decodeAudioData(await file.arrayBuffer());
-    const channels = Array.from({ length: audio.numberOfChannels }, (_, number) => audio.getChannelData(number));
-    const mono = channels[0].map((_, sample) => channels.reduce((sum, channel) => sum + channel[sample], 0) / channels.length);
+    const mono = await decode(file);
     const begun = performance.now();
     for (let from = 0; from < mono.length && started === session; from += BLOCK * sampleRate) {
       receive(started, await started.stream.push(mono.subarray(from, from + BLOCK * sampleRate)));
@@ -121,7 +91,7 @@ async function predict(file) {
     }
     receive(started, await started.stream.flush());
     const seconds = (performance.now() - begun) / 1000;
-    if (started === session) setStatus(`${file.name}: ${audio.duration.toFixed(1)} s, predicted in ${seconds.toFixed(2)} s.`);
+    if (started === session) setStatus(`${file.name}: ${(mono.length / sampleRate).toFixed(1)} s, predicted in ${seconds.toFixed(2)} s.`);
   } catch (error) {
     fail(started, error);
   }

@@ -1,4 +1,4 @@
-"""Find the recipes and samples that are shipped with the package."""
+"""Find the recipes, samples and JavaScript library that are shipped with the package."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ PACKAGE = Path(__file__).parent
 
 
 def shipped_folder(name: str) -> Path:
-    """Return the folder ``recipes`` or ``samples`` of the installed package or of the checkout."""
+    """Return the folder ``recipes``, ``samples`` or ``web``, installed or of the checkout."""
     installed = PACKAGE / name
     return installed if installed.is_dir() else PACKAGE.parents[1] / name

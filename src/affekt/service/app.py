@@ -37,6 +37,7 @@ from affekt.service.readiness import Readiness
 from affekt.service.request_options import decode_profile, with_query
 from affekt.service.tokens import TokenCheck, Tokens
 from affekt.service.uploads import Upload, UploadTooLargeError, read_upload
+from affekt.shipped_folders import shipped_folder
 
 PAGE = Path(__file__).parent / "page"
 REPORT_POLICY = (  # the report is one file with its own styles, and loads nothing
@@ -110,6 +111,7 @@ def make_app(
             *(route for path in WORK for route in _routes(path, "POST", service.answer)),
             WebSocketRoute("/stream", service.stream),
             *(_routes("/journal", "GET", service.journal) if journal else []),
+            Mount("/affekt", StaticFiles(directory=shipped_folder("web"))),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
         middleware=middleware,

@@ -1,11 +1,12 @@
 // Send the microphone's audio through a WebSocket and recordings by a request, and show the predictions.
 
+import { startMicrophone } from "./affekt/microphone.js";
 import { at, charts, csv, save } from "./charts.js";
 
 const SHOWN = 120; // seconds of the chart
 const model = await (await fetch("model")).json();
 const { show, showText, draw } = charts(model.labels);
-let session = null; // of the microphone: { media, audio, socket, error, saving }
+let session = null; // of the microphone: { microphone, socket, error, saving }
 let segments = []; // predictions of all sessions, one after the other
 let offset = 0; // seconds of the sessions before this one
 let profile = null; // bytes, of the session that ended last
@@ -56,14 +57,8 @@ function saveProfile() {
 async function start() {
   const started = (session = {}); // set before the first await, so that a second click stops it
   try {
-    started.media = await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-    });
-    for (const track of started.media.getTracks()) {
-      track.onended = () => session === started && stop("The microphone was disconnected.", true);
-    }
-    started.audio = new AudioContext();
-    await started.audio.audioWorklet.addModule("tap.js");
+    const onEnd = () => session === started && stop("The microphone was disconnected.", true);
+    started.microphone = await startMicrophone((samples) => send(started, samples), { onEnd });
     const initial = await chosenProfile();
     if (session === started) connect(started, initial);
     else close(started);
@@ -74,12 +69,10 @@ async function start() {
 }
 
 function connect(started, initial) {
-  const { media, audio } = started;
-  const query = new URLSearchParams({ rate: audio.sampleRate, ...adaptQuery() });
+  const query = new URLSearchParams({ rate: started.microphone.sampleRate, ...adaptQuery() });
   const address = new URL(`stream?${query}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
-  const tap = new AudioWorkletNode(audio, "tap", { numberOfOutputs: 0 });
   started.socket = socket;
   socket.onmessage = ({ data }) => {
     if (typeof data !== "string") receiveProfile(started, data);
@@ -92,17 +85,18 @@ function connect(started, initial) {
   };
   socket.onopen = () => {
     if (initial) socket.send(initial);
-    tap.port.onmessage = ({ data }) => {
-      if (session !== started) return;
-      showLevel(data);
-      if (isOpen(socket)) socket.send(data);
-    };
-    audio.createMediaStreamSource(media).connect(tap);
+    started.ready = true;
     at("microphone").textContent = "Stop microphone";
     at("save-profile").disabled = !model.knows_speakers;
     showText("listening");
     setStatus(`The microphone is on. There is a prediction every ${model.hop_seconds.toFixed(1)} s.`);
   };
+}
+
+function send(from, samples) {
+  if (session !== from || !from.ready) return;
+  showLevel(samples);
+  if (isOpen(from.socket)) from.socket.send(samples);
 }
 
 function receive(message) {
@@ -124,18 +118,13 @@ function stop(text = "The microphone is off.", fault = false) {
   const stopped = session;
   end(text, fault);
   if (!model.knows_speakers || !isOpen(stopped.socket)) return close(stopped);
-  stopRecording(stopped);
+  stopped.microphone?.stop();
   stopped.socket.send("profile");
 }
 
 function close(ended) {
-  stopRecording(ended);
+  ended.microphone?.stop();
   ended.socket?.close();
-}
-
-function stopRecording({ media, audio }) {
-  for (const track of media?.getTracks() ?? []) track.stop();
-  if (audio && audio.state !== "closed") audio.close();
 }
 
 function isOpen(socket) {

@@ -1,6 +1,6 @@
 // Pass the microphone's samples to the page, a tenth of a second at a time.
 
-class Tap extends AudioWorkletProcessor {
+class Microphone extends AudioWorkletProcessor {
   constructor() {
     super();
     this.block = new Float32Array(Math.round(sampleRate / 10));
@@ -19,4 +19,4 @@ class Tap extends AudioWorkletProcessor {
   }
 }
 
-registerProcessor("tap", Tap);
+registerProcessor("affekt-microphone", Microphone);

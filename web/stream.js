@@ -1,42 +1,7 @@
-// Run a model file of affekt in a browser: predict the emotion of audio, window by window.
-//
-// The graph normalizes and classifies windows. This file cuts the windows, pads the last one, and
-// passes the state from each window to the next.
+// Cut audio into windows, pad the last one, and pass the state from each window to the next.
 
-import { InferenceSession, Tensor, env } from "onnxruntime-web/wasm";
-
-const METADATA_FIELD = 14; // of ModelProto in onnx.proto: metadata_props
-const EXPECTED = { format: 1, sample_rate: 16_000, window: 15_600 };
 const BATCH = 8; // windows per run of the graph
 const MAX_SAMPLE = 2 ** 23; // accepts 24-bit samples that were not scaled
-
-env.wasm.numThreads = 1; // threads need a cross-origin isolated page, and gain little here
-
-/**
- * Load a model.
- * @param {Uint8Array} file - content of a file that `affekt export` wrote.
- * @returns {Promise<Model>} Any number of streams can share it. Rejected if the file is not such a model.
- */
-export async function load(file) {
-  const metadata = readMetadata(file);
-  return new Model(metadata, await InferenceSession.create(file));
-}
-
-class Model {
-  #last = Promise.resolve();
-
-  constructor(metadata, session) {
-    this.metadata = metadata;
-    this.session = session;
-  }
-
-  /** Run work after all earlier work is done: a session runs one thing at a time. */
-  queue(work) {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
-  }
-}
 
 /** Predict audio of one speaker, in blocks of any size. */
 export class Stream {
@@ -155,56 +120,16 @@ export class Stream {
 
   /** Probabilities of windows, the recent ones or undefined, and the state after them. */
   async #run(windows, size, state) {
-    const { metadata, session } = this.#model;
-    const inputs = { windows: new Tensor(windows, [size, metadata.window]) };
-    if (metadata.profile) inputs.adapt = new Tensor(Float32Array.of(this.#adapt ? 1 : 0), [1]);
-    for (const { name, shape } of metadata.state) inputs[name] = new Tensor(state[name], shape);
-    const outputs = await session.run(inputs);
-    const probabilities = outputs.probabilities.data.slice();
+    const { metadata } = this.#model;
+    const inputs = { windows: [windows, [size, metadata.window]] };
+    if (metadata.profile) inputs.adapt = [Float32Array.of(this.#adapt ? 1 : 0), [1]];
+    for (const { name, shape } of metadata.state) inputs[name] = [state[name], shape];
+    const outputs = await this.#model.run(inputs);
+    const probabilities = outputs.probabilities;
     if (probabilities.length !== size * metadata.labels.length || !probabilities.every((p) => p >= 0 && p <= 1)) {
       throw new Error("The model must return a number in [0, 1] for each label. Got others. Export it again.");
     }
-    const recent = outputs.recent?.data.slice(); // about the last seconds, where the model gives it
-    return [probabilities, recent, Object.fromEntries(metadata.state.map(({ name }) => [name, outputs[`${name}_next`].data.slice()]))];
-  }
-}
-
-/** Read and check the entry `affekt` of a model file's metadata. */
-function readMetadata(file) {
-  const text = new TextDecoder();
-  for (const [field, content] of fields(file)) {
-    if (field !== METADATA_FIELD) continue;
-    const entry = Object.fromEntries(fields(content)); // 1: key, 2: value
-    if (text.decode(entry[1]) !== "affekt") continue;
-    const metadata = JSON.parse(text.decode(entry[2]));
-    for (const [key, value] of Object.entries(EXPECTED)) {
-      if (metadata[key] !== value) throw new Error(`A model's ${key} must be ${value}. Got ${metadata[key]}. Export it again.`);
-    }
-    return metadata;
-  }
-  throw new Error("The model must be a file that affekt export wrote. Got another file.");
-}
-
-/** Yield number and bytes of each field with a length in a protocol buffer message. */
-function* fields(bytes) {
-  let at = 0;
-  const varint = () => {
-    let [value, scale] = [0, 1];
-    for (;;) {
-      const byte = bytes[at++];
-      value += (byte & 127) * scale;
-      if (!(byte & 128)) return value;
-      scale *= 128;
-    }
-  };
-  while (at < bytes.length) {
-    const key = varint();
-    const type = key & 7;
-    if (type === 0) varint();
-    else if (type === 2) {
-      const size = varint();
-      yield [key >> 3, bytes.subarray(at, at + size)];
-      at += size;
-    } else at += type === 1 ? 8 : 4;
+    const recent = outputs.recent; // about the last seconds, where the model gives it
+    return [probabilities, recent, Object.fromEntries(metadata.state.map(({ name }) => [name, outputs[`${name}_next`]]))];
   }
 }
