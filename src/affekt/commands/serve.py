@@ -13,8 +13,6 @@ from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
 from affekt.errors import AffektError, RunError
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from starlette.applications import Starlette
 
     from affekt.inference.predictor import Predictor
@@ -63,7 +61,7 @@ def serve(
     """
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
-    from affekt.service.processes import run
+    from affekt.service.processes import listeners, run
     from affekt.service.tokens import Tokens
 
     ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
@@ -77,42 +75,27 @@ def serve(
     )
     build = partial(_application, ready, make, access_log)
     app = build()  # several workers build their own; this one shows that they can
-    with _listener(host, port) as listener:
-        address = host if ":" not in host else f"[{host}]"
-        print(f"http://{address}:{listener.getsockname()[1]}", flush=True)
-        if workers == 1:
-            run(lambda: app, listener)
-        else:
-            del app
-            run(build, listener, workers=workers)
+    try:
+        opened = listeners(host, port, workers)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
+        raise RunError(
+            f"{host}, port {port}, must be free to listen on. Got: {reason}. "
+            f"Use another --port or --host."
+        ) from error
+    address = host if ":" not in host else f"[{host}]"
+    print(f"http://{address}:{opened[0].getsockname()[1]}", flush=True)
+    if workers == 1:
+        run(lambda: app, opened)
+    else:
+        del app
+        run(build, opened)
 
 
 def _application(
     load: "Callable[[], Predictor]", make: "Callable[..., Starlette]", access_log: bool
 ) -> "Starlette":
     return make(load(), access_log=sys.stderr if access_log else None)
-
-
-def _listener(host: str, port: int) -> "socket":
-    """Open a port.
-
-    Raises:
-        RunError: it is taken, or the address is none of this machine.
-    """
-    import socket
-
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise RunError(
-            f"{host}, port {port}, must be free to listen on. Got: {error.strerror}. "
-            f"Use another --port or --host."
-        ) from error
-    return listener
 
 
 def _origin(text: str) -> str:

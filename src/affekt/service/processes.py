@@ -3,10 +3,11 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from socket import socket
+from socket import AF_INET, AF_INET6, create_server, has_dualstack_ipv6, socket
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
@@ -21,18 +22,46 @@ from affekt.service.observation import METRICS_FOLDER
 
 SHUTDOWN_SECONDS = 60  # for recordings that have arrived
 PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
+QUEUE = 2048  # connections that wait to be accepted
 HANG_SECONDS = 30  # until a process that does not react is replaced
 MEMORY_FOLDER = Path("/dev/shm")  # Linux' file system in memory, writable in read-only containers
 
 
-def run(build: Callable[[], Starlette], listener: socket, *, workers: int = 1) -> None:
+def listeners(host: str, port: int, number: int) -> list[socket]:
+    """Open a port for so many processes.
+
+    asyncio accepts all waiting connections at once, so one of several processes that share a
+    socket gets most connections. Linux spreads connections evenly over several sockets.
+
+    Args:
+        host: address.
+        port: 0 takes a free one.
+        number: of processes.
+
+    Returns:
+        A listening socket for each process; the same for all where it is not Linux.
+
+    Raises:
+        OSError: the port is taken, or the address is none of this machine.
+    """
+    family = AF_INET6 if ":" in host else AF_INET
+    both = family == AF_INET6 and has_dualstack_ipv6()
+    opened = partial(create_server, family=family, backlog=QUEUE, dualstack_ipv6=both)
+    only = opened((host, port))
+    if number == 1 or sys.platform != "linux":
+        return [only] * number
+    address = only.getsockname()[:2]
+    only.close()  # no other program uses the port
+    return [opened(address, reuse_port=True) for _ in range(number)]
+
+
+def run(build: Callable[[], Starlette], listeners: list[socket]) -> None:
     """Answer until SIGINT or SIGTERM, and then what has arrived.
 
     Args:
         build: makes the application; for several processes it must be picklable, and each builds
             its own. Its ``state.stop()`` is called when the service begins to stop.
-        listener: a bound socket.
-        workers: processes that answer. One that ends or hangs is replaced.
+        listeners: a socket for each process. A process that ends or hangs is replaced.
     """
     config = uvicorn.Config(
         partial(_stoppable, build),
@@ -44,26 +73,41 @@ def run(build: Callable[[], Starlette], listener: socket, *, workers: int = 1) -
         ws_ping_timeout=PING_TIMEOUT,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_worker_healthcheck=HANG_SECONDS,
-        workers=workers,
+        workers=len(listeners),
     )
-    if workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
+    if len(listeners) == 1:
+        uvicorn.Server(config).run(sockets=listeners)
         return
     place = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
     with TemporaryDirectory(prefix="affekt-metrics-", dir=place) as folder:
         os.environ[METRICS_FOLDER] = folder  # for the processes, which inherit it
         try:
-            _Processes(config, [listener]).run()
+            _Processes(config, listeners).run()
         finally:
             del os.environ[METRICS_FOLDER]
 
 
 class _Processes(Multiprocess):
-    """Processes whose port is closed as soon as they are told to stop."""
+    """Processes with a socket each, closed as soon as they are told to stop."""
+
+    @property
+    def sockets(self) -> list[socket]:
+        """The socket of the next process: of one that has ended, or one not used yet."""
+        ended = (n for n, each in enumerate(self.processes) if each.process.exitcode is not None)
+        return [self._listeners[next(ended, len(self.processes))]]
+
+    @sockets.setter
+    def sockets(self, listeners: list[socket]) -> None:
+        self._listeners = listeners
+
+    def handle_hup(self) -> None:
+        """Ignore signals that change or restart the processes: each socket needs its own."""
+
+    handle_ttin = handle_ttou = handle_hup
 
     def terminate_all(self) -> None:
         """Let new connections fail at once: no process is left to accept them."""
-        for listener in self.sockets:
+        for listener in self._listeners:
             listener.close()
         super().terminate_all()
 
