@@ -103,7 +103,6 @@ def test_speech_is_answered_and_measured(speech: Sound) -> None:
     assert quality is not None
     assert quality.seconds == pytest.approx(speech.size / RATE, abs=0.001)
     assert 1.0 < quality.speech_seconds < quality.seconds
-    assert quality.speech_share == quality.speech_seconds / quality.seconds
     assert quality.clipping < 0.01
     assert next(affekt.load().timeline(speech, sample_rate=RATE)).quality is not None
 

@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from affekt.audio.reading import read
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError
 from affekt.inference.annotation_files import LINES, textgrid
-from affekt.inference.timeline import Utterance, smoothed
+from affekt.inference.timeline import Smoother, Utterance
 from affekt.inference.waveform_peaks import PARTS, WaveformPeaks
 from small_model import LABELS, small_model
 
@@ -142,8 +142,12 @@ def answer(start: float, end: float, *shares: float) -> Utterance:
 ANGRY, SAD = (0.9, 0.0, 0.1, 0.0), (0.1, 0.0, 0.9, 0.0)
 
 
+def smoothed(answers: Iterable[Utterance]) -> list[Utterance]:
+    return [*map(Smoother(4.0, 0.0).push, answers)]
+
+
 def labels(*answers: Utterance) -> list[str]:
-    return [each.label for each in smoothed(answers, time_constant=4.0)]
+    return [each.label for each in smoothed(answers)]
 
 
 def test_a_short_word_follows_its_context_and_a_long_utterance_does_not() -> None:
@@ -153,7 +157,7 @@ def test_a_short_word_follows_its_context_and_a_long_utterance_does_not() -> Non
 
 
 def test_smoothing_by_hand() -> None:
-    first, second = smoothed([answer(0, 2, *ANGRY), answer(3, 4, *SAD)], time_constant=4.0)
+    first, second = smoothed([answer(0, 2, *ANGRY), answer(3, 4, *SAD)])
     assert first.probabilities == pytest.approx(dict(zip(LABELS, ANGRY, strict=True)))
     old, new = (1 - math.exp(-2 / 4)) * math.exp(-2 / 4), 1 - math.exp(-1 / 4)
     assert second.probabilities["sad"] == pytest.approx((old * 0.1 + new * 0.9) / (old + new))
@@ -170,7 +174,7 @@ def test_smoothing_keeps_probabilities(
     for length, pause, shares in parts:
         answers.append(answer(at, at + length, *shares))
         at += length + pause
-    found = [*smoothed(answers, time_constant=4.0)]
+    found = smoothed(answers)
     assert [(each.start, each.end) for each in found] == [(a.start, a.end) for a in answers]
     for each in found:
         assert sum(each.probabilities.values()) == pytest.approx(1)
@@ -178,7 +182,7 @@ def test_smoothing_keeps_probabilities(
             0.1 - 1e-9 <= each.probabilities[name] <= 0.9 + 1e-9 for name in ("angry", "sad")
         )
     # what comes later changes nothing
-    assert found[:2] == [*smoothed(answers[:2], time_constant=4.0)]
+    assert found[:2] == smoothed(answers[:2])
 
 
 ODD = 'so "loud"\t<&>'

@@ -40,7 +40,6 @@ ENERGY_FLOOR = LOG_OFFSET**2  # the front end's offset is of magnitudes, this is
 ERB_Q = 9.26449  # asymptotic quality of the auditory filters (Glasberg & Moore)
 ERB_LEAST = 24.7  # Hz, their minimum bandwidth
 GAMMATONE_TAPS = 4 * FFT  # 128 ms: even the narrowest band has decayed to 1e-9
-STATISTICS = ("mean", "std")
 
 
 def mfcc(samples: Floats) -> Floats:
@@ -82,7 +81,8 @@ def clip_features(samples: Floats, cepstra: Cepstra) -> Floats:
         cepstra: ``"mfcc"`` or ``"gtcc"``.
 
     Returns:
-        ``(78,)``, named by :func:`feature_names`.
+        ``(78,)``: means, then deviations, each of 13 coefficients, their first and their second
+        differences.
 
     Raises:
         AudioError: no samples, more than one axis, or unknown cepstra.
@@ -96,21 +96,6 @@ def clip_features(samples: Floats, cepstra: Cepstra) -> Floats:
         for order in (1, 2)
     )
     return statistics(np.concatenate([static, *slopes], axis=1))
-
-
-def feature_names(cepstra: Cepstra) -> tuple[str, ...]:
-    """Names of the :func:`clip_features`, in their order.
-
-    >>> names = feature_names("gtcc")
-    >>> names[0], names[13], names[-1]
-    ('gtcc_0_mean', 'gtcc_0_delta_mean', 'gtcc_12_delta2_std')
-    """
-    return tuple(
-        f"{cepstra}_{coefficient}{difference}_{statistic}"
-        for statistic in STATISTICS
-        for difference in ("", "_delta", "_delta2")
-        for coefficient in range(COEFFICIENTS)
-    )
 
 
 def statistics(rows: Floats) -> Floats:

@@ -49,11 +49,6 @@ class Quality:
     snr: float | None
     bandwidth: float | None
 
-    @property
-    def speech_share(self) -> float:
-        """Share of speech in the sound, in [0, 1]."""
-        return self.speech_seconds / self.seconds if self.seconds else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:

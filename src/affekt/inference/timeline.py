@@ -103,27 +103,15 @@ class Timeline(Iterator[Utterance]):
         return rest
 
 
-def smoothed(
-    utterances: Iterable[Utterance], *, time_constant: float, min_confidence: float = 0.0
-) -> Iterator[Utterance]:
+class Smoother:
     """Average probabilities with those of earlier utterances.
 
     A leaky integrator of the probabilities over speech, read at the end of every utterance.
 
     Args:
-        utterances: in order, without overlap.
         time_constant: seconds above 0 after which evidence weighs 1/e.
         min_confidence: probability below which the label is ``uncertain``.
-
-    Yields:
-        The same utterances, with averaged probabilities and their label.
     """
-    smoother = Smoother(time_constant, min_confidence)
-    yield from map(smoother.push, utterances)
-
-
-class Smoother:
-    """Average probabilities as :func:`smoothed` does, one utterance at a time."""
 
     def __init__(self, time_constant: float, min_confidence: float) -> None:
         self._time_constant, self._min_confidence = time_constant, min_confidence
