@@ -14,12 +14,11 @@ _DATE = re.compile(
 )
 
 
-def recording_date(file: str, name: str | None = None) -> str:
+def recording_date(file: str) -> str:
     """Find when a recording was made.
 
     Args:
         file: path or location of the recording.
-        name: file name that may contain a date; by default that of ``file``.
 
     Returns:
         Local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known, or
@@ -28,7 +27,7 @@ def recording_date(file: str, name: str | None = None) -> str:
     Raises:
         AudioError: the file cannot be opened.
     """
-    return _from_metadata(file) or date_in(name or Path(file).name)
+    return _from_metadata(file) or date_in(Path(file).name)
 
 
 def date_in(text: str) -> str:

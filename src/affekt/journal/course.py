@@ -19,6 +19,7 @@ FEW = 5  # recordings: a week with fewer gets a warning
 FEW_BASELINE = 10  # recordings
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
+SEED = 0  # of resamples and permutations
 
 #: Differences of quality after a change of equipment: name, key, unit, smallest difference.
 TECHNIQUE = (("Bandwidth", "bandwidth", "Hz", 1_500.0), ("Noise", "snr", "dB below speech", 10.0))
@@ -78,12 +79,11 @@ class Course:
     warnings: tuple[str, ...]
 
 
-def course_of(journal: Journal, seed: int = 0) -> Course | None:
+def course_of(journal: Journal) -> Course | None:
     """Compute the course of a journal.
 
     Args:
         journal: open.
-        seed: of resamples and permutations.
 
     Returns:
         The course; None without any recording with speech in the baseline.
@@ -104,7 +104,7 @@ def course_of(journal: Journal, seed: int = 0) -> Course | None:
         return None
     labels = tuple(entries[0].probabilities)
     confusion = Confusion.read(labels)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     reference = Sample.of(before, labels)
     weeks = [_period(week, labels, confusion, rng, reference) for week in _weeks(after)]
     later = _adjusted([_period(after, labels, confusion, rng, reference)] if after else [], labels)
@@ -122,7 +122,7 @@ def course_of(journal: Journal, seed: int = 0) -> Course | None:
             tuple(_adjusted(weeks, labels)),
         ),
         shares=_daily(entries, labels),
-        change_points=tuple(entries[n] for n in changes.change_points(every.shares, seed)),
+        change_points=tuple(entries[n] for n in changes.change_points(every.shares, SEED)),
         trends=tuple(changes.trends(labels, corrected, [entry.day for entry in entries])),
         detectable=(
             _detectable(labels, corrected, len(before), len(after)),
