@@ -316,7 +316,11 @@ def test_the_page_loads_nothing_from_other_sites(client: TestClient) -> None:
         for name in names:
             assert "//" not in name
             assert client.get(f"/{name}").status_code == 200
-    assert client.get("/tap.js").headers["content-type"].startswith("text/javascript")
+    assert (
+        client.get("/affekt/microphone-worklet.js")
+        .headers["content-type"]
+        .startswith("text/javascript")
+    )
     assert client.get("/../app.py").status_code == 404
     scripts = [path.read_text() for path in serving.PAGE.iterdir()]
     assert not any("http://" in text.replace("http://www.w3.org", "") for text in scripts)

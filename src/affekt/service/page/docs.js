@@ -35,7 +35,7 @@ function shape(schema, document, indent = "") {
 function table(heads, rows) {
   const line = (kind, cells) => made("tr", {}, ...cells.map((cell) => made(kind, {}, cell)));
   const whole = made("table", {}, made("thead", {}, line("th", heads)), made("tbody", {}, ...rows.map((cells) => line("td", cells))));
-  return made("div", { className: "wide" }, whole);
+  return made("div", { className: "wide", tabIndex: 0 }, whole);
 }
 
 function field(name, parameter, operation) {
@@ -67,7 +67,7 @@ async function send(path, method, operation, form, answer) {
 }
 
 function shown(path, method, operation, document) {
-  const answer = made("pre", { ariaLive: "polite", hidden: true });
+  const answer = made("pre", { ariaLive: "polite", hidden: true, tabIndex: 0 });
   const parts = [prose(operation.description ?? operation.summary)];
   const form = made("form");
   if (operation.parameters) {
@@ -77,12 +77,12 @@ function shown(path, method, operation, document) {
       `${parameter.description} ${parameter.schema.enum ? "" : shape(parameter.schema, document)}`,
       field(`parameter-${n}`, parameter, operation),
     ]);
-    form.append(made("h3", {}, "Parameters"), table(["name", "in", "meaning", "value"], rows));
+    form.append(made("h2", {}, "Parameters"), table(["name", "in", "meaning", "value"], rows));
   }
   if (operation.requestBody) {
     const kinds = Object.keys(operation.requestBody.content).join(", ");
     const file = made("label", {}, "Recording: ", made("input", { type: "file", name: "file", required: true }));
-    form.append(made("h3", {}, "Body"), made("p", {}, `${operation.requestBody.description} `, made("code", {}, kinds)), made("p", {}, file));
+    form.append(made("h2", {}, "Body"), made("p", {}, `${operation.requestBody.description} `, made("code", {}, kinds)), made("p", {}, file));
   }
   form.append(made("button", { type: "submit" }, "Send"));
   form.addEventListener("submit", (event) => {
@@ -96,7 +96,7 @@ function shown(path, method, operation, document) {
     const meaning = made("span", {}, `${response.description} `, made("code", {}, kind));
     return [made("code", {}, status), meaning, made("pre", {}, body)];
   });
-  parts.push(form, answer, made("h3", {}, "Answers"), table(["status", "meaning", "shape"], rows));
+  parts.push(form, answer, made("h2", {}, "Answers"), table(["status", "meaning", "shape"], rows));
   const title = [made("code", {}, `${method.toUpperCase()} ${path}`), ` ${operation.summary.replaceAll("`", "")}`];
   return made("details", { className: "card", id: operation.operationId }, made("summary", {}, ...title), ...parts);
 }
