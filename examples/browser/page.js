@@ -2,24 +2,26 @@
 
 import { Stream, decode, load, startMicrophone } from "./affekt/affekt.js";
 import { at, charts, csv, save } from "./charts.js";
+import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
-const BLOCK = 10; // seconds of a recording between two updates of the page
+const BLOCK = 10; // seconds of a recording, between which the microphone has its turn
 const model = await load("affekt.onnx", { worker: true }).catch((error) => {
   at("model").textContent = "No model";
   setStatus(`The page is incomplete: ${error.message}`, true);
   throw error;
 });
 const { labels, sample_rate: sampleRate } = model.metadata;
-const { show, showText, draw } = charts(labels);
+const shown = charts(labels);
+const { show, showText, draw } = shown;
 let profile; // of the microphone's speaker, until the page is closed
-let session = { segments: [] }; // of the microphone or a recording: { segments, live, adapt, stream, microphone }
+let session = { segments: [] }; // of the microphone: { segments, live, adapt, stream, microphone }
 
-/** Begin a session, which drops the predictions of the one before. Only the microphone's uses the profile. */
-function begin(live) {
+/** Begin a session, which drops the predictions of the one before. */
+function begin() {
   end();
   const adapt = at("adapt").checked;
-  session = { segments: [], live, adapt, stream: new Stream(model, { adapt, profile: live ? profile : undefined }) };
+  session = { segments: [], live: true, adapt, stream: new Stream(model, { adapt, profile }) };
   draw(at("chart"), [], 0, 1);
   at("save").disabled = true;
   return session;
@@ -50,7 +52,7 @@ function receive(from, segments) {
   const until = from.segments.at(-1).end;
   draw(at("chart"), from.segments, Math.max(0, until - SHOWN), Math.max(until, 1));
   at("save").disabled = false;
-  if (from.live && from.adapt) setProfile(from.stream.profile);
+  if (from.adapt) setProfile(from.stream.profile);
 }
 
 function setProfile(value) {
@@ -59,7 +61,7 @@ function setProfile(value) {
 }
 
 async function start() {
-  const started = begin(true);
+  const started = begin();
   setStatus("Waiting for the microphone …");
   at("microphone").disabled = true;
   try {
@@ -80,21 +82,18 @@ async function start() {
 }
 
 async function predict(file) {
-  const started = begin(false);
-  setStatus(`Predicting ${file.name} …`);
-  try {
-    const mono = await decode(file);
-    const begun = performance.now();
-    for (let from = 0; from < mono.length && started === session; from += BLOCK * sampleRate) {
-      receive(started, await started.stream.push(mono.subarray(from, from + BLOCK * sampleRate)));
-      await new Promise((resolve) => setTimeout(resolve)); // lets the browser draw
-    }
-    receive(started, await started.stream.flush());
-    const seconds = (performance.now() - begun) / 1000;
-    if (started === session) setStatus(`${file.name}: ${(mono.length / sampleRate).toFixed(1)} s, predicted in ${seconds.toFixed(2)} s.`);
-  } catch (error) {
-    fail(started, error);
+  const samples = await decode(file).catch(() => {
+    throw new Error("must be audio that this browser decodes. Got another file. Convert it to WAV or MP3.");
+  });
+  const stream = new Stream(model, { adapt: at("adapt").checked });
+  const segments = [];
+  for (let from = 0; from < samples.length; from += BLOCK * sampleRate) {
+    segments.push(...(await stream.push(samples.subarray(from, from + BLOCK * sampleRate))));
   }
+  segments.push(...(await stream.flush()));
+  if (!segments.length) throw new Error("must hold samples. Got none. Choose another file.");
+  const { label, probabilities } = segments.at(-1);
+  return { duration: samples.length / sampleRate, label, probabilities, segments };
 }
 
 function deleteProfile() {
@@ -111,7 +110,8 @@ showText("microphone off");
 draw(at("chart"), [], 0, 1);
 at("model").textContent = `Model ${model.metadata.name}, licence ${model.metadata.licence}`;
 at("microphone").onclick = () => (session.live ? end() : start());
-at("file").onchange = ({ target }) => target.files[0] && predict(target.files[0]);
+takeRecordings(labels, shown, predict);
 at("save").onclick = () => save("predictions.csv", csv(labels, session.segments));
 at("reset").onclick = deleteProfile;
 at("microphone").disabled = at("file").disabled = false;
+navigator.serviceWorker?.register("service-worker.js").catch((error) => console.warn(error)); // offline use

@@ -1,29 +1,37 @@
 // Draw predictions as bars and over time, and save them as files.
 
-const COLOURS = { angry: "#d55e00", happy: "#e69f00", sad: "#0072b2", neutral: "#7f8790" };
-const OTHER_COLOURS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
+const COLORS = { angry: "#d55e00", happy: "#e69f00", sad: "#0072b2", neutral: "#7f8790" };
+const OTHER_COLORS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
 
 export const at = (id) => document.getElementById(id);
 
+/** Make an element; texts among its children are never read as HTML. */
+export function element(name, className, ...children) {
+  const made = Object.assign(document.createElement(name), { className });
+  made.append(...children);
+  return made;
+}
+
 /** Functions that show predictions of these labels: in the elements `label`, `lately` and `bars`, and on a canvas. */
 export function charts(labels) {
-  const colours = Object.fromEntries(
-    labels.map((label, index) => [label, COLOURS[label] ?? OTHER_COLOURS[index % OTHER_COLOURS.length]]),
+  const colors = Object.fromEntries(
+    labels.map((label, index) => [label, COLORS[label] ?? OTHER_COLORS[index % OTHER_COLORS.length]]),
   );
-  const bars = labels.map((label) => newBar(label, colours[label]));
+  const bars = labels.map((label) => newBar(at("bars"), label, colors[label]));
 
   /** Show one prediction: of the last seconds first, where the model tells it apart. */
   function show({ label, probabilities, recent, reason = "" }) {
     const shares = recent ?? probabilities;
     const now = recent && !reason ? labels.reduce((best, name) => (recent[name] > recent[best] ? name : best)) : label;
     at("label").textContent = now;
-    at("label").style.color = colours[now] ?? "";
+    at("label").style.borderColor = colors[now] ?? "";
     at("lately").textContent = reason || (recent ? `Last 20 seconds: ${label}` : "");
-    for (const bar of bars) {
-      const percent = Math.round(100 * shares[bar.label]);
-      bar.fill.style.width = `${percent}%`;
-      bar.share.textContent = `${percent} %`;
-    }
+    setShares(bars, shares);
+  }
+
+  /** Add bars to an element. */
+  function fillBars(parent, probabilities) {
+    setShares(labels.map((label) => newBar(parent, label, colors[label])), probabilities);
   }
 
   /** Show a text in place of a label, and empty bars. */
@@ -43,7 +51,7 @@ export function charts(labels) {
       let top = 0;
       for (const label of labels) {
         const share = probabilities[label] * (height - 18);
-        pen.fillStyle = colours[label];
+        pen.fillStyle = colors[label];
         pen.fillRect((start - from) * scale, top, (end - start) * scale + 0.5, share);
         top += share;
       }
@@ -55,7 +63,7 @@ export function charts(labels) {
     pen.fillText(clock(until), width, height - 4);
   }
 
-  return { show, showText, draw };
+  return { colors, show, showText, fillBars, draw };
 }
 
 /** Segments as CSV: start, end, label, and a probability per label. */
@@ -73,16 +81,20 @@ export function save(name, content) {
   URL.revokeObjectURL(link.href);
 }
 
-function newBar(label, colour) {
-  const bar = document.createElement("div");
-  bar.className = "bar";
-  for (const part of ["name", "track", "share"]) bar.append(Object.assign(document.createElement("span"), { className: part }));
-  const fill = Object.assign(document.createElement("div"), { className: "fill" });
-  fill.style.background = colour;
-  bar.children[0].textContent = label;
-  bar.children[1].append(fill);
-  at("bars").append(bar);
-  return { label, fill, share: bar.children[2] };
+function setShares(bars, shares) {
+  for (const { label, fill, share } of bars) {
+    const percent = Math.round(100 * shares[label]);
+    fill.style.width = `${percent}%`;
+    share.textContent = `${percent} %`;
+  }
+}
+
+function newBar(parent, label, color) {
+  const fill = element("div", "fill");
+  fill.style.background = color;
+  const share = element("span", "share");
+  parent.append(element("div", "bar", element("span", "name", label), element("span", "track", fill), share));
+  return { label, fill, share };
 }
 
 function clock(seconds) {

@@ -2,22 +2,21 @@
 
 import { startMicrophone } from "./affekt/microphone.js";
 import { at, charts, csv, save } from "./charts.js";
+import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
 const model = await (await fetch("model")).json();
-const { show, showText, draw } = charts(model.labels);
+const shown = charts(model.labels);
+const { show, showText, draw } = shown;
 let session = null; // of the microphone: { microphone, socket, error, saving }
 let segments = []; // predictions of all sessions, one after the other
 let offset = 0; // seconds of the sessions before this one
 let profile = null; // bytes, of the session that ended last
-let recordingSegments = [];
-let currentFile = null; // the last recording that was chosen
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
   const from = Math.max(0, until - SHOWN);
   draw(at("chart"), segments.filter((segment) => segment.end > from), from, Math.max(until, from + SHOWN));
-  if (recordingSegments.length) draw(at("recording-chart"), recordingSegments, 0, recordingSegments.at(-1).end);
 }
 
 function setStatus(text, fault = false) {
@@ -138,7 +137,7 @@ function end(text, fault = false) {
   at("save-profile").disabled = !profile;
   at("level").value = -60;
   at("label").textContent = "microphone off";
-  at("label").style.color = "";
+  at("label").style.borderColor = "";
   setStatus(text, fault);
 }
 
@@ -149,26 +148,16 @@ function showLevel(samples) {
 
 // ---------------------------------------------------------------- recording
 
-async function request(file) {
+async function predict(file) {
   const chosen = await chosenProfile();
   const headers = chosen === null ? {} : { Profile: chosen };
-  return (await fetch(`predict?${new URLSearchParams(adaptQuery())}`, { method: "POST", body: file, headers })).json();
-}
-
-async function predict(file) {
-  currentFile = file;
-  at("prediction").textContent = `Predicting ${file.name} …`;
-  at("prediction").classList.remove("fault");
-  const result = await request(file).catch((error) => ({ error: `The service cannot be reached: ${error.message}.` }));
-  if (currentFile !== file) return; // another recording was chosen meanwhile
-  at("prediction").classList.toggle("fault", Boolean(result.error));
-  recordingSegments = result.segments ?? [];
-  at("recording-chart").hidden = !recordingSegments.length;
-  at("prediction").textContent =
-    result.error ??
-    `${file.name}, ${result.duration.toFixed(1)} s: ${result.label}${result.reason ? `: ${result.reason}` : ""} ` +
-      `(${model.labels.map((label) => `${label} ${Math.round(100 * result.probabilities[label])} %`).join(", ")})`;
-  drawAll();
+  const query = new URLSearchParams(adaptQuery());
+  const response = await fetch(`predict?${query}`, { method: "POST", body: file, headers }).catch((error) => {
+    throw new Error(`The service cannot be reached: ${error.message}.`);
+  });
+  const answer = await response.json();
+  if (answer.error) throw new Error(answer.error);
+  return answer;
 }
 
 // ------------------------------------------------------------------- start
@@ -192,13 +181,6 @@ at("clear").onclick = () => {
   showText(session ? "listening" : "microphone off");
   drawAll();
 };
-at("file").onchange = ({ target }) => target.files[0] && predict(target.files[0]);
-for (const kind of ["dragover", "dragleave", "drop"]) {
-  at("drop").addEventListener(kind, (event) => {
-    event.preventDefault();
-    at("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files[0]) predict(event.dataTransfer.files[0]);
-  });
-}
+takeRecordings(model.labels, shown, predict);
 window.addEventListener("resize", drawAll);
 drawAll();
