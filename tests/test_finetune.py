@@ -1,5 +1,6 @@
 """Test that a model is adapted to a user's labels, and tested on speakers it did not learn from."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,3 +184,26 @@ def test_the_default_model_learns_emovo(data: Path, tmp_path: Path) -> None:
     assert made.uar.value > 0.5
     own = affekt.load(made.file).graph.metadata["corpora"][-1]
     assert own["speakers"] == [f"own:{name}" for name in ("f1", "f2", "f3", "m1", "m2", "m3")]
+
+
+def test_the_benchmark_never_tests_on_speakers_it_learned_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    bench = importlib.import_module("finetune")
+    for case, speakers in (
+        (bench.CASES["emovo"], tuple(f"emovo:{sex}{n}" for sex in "fm" for n in (1, 2, 3))),
+        (bench.CASES["cremad"], tuple(f"cremad:{number}" for number in range(1001, 1092))),
+    ):
+        for amount, _, learn, test in bench.draws(case, speakers):
+            assert len(learn) == len({*learn}) == amount
+            assert not {*learn} & {*test}
+        tests = {tuple(test) for *_, test in bench.draws(case, speakers)}
+        assert len(tests) == (3 if case.corpus == "emovo" else 1)
+    clips = (Clip("a.wav", "x", "own:a", seconds=1.0), Clip("b.wav", "x", "own:b", seconds=1.0))
+    manifest = Manifest("own", "all", ("x",), Path(), clips)
+    with pytest.raises(SystemExit, match="share no speaker"):
+        bench.rows_of(manifest, ["own:a"], ["own:a", "own:b"])
+    known = {"corpora": [{"speakers": ["own:a"], "validation_speakers": []}]}
+    with pytest.raises(SystemExit, match="It knows own:a"):
+        bench.refuse_known(known, ["own:a"])
