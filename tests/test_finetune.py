@@ -12,9 +12,11 @@ import affekt
 from affekt.cli import main
 from affekt.corpora import Manifest, load
 from affekt.corpora.clips import Clip
-from affekt.errors import CorpusError
+from affekt.errors import CorpusError, RunError
+from affekt.evaluation.intervals import Interval
 from affekt.experiments import finetuning
 from affekt.model.model_file import load_pretrained
+from affekt.report.model_card import Finetuned, write_card
 from synthetic_network import made_sound, own_model
 
 PITCHES = {"low": 90.0, "high": 400.0}
@@ -207,3 +209,12 @@ def test_the_benchmark_never_tests_on_speakers_it_learned_from(
     known = {"corpora": [{"speakers": ["own:a"], "validation_speakers": []}]}
     with pytest.raises(SystemExit, match="It knows own:a"):
         bench.refuse_known(known, ["own:a"])
+
+
+def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    score = Interval(0.5, 0.4, 0.6)
+    file = tmp_path / "gone/mine.onnx"
+    made = Finetuned(file, ("low", "high"), 16, 4, score, score, {"low": score}, (1.0, 1.0))
+    with pytest.raises(RunError, match="must be a file that can be written") as error:
+        write_card(made, {}, tmp_path / "start.onnx", "table.csv", "CC0")
+    assert "\n" not in str(error.value)

@@ -149,7 +149,7 @@ def test_folders(tmp_path: Path) -> None:
         ({"source": "none.csv"}, "must be a folder"),
         ({"source": ".", "speaker": ""}, "the speaker pattern must find a name in its path"),
         ({"source": ".", "speaker": "("}, "must be a regular expression"),
-        ({"source": ".", "speaker": "a"}, "must lie in a folder named after its label"),
+        ({"source": ".", "speaker": "a"}, "must be in a folder named after its label"),
     ],
 )
 def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
