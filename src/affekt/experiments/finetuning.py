@@ -42,12 +42,11 @@ from affekt.runs.writing import corpora_facts
 
 OWN = "own"  # name of the user's corpus
 FOLDS = 5
-SIMULATED = 0  # speakers for each speaker
 CONFIG = TrainingConfig(
     seed=(0, 0),
     frozen=True,
     speaker_normalization=True,
-    augmented_speakers=SIMULATED,
+    augmented_speakers=0,
     optimizer="adamw",
     schedule="one-cycle",
     learning_rate=1e-3,
@@ -71,12 +70,11 @@ def load_features(network: Classifier, manifest: Manifest, cache: Path) -> Input
         manifest,
         sound_digest(manifest),
         network.architecture,
-        Augmentation(SIMULATED, channel=True),
+        Augmentation(),
         cache,
     )
     key = ["model file", trunk_digest(network)]
-    speakers = range(SIMULATED + 1)
-    return Inputs(features=tuple(source.features(network, key, number) for number in speakers))
+    return Inputs(features=(source.features(network, key, 0),))
 
 
 def adapt(
