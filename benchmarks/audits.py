@@ -22,8 +22,6 @@ NAMES = {  # in the order of the columns
     "affekt-open": "`affekt-open`",
     "affekt-small": "`affekt-small`",
     "yamnet-lstm": "`yamnet-lstm`",
-    "egemaps": "eGeMAPS, SVM",
-    "mfcc": "MFCC, SVM",
 }
 
 
