@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -16,6 +15,7 @@ from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
 from affekt.errors import RunError
+from affekt.html_templates import html_templates
 from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, lay_out, themed, to_svg
 
 WORST, ENOUGH = 5, 4  # speakers that the page names, and how many clips each must have
@@ -113,13 +113,7 @@ def _page(
     fairness: pd.DataFrame,
     speakers: pd.DataFrame,
 ) -> str:
-    environment = Environment(
-        loader=PackageLoader("affekt.audit", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("affekt.audit")
     clean, tests = robustness.iloc[0], robustness.iloc[1:]
     groups = tests[~tests["tiny"]].groupby("test", sort=False)
     return environment.get_template("page.html.jinja").render(

@@ -10,6 +10,7 @@ from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError
+from affekt.html_templates import html_templates
 from affekt.journal.chart import chart
 from affekt.journal.course import Course, course_of, middle
 from affekt.journal.entry import Entry
@@ -67,15 +68,7 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
 
 def page(journal: Journal, course: Course, *, back: bool = False) -> str:
     """Render the report as HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("affekt.journal", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("affekt.journal")
     environment.filters |= {"percent": percent, "points": points, "signed": signed}
     environment.filters |= {"day": day, "minutes": minutes}
     others = cycle(OTHERS)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from affekt.errors import RunError
 from affekt.evaluation.cross_corpus import UNSEEN, cross_corpus_matrix, unseen_means
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
+from affekt.html_templates import html_templates
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import corpus_name, enrolment_name, method_name
@@ -79,13 +79,7 @@ def _write(
         section(group, how, output, clips(corpus), png=png)
         for (corpus, how, *_), group in progress(_groups(results))
     ]
-    environment = Environment(
-        loader=PackageLoader("affekt.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("affekt.report")
     environment.filters |= {"score": _score, "p": _p}
     environment.filters |= {"corpus": corpus_name, "enrolment": enrolment_name}
     page = output / "index.html"
