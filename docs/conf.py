@@ -48,7 +48,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer|starlette|anyio|uvicorn)\..*",
+        r"(np|numpy|pd|pandas|torch|nn|onnx|onnxruntime|matplotlib|sklearn|rich|typer|jinja2|starlette|anyio|uvicorn)\..*",
     ),
     (
         r"py:.*",

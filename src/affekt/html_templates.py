@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    import jinja2
 
 
-def html_templates(package: str) -> "Environment":
+def html_templates(package: str) -> "jinja2.Environment":
     """Open the templates of a package; text is escaped, and a missing value is an error.
 
     Args:
