@@ -1,16 +1,19 @@
-"""Test a service of several processes at one port: limits, metrics, log, ends and stops."""
+"""Test processes of the service: several at one port, late answers to pings, own programs."""
 
 import importlib
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent import futures
 from contextlib import ExitStack
 from pathlib import Path
-from socket import create_connection
+from socket import create_connection, create_server
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -24,6 +27,27 @@ from test_service import wav
 
 SOUND = wav(made_sound(3.0))
 PATIENCE = 60.0  # s: a busy machine starts processes slowly
+#: Run `affekt serve` with pings a hundred times as often, and as much less time for answers.
+HASTY = """
+import sys
+import uvicorn
+class Hasty(uvicorn.Config):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        self.ws_ping_interval /= 100
+        self.ws_ping_timeout /= 100
+uvicorn.Config = Hasty
+from affekt.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+OWN = """
+import sys
+import affekt
+import uvicorn
+from affekt.service.app import make_app
+app = make_app(affekt.load(sys.argv[1]), hosts={"localhost"})
+uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
+"""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux' /proc")
 
@@ -112,6 +136,54 @@ def test_a_stop_under_load_answers_every_upload(predictor: affekt.Predictor) -> 
     assert not folder.exists()
     logged = [json.loads(line) for line in server.said.splitlines()]
     assert sorted(str(each["status"]).encode() for each in logged) == sorted([b"200", *statuses])
+
+
+def test_a_stream_may_answer_pings_late(predictor: affekt.Predictor) -> None:
+    """Its answers wait behind sound that is not processed yet: here 100 s, in uvicorn 20 s."""
+    words = ["serve", "--port", "0", "--model", str(predictor.graph.file)]
+    head = (
+        "GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    )
+    head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    with subprocess.Popen([sys.executable, "-c", HASTY, *words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        server = Served(process, int(process.stdout.readline().decode().rpartition(":")[2]))
+        with create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+            client.sendall(head.encode())
+            time.sleep(1.0)
+            client.sendall(b"\x81\x83\0\0\0\0end")  # a masked text frame
+            answer = b""
+            while b"\x88" not in answer and (more := client.recv(1 << 16)):
+                answer += more
+        process.terminate()
+    _, _, frames = answer.partition(b"\r\n\r\n")
+    assert frames.count(b"\x89\x04") == 1  # it was asked
+    assert frames[-4:] == b"\x88\x02\x03\xe8"  # and closed as usual: 1000
+
+
+def test_a_program_without_the_main_guard_is_told_so(
+    predictor: affekt.Predictor, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [sys.executable, str(tmp_path / "own.py"), str(predictor.graph.file), str(port)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        server = Served(process, port)  # type: ignore[arg-type]
+        wait(lambda: not process.poll() and answers(port))
+        with pytest.raises(HTTPError, match="500"):
+            predicted(server)
+        process.terminate()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert said.splitlines()[-1].endswith('start the service below `if __name__ == "__main__":`.')
+
+
+def answers(port: int) -> bool:
+    try:
+        create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_the_benchmark_counts_what_it_sends(

@@ -21,6 +21,11 @@ MAX_MEMORY = 2 << 30  # bytes of one worker
 MAX_PROCESSOR = 60  # s of processor time for one recording
 MAX_WALL = 180.0  # s for one recording, on a busy machine
 NICENESS = 5  # live streams come first
+MAX_START = 30.0  # s until a worker has started
+NO_WORKER = (
+    "no process that decodes recordings can start. It imports the main module of the program: "
+    'start the service below `if __name__ == "__main__":`.'
+)
 
 
 async def decoded(
@@ -39,7 +44,7 @@ async def decoded(
 
     Raises:
         AudioError: not a recording, a damaged one, or one that needs too much time or memory.
-        anyio.BrokenWorkerProcess: no worker can start.
+        RuntimeError: no worker can start.
     """
     work = upload.getvalue(), channel, each, MAX_SECONDS, MAX_MEMORY, MAX_PROCESSOR
     async with limiter:  # MAX_WALL does not count the wait for others
@@ -57,10 +62,10 @@ async def _ready_worker() -> None:
 
     Each holder of the limiter starts a worker, so that none decodes in a worker that has ended.
     """
-    try:
-        await to_process.run_sync(_prepare, cancellable=True)
-    except (BrokenWorkerProcess, ProcessLookupError):  # ended while it waited or started
-        await to_process.run_sync(_prepare, cancellable=True)
+    for _ in range(2):
+        with move_on_after(MAX_START), suppress(BrokenWorkerProcess, ProcessLookupError):
+            return await to_process.run_sync(_prepare, cancellable=True)
+    raise RuntimeError(NO_WORKER)  # the first may have ended while it waited; the second is new
 
 
 def _decode(
