@@ -119,6 +119,16 @@ def test_one_of_two_channels(hear: Hear, model: str) -> None:
     assert_predicted(hear(content, "--channels", "2", "--channel", "0"), model, PCM)
 
 
+def test_each_channel_is_one_speaker(hear: Hear, model: str) -> None:
+    found = hear(stereo_of("<i2").tobytes(), "--channels", "2", "--channel", "each")
+    assert [each["end"] for each in found] == sorted(each["end"] for each in found)
+    assert {each["channel"] for each in found} == {0, 1}
+    for channel, sound in enumerate(stereo_of("<i2").T):
+        mine = [each for each in found if each["channel"] == channel]
+        mine = [{name: each[name] for name in each if name != "channel"} for each in mine]
+        assert_predicted(mine, model, sound)
+
+
 @pytest.mark.parametrize("promised", [None, 0, 2**32 - 1, 0x7FFF_F000 - 36])
 def test_the_header_of_a_wav_overrides_the_options(
     hear: Hear, model: str, promised: int | None
@@ -337,6 +347,9 @@ WRONG_USE = (
     ["-", "--rate", "0"],
     ["-", "--rate", "16000.5"],
     ["-", "--channels", "0"],
+    ["--channel", "each"],
+    ["-", "--channel", "left"],
+    ["-", "--channel", "each", "--profile", "a.profile"],
     ["-", "--channels", "300"],
     ["-", "--device", "0"],
     ["-", "--profile", "missing.profile"],

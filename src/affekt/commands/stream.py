@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from affekt.commands import options
 from affekt.commands.options import option, refuse_together
 from affekt.commands.printing import complain, sigterm_as_ctrl_c
+from affekt.commands.speakers import AnyChannel, channel_of
 from affekt.commands.stream_printing import print_stream
 from affekt.errors import AudioError
 
@@ -31,7 +33,7 @@ def stream(
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
     no_quality: options.NoQuality = False,
-    channel: options.Channel = None,
+    channel: AnyChannel = None,
     rate: Annotated[
         int | None, option("HZ", "Sample rate of raw samples (default: 16000) or microphone.")
     ] = None,
@@ -52,13 +54,20 @@ def stream(
     from affekt.inference.quality import LIMITS
 
     limits = None if no_quality else LIMITS
+    chosen = channel_of(channel)
+    each = chosen == "each"
+    refuse_together({"--channel each": each, "--profile": profile})
+    if each and source is None:
+        raise typer.BadParameter("--channel each needs standard input (-). Got the microphone.")
     predictor = load(
         model, profile=profile, adapt=adapt, min_confidence=min_confidence, limits=limits
     )
+    if each and predictor.graph.profile:  # as in a timeline of several speakers
+        predictor = replace(predictor, adapt=True)
     audio = _open_source(source, rate=rate, channels=channels, encoding=encoding, device=device)
     try:
         with sigterm_as_ctrl_c():
-            moments = listen(predictor.stream(), audio, channel=channel)
+            moments = listen(predictor.stream, audio, channel=chosen)
             print_stream(moments, predictor.labels, as_json=as_json)
     except AudioError as error:
         complain(str(error))

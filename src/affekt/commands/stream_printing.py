@@ -37,24 +37,35 @@ def print_stream(moments: "Iterable[Moment]", labels: Sequence[str], *, as_json:
 def _line(segment: "Segment") -> None:
     shares = [f"{label} {share:4.0%}" for label, share in segment.probabilities.items()]
     width = max(map(len, [*segment.probabilities, "uncertain"]))
-    print(f"{clock(segment.end):>10}  {segment.label:{width}}  {'  '.join(shares)}", flush=True)
+    speaker = "" if segment.channel is None else f"  speaker {segment.channel + 1}"
+    print(
+        f"{clock(segment.end):>10}{speaker}  {segment.label:{width}}  {'  '.join(shares)}",
+        flush=True,
+    )
 
 
 def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Console") -> None:
     """Draw the chart again and again in the same place."""
+    from rich.console import Group
     from rich.live import Live
 
-    from affekt.inference.live import Moment
-
-    moment, segment, drawn = Moment(0.0, MIN_LEVEL, ()), None, 0.0
+    moment: Moment | None = None
+    shown: dict[int | None, Segment] = {}
+    drawn = 0.0
     with Live(console=console, auto_refresh=False) as live:
 
         def draw() -> None:
-            live.update(_chart(moment, segment, labels, console.width), refresh=True)
+            seconds, levels = (moment.seconds, moment.levels) if moment else (0.0, (MIN_LEVEL,))
+            several = len(levels) > 1
+            charts = [
+                _chart(seconds, level, shown.get(n if several else None), labels, console.width)
+                for n, level in enumerate(levels)
+            ]
+            live.update(Group(*charts), refresh=True)
 
         draw()
         for moment in moments:
-            segment = moment.segments[-1] if moment.segments else segment
+            shown |= {segment.channel: segment for segment in moment.segments}
             if moment.segments or time.monotonic() - drawn >= REFRESH:
                 draw()
                 drawn = time.monotonic()
@@ -62,22 +73,22 @@ def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Co
 
 
 def _chart(
-    moment: "Moment", segment: "Segment | None", labels: Sequence[str], width: int
+    seconds: float, level: float, segment: "Segment | None", labels: Sequence[str], width: int
 ) -> "RenderableType":
     """Draw time and level, and below them a bar per label; bars fit the terminal's width."""
     from rich.bar import Bar
     from rich.table import Table
     from rich.text import Text
 
-    names = max(map(len, [*labels, clock(moment.seconds)]))
+    names = max(map(len, [*labels, clock(seconds)]))
     room = max(1, min(MAX_BAR, width - names - 10))
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=names, no_wrap=True)
     grid.add_column(width=room)
     grid.add_column(width=6, justify="right", no_wrap=True)
-    level = max(moment.level, MIN_LEVEL)
+    level = max(level, MIN_LEVEL)
     meter = Bar(-MIN_LEVEL, 0, level - MIN_LEVEL, width=room, color="green")
-    grid.add_row(Text(clock(moment.seconds), "bold"), meter, Text(f"{level:.0f} dB"))
+    grid.add_row(Text(clock(seconds), "bold"), meter, Text(f"{level:.0f} dB"))
     for label in labels:
         share = segment.probabilities[label] if segment else 0.0
         highest = segment is not None and label == segment.label

@@ -4,15 +4,17 @@ A microphone, a pipe and a file are processed in the same way.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affekt.audio.pcm import Decoded
-from affekt.audio.reading import blocks
+from affekt.audio.reading import blocks, channel_blocks
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.inference.options import Channel
 from affekt.inference.prediction import Segment
 from affekt.inference.stream import Stream
 
@@ -25,25 +27,30 @@ class Moment:
 
     Args:
         seconds: of sound so far.
-        level: of the new block, decibels below full scale (RMS); -inf for digital silence.
+        levels: of each channel of the new block, decibels below full scale (RMS); -inf for
+            digital silence.
         segments: of the windows that the block completed.
     """
 
     seconds: float
-    level: float
+    levels: tuple[float, ...]
     segments: tuple[Segment, ...]
 
 
 def listen(
-    stream: Stream, sound: AbstractContextManager[Decoded], *, channel: int | None = None
+    stream_of: Callable[[], Stream],
+    sound: AbstractContextManager[Decoded],
+    *,
+    channel: Channel = None,
 ) -> Iterator[Moment]:
     """Recognize a sound block by block.
 
     Args:
-        stream: of the model, at 16 kHz.
+        stream_of: makes a stream of the model, at 16 kHz.
         sound: of :func:`~affekt.audio.decoding.decode` or
             :func:`~affekt.audio.microphone.microphone`; it stays open until the end.
-        channel: to use, from 0; the mean of all by default.
+        channel: to use, from 0; the mean of all by default; ``each`` takes each one as a speaker,
+            with a separate stream.
 
     Yields:
         A moment for each block of sound, and one at its end.
@@ -52,11 +59,34 @@ def listen(
         AudioError: no sound, or one that breaks off.
         ModelError: the model cannot run.
     """
-    samples, level = 0, -math.inf
+    samples, streams, levels = 0, list[Stream](), tuple[float, ...]()
     with sound as opened:
-        for block in blocks(opened, channel=channel, max_seconds=MAX_SECONDS):
-            samples += block.size
-            power = float(np.mean(np.square(block, dtype=np.float64)))
-            level = 10 * math.log10(power) if power else -math.inf
-            yield Moment(samples / SAMPLE_RATE, level, tuple(stream.push(block)))
-    yield Moment(samples / SAMPLE_RATE, level, tuple(stream.flush()))
+        if channel == "each":
+            pieces = channel_blocks(opened, max_seconds=MAX_SECONDS)
+        else:
+            mono = blocks(opened, channel=channel, max_seconds=MAX_SECONDS)
+            pieces = (block[:, np.newaxis] for block in mono)
+        for block in pieces:
+            streams = streams or [stream_of() for _ in range(block.shape[1])]
+            samples += len(block)
+            levels = tuple(map(_level, block.T))
+            found = [
+                stream.push(np.ascontiguousarray(each))
+                for stream, each in zip(streams, block.T, strict=True)
+            ]
+            yield Moment(samples / SAMPLE_RATE, levels, _merged(found, channel))
+    last = [stream.flush() for stream in streams]
+    yield Moment(samples / SAMPLE_RATE, levels, _merged(last, channel))
+
+
+def _level(samples: NDArray[np.float32]) -> float:
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return 10 * math.log10(power) if power else -math.inf
+
+
+def _merged(found: list[list[Segment]], channel: Channel) -> tuple[Segment, ...]:
+    """The segments of all streams by their ends; those of several speakers have their channel."""
+    if channel != "each":
+        return tuple(segment for each in found for segment in each)
+    named = (replace(segment, channel=n) for n, each in enumerate(found) for segment in each)
+    return tuple(sorted(named, key=lambda segment: segment.end))

@@ -26,6 +26,7 @@ class Segment:
             measured.
         quality: of the sound so far, with a time constant of 10 s; None if it is not measured.
         reason: why the label is ``uncertain``, if the quality is not good enough.
+        channel: from 0, of live sound with one speaker a channel; otherwise None.
     """
 
     start: float
@@ -36,6 +37,7 @@ class Segment:
     speech: float | None = None
     quality: Quality | None = None
     reason: str | None = None
+    channel: int | None = None
 
     @property
     def confidence(self) -> float:
