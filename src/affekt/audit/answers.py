@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from affekt.audio.reading import read
 from affekt.audit.distortions import Distortion, distortions
 from affekt.audit.recognizers import Answer, Recognizer
-from affekt.corpora import Clip, Manifest
+from affekt.corpora import CORPORA, Clip, Manifest
 from affekt.errors import CorpusError, ModelError
 
 CLEAN = Distortion("none", math.nan, "", lambda sound, _: sound)  # the undistorted clip
@@ -65,8 +65,8 @@ def rows(
 
     Yields:
         For every ``recognizer.clips`` clips a list of rows with ``test``, ``strength``, ``unit``,
-        ``tiny``, ``corpus``, ``clip``, ``speaker``, ``gender``, ``truth``, ``predicted``,
-        ``seed``, and ``p_<label>`` of each label.
+        ``tiny``, ``corpus``, ``clip``, ``language``, ``speaker``, ``gender``, ``truth``,
+        ``predicted``, ``seed``, and ``p_<label>`` of each label.
 
     Raises:
         AudioError: a clip that cannot be read.
@@ -117,6 +117,7 @@ def _facts(test: Distortion, each: Chosen) -> dict[str, object]:
     manifest, name, clip = each
     facts = {"test": test.test, "strength": float(test.strength), "unit": test.unit}
     facts |= {"tiny": test.tiny, "corpus": manifest.corpus, "clip": name}
+    facts["language"] = CORPORA[manifest.corpus].language if manifest.corpus in CORPORA else ""
     return facts | {"speaker": clip.speaker, "gender": clip.gender, "truth": clip.label}
 
 

@@ -17,6 +17,7 @@ from affekt.audit.recognizers import Sound, written
 from affekt.inference.predictor import Predictor
 
 LARGEST = 1e-3  # difference between probabilities that passes
+HALVES = np.array([0.5, 1.5], np.float32)  # gains of two channels, whose mean is the sound
 PROGRAM = (sys.executable, "-c", "from affekt.cli import main; raise SystemExit(main())")
 
 
@@ -34,11 +35,13 @@ def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd
     """
     sounds = [sound_of(each)[: 30 * SAMPLE_RATE] for each in chosen]
     wanted = [predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds]
+    given = {
+        "file": _of_files(predictor, sounds),
+        "two channels": _of_files(predictor, [np.outer(x, HALVES) for x in sounds]),
+        "channels swapped": _of_files(predictor, [np.outer(x, HALVES[::-1]) for x in sounds]),
+        "stream, random chunks": [_streamed(predictor, sound, seed) for sound in sounds],
+    }
     with written(sounds) as paths, _service(predictor) as ask:
-        given = {
-            "file": [predictor.predict(path).probabilities for path in paths],
-            "stream, random chunks": [_streamed(predictor, sound, seed) for sound in sounds],
-        }
         if ask:
             given["service"] = [ask(path) for path in paths]
     rows = []
@@ -48,6 +51,11 @@ def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd
         row = {"way": way, "clips": len(sounds), "difference": max(gaps)}
         rows.append(row | {"passed": max(gaps) <= LARGEST})
     return pd.DataFrame(rows)
+
+
+def _of_files(predictor: Predictor, sounds: Sequence[Sound]) -> list[dict[str, float]]:
+    with written(sounds) as paths:
+        return [dict(predictor.predict(path).probabilities) for path in paths]
 
 
 def _streamed(predictor: Predictor, sound: Sound, seed: int) -> dict[str, float]:

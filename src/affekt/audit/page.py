@@ -70,7 +70,7 @@ def write_audit(
         for name, table in {"answers": answers, **tables, **(checks or {})}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
         (output / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        (output / "index.html").write_text(_page(summary, **tables), encoding="utf-8")
+        (output / "index.html").write_text(_page(summary, tables), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
     return summary
@@ -107,29 +107,21 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _page(
-    summary: dict[str, Any],
-    robustness: pd.DataFrame,
-    fairness: pd.DataFrame,
-    speakers: pd.DataFrame,
-) -> str:
+def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
     environment = html_templates("affekt.audit")
-    clean, tests = robustness.iloc[0], robustness.iloc[1:]
-    groups = tests[~tests["tiny"]].groupby("test", sort=False)
+    robust, fair, by_speaker = tables.values()
+    clean, tests = robust.iloc[0], robust.iloc[1:]
+    uar = float(clean["uar"])
     return environment.get_template("page.html.jinja").render(
         summary=summary,
         tiny=tests[tests["tiny"]].to_dict("records"),
         tests=[
-            {
-                "name": name,
-                "picture": _curve(group, float(clean["uar"])),
-                "rows": group.to_dict("records"),
-            }
-            for name, group in groups
+            {"name": name, "picture": _curve(group, uar), "rows": group.to_dict("records")}
+            for name, group in tests[~tests["tiny"]].groupby("test", sort=False)
         ],
         clean=clean.to_dict(),
-        fairness=fairness.to_dict("records"),
-        worst=speakers[speakers["clips"] >= ENOUGH].head(WORST).to_dict("records"),
+        fairness=fair.to_dict("records"),
+        worst=by_speaker[by_speaker["clips"] >= ENOUGH].head(WORST).to_dict("records"),
         max_drop=MAX_DROP,
         min_unchanged=MIN_UNCHANGED,
     )

@@ -132,7 +132,7 @@ def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
 
 @contextmanager
 def written(sounds: Sequence[Sound]) -> Iterator[list[str]]:
-    """Write sounds as WAV files (mono, 16 kHz, 32-bit float), which are deleted afterwards."""
+    """Write ``(samples[, channels])`` as WAV files (16 kHz, float), deleted afterwards."""
     with TemporaryDirectory(prefix="affekt-audit-") as folder:
         paths = [str(Path(folder) / f"{number:05}.wav") for number in range(len(sounds))]
         for path, sound in zip(paths, sounds, strict=True):

@@ -69,8 +69,9 @@ def fairness(answers: pd.DataFrame, seed: int) -> pd.DataFrame:
         seed: of the simulation.
 
     Returns:
-        ``kind`` (gender or corpus), ``group``, ``label``, ``score``, ``difference`` from all
-        clips, ``limit``, ``passed``. Recalls of fewer than 10 clips are left out.
+        ``kind`` (gender, corpus, or language if corpora share one), ``group``, ``label``,
+        ``score``, ``difference`` from all clips, ``limit``, ``passed``. Recalls of fewer than 10
+        clips are left out.
     """
     clean = answers[answers["test"] == CLEAN.test].reset_index(drop=True)
     whole = tally(clean)
@@ -83,9 +84,11 @@ def fairness(answers: pd.DataFrame, seed: int) -> pd.DataFrame:
     blind = (draws[..., None] > shares.cumsum(axis=1)[truth]).sum(axis=-1).clip(max=last)
     given = names.get_indexer(pd.Index(clean["predicted"]))[None]
     found = []
-    for kind in ("gender", "corpus"):
+    for kind in ("gender", "corpus", "language"):
         groups = [name for name in clean[kind].unique() if name]
-        for group in groups if len(groups) > 1 else ():
+        if len(groups) == 1 or (kind == "language" and len(groups) == clean["corpus"].nunique()):
+            continue  # one group; or each corpus has its own language: the same groups again
+        for group in groups:
             of_it = (clean[kind] == group).to_numpy()
             measured = _differences(given, truth, of_it)
             simulated = _differences(blind, truth, of_it)

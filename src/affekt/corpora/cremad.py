@@ -28,6 +28,7 @@ FEMALE = """
 
 CORPUS = Corpus(
     name="cremad",
+    language="en",
     licence="ODbL 1.0 (database), DbCL 1.0 (contents)",
     credit="Cao, Cooper, Keutmann, Gur, Nenkova and Verma (2014), CREMA-D",
     source="https://doi.org/10.1109/TAFFC.2014.2336244",

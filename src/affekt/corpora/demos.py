@@ -26,6 +26,7 @@ FOUR = {"PRrab": "angry", "PRgio": "happy", "PRtri": "sad", "neu": "neutral"}
 
 CORPUS = Corpus(
     name="demos",
+    language="it",
     licence="restricted: signed EULA of the Zenodo record, research use",
     credit="Parada-Cabaleiro, Costantini, Batliner, Schmitt and Schuller (2020), DEMoS",
     source="https://zenodo.org/records/2544829",

@@ -22,6 +22,7 @@ EMOTIONS = {
 
 CORPUS = Corpus(
     name="emodb",
+    language="de",
     licence="free of charge, emodb.bilderbar.info",
     credit="Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss (2005), EMO-DB",
     source="http://emodb.bilderbar.info/",

@@ -26,6 +26,7 @@ SENTENCES = ("b1", "b2", "b3", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "
 
 CORPUS = Corpus(
     name="emovo",
+    language="it",
     licence="research use",
     credit="Costantini, Iaderola, Paoloni and Todisco (2014), EMOVO",
     source="http://lrec-conf.org/proceedings/lrec2014/summaries/591.html",

@@ -37,6 +37,7 @@ def _cell(row: dict[str, str | None], column: str) -> str:
 
 CORPUS = Corpus(
     name="nemo",
+    language="pl",
     licence="CC BY-NC-SA 4.0",
     credit="Christop (2024), nEMO",
     source="https://huggingface.co/datasets/amu-cai/nEMO",

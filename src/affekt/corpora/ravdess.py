@@ -26,6 +26,7 @@ ACTORS = [f"{number:02}" for number in range(1, 25)]
 
 CORPUS = Corpus(
     name="ravdess",
+    language="en",
     licence="CC BY-NC-SA 4.0",
     credit="Livingstone and Russo (2018), RAVDESS",
     source="https://doi.org/10.1371/journal.pone.0196391",

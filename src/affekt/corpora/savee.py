@@ -21,6 +21,7 @@ EMOTIONS = {
 
 CORPUS = Corpus(
     name="savee",
+    language="en",
     licence="research use, on registration",
     credit="Haq and Jackson (2010), SAVEE",
     source="http://kahlan.eps.surrey.ac.uk/savee/",

@@ -30,6 +30,7 @@ class Corpus:
 
     Attributes:
         name: short name; the first half of its speaker keys.
+        language: spoken in it, as a code of ISO 639-1.
         licence: its licence, in its authors' words.
         credit: authors, year and name, which models trained on it must state.
         source: web address of its paper or record.
@@ -48,6 +49,7 @@ class Corpus:
     """
 
     name: str
+    language: str
     licence: str
     pattern: str
     tasks: Mapping[str, Mapping[str, str]]

@@ -24,6 +24,7 @@ EMOTIONS = {
 
 CORPUS = Corpus(
     name="tess",
+    language="en",
     licence="CC BY-NC-ND 4.0",
     credit="Pichora-Fuller and Dupuis (2020), TESS",
     source="https://doi.org/10.5683/SP2/E8H2MF",
