@@ -117,6 +117,15 @@ def test_the_most_probable_label_is_the_prediction_and_scores_the_settings(kind,
     assert baseline.validation_uar == pytest.approx(uar)
 
 
+@each_learning
+def test_all_features_are_used_without_selection(kind, fold):
+    parts = {"train": fold.train, "validation": fold.validation}
+    baseline = Baseline(kind, LABELS, 1, select_features=False)
+    baseline.fit(fold.features, fold.truth, **parts)
+    assert baseline.chosen["select__percentile"] == 100
+    assert baseline._pipeline["select"].get_support().all()
+
+
 def test_validation_labels_make_the_choice(fold, fitted):
     truth = fold.truth.copy()
     truth[fold.validation] = np.roll(truth[fold.validation], 8)

@@ -76,7 +76,8 @@ def test_recipes_of_the_repository(path: Path) -> None:
         protocol = "speaker-folds" if few else "leave-one-speaker-out"
         assert recipe.protocol in (protocol, "held-out")
     if recipe.method != "network":
-        assert recipe.name == f"{recipe.corpus}-{recipe.method}"
+        unselected = "" if recipe.select_features else "-all-features"
+        assert recipe.name == f"{recipe.corpus}-{recipe.method}{unselected}"
         assert recipe.method.removeprefix("mfcc-").removeprefix("gtcc-") in KINDS
 
 
@@ -124,6 +125,11 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
             "hop of recipe mine has no effect without a",
         ),
         ("protocol = 'train-on-everybody'\nkeep = 'last'\nvalidation = 0.3", "other protocols"),
+        ("select_features = false", "has no effect without a baseline's features"),
+        (
+            "select_features = false\nmethod = 'chance-majority'",
+            "has no effect without a baseline's features",
+        ),
         ("ensemble_size = 3", "ensemble_size of recipe mine has no effect without head stat"),
         ("augment_channel = true", "has no effect without augmented_speakers"),
         (

@@ -41,11 +41,13 @@ HIDDEN = (100,)  # units of the perceptron's one hidden layer
 EPOCHS = 200  # fixed: early stopping would need a part of the training speakers
 PERCENTILES = (5, 20, 100)  # % of the features kept, the most discriminative by ANOVA's F
 
+SHARE = "select__percentile"
+
 # Grid of each kind; the first of equal settings is chosen, so the simpler ones come first.
 GRIDS: Mapping[str, Mapping[str, Sequence[object]]] = {
-    "rf": {"select__percentile": PERCENTILES},
-    "svm": {"select__percentile": PERCENTILES, "classify__C": (0.1, 1.0, 10.0, 100.0)},
-    "mlp": {"select__percentile": PERCENTILES, "classify__alpha": (1.0, 0.01)},
+    "rf": {SHARE: PERCENTILES},
+    "svm": {SHARE: PERCENTILES, "classify__C": (0.1, 1.0, 10.0, 100.0)},
+    "mlp": {SHARE: PERCENTILES, "classify__alpha": (1.0, 0.01)},
     "chance-majority": {},
     "chance-stratified": {},
 }
@@ -85,6 +87,7 @@ class Baseline:
         labels: all labels of the task, in the order of the probabilities.
         seed: of trees, initial weights, shuffling and stratified chance; mixed with the training
             rows, or every fold would draw the same.
+        select_features: whether the share of features is chosen by ANOVA, or all are used.
         chosen: the chosen settings; empty before ``fit``.
         validation_uar: UAR on validation speakers, in [0, 1], over the labels that they have. NaN
             before ``fit``.
@@ -93,6 +96,7 @@ class Baseline:
     kind: str
     labels: tuple[str, ...]
     seed: int
+    select_features: bool = True
     chosen: dict[str, object] = field(default_factory=dict, init=False)
     validation_uar: float = field(default=np.nan, init=False)
     _pipeline: Pipeline | None = field(default=None, init=False, repr=False)
@@ -126,7 +130,10 @@ class Baseline:
         train, validation = self._parts(features, annotated, train, validation)
         unfitted = _pipeline(self.kind, _random_state(self.seed, train))
         self.validation_uar = -1.0
-        for settings in ParameterGrid(dict(GRIDS[self.kind])):
+        grid = dict(GRIDS[self.kind])
+        if not self.select_features and SHARE in grid:
+            grid[SHARE] = (100,)
+        for settings in ParameterGrid(grid):
             pipeline = clone(unfitted).set_params(**settings)
             with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
                 # EPOCHS is a budget, and F is infinite where the classes of few clips are apart

@@ -244,7 +244,7 @@ def _baseline(
         kind = recipe.method.partition("-")[2]
         features = load_features(recipe, source, locations)
     with threadpool_limits(1):
-        baseline = Baseline(kind, manifest.labels, recipe.seed).fit(
+        baseline = Baseline(kind, manifest.labels, recipe.seed, recipe.select_features).fit(
             features,
             truth,
             train=part_of(manifest, fold.train).clips,

@@ -68,6 +68,9 @@ class Recipe:
     seed: int = knob(0, "seed of folds, weights and mini-batches", low=0, high=2**31 - 1)
     # method
     method: str = knob("network", "what is trained", allowed=METHODS)
+    select_features: bool = knob(
+        True, "choose the share of a baseline's features by ANOVA; false: use all"
+    )
     hop: int = knob(
         WINDOW_HOP,
         "distance between the starts of windows, at 16 kHz",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OF_YAMNET = ("front_end", "weights", "blocks", "precision")
 OF_WHISPER = ("encoder_layers", "context")
 OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
+UNSELECTED = ("network", "chance")  # methods without a selection of features
 OF_NETWORKS = (
     "last_window",
     "loudness",
@@ -108,6 +109,10 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
     for unused, needed in (
         (OF_NETWORKS if recipe.method != "network" else (), "method network"),
         (OF_TRUNKS if recipe.method.startswith("chance") else (), "a method with features"),
+        (
+            ("select_features",) if recipe.method.partition("-")[0] in UNSELECTED else (),
+            "a baseline's features",
+        ),
         (("validation",) if recipe.protocol == "train-on-everybody" else (), "other protocols"),
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
