@@ -20,7 +20,6 @@ from affekt.evaluation.tsne import read_points
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip, cross_corpus
 from affekt.report.page import build_report
-from affekt.report.sections import verdict_of
 from affekt.report.style import save_png, themed, to_svg
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
@@ -277,14 +276,6 @@ def test_a_finished_recipe_goes_before_an_unfinished_one(tmp_path):
     assert "<dt>MFCC + deep features, SVM</dt>" in text
     assert "<td>2 of 3 folds</td>" in text
     assert "Not finished" not in text
-
-
-@pytest.mark.parametrize(
-    ("skill", "verdict"), [(1.0, "below our interval"), (0.0, "above our interval")]
-)
-def test_the_papers_value_is_held_against_our_interval(tmp_path, skill, verdict):
-    run = read_run(make_run(tmp_path, skill=skill, speakers=8, epochs=0))
-    assert verdict_of(collect([run])[0]) == verdict
 
 
 def test_a_report_of_nothing_or_to_nowhere_is_refused(runs, tmp_path):

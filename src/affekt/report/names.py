@@ -15,7 +15,15 @@ GUESSES = {"chance-majority": "Majority class", "chance-stratified": "Stratified
 TRUNKS = {"yamnet": "YAMNet", "whisper": "Whisper encoder"}
 HEADS = {"lstm": "-LSTM", "mean": ", mean pooling", "statistics": ", statistics pooling"}
 OF_YAMNET, OF_WHISPER = {"front_end", "weights", "blocks"}, {"encoder_layers", "context"}
-OF_OTHERS = {"method", "task", "hop", "front_end", "weights", *RECORDINGS}  # than networks
+OF_OTHERS = {
+    "method",
+    "select_features",
+    "task",
+    "hop",
+    "front_end",
+    "weights",
+    *RECORDINGS,
+}  # than networks
 
 
 def corpus_name(corpora: str) -> str:

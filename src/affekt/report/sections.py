@@ -12,7 +12,6 @@ from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
 from affekt.evaluation.enrolment import enrolments, main_profiles
-from affekt.evaluation.intervals import INTERVAL
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.evaluation.tsne import read_points
@@ -94,7 +93,6 @@ def section(
         "labels": labels,
         "colours": label_colors(labels),
         "chosen": chosen,
-        "verdict": verdict_of(chosen),
         "leading": _headline(leading, chosen),
         "calibrated": _calibration(files, results, chosen),
         "enrolled": _enrolment(files, results),
@@ -236,16 +234,6 @@ def _chosen(results: Sequence[Result]) -> Result:
         return result.complete, main, result.shown.value
 
     return max(results, key=merit)
-
-
-def verdict_of(result: Result) -> str:
-    """Compare the paper's UAR with our interval; empty if either is missing."""
-    shown = result.shown
-    if not result.complete or not result.published or shown.kind != INTERVAL:
-        return ""
-    if result.published.uar > shown.high:
-        return "above our interval"
-    return "below our interval" if result.published.uar < shown.low else "inside our interval"
 
 
 def _origins(result: Result) -> list[str]:
