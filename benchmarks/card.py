@@ -20,7 +20,7 @@ from rich.progress import track
 
 import affekt
 from affekt.corpora import Manifest, load
-from affekt.evaluation.intervals import shown_recalls, uar_interval
+from affekt.evaluation.intervals import shown_recalls, shown_uar
 from affekt.evaluation.tally import tally
 from affekt.inference.predictor import Predictor
 
@@ -65,9 +65,9 @@ def card(answered: pd.DataFrame) -> pd.DataFrame:
 
 
 def score(name: str, table: pd.DataFrame) -> dict[str, object]:
-    """Compute UAR with its interval over speakers, and the recall of each class."""
+    """Compute UAR with its interval or range over speakers, and the recall of each class."""
     counts = tally(table.assign(seed=0))
-    uar = uar_interval(counts)
+    uar = shown_uar(counts)
     classes = {label: round(recall.value, 3) for label, recall in shown_recalls(counts).items()}
     return {
         "condition": name,

@@ -2,7 +2,8 @@
 
 Corpora and protocol are derived from the speakers that were trained on and tested, not from the
 recipe. A recipe tested on several corpora also has rows for their mean, in which every corpus has
-the same weight.
+the same weight. The columns ``low`` and ``high`` hold the 95 % interval over speakers, or with
+fewer than 8 speakers their range.
 """
 
 from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ def protocol(result: Result) -> str:
 def _rows(result: Result) -> list[dict[str, object]]:
     how = protocol(result)  # of the whole run: the part of one corpus may have fewer folds
     rows = [
-        _row(part, how, profile, part.under(profile).uar)
+        _row(part, how, profile, part.under(profile).shown)
         for part in result.by_corpus
         for profile in result.profiles
     ]
