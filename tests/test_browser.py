@@ -1,4 +1,4 @@
-"""Test the browser example in a real browser: its predictions equal the library's."""
+"""Test the page without a service in a real browser: its predictions equal the library's."""
 
 import csv
 import hashlib
@@ -20,7 +20,7 @@ import soundfile
 from selenium.webdriver.common.by import By
 
 import affekt
-from affekt.inference.profile import profile_of
+from affekt.inference.profile import profile_of, read_profile
 from chromium_session import Page, Quiet, needs_browser, opened
 from synthetic_network import made_sound, own_model
 
@@ -243,12 +243,12 @@ def test_a_profile_works_only_with_its_kind_of_model(page: Page) -> None:
     assert work(page, silent, "own.onnx") is None
 
 
-def recording(page: Page, file: Path, sound: np.ndarray) -> None:
-    """Predict a recording in the page, and compare with the library without a profile."""
+def recording(page: Page, file: Path, sound: np.ndarray, profile: Path | None = None) -> None:
+    """Predict a recording in the page, and compare with the library."""
     soundfile.write(file, sound, RATE, subtype="FLOAT")
     page.at("file").send_keys(str(file))
     page.wait(lambda: re.fullmatch(r"(\d+) of \1 recordings are done.", page.at("progress").text))
-    expected = affekt.load(adapt=True, limits=None).predict(file)
+    expected = affekt.load(adapt=True, limits=None, profile=profile).predict(file)
     short = page.at("results").find_elements(By.TAG_NAME, "li")[-1].text
     share = expected.segments[-1].probabilities[expected.segments[-1].label]
     assert re.fullmatch(
@@ -281,15 +281,37 @@ def test_the_microphone_is_predicted_in_the_page(page: Page, tmp_path: Path) -> 
     page.at("microphone").click()
     page.wait(lambda: page.at("label").text in VECTORS["labels"])
     assert page.at("microphone").text == "Stop microphone"
-    assert page.at("status").text == "The microphone is on. No audio leaves this page."
+    note = "The model runs in this page. No audio leaves it."
+    assert page.at("status").text == f"The microphone is on. {note}"
     page.at("microphone").click()
     assert page.at("microphone").text == "Start microphone"
     assert page.at("status").text == "The microphone is off."
     assert nothing_shown(page)
     assert page.at("save").is_enabled()
     recording(page, tmp_path / "said.wav", vector_sound())  # whoever spoke before
+    kept = read_profile(page.saved("save-profile", "voice.profile"))
+    page.at("microphone").click()  # once more: the profile is still the speaker's
+    page.wait(lambda: page.at("label").text in VECTORS["labels"])
+    page.at("microphone").click()
+    (page.downloads / "voice.profile").unlink()
+    assert read_profile(page.saved("save-profile", "voice.profile")).seconds > kept.seconds
+    (page.downloads / "voice.profile").unlink()
     page.at("reset").click()
     assert not page.at("reset").is_enabled()
+    assert not page.at("save-profile").is_enabled()
+
+
+def test_a_loaded_profile_is_used_for_recordings(page: Page, tmp_path: Path) -> None:
+    affekt.load().enroll([made_sound(8.0)], sample_rate=RATE).save(tmp_path / "me.profile")
+    page.at("profile").send_keys(str(tmp_path / "me.profile"))
+    recording(page, tmp_path / "said.wav", vector_sound(), profile=tmp_path / "me.profile")
+    page.at("reset").click()
+    recording(page, tmp_path / "said.wav", vector_sound())
+    (tmp_path / "text.profile").write_text("no profile")
+    page.at("profile").send_keys(str(tmp_path / "text.profile"))
+    page.at("microphone").click()
+    page.wait(lambda: "must be a profile that affekt wrote" in page.at("status").text)
+    assert nothing_shown(page)
 
 
 def test_the_page_fits_all_screens_and_is_accessible(page: Page, axe: Path, tmp_path: Path) -> None:
@@ -306,7 +328,7 @@ def test_stop_drops_predictions_on_their_way(page: Page) -> None:
     page.browser.execute_async_script("window.release(); setTimeout(arguments[0], 100);")
     assert nothing_shown(page)
     assert not page.at("save").is_enabled()
-    assert not page.at("reset").is_enabled()
+    assert page.at("save-profile").is_enabled()  # what was learned is not lost
 
 
 def test_the_page_can_be_installed_and_works_offline(

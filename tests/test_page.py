@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import soundfile
@@ -15,6 +16,7 @@ from selenium.webdriver.common.by import By
 
 import affekt
 from affekt.inference.profile import read_profile
+from affekt.service.browser_model import RUNTIME
 from chromium_session import Page, needs_browser, opened
 from synthetic_network import made_sound, own_model
 
@@ -48,8 +50,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def served(model: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def served(model: Path, *options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", str(model)]
+    words += options
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -70,7 +73,7 @@ def page(browser: Page, model: Path) -> Iterator[Page]:
         left.unlink()
     with served(model) as (address, _):
         browser.browser.get(address)
-        browser.wait(lambda: browser.at("model").text)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
         yield browser
     assert browser.errors() == []
 
@@ -203,7 +206,7 @@ def test_a_disconnected_microphone_is_reported(page: Page) -> None:
 def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
     with served(model) as (address, server):
         browser.browser.get(address)
-        browser.wait(lambda: browser.at("model").text)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
         browser.at("microphone").click()
         browser.wait(lambda: browser.at("label").text in LABELS)
         assert math.isfinite(float(browser.at("level").get_attribute("value") or "nan"))
@@ -211,6 +214,48 @@ def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
         browser.wait(lambda: browser.at("label").text == "microphone off")
     assert browser.at("status").text == "The connection to the service was lost."
     assert "fault" in (browser.at("status").get_attribute("class") or "").split()
+
+
+def test_the_model_runs_in_the_browser_or_on_the_server(
+    browser: Page, model: Path, node_modules: Path, axe: Path, tmp_path: Path
+) -> None:
+    runtime = node_modules / "onnxruntime-web" / "dist"
+    with served(model, "--browser-runtime", str(runtime)) as (address, _):
+
+        def uploads() -> int:
+            text = urlopen(f"{address}/metrics").read().decode()
+            return int('affekt_requests_total{method="POST",path="/predict"' in text)
+
+        browser.browser.get(address)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+        assert browser.at("status").text == "The model runs in this page. No audio leaves it."
+        assert_predicted_as_by(affekt.load(model, adapt=True, limits=None), browser, tmp_path)
+        browser.at("microphone").click()
+        browser.wait(lambda: browser.at("label").text in LABELS)
+        assert browser.faults(axe) == []
+        assert uploads() == 0
+        browser.at("on-server").click()
+        assert browser.at("status").text.startswith("Audio is sent to the service at")
+        assert browser.at("label").text == "microphone off"
+        browser.at("clear-results").click()
+        assert_predicted_as_by(affekt.load(model, adapt=True), browser, tmp_path)
+        assert uploads() == 1
+        assert read_profile(browser.saved("save-profile", "voice.profile")).seconds > 0
+    assert browser.errors() == []
+
+
+def test_the_server_answers_where_the_browser_cannot(
+    browser: Page, model: Path, tmp_path: Path
+) -> None:
+    for name in RUNTIME:
+        (tmp_path / name).write_text("export const env = { wasm: {} }, Tensor = 0, x;")
+    with served(model, "--browser-runtime", str(tmp_path)) as (address, _):
+        browser.browser.get(address)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+        assert "The model cannot run in this browser" in browser.at("status").text
+        assert browser.at("on-server").is_selected()
+        assert_predicted_as_by(affekt.load(model, adapt=True), browser, tmp_path)
+    browser.errors()
 
 
 def test_the_api_is_shown_and_can_be_tried(page: Page, axe: Path, tmp_path: Path) -> None:

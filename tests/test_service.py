@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import re
@@ -24,9 +25,11 @@ from websockets.sync.client import connect
 
 import affekt
 from affekt.cli import main
+from affekt.errors import RunError
 from affekt.inference.profile import profile_of
 from affekt.service import app as serving
 from affekt.service.app import make_app
+from affekt.service.browser_model import RUNTIME, runtime_folder
 from conftest import hears_ctrl_c
 from synthetic_network import made_sound, own_model
 
@@ -327,6 +330,29 @@ def test_the_page_loads_nothing_from_other_sites(client: TestClient) -> None:
     assert client.get("/model").json()["labels"] == ["angry", "happy", "sad", "neutral"]
 
 
+def test_the_page_can_have_what_the_model_needs_in_the_browser(
+    predictor: affekt.Predictor, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"must hold ort.wasm.bundle.min.mjs and .* Got no ort"):
+        runtime_folder(tmp_path)
+    for name in RUNTIME:
+        (tmp_path / name).write_text(name)
+    app = make_app(predictor, hosts={"localhost"}, runtime=runtime_folder(tmp_path))
+    with TestClient(app, base_url="http://localhost") as client:
+        found = client.get("/model").json()["browser_model"]
+        model = client.get(found["address"])
+        assert hashlib.sha256(model.content).hexdigest() == found["sha256"]
+        assert "max-age" in model.headers["cache-control"]
+        assert "script-src 'self' 'wasm-unsafe-eval'; " in model.headers["content-security-policy"]
+        assert '"../runtime/ort.wasm.bundle.min.mjs"' in client.get("/affekt/session.js").text
+        runtime = client.get(f"/runtime/{RUNTIME[1]}")
+        assert runtime.headers["content-type"] == "application/wasm"
+        again = client.get(
+            f"/runtime/{RUNTIME[1]}", headers={"If-None-Match": runtime.headers["etag"]}
+        )
+        assert (runtime.text, again.status_code) == (RUNTIME[1], 304)
+
+
 def test_serve_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]) -> None:
     """Run a real server: it prints its address, predicts a stream, and ends on Ctrl-C."""
     words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
@@ -341,6 +367,8 @@ def test_serve_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixtur
         port = address.rpartition(":")[2]
         assert main(["serve", "--port", port]) == 2
         assert "must be free to listen on" in capsys.readouterr().err
+        assert main(["serve", "--browser-runtime", ".", "--min-confidence", "0.5"]) == 2
+        assert "cannot be combined with --profile or --min-conf" in capsys.readouterr().err
         with urlopen(address) as page:
             assert b"<title>affekt</title>" in page.read()
         with connect(f"{address.replace('http', 'ws')}/stream?adapt=1") as socket:

@@ -53,6 +53,10 @@ def serve(
     workers: Annotated[
         int, option("N", "Processes that answer requests (default: 1).", min=1, max=1024)
     ] = 1,
+    browser_runtime: Annotated[
+        Path | None,
+        option("FOLDER", "Run the model in the browser with this folder's ONNX Runtime Web."),
+    ] = None,
 ) -> None:
     """Serve a web page that shows the emotion of live speech, and an HTTP API.
 
@@ -61,9 +65,14 @@ def serve(
     """
     from affekt.inference.predictor import load
     from affekt.service.app import make_app
+    from affekt.service.browser_model import runtime_folder
     from affekt.service.processes import listeners, run
     from affekt.service.tokens import Tokens
 
+    if browser_runtime and (profile or min_confidence):
+        raise typer.BadParameter(
+            "--browser-runtime cannot be combined with --profile or --min-confidence."
+        )
     ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     make = partial(
         make_app,
@@ -72,6 +81,7 @@ def serve(
         origins=[_origin(each) for each in allow_origin or ()],
         tokens=Tokens(tokens) if tokens else None,
         workers=workers,
+        runtime=runtime_folder(browser_runtime) if browser_runtime else None,
     )
     build = partial(_application, ready, make, access_log)
     app = build()  # several workers build their own; this one shows that they can

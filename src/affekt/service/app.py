@@ -27,6 +27,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
 from affekt.service.answers import EACH, SPEAKERS, WORK
+from affekt.service.browser_model import MODEL_PATH, browser_routes
 from affekt.service.client_limits import ClientLimits
 from affekt.service.decoding import decoded
 from affekt.service.live_session import close_with_error, run_session
@@ -66,6 +67,7 @@ def make_app(
     tokens: Tokens | None = None,
     access_log: TextIO | None = None,
     workers: int = 1,
+    runtime: Path | None = None,
 ) -> Starlette:
     """Build the application for a loaded model.
 
@@ -77,6 +79,8 @@ def make_app(
         tokens: one of which every request must bear, but those for ``/health``; none by default.
         access_log: file that gets one line of JSON for each request; none by default.
         workers: processes that share this machine's cores, each with such an application.
+        runtime: folder of ONNX Runtime Web, with which the page runs the model in the browser;
+            the page sends sound to the service by default.
 
     Returns:
         An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model``,
@@ -85,10 +89,12 @@ def make_app(
         uploads that are still being received and makes ``/health`` say so.
     """
     metrics = Metrics(PATHS)
-    service = _Service(predictor, metrics, journal, workers)
+    service = _Service(predictor, metrics, journal, workers, browser=bool(runtime))
     middleware = [
         Middleware(Observation, metrics=metrics, log=access_log),
-        Middleware(OriginCheck, hosts=frozenset(hosts), origins=frozenset(origins)),
+        Middleware(
+            OriginCheck, hosts=frozenset(hosts), origins=frozenset(origins), wasm=bool(runtime)
+        ),
     ]
     if origins:
         sharing = Middleware(
@@ -111,6 +117,7 @@ def make_app(
             *(route for path in WORK for route in _routes(path, "POST", service.answer)),
             WebSocketRoute("/stream", service.stream),
             *(_routes("/journal", "GET", service.journal) if journal else []),
+            *(browser_routes(predictor.graph, runtime) if runtime else []),
             Mount("/affekt", StaticFiles(directory=shipped_folder("web"))),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
@@ -142,9 +149,11 @@ class _Service:
         metrics: Metrics,
         journal: Callable[[], str] | None,
         workers: int,
+        *,
+        browser: bool,
     ) -> None:
         cores = max(1, (os.cpu_count() or 1) // workers)
-        self._report = journal
+        self._report, self._browser = journal, browser
         self._predictor, self._metrics = predictor, metrics
         self._readiness = Readiness(predictor)
         self._stream_threads = CapacityLimiter(cores)
@@ -173,7 +182,8 @@ class _Service:
         return FileResponse(PAGE / "docs.html")
 
     async def model(self, _: Request) -> Response:
-        about = self._predictor.metadata
+        about, digest = self._predictor.metadata, self._predictor.graph.digest
+        address = f"{MODEL_PATH[1:]}?sha256={digest}"
         return JSONResponse(
             {
                 "name": about["name"],
@@ -182,6 +192,8 @@ class _Service:
                 "hop_seconds": self._predictor.graph.hop / SAMPLE_RATE,
                 "knows_speakers": bool(self._predictor.graph.profile),
                 "has_journal": bool(self._report),
+                "has_service": True,
+                "browser_model": {"address": address, "sha256": digest} if self._browser else None,
             }
         )
 

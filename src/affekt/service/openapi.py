@@ -186,6 +186,12 @@ def _schemas(labels: Sequence[str]) -> Json:
         "hop_seconds": seconds,
         "knows_speakers": {"type": "boolean"},
         "has_journal": {"type": "boolean"},
+        "has_service": {"type": "boolean", "const": True},
+        "browser_model": {
+            "description": "Model file for the page, if the browser can run it.",
+            "type": ["object", "null"],
+            "properties": {"address": text, "sha256": text},
+        },
     }
     status = {"type": "string", "enum": ["ready", "failing", "stopping"]}
     return {

@@ -27,13 +27,20 @@ class OriginCheck:
         app: the application that is protected.
         hosts: host names that a request may name, without ports.
         origins: of other sites whose pages are allowed.
+        wasm: whether the page may compile WebAssembly.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Collection[str], origins: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        origins: Collection[str] = (),
+        wasm: bool = False,
     ) -> None:
         self._app, self._hosts = app, {host.lower() for host in hosts}
         self._origins = frozenset(origins)
+        self._scripts = "script-src 'self' 'wasm-unsafe-eval'; " if wasm else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403; a WebSocket handshake fails instead."""
@@ -44,9 +51,8 @@ class OriginCheck:
         host = headers.get("host", "")
         probe = scope["path"] == HEALTH and "origin" not in headers  # by address, not by name
         if self._allows(host, headers.get("origin")):
-            await self._app(
-                scope, receive, _with_security_headers(send, f" ws://{host} wss://{host}")
-            )
+            sockets = f" ws://{host} wss://{host}"
+            await self._app(scope, receive, _with_security_headers(send, sockets, self._scripts))
         elif probe:
             await self._app(scope, receive, _with_security_headers(send))
         elif scope["type"] == "http":
@@ -66,7 +72,7 @@ class OriginCheck:
         return origin in own or origin in self._origins
 
 
-def _with_security_headers(send: Send, sockets: str = "") -> Send:
+def _with_security_headers(send: Send, sockets: str = "", scripts: str = "") -> Send:
     """Add headers to each response that keep other sites' content out of the page."""
 
     async def send_with_headers(message: Message) -> None:
@@ -74,12 +80,12 @@ def _with_security_headers(send: Send, sockets: str = "") -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault(  # an endpoint may allow less or other content
                 "Content-Security-Policy",
-                f"default-src 'self'; connect-src 'self'{sockets}; "
+                f"default-src 'self'; {scripts}connect-src 'self'{sockets}; "
                 f"frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             )
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "no-referrer"
-            headers["Cache-Control"] = "no-store"
+            headers.setdefault("Cache-Control", "no-store")
         await send(message)
 
     return send_with_headers

@@ -1,17 +1,20 @@
-// Send the microphone's audio through a WebSocket and recordings by a request, and show the predictions.
+// Predict the microphone's audio and recordings, in the browser or by the service, and show the predictions.
 
 import { startMicrophone } from "./affekt/microphone.js";
 import { at, charts, csv, save } from "./charts.js";
+import { onServer } from "./on-server.js";
 import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
-const model = await (await fetch("model")).json();
-const shown = charts(model.labels);
+const about = await (await fetch("model")).json(); // of the service, or a file beside the page
+const shown = charts(about.labels);
 const { show, showText, draw } = shown;
-let session = null; // of the microphone: { microphone, socket, error, saving }
+const server = about.has_service ? onServer() : undefined;
+let browser; // promise of the model in the browser, once it was asked for
+let engine; // that is used: `server`, or what `browser` gives
+let session = null; // of the microphone: { microphone, live, offset }
 let segments = []; // predictions of all sessions, one after the other
-let offset = 0; // seconds of the sessions before this one
-let profile = null; // bytes, of the session that ended last
+let profile; // bytes, of the microphone's speaker, until the page is closed
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
@@ -24,163 +27,164 @@ function setStatus(text, fault = false) {
   at("status").classList.toggle("fault", fault);
 }
 
+// -------------------------------------------------------- where the model is
+
+/** Use the model in the browser, or the service's; the service's too where the browser fails. */
+async function choose(inBrowser) {
+  if (session) stop();
+  engine = undefined;
+  setReady("Loading the model …");
+  let [found, fault] = [server, ""];
+  if (inBrowser) {
+    browser ??= import("./in-browser.js").then((module) => module.inBrowser(about.browser_model));
+    const wanted = browser;
+    [found, fault] = await wanted.then((it) => [it, ""], (error) => [server, error.message]);
+    if (at("in-browser").checked !== inBrowser) return; // chosen anew meanwhile
+  }
+  engine = found;
+  if (!engine) {
+    setReady("No model");
+    console.error(fault);
+    return setStatus(`The page is incomplete: ${fault}`, true);
+  }
+  at(engine === server ? "on-server" : "in-browser").checked = true;
+  setReady(`Model ${about.name}, licence ${about.licence}`);
+  setStatus(fault ? `The model cannot run in this browser: ${fault} ${engine.note}` : engine.note, Boolean(fault));
+}
+
+function setReady(text) {
+  at("model").textContent = text;
+  at("microphone").disabled = at("file").disabled = !engine;
+}
+
 // ---------------------------------------------------------- speaker profile
 
-function adaptQuery() {
-  return model.knows_speakers ? { adapt: at("adapt").checked ? 1 : 0 } : {};
-}
-
-/** The profile file that was chosen, in base64; null if there is none. */
-async function chosenProfile() {
+/** The options of a session or recording; a profile is that of the file if none is given. */
+async function options(known) {
+  if (!about.knows_speakers) return {};
   const [file] = at("profile").files;
-  if (!file) return null;
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return { adapt: at("adapt").checked, profile: known ?? (file && new Uint8Array(await file.arrayBuffer())) };
 }
 
-function receiveProfile(from, bytes) {
+function setProfile(bytes) {
   profile = bytes;
-  if (from.saving) saveProfile();
-  from.saving = false;
-  if (session === from) return;
-  at("save-profile").disabled = false;
-  from.socket.close();
+  at("save-profile").disabled = !profile && !session?.live;
+  at("reset").disabled = !profile && !session?.live && !at("profile").files.length;
 }
 
-function saveProfile() {
-  save("voice.profile", profile);
+async function saveProfile() {
+  try {
+    if (session?.live) setProfile(await session.live.profile());
+    save("voice.profile", profile);
+  } catch (error) {
+    setStatus(error.message, true); // there is no profile yet
+  }
+}
+
+function deleteProfile() {
+  if (session) abort("The microphone is off."); // its stream holds the profile too
+  at("profile").value = "";
+  setProfile(undefined);
 }
 
 // --------------------------------------------------------------- microphone
 
 async function start() {
-  const started = (session = {}); // set before the first await, so that a second click stops it
+  const started = (session = { offset: segments.at(-1)?.end ?? 0 }); // before the first await: a second click stops it
+  const isCurrent = () => session === started;
+  const onEnd = (text) => isCurrent() && abort(text, true);
   try {
-    const onEnd = () => session === started && stop("The microphone was disconnected.", true);
-    started.microphone = await startMicrophone((samples) => send(started, samples), { onEnd });
-    const initial = await chosenProfile();
-    if (session === started) connect(started, initial);
-    else close(started);
-  } catch (error) {
-    close(started);
-    if (session === started) end(`The microphone cannot be used: ${error.message}.`, true);
-  }
-}
-
-function connect(started, initial) {
-  const query = new URLSearchParams({ rate: started.microphone.sampleRate, ...adaptQuery() });
-  const address = new URL(`stream?${query}`, location.href);
-  address.protocol = address.protocol.replace("http", "ws");
-  const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
-  started.socket = socket;
-  socket.onmessage = ({ data }) => {
-    if (typeof data !== "string") receiveProfile(started, data);
-    else if (session === started) receive(JSON.parse(data));
-    else if (JSON.parse(data).error) socket.close(); // there is no profile yet
-  };
-  socket.onclose = () => {
-    close(started);
-    if (session === started) end(started.error ?? "The connection to the service was lost.", true);
-  };
-  socket.onopen = () => {
-    if (initial) socket.send(initial);
-    started.ready = true;
+    const onUnplug = () => isCurrent() && stop("The microphone was disconnected.", true);
+    const given = { sampleRate: engine.sampleRate, onEnd: onUnplug };
+    started.microphone = await startMicrophone((samples) => send(started, samples), given);
+    const onSegment = (segment) => isCurrent() && receive(segment);
+    const onFault = (text) => isCurrent() && setStatus(text, true);
+    const handlers = { onSegment, onFault, onEnd };
+    if (isCurrent()) started.live = await engine.live(started.microphone.sampleRate, await options(profile), handlers);
+    if (!isCurrent()) return close(started);
     at("microphone").textContent = "Stop microphone";
-    at("save-profile").disabled = !model.knows_speakers;
+    setProfile(profile);
     showText("listening");
-    setStatus(`The microphone is on. There is a prediction every ${model.hop_seconds.toFixed(1)} s.`);
-  };
+    setStatus(`The microphone is on. ${engine.note}`);
+  } catch (error) {
+    if (isCurrent()) abort(`The microphone cannot be used. ${error.message || error.name}`, true);
+    else close(started);
+  }
 }
 
 function send(from, samples) {
-  if (session !== from || !from.ready) return;
-  showLevel(samples);
-  if (isOpen(from.socket)) from.socket.send(samples);
+  if (session !== from || !from.live) return;
+  const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+  at("level").value = 10 * Math.log10(power + 1e-9);
+  from.live.push(samples);
 }
 
-function receive(message) {
-  if (message.error) {
-    session.error = message.error; // the reason, if the socket closes now
-    session.saving = false;
-    return setStatus(message.error, true);
-  }
-  session.error = null;
-  const segment = { ...message, start: message.start + offset, end: message.end + offset };
-  segments.push(segment);
+function receive(segment) {
+  const { offset } = session;
+  segments.push({ ...segment, start: segment.start + offset, end: segment.end + offset });
   show(segment);
   drawAll();
   at("save").disabled = at("clear").disabled = false;
 }
 
-/** Stop recording; the socket stays open until it has returned the profile. */
-function stop(text = "The microphone is off.", fault = false) {
+/** Stop recording, and keep the profile of the speaker. */
+async function stop(text = "The microphone is off.", fault = false) {
   const stopped = session;
   end(text, fault);
-  if (!model.knows_speakers || !isOpen(stopped.socket)) return close(stopped);
   stopped.microphone?.stop();
-  stopped.socket.send("profile");
+  if (stopped.live && about.knows_speakers) await stopped.live.profile().then(setProfile, () => {}); // no speech yet
+  close(stopped);
+}
+
+/** Stop recording at once. */
+function abort(text, fault = false) {
+  const stopped = session;
+  end(text, fault);
+  close(stopped);
 }
 
 function close(ended) {
   ended.microphone?.stop();
-  ended.socket?.close();
+  ended.live?.close();
 }
 
-function isOpen(socket) {
-  return socket?.readyState === WebSocket.OPEN;
-}
-
-function end(text, fault = false) {
+function end(text, fault) {
   session = null;
-  offset = segments.at(-1)?.end ?? 0;
+  setProfile(profile);
   at("microphone").textContent = "Start microphone";
-  at("save-profile").disabled = !profile;
   at("level").value = -60;
   at("label").textContent = "microphone off";
   at("label").style.borderColor = "";
   setStatus(text, fault);
 }
 
-function showLevel(samples) {
-  const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
-  at("level").value = 10 * Math.log10(power + 1e-9);
-}
-
-// ---------------------------------------------------------------- recording
-
-async function predict(file) {
-  const chosen = await chosenProfile();
-  const headers = chosen === null ? {} : { Profile: chosen };
-  const query = new URLSearchParams(adaptQuery());
-  const response = await fetch(`predict?${query}`, { method: "POST", body: file, headers }).catch((error) => {
-    throw new Error(`The service cannot be reached: ${error.message}.`);
-  });
-  const answer = await response.json();
-  if (answer.error) throw new Error(answer.error);
-  return answer;
-}
-
 // ------------------------------------------------------------------- start
 
-setStatus(`Audio is sent to the service at ${location.host} only, and is not stored.`);
 showText("microphone off");
-at("model").textContent = `Model ${model.name}, licence ${model.licence}`;
-at("speaker").hidden = !model.knows_speakers;
-at("tabs").hidden = !model.has_journal;
+at("speaker").hidden = !about.knows_speakers;
+at("tabs").hidden = !about.has_journal;
 at("journal").href = "journal";
+at("api").hidden = !server;
+at("where").hidden = !server || !about.browser_model;
+at("in-browser").checked = Boolean(about.browser_model);
+for (const name of ["in-browser", "on-server"]) at(name).onchange = () => choose(at("in-browser").checked);
 at("microphone").onclick = () => (session ? stop() : start());
-at("save-profile").onclick = () => {
-  if (!isOpen(session?.socket)) return saveProfile();
-  session.saving = true; // once it arrives
-  session.socket.send("profile");
-};
-at("save").onclick = () => save("predictions.csv", csv(model.labels, segments));
+at("profile").onchange = () => setProfile(undefined);
+at("save-profile").onclick = saveProfile;
+at("reset").onclick = deleteProfile;
+at("save").onclick = () => save("predictions.csv", csv(about.labels, segments));
 at("clear").onclick = () => {
-  [segments, offset] = [[], 0];
+  segments = [];
+  if (session) session.offset = 0;
   at("save").disabled = at("clear").disabled = true;
   showText(session ? "listening" : "microphone off");
   drawAll();
 };
-takeRecordings(model.labels, shown, predict);
+takeRecordings(about.labels, shown, async (file) => {
+  if (!engine) throw new Error("The model is not loaded yet. Choose the file again.");
+  return engine.recording(file, await options());
+});
 window.addEventListener("resize", drawAll);
 drawAll();
+await choose(at("in-browser").checked);
+if (!server) navigator.serviceWorker?.register("service-worker.js").catch((error) => console.warn(error)); // offline use

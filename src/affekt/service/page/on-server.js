@@ -1,0 +1,66 @@
+// Let the service run the model: recordings by a request, live audio through a WebSocket.
+
+/** @returns {object} The functions that in-browser.js makes too. */
+export function onServer() {
+  return {
+    sampleRate: undefined, // that of the microphone: the service resamples
+    note: `Audio is sent to the service at ${location.host} only, and is not stored.`,
+    live,
+    recording,
+  };
+}
+
+async function recording(file, { adapt, profile }) {
+  const headers = profile ? { Profile: base64(profile) } : {};
+  const response = await fetch(`predict?${query(adapt)}`, { method: "POST", body: file, headers }).catch((error) => {
+    throw new Error(`The service cannot be reached: ${error.message}.`);
+  });
+  const answer = await response.json();
+  if (answer.error) throw new Error(answer.error);
+  return answer;
+}
+
+function live(rate, { adapt, profile }, { onSegment, onFault, onEnd }) {
+  const address = new URL(`stream?${query(adapt, { rate })}`, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
+  let [fault, asked] = [null, null]; // asked: who waits for the profile
+  const isOpen = () => socket.readyState === WebSocket.OPEN;
+  socket.onmessage = ({ data }) => {
+    if (typeof data !== "string") return asked?.resolve(new Uint8Array(data));
+    const message = JSON.parse(data);
+    if (!message.error) return (fault = null), onSegment(message);
+    fault = message.error; // the reason, if the socket closes now
+    if (asked) asked.reject(new Error(fault));
+    else onFault(fault);
+  };
+  const stream = {
+    push: (samples) => isOpen() && socket.send(samples),
+    profile: () =>
+      new Promise((resolve, reject) => {
+        asked = { resolve, reject };
+        if (isOpen()) socket.send("profile");
+        else reject(new Error("The connection to the service was lost."));
+      }).finally(() => (asked = null)),
+    close: () => socket.close(),
+  };
+  return new Promise((resolve) => {
+    socket.onopen = () => {
+      if (profile) socket.send(base64(profile));
+      resolve(stream);
+    };
+    socket.onclose = () => {
+      const reason = fault ?? "The connection to the service was lost.";
+      asked?.reject(new Error(reason));
+      onEnd(reason);
+    };
+  });
+}
+
+function query(adapt, more = {}) {
+  return new URLSearchParams({ ...more, ...(adapt === undefined ? {} : { adapt: adapt ? 1 : 0 }) });
+}
+
+function base64(bytes) {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
