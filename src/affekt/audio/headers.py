@@ -25,27 +25,7 @@ _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 an
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # first bytes of Sony's Wave64
 MAX_PAGE = 65_307  # bytes of a page of an Ogg, at most
 # kbit/s
-_AC3_RATES = (
-    32,
-    40,
-    48,
-    56,
-    64,
-    80,
-    96,
-    112,
-    128,
-    160,
-    192,
-    224,
-    256,
-    320,
-    384,
-    448,
-    512,
-    576,
-    640,
-)
+_AC3_RATES = (*range(32, 64, 8), *range(64, 128, 16), *range(128, 256, 32), *range(256, 641, 64))
 _ORDERS = {  # byte order, and the chunk that holds the sound
     b"RIFF": ("<", b"data"),
     b"RF64": ("<", b"data"),
