@@ -5,6 +5,7 @@ formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", a
 """
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 
 from affekt.inference.elan import eaf
@@ -145,10 +146,7 @@ def _named(utterance: Utterance) -> str:
 
 def _escaped(text: str) -> str:
     """Text of WebVTT in one line."""
-    text = " ".join(text.split())
-    for character, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(character, escape)
-    return text
+    return escape(" ".join(text.split()), quote=False)
 
 
 def _clock(seconds: float) -> str:
