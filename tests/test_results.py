@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2
 
 import affekt
 from affekt.evaluation.ablation import ADDED, changed_knobs
@@ -282,6 +283,8 @@ def test_the_page_on_reproducing_has_the_measured_comparisons() -> None:
     assert f"UAR {uar.value:.3f} ({uar.low:.3f} to {uar.high:.3f})" in page
     assert f"lead over the highest is {lead.value:.3f} ({lead.low:.3f} to {lead.high:+.3f})" in page
     assert f"up to {baseline.uar.value:.3f}." in page
+    plain = compare(ours.tally, of_recipe("ravdess-mfcc-svm-all-features").tally).difference
+    assert f"it is {plain.value:.3f} ({plain.low:.3f} to {plain.high:.3f})" in page
     frozen = of_recipe("ravdess-yamnet-lstm-frozen")
     cost = compare(frozen.tally, ours.tally).difference
     words = f"UAR is {frozen.uar.value:.3f}, {-cost.value:.3f} lower"
@@ -349,6 +352,24 @@ def test_the_page_on_reproducing_has_the_validation_of_the_chosen_epoch() -> Non
         f"it is {best:.3f} at the chosen epoch and {last:.3f} in the mean of the last ten" in page
     )
     assert f"beside {tested:.3f} on the test speakers" in page
+
+
+def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
+    """The pooled variance of each speaker's share of the UAR between the networks it validates."""
+    page = " ".join(text_of("docs/reproduce.md").split())
+    folder = RESULTS / "ravdess-yamnet-lstm" / "seed-0"
+    rows = pd.read_csv(table_file(folder, "validation"))
+    clips = rows.drop_duplicates("file")["truth"].value_counts()
+    share = (rows["predicted"] == rows["truth"]) / rows["truth"].map(clips) / len(LABELS)
+    shares = share.groupby([rows["speaker"], rows["fold"]]).sum().groupby("speaker")
+    assert (shares.size().min(), shares.size().max(), len(shares)) == (1, 8, 24)
+    squares, free = ((shares.size() - 1) * shares.var()).sum(), (shares.size() - 1).sum()
+    low, high = np.sqrt(24 * squares / chi2.ppf([0.975, 0.025], free))
+    run = np.sqrt(24 * squares / free)
+    assert f"a standard deviation of {run:.3f} ({low:.3f} to {high:.3f})" in page
+    assert f"the difference of two runs one of {run * np.sqrt(2):.3f}" in page
+    ours, paper = of_recipe("ravdess-yamnet-lstm"), PUBLISHED["ravdess-yamnet-lstm"].uar
+    assert f"value is {paper - ours.with_seeds({0}).uar.value:.3f} above ours, less than" in page
 
 
 def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
