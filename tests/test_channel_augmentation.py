@@ -1,11 +1,19 @@
-"""Test simulated microphones, rooms and telephones: constant for each simulated speaker."""
+"""Test simulated microphones, rooms, telephones and noise: constant for each simulated speaker."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from affekt.experiments import augmentation
-from affekt.experiments.augmentation import DIRECT, STEP, Augmentation, simulate_channel, simulated
+from affekt.experiments.augmentation import (
+    DIRECT,
+    SIGNAL_TO_NOISE,
+    STEP,
+    Augmentation,
+    add_noise,
+    simulate_channel,
+    simulated,
+)
 
 RATE = 16_000
 NOISE = (0.05 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
@@ -105,3 +113,25 @@ def test_a_simulated_speaker_has_one_channel_and_recordings_are_unchanged() -> N
         assert np.abs(response(there, here)).max() > 0.5
         coloured.append(response(there, here))
     np.testing.assert_allclose(*coloured, atol=0.3)
+
+
+def test_background_noise_has_one_colour_and_level_a_speaker_and_other_instants() -> None:
+    silent = []
+    for number in range(40):
+        made = add_noise(NOISE, at(number), at(100))
+        np.testing.assert_array_equal(made, add_noise(NOISE, at(number), at(100)))
+        noise, other = made - NOISE, add_noise(NOISE, at(number), at(101)) - NOISE
+        silent.append(not noise.any())
+        if noise.any():
+            ratio = 10 * np.log10(np.mean(NOISE**2) / np.mean(noise**2))
+            assert SIGNAL_TO_NOISE[0] - 0.1 < ratio < SIGNAL_TO_NOISE[1] + 0.1
+            assert abs(np.corrcoef(noise, other)[0, 1]) < 0.2
+            assert np.abs(response(noise, other)).max() < 3.0
+    assert 10 < sum(silent) < 30
+
+
+@pytest.mark.parametrize("samples", [1, 40, 254])
+def test_noise_over_silence_and_short_sounds(samples: int) -> None:
+    for number in range(8):
+        assert not add_noise(np.zeros(samples, np.float32), at(number), at(1)).any()
+        assert np.isfinite(add_noise(NOISE[:samples], at(number), at(1))).all()

@@ -7,10 +7,17 @@ instead of sound, which are reported as undecodable.
 
 Source: Cao, Cooper, Keutmann, Gur, Nenkova & Verma, "CREMA-D: Crowd-sourced Emotional
 Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014; genders from
-its VideoDemographics.csv.
+its VideoDemographics.csv, perceived emotions from its processedResults/summaryTable.csv.
 """
 
+import csv
+import hashlib
+import io
+from pathlib import Path
+
 from affekt.corpora.spec import Corpus, Speaker, tasks
+from affekt.corpora.tables import read_text
+from affekt.errors import CorpusError
 
 EMOTIONS = {
     "ANG": "angry",
@@ -25,6 +32,26 @@ FEMALE = """
     02 03 04 06 07 08 09 10 12 13 18 20 21 24 25 28 29 30 37 43 46 47 49 52 53 54 55 56 58 60 61
     63 72 73 74 75 76 78 79 82 84 89 91
 """
+VOTES = "processedResults/summaryTable.csv"
+VOTES_DIGEST = "fb0e382700d32c0d9adc0c6815292215a36bcf912f2657048862c91e3bd2b317"  # SHA-256
+
+
+def _perceived(root: Path) -> dict[str, tuple[str, ...]]:
+    """The winners of the votes on the voice alone: most of 10 listeners to each clip."""
+    path = next((p for p in (root / VOTES, root.parent / VOTES) if p.is_file()), root / VOTES)
+    text = read_text(path)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if digest != VOTES_DIGEST:
+        raise CorpusError(
+            f"{path} must be the published table, SHA-256 {VOTES_DIGEST}. Got {digest}. "
+            f"Copy it from the corpus again."
+        )
+    by_letter = {label[0].upper(): label for label in EMOTIONS.values()}
+    return {
+        row["FileName"]: tuple(by_letter[letter] for letter in row["VoiceVote"].split(":"))
+        for row in csv.DictReader(io.StringIO(text))
+    }
+
 
 CORPUS = Corpus(
     name="cremad",
@@ -51,4 +78,5 @@ CORPUS = Corpus(
             *("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
         }
     ),
+    perceived=_perceived,
 )

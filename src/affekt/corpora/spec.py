@@ -46,6 +46,8 @@ class Corpus:
         channel: channel to read, or None for the mean of all.
         genders: reads gender by speaker id from the corpus' own table under the root; it must
             agree with ``speakers``.
+        perceived: reads, by file name without suffix, the labels that most listeners chose from
+            the voice alone (several: a tie), from the corpus' own table under the root.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Corpus:
     source: str = ""
     licence_link: str = ""
     genders: Callable[[Path], Mapping[str, str]] | None = None
+    perceived: Callable[[Path], Mapping[str, tuple[str, ...]]] | None = None
 
     def labels(self, task: str) -> tuple[str, ...]:
         """Labels of a task in the order of a model's outputs.

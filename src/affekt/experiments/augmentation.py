@@ -35,6 +35,10 @@ TELEPHONES = 0.15  # share of the simulated speakers on a telephone
 TELEPHONE_RATE = 8_000  # Hz
 COMPANDING = 255.0  # of G.711's mu-law
 BANDWIDTHS = (4_000, 5_500, 7_000)  # Hz: limits of the bandwidth augmentation
+NOISY = 0.5  # share of the simulated speakers with a noisy background
+SIGNAL_TO_NOISE = (0.0, 30.0)  # dB of the recording over its background
+SLOPES = (0.0, 2.0)  # power of the background falls with frequency ** slope
+LOWEST = 50.0  # Hz, below which its power is constant
 LIMITED = 0.5  # share of the simulated speakers with a limited bandwidth
 
 
@@ -46,11 +50,13 @@ class Augmentation:
         speakers: simulated speakers for each training speaker.
         channel: whether each has another microphone, room or telephone.
         bandwidth: whether the bandwidth of some is limited.
+        noise: whether some have a noisy background.
     """
 
     speakers: int = 0
     channel: bool = False
     bandwidth: bool = False
+    noise: bool = False
 
     def cache_key(self, speaker: int) -> list[object]:
         """Return the part of the cache key that identifies a simulated speaker.
@@ -59,7 +65,8 @@ class Augmentation:
         """
         key: list[object] = [speaker]
         key += ["elsewhere"] if speaker and self.channel else []
-        return key + (["bandwidth"] if speaker and self.bandwidth else [])
+        key += ["bandwidth"] if speaker and self.bandwidth else []
+        return key + (["noise"] if speaker and self.noise else [])
 
 
 def simulated(
@@ -99,6 +106,10 @@ def simulated(
     made: NDArray[np.float32] = (gain * (sound + noise * level * hiss)).astype(np.float32)
     if augmentation.channel:
         made = simulate_channel(made, np.random.default_rng(_seed(f"place {speaker}", number)))
+    if augmentation.noise:
+        background = np.random.default_rng(_seed(f"noise {speaker}", number))
+        instants = np.random.default_rng(_seed(f"noise {clip}", number))
+        made = add_noise(made, background, instants)
     if augmentation.bandwidth:
         made = limit_bandwidth(made, np.random.default_rng(_seed(f"band {speaker}", number)))
     return made
@@ -127,6 +138,30 @@ def simulate_channel(
         sound = _telephone(sound)
     made: NDArray[np.float32] = sound.astype(np.float32)
     return made
+
+
+def add_noise(
+    samples: NDArray[np.float32], background: np.random.Generator, instants: np.random.Generator
+) -> NDArray[np.float32]:
+    """Add background noise to some recordings, between white and brown, 0 to 30 dB below them.
+
+    Args:
+        samples: ``(samples,)`` at 16 kHz.
+        background: the same state gives the same colour and level, or no noise.
+        instants: draws the noise itself.
+
+    Returns:
+        ``(samples,)`` float32.
+    """
+    noisy = background.random() < NOISY
+    decibels, slope = background.uniform(*SIGNAL_TO_NOISE), background.uniform(*SLOPES)
+    if not noisy:
+        return samples
+    spectrum = np.fft.rfft(instants.standard_normal(samples.size))
+    hertz = np.fft.rfftfreq(samples.size, 1 / SAMPLE_RATE)
+    noise = np.fft.irfft(spectrum * np.maximum(hertz, LOWEST) ** (-slope / 2), samples.size)
+    noise *= _rms(samples) / max(_rms(noise), 1e-9) * 10.0 ** (-decibels / 20.0)
+    return (samples + noise).astype(np.float32)
 
 
 def limit_bandwidth(

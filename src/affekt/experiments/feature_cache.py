@@ -134,7 +134,7 @@ class Source:
     def key(self) -> list[object]:
         """Everything that the trunk's inputs depend on, besides the simulated speaker."""
         a = self.architecture
-        front_end = f"whisper, floor {FLOOR:g}" if a.trunk == "whisper" else a.front_end
+        front_end = f"whisper, floor {FLOOR:g}, no offset" if a.trunk == "whisper" else a.front_end
         if front_end == "power":
             front_end = "power, squared weights"  # not that of earlier versions
         return [self.digest, front_end, a.hop, a.last_window, a.loudness]

@@ -30,6 +30,7 @@ from affekt.experiments.network import (
     start_network,
     training_config,
 )
+from affekt.experiments.perceived import perceived_labels
 from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, train
@@ -153,19 +154,35 @@ def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None
             source.patches(speaker)
 
 
-def part_of(manifest: Manifest, speakers: Sequence[str], *, balance: bool = False) -> Part:
+def part_of(
+    manifest: Manifest,
+    speakers: Sequence[str],
+    *,
+    balance: bool = False,
+    perceived: float = 0.0,
+) -> Part:
     """The clips of some speakers, in the manifest's order.
 
     Args:
         manifest: of the clips.
         speakers: of the part.
         balance: give every class of every corpus the same weight, instead of every clip.
+        perceived: share of what listeners heard in the labels of the loss.
+
+    Raises:
+        CorpusError: a corpus' table of votes is missing or not the published one.
     """
     chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
-    return part_of_rows(manifest, np.array(chosen, np.int64), balance=balance)
+    return part_of_rows(manifest, np.array(chosen, np.int64), balance=balance, perceived=perceived)
 
 
-def part_of_rows(manifest: Manifest, clips: NDArray[np.int64], *, balance: bool = False) -> Part:
+def part_of_rows(
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    *,
+    balance: bool = False,
+    perceived: float = 0.0,
+) -> Part:
     """As :func:`part_of`, of ``(clips,)`` rows of the manifest."""
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
     kinds = [(corpus_of(manifest.clips[row].speaker), manifest.clips[row].label) for row in clips]
@@ -177,6 +194,7 @@ def part_of_rows(manifest: Manifest, clips: NDArray[np.int64], *, balance: bool 
         np.array(truth, np.int64),
         np.array(weights, np.float32),
         same_speaker(manifest, clips),
+        perceived_labels(manifest, clips, perceived) if perceived and len(clips) else None,
     )
 
 
@@ -191,7 +209,7 @@ def _network(
     """Train the network; return probabilities of the test clips, and further facts."""
     torch.set_num_threads(1)
     manifest = source.manifest
-    training = part_of(manifest, fold.train, balance=recipe.balance)
+    training = part_of(manifest, fold.train, balance=recipe.balance, perceived=recipe.perceived)
     validation = part_of(manifest, fold.validation)
     classifier = start_network(recipe, fold.number, source, training.clips, locations)
     inputs = load_inputs(recipe, source, classifier)

@@ -47,7 +47,12 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
 
 def augmentation_of(recipe: Recipe) -> Augmentation:
     """The augmentation that a recipe describes."""
-    return Augmentation(recipe.augmented_speakers, recipe.augment_channel, recipe.augment_bandwidth)
+    return Augmentation(
+        recipe.augmented_speakers,
+        channel=recipe.augment_channel,
+        bandwidth=recipe.augment_bandwidth,
+        noise=recipe.augment_noise,
+    )
 
 
 def training_config(recipe: Recipe, fold: int) -> TrainingConfig:

@@ -152,6 +152,16 @@ class Recipe:
     augment_bandwidth: bool = knob(
         False, "limit the bandwidth of some simulated speakers to 4, 5.5 or 7 kHz"
     )
+    augment_noise: bool = knob(
+        False, "add background noise to some simulated speakers, 0 to 30 dB below them"
+    )
+    perceived: float = knob(
+        0.0,
+        "share of what listeners heard in the training labels, beside what was acted, for corpora "
+        "that publish votes on the voice alone (CREMA-D)",
+        low=0.0,
+        high=1.0,
+    )
     balance: bool = knob(False, "give every class of every corpus the same weight in the loss")
     optimizer: str = knob(
         "adam",

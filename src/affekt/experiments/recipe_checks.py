@@ -15,6 +15,7 @@ OF_YAMNET = ("front_end", "weights", "blocks", "precision")
 OF_WHISPER = ("encoder_layers", "context")
 OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
 UNSELECTED = ("network", "chance")  # methods without a selection of features
+AUGMENTATIONS = ("augment_channel", "augment_bandwidth", "augment_noise")
 OF_NETWORKS = (
     "last_window",
     "loudness",
@@ -27,8 +28,8 @@ OF_NETWORKS = (
     "recent_time_constant",
     "ensemble_size",
     "augmented_speakers",
-    "augment_channel",
-    "augment_bandwidth",
+    *AUGMENTATIONS,
+    "perceived",
     "balance",
     "optimizer",
     "schedule",
@@ -122,10 +123,7 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
             ("ensemble_size", "recent_time_constant") if not ensembles(recipe.head) else (),
             f"head {_heads(ensembles)}",
         ),
-        (
-            ("augment_channel", "augment_bandwidth") if not recipe.augmented_speakers else (),
-            "augmented_speakers",
-        ),
+        (AUGMENTATIONS if not recipe.augmented_speakers else (), "augmented_speakers"),
         (("precision",) if recipe.frozen else (), "a network that is not frozen"),
     ):
         for name in unused:

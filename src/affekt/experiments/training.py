@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from affekt.atomic_write import atomic_write
 from affekt.errors import RunError
 from affekt.experiments.minibatches import Inputs, predict, shuffled
+from affekt.experiments.perceived import PerceivedLabels
 from affekt.experiments.profiles import draw_profiles
 from affekt.model.classifier import Classifier, save
 from affekt.runs.folder import CURVE
@@ -60,12 +61,14 @@ class Part:
         truth: ``(clips,)`` index of each clip's label.
         weights: ``(clips,)`` weight of each in the loss.
         others: for each clip, the other clips of its speaker in this part.
+        perceived: training labels that hold what listeners heard; None: as acted.
     """
 
     clips: NDArray[np.int64]
     truth: NDArray[np.int64]
     weights: NDArray[np.float32]
     others: Mapping[int, NDArray[np.int64]]
+    perceived: PerceivedLabels | None = None
 
 
 def train(
@@ -183,9 +186,14 @@ def _loss(
         rows_of = torch.from_numpy(of_clips[rows]).to(classifier.device)
         return rows_of.repeat_interleave(heads, dim=0)
 
+    targets: NDArray[Any] = training.truth
+    logits = logits.flatten(0, 1)
+    if training.perceived:
+        targets = training.perceived.shares
+        logits = logits + for_each_head(training.perceived.log_priors)
     losses = nn.functional.cross_entropy(
-        logits.flatten(0, 1),
-        for_each_head(training.truth),
+        logits,
+        for_each_head(targets),
         label_smoothing=config.label_smoothing,
         reduction="none",
     )

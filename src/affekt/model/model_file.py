@@ -5,7 +5,6 @@ are found by the node that reads them, whose name is the path of its module.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,8 @@ _SMALL = Architecture(
     time_constant=20.0,
     ensemble_size=2,
 )
-_ENCODER = replace(_SMALL, trunk="whisper", recent_time_constant=2.0, blocks=13)
-#: Networks of the shipped files, whose metadata lack their architecture: by the recipe's digest.
+#: Networks of shipped files whose metadata lack their architecture, by the recipe's digest.
 _BY_RECIPE = {
-    "3a7a201d0f4a": _ENCODER,
-    "cdeafb2462bc": _ENCODER,
     "0a11bff7cff1": _SMALL,
     "15590287ef98": Architecture(_SMALL.labels),
 }

@@ -37,7 +37,11 @@ STEPS = PATCH // 2 // POOLED  # of a window: 24
 
 
 class WhisperLogMel(nn.Module):
-    """Compute Whisper's log-mel frames of windows; nothing in it is trained."""
+    """Compute Whisper's log-mel frames of windows; nothing in it is trained.
+
+    Unlike Whisper, the mean of each frame is removed before its window function, as Kaldi does:
+    a constant offset of the recording changes nothing.
+    """
 
     transform: Tensor
     mel: Tensor
@@ -47,6 +51,7 @@ class WhisperLogMel(nn.Module):
         time, bins = np.arange(FRAME), np.arange(FRAME // 2 + 1)
         hann = 0.5 - 0.5 * np.cos(2 * math.pi * time / FRAME)
         turns = hann * np.exp(-2j * math.pi * np.outer(bins, time) / FRAME)
+        turns -= turns.mean(axis=1, keepdims=True)  # of a frame less its mean
         kernels = np.concatenate([turns.real, turns.imag])[:, None]
         for name, values in (("transform", kernels), ("mel", mel_matrix())):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
