@@ -1,4 +1,4 @@
-"""Test the labels that listeners heard: read from the corpus' own table, and mixed with acted."""
+"""Test the perceived labels: read from the corpus' own table, and mixed with acted."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
 
 def test_a_share_of_the_label_is_what_most_listeners_heard(corpus: Manifest) -> None:
     found = perceived_labels(corpus, np.arange(5), 0.5).shares
-    other = np.full(4, 0.25)  # heard as fearful, which is none of the four
+    other = np.full(4, 0.25)  # perceived as fearful, which is none of the four
     expected = [
         ANGRY,
         (HAPPY + NEUTRAL) / 2,

@@ -167,7 +167,7 @@ def part_of(
         manifest: of the clips.
         speakers: of the part.
         balance: give every class of every corpus the same weight, instead of every clip.
-        perceived: share of what listeners heard in the labels of the loss.
+        perceived: share of the perceived emotion in the labels of the loss.
 
     Raises:
         CorpusError: a corpus' table of votes is missing or not the published one.

@@ -1,7 +1,7 @@
-"""Mix acted labels with those that listeners heard, where a corpus publishes their votes.
+"""Mix acted labels with perceived ones, where a corpus publishes their votes.
 
-Actors' emotions are often not heard in the voice alone: of CREMA-D's clips that were acted as
-happy, 52 % were heard as neutral. A network that must call them happy learns what its other
+Actors' emotions are often not perceived in the voice alone: of CREMA-D's clips that were acted as
+happy, 52 % were perceived as neutral. A network that must call them happy learns what its other
 corpora contradict. Listeners choose neutral far more often, though; the logarithm of each label's
 share is added to the logits in training, so that the network itself favours no label.
 
@@ -21,7 +21,7 @@ from affekt.corpora.manifest import Manifest
 
 @dataclass(frozen=True)
 class PerceivedLabels:
-    """Labels of the loss, in which what listeners heard has a share.
+    """Labels of the loss, in which the perceived emotion has a share.
 
     Attributes:
         shares: ``(clips, labels)`` float32; each row sums to 1.
@@ -39,7 +39,7 @@ def perceived_labels(manifest: Manifest, clips: NDArray[np.int64], share: float)
     Args:
         manifest: of the clips.
         clips: ``(clips,)`` rows of the manifest, at least one.
-        share: of what was heard in the label of a clip, in (0, 1].
+        share: of the perceived emotion in the label of a clip, in (0, 1].
 
     Raises:
         CorpusError: a corpus' table of votes is missing or not the published one.
@@ -56,16 +56,16 @@ def perceived_labels(manifest: Manifest, clips: NDArray[np.int64], share: float)
             continue
         votes = read(manifest.root / name if JOINT in manifest.corpus else manifest.root)
         for row in rows:
-            heard = votes.get(PurePosixPath(chosen[row].file).stem)
-            if heard:
-                shares[row] += share * (_shares(heard, manifest.labels) - shares[row])
+            cast = votes.get(PurePosixPath(chosen[row].file).stem)
+            if cast:
+                shares[row] += share * (_shares(cast, manifest.labels) - shares[row])
         acted = [shares[rows[truth[rows] == label]].mean(axis=0) for label in set(truth[rows])]
         log_priors[rows] = np.log(np.mean(acted, axis=0).clip(1e-3))
     return PerceivedLabels(shares.astype(np.float32), log_priors.astype(np.float32))
 
 
-def _shares(heard: tuple[str, ...], labels: tuple[str, ...]) -> NDArray[np.float64]:
+def _shares(cast: tuple[str, ...], labels: tuple[str, ...]) -> NDArray[np.float64]:
     """Each label's share of the winners of a vote; winners that are no label count for all."""
-    found = np.array([heard.count(label) / len(heard) for label in labels])
+    found = np.array([cast.count(label) / len(cast) for label in labels])
     shares: NDArray[np.float64] = found + (1.0 - found.sum()) / len(labels)
     return shares

@@ -157,7 +157,7 @@ class Recipe:
     )
     perceived: float = knob(
         0.0,
-        "share of what listeners heard in the training labels, beside what was acted, for corpora "
+        "share of the perceived emotion in the training labels, beside the acted one, for corpora "
         "that publish votes on the voice alone (CREMA-D)",
         low=0.0,
         high=1.0,

@@ -61,7 +61,7 @@ class Part:
         truth: ``(clips,)`` index of each clip's label.
         weights: ``(clips,)`` weight of each in the loss.
         others: for each clip, the other clips of its speaker in this part.
-        perceived: training labels that hold what listeners heard; None: as acted.
+        perceived: training labels that hold perceived emotions; None: as acted.
     """
 
     clips: NDArray[np.int64]
