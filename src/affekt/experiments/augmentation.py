@@ -147,7 +147,7 @@ def add_noise(
 
     Args:
         samples: ``(samples,)`` at 16 kHz.
-        background: the same state gives the same colour and level, or no noise.
+        background: the same state gives the same spectrum and level, or no noise.
         instants: draws the noise itself.
 
     Returns:
