@@ -89,6 +89,7 @@ def test_every_clip_is_tested_once_with_its_speaker_held_out(runs: Path) -> None
     run = found["demos-mfcc-svm"]
     assert Counter(run.predictions["truth"]) == COUNTS
     assert not run.predictions["file"].duplicated().any()
+    assert set(run.predictions.groupby("fold")["truth"].nunique()) == {len(COUNTS)}
     tested = run.parts[run.parts["part"] == "test"]
     assert sorted(tested.groupby("fold")["speaker"].nunique()) == [6] * 5 + [7] * 5
     alike = [found[name].parts.reset_index(drop=True) for name in found]
