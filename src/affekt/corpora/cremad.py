@@ -1,18 +1,16 @@
 """CREMA-D: 91 actors in the USA, 6 emotions, 12 sentences, 7,442 clips; English.
 
-``AudioWAV/AAAA_SSS_EEE_LL.wav``: actor, sentence, emotion, level (LO, MD, HI, XX unspecified).
-16 kHz. The label is the acted emotion. Seven recordings are left out: 1076_MTI_SAD_XX is silent,
-and three pairs are the same audio under two labels. A clone without git-lfs holds pointers
-instead of sound, which are reported as undecodable.
+``AudioWAV/AAAA_SSS_EEE_LL.wav``: actor, sentence, emotion, level (LO, MD, HI, XX unspecified). The
+label is the acted emotion. Seven recordings are left out: 1076_MTI_SAD_XX is silent, and three
+pairs are the same audio under two labels. A clone without git-lfs holds pointers instead of sound.
 
-Source: Cao, Cooper, Keutmann, Gur, Nenkova & Verma, "CREMA-D: Crowd-sourced Emotional
-Multimodal Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014; genders from
-its VideoDemographics.csv, perceived emotions from its processedResults/summaryTable.csv.
+Source: Cao, Cooper, Keutmann, Gur, Nenkova & Verma, "CREMA-D: Crowd-sourced Emotional Multimodal
+Actors Dataset", IEEE Transactions on Affective Computing 5(4), 2014; genders from its
+VideoDemographics.csv, perceived emotions from its processedResults/summaryTable.csv.
 """
 
 import csv
 import hashlib
-import io
 from pathlib import Path
 
 from affekt.corpora.spec import Corpus, Speaker, tasks
@@ -49,7 +47,7 @@ def _perceived(root: Path) -> dict[str, tuple[str, ...]]:
     by_letter = {label[0].upper(): label for label in EMOTIONS.values()}
     return {
         row["FileName"]: tuple(by_letter[letter] for letter in row["VoiceVote"].split(":"))
-        for row in csv.DictReader(io.StringIO(text))
+        for row in csv.DictReader(text.splitlines())
     }
 
 

@@ -7,8 +7,7 @@ Task ``four`` is the paper's subset. The paper gives only its counts, which are 
 prototypical files of anger, happiness and sadness and all neutral ones: 246, 167, 422 and 332 clips
 of 65 speakers (42 m, 23 f). Task ``all`` takes every file.
 
-Source: Parada-Cabaleiro, Costantini, Batliner, Schmitt & Schuller, "DEMoS: an Italian emotional
-speech corpus", Language Resources and Evaluation 54, 2020; Zenodo record 2544829.
+Source: Parada-Cabaleiro et al., "DEMoS", Language Resources and Evaluation 54, 2020.
 """
 
 from affekt.corpora.spec import Corpus, speakers
