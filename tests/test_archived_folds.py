@@ -85,7 +85,7 @@ def test_a_run_resumed_from_an_archive_gives_the_same_results(
     results = shutil.copytree(begun, tmp_path / "results")
     (kept,) = archive_runs([folder], results, points=read_points)
     (once,) = archive_runs([undisturbed], tmp_path / "once", points=read_points)
-    tables = ["predictions.csv.gz", "validation.csv.gz", "folds.csv", "points.csv.gz"]
+    tables = ["predictions.csv.bz2", "validation.csv.bz2", "folds.csv", "points.csv.bz2"]
     for name in tables:
         assert (kept / name).read_bytes() == (once / name).read_bytes()
     assert {path.name for path in kept.iterdir()} == {*tables, "curve.csv", "run.json"}
@@ -158,8 +158,8 @@ def swap(folder: Path) -> None:
 
 
 def lose_a_clip(folder: Path) -> None:
-    table = pd.read_csv(folder / "predictions.csv.gz", dtype=str)
-    table[1:].to_csv(folder / "predictions.csv.gz", index=False)
+    table = pd.read_csv(folder / "predictions.csv.bz2", dtype=str)
+    table[1:].to_csv(folder / "predictions.csv.bz2", index=False)
 
 
 MISFITS = {

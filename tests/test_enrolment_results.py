@@ -252,10 +252,11 @@ def test_a_kept_run_keeps_its_enrolment_and_validation(results, tmp_path):
     for recipe in ("sequel", "sequel-loco"):
         run = results[recipe].runs[0]
         kept = read_run(archive_run(run, tmp_path, points=read_points))
-        for name in ("predictions", "enrolment", "validation"):
-            pd.testing.assert_frame_equal(
-                getattr(kept, name), getattr(run, name), check_dtype=False
-            )
+        for name, digits in {"predictions": 6, "enrolment": 4, "validation": 6}.items():
+            expected = getattr(run, name).round(digits)
+            if name == "enrolment":
+                expected = expected.sort_values("file", kind="stable", ignore_index=True)
+            pd.testing.assert_frame_equal(getattr(kept, name), expected, check_dtype=False)
         assert kept.corpus == run.corpus
 
 

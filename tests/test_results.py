@@ -90,6 +90,11 @@ def test_the_summary_follows_from_the_predictions() -> None:
     assert tuple(found.columns) == COLUMNS
 
 
+def test_the_archive_is_small() -> None:
+    """A clone holds all measured results, so they must not grow unnoticed."""
+    assert sum(path.stat().st_size for path in RESULTS.rglob("*")) < 20 * 2**20
+
+
 @every_run
 def test_every_run_is_of_a_recipe_as_it_stands(folder: Path) -> None:
     run = archived(folder)

@@ -80,7 +80,7 @@ def test_an_archived_run_has_the_same_numbers_in_fewer_bytes(runs, tmp_path):
         assert getattr(kept, name) == getattr(run, name)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run), check_dtype=False)
     files = {path.name for path in (tmp_path / "ravdess-yamnet-lstm/seed-0").iterdir()}
-    tables = {"predictions.csv.gz", "folds.csv", "curve.csv", "points.csv.gz"}
+    tables = {"predictions.csv.bz2", "folds.csv", "curve.csv", "points.csv.bz2"}
     assert files == {"run.json", *tables}
     assert "/somewhere" not in (tmp_path / "ravdess-yamnet-lstm/seed-0/run.json").read_text()
 
@@ -113,13 +113,13 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     pd.testing.assert_frame_equal(kept.predictions, run.predictions)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run))
     names = {path.relative_to(kept.folder).as_posix() for path in kept.folder.rglob("*.*")}
-    tables = {"run.json", "predictions.csv.gz", "folds.csv", "curve.csv"}
+    tables = {"run.json", "predictions.csv.bz2", "folds.csv", "curve.csv"}
     assert names == tables | {f"fold-{number}/activations.npz" for number in (1, 2)}
     before = {path: path.read_bytes() for path in kept.folder.rglob("*.*")}
     archive_run(kept, results, points=read_points)  # in its own place
     assert {path: path.read_bytes() for path in kept.folder.rglob("*.*")} == before
     archive_run(read_run(whole), results, points=read_points)
-    assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv.gz"}
+    assert {path.name for path in kept.folder.iterdir()} == tables | {"points.csv.bz2"}
 
 
 def test_what_another_recipe_of_its_name_made_is_not_displaced(tmp_path):

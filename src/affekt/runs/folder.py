@@ -130,9 +130,9 @@ def table_file(folder: Path, name: str) -> Path:
         name: of the table, such as ``predictions``.
 
     Returns:
-        ``<name>.csv``, or ``<name>.csv.gz`` if only that is there.
+        ``<name>.csv``, or ``<name>.csv.bz2`` if only that is there.
     """
-    plain, compressed = folder / f"{name}.csv", folder / f"{name}.csv.gz"
+    plain, compressed = folder / f"{name}.csv", folder / f"{name}.csv.bz2"
     return compressed if compressed.is_file() and not plain.is_file() else plain
 
 
