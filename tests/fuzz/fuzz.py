@@ -2,45 +2,29 @@
 
     python tests/fuzz/fuzz.py TARGET [--seconds 600] [--runs N] [--corpus FOLDER] [INPUT...]
 
-With inputs, those alone are tried. An input that fails is written to the working folder.
+The search is a process of its own, because libFuzzer ends it without cleaning up. Its temporary
+files are deleted here, however it ends. An input that fails is written to the working folder.
 """
 
-import argparse
-import resource
+import os
+import signal
+import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-import atheris
-
-sys.path.insert(0, str(Path(__file__).parent))
-with atheris.instrument_imports(include=["affekt", "safetensors", "tomllib", "json"]):
-    from targets import READY, TARGETS
-
-MEMORY = 3_000  # MB of the process
-#: MB that Linux already counts as its peak: that of the process which started it.
-INHERITED = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-LONGEST = 20  # s for one input
-SEEDS = Path(__file__).parent / "seeds"
+from tempfile import TemporaryDirectory
 
 
-def main() -> None:
-    """Fuzz one target."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("inputs", nargs="*", help="files to try, and nothing else")
-    parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--runs", type=int, default=-1, help="at most so many inputs")
-    parser.add_argument("--corpus", help="folder that takes inputs that reach new code")
-    asked = parser.parse_args()
-    READY.get(asked.target, list)()  # loading a model is not to be measured
-    limits = [f"-rss_limit_mb={MEMORY + INHERITED}", f"-timeout={LONGEST}", "-print_final_stats=1"]
-    found = asked.corpus or tempfile.mkdtemp(prefix="affekt-fuzz-")
-    folders = [found, str(SEEDS / asked.target)]
-    search = [f"-max_total_time={asked.seconds}", f"-runs={asked.runs}", "-seed=1", *folders]
-    atheris.Setup([sys.argv[0], *limits, *(asked.inputs or search)], TARGETS[asked.target])
-    atheris.Fuzz()
+def main() -> int:
+    """Run the search, and return its exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    words = [sys.executable, Path(__file__).with_name("search.py"), *sys.argv[1:]]
+    with TemporaryDirectory(prefix="affekt-fuzz-") as folder:
+        with subprocess.Popen(words, env=os.environ | {"TMPDIR": folder}) as search:
+            try:
+                return search.wait()
+            finally:
+                search.kill()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
