@@ -18,12 +18,14 @@ def main() -> int:
     """Run the search, and return its exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     words = [sys.executable, Path(__file__).with_name("search.py"), *sys.argv[1:]]
-    with TemporaryDirectory(prefix="affekt-fuzz-") as folder:
-        with subprocess.Popen(words, env=os.environ | {"TMPDIR": folder}) as search:
-            try:
-                return search.wait()
-            finally:
-                search.kill()
+    with (
+        TemporaryDirectory(prefix="affekt-fuzz-") as folder,
+        subprocess.Popen(words, env=os.environ | {"TMPDIR": folder}) as search,
+    ):
+        try:
+            return search.wait()
+        finally:
+            search.kill()
 
 
 if __name__ == "__main__":
