@@ -156,6 +156,7 @@ def test_a_real_server_refuses_ambiguous_lengths_and_bad_text(predictor: affekt.
 def test_stalled_uploads_of_one_client_leave_room_for_others_and_end(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert serving.MAX_WAIT > 2 * serving.MAX_IDLE  # of one client, half end before the others
     monkeypatch.setattr(serving, "MAX_IDLE", 1.5)
     app = make_app(predictor, hosts={"localhost"})
     answers: list[int] = []

@@ -120,7 +120,7 @@ def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
             for name, group in tests[~tests["tiny"]].groupby("test", sort=False)
         ],
         clean=clean.to_dict(),
-        fairness=fair.to_dict("records"),
+        fairness=fair.assign(name=fair["kind"] + " " + fair["group"]).to_dict("records"),
         worst=by_speaker[by_speaker["clips"] >= ENOUGH].head(WORST).to_dict("records"),
         max_drop=MAX_DROP,
         min_unchanged=MIN_UNCHANGED,
