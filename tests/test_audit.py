@@ -151,8 +151,11 @@ def test_any_function_can_be_audited(
     ravdess = str(data / "ravdess")
     found = audited(tmp_path, capsys, "test_audit:by_level", "--data", ravdess, "--clips", "8")
     assert found["speakers_of_training"] is None
-    assert "does not state" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "does not state" in page
     table = pd.read_csv(tmp_path / "robustness.csv").set_index(["test", "strength"])
+    for test, failed in (~table["passed"]).groupby("test").any().items():
+        assert (f"<li>{test}" in page) == failed, test
     assert table["unchanged"]["level", 20.0] < 0.5
     assert len(pd.read_csv(tmp_path / "answers.csv")) == 8 * len(
         pd.read_csv(tmp_path / "robustness.csv")
@@ -254,7 +257,7 @@ def test_docs_and_cards_hold_the_measured_audits(monkeypatch: pytest.MonkeyPatch
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     audits = import_module("audits")
     page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-    for lines in (audits.summaries(), audits.robustness(), audits.profiles()):
+    for lines in (audits.summaries(), audits.robustness(), audits.profiles(), audits.unheard()):
         assert len(lines) == 2 or "\n".join(lines) in page
     for model in audits.cards():
         text = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
