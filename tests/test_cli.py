@@ -378,17 +378,37 @@ def test_an_input_is_not_overwritten(model: str, folder: Path, tmp_path: Path) -
     assert bare.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["predict", "embed"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict {folder} -o {other} --model {model}",
+        "predict {recording} --timeline --plot {other} --model {model}",
+        "embed {folder} -o {other} --model {model}",
+        "corpus own {folder} --speaker (.) -o {other}",
+        "finetune table.csv -o {other}",
+        "export run -o {other}",
+        "journal export own.journal --csv -o {other}",
+        "journal report own.journal -o {other}",
+    ],
+)
 @pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
 def test_a_recording_of_another_name_is_not_overwritten(
-    command: str, link: str, model: str, folder: Path, tmp_path: Path, capsys: Captured
+    words: str, link: str, model: str, folder: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    recording, other = folder / "01.flac", tmp_path / "other.csv"
+    recording, other = folder / "01.flac", tmp_path / ("x.png" if "--plot" in words else "x.csv")
     getattr(other, link)(recording)
     before = recording.read_bytes()
-    assert main([command, str(folder), "-o", str(other), "--model", model]) == 2
+    named = {"folder": folder, "recording": recording, "other": other, "model": model}
+    assert main([word.format_map(named) for word in words.split()]) == 2
     assert recording.read_bytes() == before
     assert "must not be a recording" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no /dev")
+def test_results_can_be_written_into_a_pipe(model: str, folder: Path) -> None:
+    words = ["predict", str(folder / "01.flac"), "--json", "-o", "/dev/stdout", "--model", model]
+    found = subprocess.run([*COMMAND, *words], capture_output=True, timeout=60, check=True)
+    assert json.loads(found.stdout)["file"].endswith("01.flac")
 
 
 def test_a_fault_of_affekt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

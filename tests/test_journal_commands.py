@@ -163,6 +163,19 @@ def test_refresh_names_entries_that_it_could_not_predict_again(
 # ------------------------------------------------------------------ export
 
 
+@pytest.mark.parametrize("command", ["export --csv", "report"])
+def test_a_journal_is_not_replaced_by_what_is_made_of_it(
+    command: str, empty: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    other = tmp_path / "page.html"
+    other.symlink_to(empty)
+    before, words = empty.read_bytes(), command.split()
+    for output in (empty, other):
+        assert journal_main(words[0], empty, *words[1:], "-o", str(output)) == 2
+        assert "must not be a file that the command uses" in capsys.readouterr().err
+    assert empty.read_bytes() == before
+
+
 def test_fhir_resources_accept_the_export(undisturbed: Path, tmp_path: Path) -> None:
     pytest.importorskip("fhir.resources")
     from fhir.resources.R4B.bundle import Bundle

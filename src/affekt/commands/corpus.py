@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Columns, Labels, option, own_columns, own_labels
+from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
 from affekt.commands.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def corpus(
     """
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
+    refuse_output(output, root)
     labels, columns = own_labels(label), own_columns(column)
     if name in CORPORA and (labels or speaker or columns):
         given = "--label" if labels else "--speaker" if speaker else "--column"
@@ -67,8 +68,6 @@ def corpus(
             f"NAME must be one of {', '.join(CORPORA)}; your own corpus needs --speaker or a CSV "
             f"table. Got {name}."
         )
-    if output.exists() and root.is_file() and output.samefile(root):
-        raise typer.BadParameter(f"--output must not be the table itself. Got {output}.")
     print_counts(found)
     write_manifest(found.manifest(partial=partial), output)
     if found.faults():

@@ -47,7 +47,7 @@ def embed(
 
     if output.suffix.lower() not in TABLES:
         raise typer.BadParameter(f"--output must end in {' or '.join(TABLES)}. Got {output}.")
-    options.refuse_recording(output)
+    options.refuse_output(output, *paths, model, profile)
     predictor = load(model, profile=profile, channel=channel)
     require_embedding(predictor.graph)
     failed = 0

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from affekt.commands.options import option
+from affekt.commands.options import option, refuse_output
 
 
 def export(
@@ -36,6 +36,7 @@ def export(
     from affekt.model.export import export as write
     from affekt.model.export import find_network
 
+    refuse_output(output)
     network = find_network(run, fold)
     temperature = temperature_enrolled = 1.0
     if calibrate:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from affekt.commands.options import Columns, Labels, option, own_columns, own_labels
+from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
 from affekt.commands.printing import with_progress
 
 
@@ -32,6 +32,7 @@ def finetune(
     from affekt.experiments.finetuning import finetune as adapt
     from affekt.report.model_card import shown
 
+    refuse_output(output, table, model)
     made = adapt(
         table,
         output,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from affekt.commands.journal import File, Passphrase, entry_line, opened
-from affekt.commands.options import option, refuse_together
+from affekt.commands.options import option, refuse_output, refuse_together
 
 Output = Annotated[Path | None, option("FILE", "Write into a file.", "-o", "--output")]
 
@@ -39,6 +39,8 @@ def journal_export(
     refuse_together(dict(forms))
     if not any(forms.values()):
         raise typer.BadParameter(f"choose one of {', '.join(forms)}.")
+    if output:
+        refuse_output(output, file)
     write = exports.write_csv if as_csv else exports.write_json if as_json else exports.write_fhir
     with ExitStack() as stack:
         journal = stack.enter_context(opened(file, passphrase, write=False))
@@ -67,6 +69,7 @@ def journal_report(
     """
     from affekt.journal.report import write_report
 
+    refuse_output(output, file)
     with opened(file, passphrase, write=False) as journal:
         write_report(journal, output)
     print(output)

@@ -1,6 +1,7 @@
 """Define the options that several commands share, and check which options exclude each other."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,23 +82,35 @@ def refuse_together(options: dict[str, object]) -> None:
         raise typer.BadParameter(f"{given[0]} cannot be combined with {given[1]}.")
 
 
-def refuse_recording(output: str | Path) -> None:
-    """Refuse to replace a recording, also one that a link or another name leads to.
+def refuse_output(output: str | Path, *inputs: object, name: str = "--output") -> None:
+    """Refuse to replace a recording or an input, also one that a link or another name leads to.
+
+    Args:
+        output: file to write, or location.
+        inputs: paths that the command uses; names of other things and None are ignored.
+        name: of the option that gave the output.
 
     Raises:
-        typer.BadParameter: ``output`` is a file that begins like a recording.
+        typer.BadParameter: ``output`` is an input, or a file that begins like a recording.
     """
     from affekt.audio import headers
 
-    try:
-        with Path(output).open("rb") as file:
-            head = file.read(4_096)
-    except (OSError, ValueError):  # nothing there, or a location
-        return
+    head = b""
+    with suppress(OSError, ValueError):  # nothing there, or a location
+        if Path(output).is_file():  # a pipe would wait for its writer
+            with Path(output).open("rb") as file:
+                head = file.read(4_096)
     if head and headers.is_recording(head):
         raise typer.BadParameter(
-            f"--output must not be a recording. Got {output}. Name another file."
+            f"{name} must not be a recording. Got {output}. Name another file."
         )
+    for path in map(str, filter(None, inputs)):
+        # os.path, since Path raises on names that are too long
+        same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121
+        if same or os.path.abspath(path) == os.path.abspath(output):  # noqa: PTH100
+            raise typer.BadParameter(
+                f"{name} must not be a file that the command uses. Got {output}. Name another file."
+            )
 
 
 def is_recording(word: str) -> bool:

@@ -1,6 +1,5 @@
 """Implement ``affekt predict``: check the options, then predict files or their timelines."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -121,6 +120,8 @@ def predict(
     chosen = channel_of(channel)
     distinguished = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
     _check_output(output, [*paths, model, profile, plot, speakers])
+    if plot:
+        options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")
     find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
     predictor = load(
         model,
@@ -211,15 +212,7 @@ def _check_output(output: str | None, inputs: list[Any]) -> None:
         raise typer.BadParameter(
             "--output must be a file or location. Got -. Leave it out to print to the terminal."
         )
-    options.refuse_recording(output)
-    for path in map(str, filter(None, inputs)):
-        # os.path, since Path raises on names that are too long
-        same = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)  # noqa: PTH110, PTH121
-        if same or os.path.abspath(path) == os.path.abspath(output):  # noqa: PTH100
-            raise typer.BadParameter(
-                f"--output must not be a file that the command uses. Got {output}. "
-                f"Name another file."
-            )
+    options.refuse_output(output, *inputs)
 
 
 def _file_predictor(engine: str, address: str | None) -> Callable[..., "Iterator[FileResult]"]:

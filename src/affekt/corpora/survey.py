@@ -78,8 +78,8 @@ class Survey:
             _listed("extra", self.extra),
             _listed("undecodable", dict.fromkeys(self.undecodable, 1)),
         ]
-        why = [f"the first because: {reason}" for reason in list(self.undecodable.values())[:1]]
-        return "; ".join([*filter(None, faults), *why])
+        first = [reason.rstrip(".") for reason in self.undecodable.values()][:1]
+        return "; ".join([*filter(None, faults), *(f"the first because: {x}" for x in first)])
 
     def rows(self) -> tuple[Row, ...]:
         """Count all clips, those of each gender, and those of each speaker."""
