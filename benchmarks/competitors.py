@@ -34,7 +34,7 @@ from soxr import resample
 from affekt.audio.reading import read
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.audit.answers import choose, sound_of
-from affekt.commands.printing import with_progress
+from affekt.commands.output.printing import with_progress
 from affekt.corpora import load
 
 CORPORA = ("ravdess", "emovo", "nemo", "cremad")

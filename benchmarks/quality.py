@@ -34,8 +34,8 @@ from affekt.corpora.manifest import Manifest
 from affekt.evaluation.intervals import uar_interval
 from affekt.evaluation.tally import tally
 from affekt.experiments.feature_cache import read_samples
-from affekt.inference.quality import LIMITS, QualityMeter
-from affekt.inference.vad import CHUNK, SPEECH, speech_probabilities
+from affekt.inference.speech.quality import LIMITS, QualityMeter
+from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.whisper import HOP
 

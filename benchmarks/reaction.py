@@ -27,7 +27,7 @@ from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
 from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
-from affekt.inference.vad import CHUNK, SPEECH, speech_probabilities
+from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.loudness import State
 from affekt.model.whisper import HOP

@@ -32,13 +32,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 import affekt
 from affekt.corpora import Manifest, load
-from affekt.inference.speaker_encoder import power_spectra, windows_of
-from affekt.inference.vad import CHUNK, find_speech, speech_probabilities
+from affekt.inference.speakers.speaker_encoder import power_spectra, windows_of
+from affekt.inference.speech.vad import CHUNK, find_speech, speech_probabilities
 
 DEVELOPMENT = {f"ravdess:{actor:02}" for actor in range(1, 13)}
 NUISANCES = 6  # chosen on these speakers
 HIDDEN, FRAMES, BINS, BANDS, LAYERS = 256, 160, 201, 40, 3
-FILE = Path("src/affekt/inference/speaker_encoder.onnx")
+FILE = Path("src/affekt/inference/speakers/speaker_encoder.onnx")
 Weights = dict[str, NDArray[np.float32]]
 
 

@@ -31,11 +31,11 @@ from affekt.corpora import Manifest, load
 from affekt.errors import ModelError
 from affekt.evaluation.diarization_scoring import DiarizationErrors, diarization_errors
 from affekt.evaluation.timeline_scoring import emotion_diarization_errors
-from affekt.inference.diarization import SpeakerFinder
-from affekt.inference.speaker_encoder import Embeddings, voice_embeddings
-from affekt.inference.speech_embedding import VoiceSample
+from affekt.inference.speakers.diarization import SpeakerFinder
+from affekt.inference.speakers.speaker_encoder import Embeddings, voice_embeddings
+from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.stream import Stream
-from affekt.inference.timeline import Utterance
+from affekt.inference.timelines.timeline import Utterance
 
 RATE = 16_000  # Hz
 FRAME = 160  # samples: 10 ms

@@ -10,9 +10,9 @@ from pympi import Eaf
 
 import affekt
 from affekt.cli import main
-from affekt.inference.annotation_files import SUFFIXES
-from affekt.inference.elan import eaf
-from affekt.inference.timeline import Utterance
+from affekt.inference.timelines.annotation_files import SUFFIXES
+from affekt.inference.timelines.elan import eaf
+from affekt.inference.timelines.timeline import Utterance
 from small_model import small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -12,9 +12,9 @@ from filelock import FileLock
 
 from affekt.cli import main
 from affekt.errors import RunError
-from affekt.evaluation.tsne import read_points
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.runner import run
+from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_folder, archive_runs
 from affekt.runs.folder import Locations
 from affekt.runs.reading import DONE, find_runs, read_run

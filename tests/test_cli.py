@@ -21,7 +21,7 @@ import soundfile
 
 import affekt
 from affekt.cli import EXAMPLES, main
-from affekt.commands.printing import printable
+from affekt.commands.output.printing import printable
 from affekt.inference import files, parallel
 from bad_inputs import BAD_INPUTS
 from conftest import hears_ctrl_c

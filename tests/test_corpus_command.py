@@ -9,7 +9,7 @@ import rich.console
 import soundfile
 
 from affekt.cli import main
-from affekt.commands import printing
+from affekt.commands.output import printing
 from affekt.corpora import read_manifest
 
 

@@ -19,10 +19,15 @@ from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.evaluation.diarization_scoring import diarization_errors
-from affekt.inference.diarization import diarize, speaker_means
 from affekt.inference.profile import profile_of, read_profile
-from affekt.inference.speaker_encoder import SPAN, power_spectra, voice_embeddings, windows_of
-from affekt.inference.speech_embedding import named
+from affekt.inference.speakers.diarization import diarize, speaker_means
+from affekt.inference.speakers.speaker_encoder import (
+    SPAN,
+    power_spectra,
+    voice_embeddings,
+    windows_of,
+)
+from affekt.inference.speakers.speech_embedding import named
 from small_model import small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -260,7 +265,7 @@ def test_what_cannot_be_told_apart_is_refused(
     soundfile.write(path, sound, RATE)
     assert main(["predict", "--timeline", str(path), "--speakers", "0"]) == 2
     assert "--speakers" in capsys.readouterr().err
-    monkeypatch.delitem(sys.modules, "affekt.inference.diarization", raising=False)
+    monkeypatch.delitem(sys.modules, "affekt.inference.speakers.diarization", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(ModelError, match=r"affekt\[speakers\]"):
         predictor.timeline(sound, sample_rate=RATE, speakers=2)

@@ -14,7 +14,7 @@ from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.intervals import mean_uar_interval, uar_interval
 from affekt.evaluation.results import collect
 from affekt.evaluation.summary import protocol, summarize
-from affekt.evaluation.tsne import read_points
+from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run
 from affekt.runs.reading import find_runs, read_run
 from synthetic_runs import LABELS, PROFILES, make_run

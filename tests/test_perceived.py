@@ -10,9 +10,9 @@ from affekt.corpora import cremad
 from affekt.corpora.clips import Clip
 from affekt.corpora.joined import join
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.perceived import perceived_labels
 from affekt.corpora.spec import FOUR
 from affekt.errors import CorpusError
-from affekt.experiments.perceived import perceived_labels
 
 VOTES = {"1001_A_ANG_XX": "A", "1001_A_HAP_XX": "N", "1002_A_SAD_XX": "N:S", "1002_A_NEU_XX": "F:N"}
 ANGRY, HAPPY, SAD, NEUTRAL = np.eye(4)

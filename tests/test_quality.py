@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 import affekt
 from affekt.cli import main
-from affekt.inference.quality import LIMITS, QualityLimits, QualityMeter
+from affekt.inference.speech.quality import LIMITS, QualityLimits, QualityMeter
 from affekt.service.app import make_app
 
 RATE = 16_000

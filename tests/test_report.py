@@ -16,11 +16,11 @@ from affekt.cli import main
 from affekt.errors import RunError
 from affekt.evaluation.intervals import INTERVAL, RANGE
 from affekt.evaluation.results import collect
-from affekt.evaluation.tsne import read_points
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip, cross_corpus
 from affekt.report.page import build_report
 from affekt.report.style import save_png, themed, to_svg
+from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
 from synthetic_runs import LABELS, make_run

@@ -15,7 +15,7 @@ from affekt.evaluation.intervals import Interval
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summary
-from affekt.evaluation.tsne import read_points
+from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run, archive_runs
 from affekt.runs.reading import find_runs, read_run
 from synthetic_runs import LABELS, make_run

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import affekt
 from affekt.errors import AudioError, ModelError
-from affekt.inference.quality import QualityLimits
+from affekt.inference.speech.quality import QualityLimits
 from small_model import HOP, LABELS, WINDOW, metadata, small_model
 
 RATE = 16_000

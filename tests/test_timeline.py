@@ -21,9 +21,9 @@ import affekt
 from affekt.audio.reading import read
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError
-from affekt.inference.annotation_files import LINES, textgrid
-from affekt.inference.timeline import Smoother, Utterance
-from affekt.inference.waveform_peaks import PARTS, WaveformPeaks
+from affekt.inference.timelines.annotation_files import LINES, textgrid
+from affekt.inference.timelines.timeline import Smoother, Utterance
+from affekt.inference.timelines.waveform_peaks import PARTS, WaveformPeaks
 from small_model import LABELS, small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from affekt.inference.vad import (
+from affekt.inference.speech.vad import (
     CHUNK,
     LONGEST,
     PADDING,

@@ -18,10 +18,10 @@ from affekt.audio.reading import channel_blocks, read
 from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
-from affekt.inference.annotation_files import LINES, textgrid
 from affekt.inference.profile import Profile
-from affekt.inference.rttm import read_turns
-from affekt.inference.timeline import Utterance
+from affekt.inference.timelines.annotation_files import LINES, textgrid
+from affekt.inference.timelines.rttm import read_turns
+from affekt.inference.timelines.timeline import Utterance
 from small_model import small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"

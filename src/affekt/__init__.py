@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from affekt.audio.reading import read
     from affekt.errors import AffektError
     from affekt.experiments.finetuning import finetune
-    from affekt.inference.frames import to_frame
     from affekt.inference.prediction import Prediction, Segment
     from affekt.inference.predictor import Predictor, load
     from affekt.inference.profile import Profile
-    from affekt.inference.rttm import Turn
     from affekt.inference.stream import Stream
-    from affekt.inference.timeline import Timeline, Utterance
+    from affekt.inference.timelines.frames import to_frame
+    from affekt.inference.timelines.rttm import Turn
+    from affekt.inference.timelines.timeline import Timeline, Utterance
 
 __version__ = "0.2.0"
 __all__ = [
@@ -48,13 +48,13 @@ _HOMES = {
     "Profile": "affekt.inference.profile",
     "Segment": "affekt.inference.prediction",
     "Stream": "affekt.inference.stream",
-    "Timeline": "affekt.inference.timeline",
-    "Turn": "affekt.inference.rttm",
-    "Utterance": "affekt.inference.timeline",
+    "Timeline": "affekt.inference.timelines.timeline",
+    "Turn": "affekt.inference.timelines.rttm",
+    "Utterance": "affekt.inference.timelines.timeline",
     "finetune": "affekt.experiments.finetuning",
     "load": "affekt.inference.predictor",
     "read": "affekt.audio.reading",
-    "to_frame": "affekt.inference.frames",
+    "to_frame": "affekt.inference.timelines.frames",
 }
 
 

@@ -31,17 +31,16 @@ from affekt.commands.journal import (
     journal_refresh,
     journal_remove,
 )
-from affekt.commands.journal_output import journal_export, journal_list, journal_report
-from affekt.commands.models import models
+from affekt.commands.models import models, weights
 from affekt.commands.options import is_recording
+from affekt.commands.output.journal_output import journal_export, journal_list, journal_report
+from affekt.commands.output.printing import complain
 from affekt.commands.predict import predict
-from affekt.commands.printing import complain
 from affekt.commands.recipe import recipe
 from affekt.commands.report import report
 from affekt.commands.run import run
 from affekt.commands.serve import serve
 from affekt.commands.stream import stream
-from affekt.commands.weights import weights
 from affekt.errors import AffektError
 
 EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the help

@@ -9,7 +9,7 @@ import typer
 
 from affekt.commands import options
 from affekt.commands.options import option
-from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 from affekt.errors import ModelError
 
 if TYPE_CHECKING:

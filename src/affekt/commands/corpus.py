@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
-from affekt.commands.printing import complain, with_progress
+from affekt.commands.output.printing import complain, with_progress
 
 if TYPE_CHECKING:
     from affekt.corpora import Survey

@@ -11,7 +11,7 @@ import typer
 from affekt.atomic_write import atomic_write
 from affekt.commands import options
 from affekt.commands.options import option
-from affekt.commands.printing import complain, sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.printing import complain, sigterm_as_ctrl_c, with_progress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from affekt.commands.options import Channel, Model, refuse_together
-from affekt.commands.printing import complain, with_progress
+from affekt.commands.output.printing import complain, with_progress
 
 MIN_SPEECH = 10  # s: then the speaker's statistics weigh twice as much as the prior
 
@@ -36,7 +36,7 @@ def enroll(
     from affekt.audio.reading import blocks
     from affekt.inference.files import sound_files
     from affekt.inference.predictor import load
-    from affekt.inference.vad import speaks
+    from affekt.inference.speech.vad import speaks
 
     _check_target(profile, add=add, replace=replace)
     predictor = load(model, profile=profile if add else None, channel=channel)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
-from affekt.commands.printing import with_progress
+from affekt.commands.output.printing import with_progress
 
 
 def finetune(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.commands.options import Channel, Model, option, refuse_together
-from affekt.commands.printing import complain, printable, sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.printing import complain, printable, sigterm_as_ctrl_c, with_progress
 
 if TYPE_CHECKING:
     from affekt.inference.files import Failure

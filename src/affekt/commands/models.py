@@ -1,4 +1,4 @@
-"""Implement ``affekt models``: print the metadata of model files."""
+"""Implement ``affekt models`` and ``affekt weights``: model files, and what training needs."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.commands.options import Json
-from affekt.commands.printing import printable
+from affekt.commands.output.printing import complain, printable
 from affekt.errors import ModelError
 
 if TYPE_CHECKING:
@@ -45,6 +45,32 @@ def models(
         print(printable(graph.file.stem))
         for what, value in facts:
             print(f"  {what:11}  {printable(value)}")
+
+
+def weights(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="yamnet.tflite or smart-turn-v3.2-cpu.onnx.", show_default=False
+        ),
+    ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--download", help="Download the file (default: yamnet.tflite).")
+    ] = False,
+) -> int:
+    """List the folders that may hold pretrained weights, or download them."""
+    from affekt.model.pretrained import download, survey
+
+    if fetch:
+        print(download(name or "yamnet.tflite"))
+        return 0
+    places = list(survey(name))
+    for place in places:
+        print(f"{place.state:8}  {place.bytes:>10,} bytes  {place.file}")
+    if any(place.state == "official" for place in places):
+        return 0
+    complain("none of these is an official file. Run affekt weights --download.")
+    return 1
 
 
 def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:

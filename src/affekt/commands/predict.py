@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import typer
 
 from affekt.commands import options
-from affekt.commands.annotation_writing import is_output_folder, write_annotations
 from affekt.commands.options import option, refuse_together
-from affekt.commands.printing import sigterm_as_ctrl_c, with_progress
-from affekt.commands.result_printing import (
+from affekt.commands.output.annotation_writing import is_output_folder, write_annotations
+from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.result_printing import (
     csv_columns,
     print_results,
     printer_of,
     results_output,
     table,
 )
-from affekt.commands.resume import Finished, find_finished
+from affekt.commands.output.resume import Finished, find_finished
+from affekt.commands.output.timeline_printing import (
+    ANNOTATIONS,
+    ONE_RECORDING,
+    PICTURES,
+    SPEAKER,
+    print_timelines,
+)
 from affekt.commands.speakers import (
     AnyChannel,
     Speaker,
@@ -29,13 +36,6 @@ from affekt.commands.speakers import (
     check_speakers,
     profiles_of,
     speakers_of,
-)
-from affekt.commands.timeline_printing import (
-    ANNOTATIONS,
-    ONE_RECORDING,
-    PICTURES,
-    SPEAKER,
-    print_timelines,
 )
 from affekt.shipped_folders import shipped_folder
 
@@ -101,7 +101,7 @@ def predict(
     """
     from affekt.inference.files import find_files
     from affekt.inference.predictor import load
-    from affekt.inference.quality import LIMITS
+    from affekt.inference.speech.quality import LIMITS
 
     paths = _paths(paths, demo)
     refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})

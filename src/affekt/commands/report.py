@@ -34,8 +34,8 @@ def report(
 
     from affekt.evaluation.results import collect
     from affekt.evaluation.summary import write_summary
-    from affekt.evaluation.tsne import read_points
     from affekt.report.page import build_report, no_clips
+    from affekt.report.tsne import read_points
     from affekt.runs.archive import archive_runs
     from affekt.runs.reading import find_runs, read_run
 

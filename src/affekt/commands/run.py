@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from affekt.commands.printing import complain
+from affekt.commands.output.printing import complain
 
 
 def run(

@@ -9,9 +9,9 @@ import typer
 
 from affekt.commands import options
 from affekt.commands.options import option, refuse_together
-from affekt.commands.printing import complain, sigterm_as_ctrl_c
+from affekt.commands.output.printing import complain, sigterm_as_ctrl_c
+from affekt.commands.output.stream_printing import print_stream
 from affekt.commands.speakers import AnyChannel, channel_of
-from affekt.commands.stream_printing import print_stream
 from affekt.errors import AudioError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def stream(
     """
     from affekt.inference.live import listen
     from affekt.inference.predictor import load
-    from affekt.inference.quality import LIMITS
+    from affekt.inference.speech.quality import LIMITS
 
     limits = None if no_quality else LIMITS
     chosen = channel_of(channel)

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.perceived import perceived_labels
 from affekt.errors import AffektError, RunError
 from affekt.experiments.baseline_features import load_features
 from affekt.experiments.baselines import KINDS, Baseline
@@ -30,7 +31,6 @@ from affekt.experiments.network import (
     start_network,
     training_config,
 )
-from affekt.experiments.perceived import perceived_labels
 from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, train

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from affekt.atomic_write import atomic_write
+from affekt.corpora.perceived import PerceivedLabels
 from affekt.errors import RunError
 from affekt.experiments.minibatches import Inputs, predict, shuffled
-from affekt.experiments.perceived import PerceivedLabels
 from affekt.experiments.profiles import draw_profiles
 from affekt.model.classifier import Classifier, save
 from affekt.runs.folder import CURVE

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, is_source
 from affekt.inference.profile import Profile, require_speaker_normalization
-from affekt.inference.speech_cutter import Chunk
-from affekt.inference.speech_embedding import SpeechEmbedder, mean_voice
+from affekt.inference.speakers.speech_embedding import SpeechEmbedder, mean_voice
+from affekt.inference.speech.speech_cutter import Chunk
 from affekt.inference.stream import Stream, process
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from affekt.inference.timeline import Utterance, Watch
+    from affekt.inference.timelines.timeline import Utterance, Watch
 
 STDIN = "-"
 
@@ -116,7 +116,9 @@ def timeline_files(
         Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
         stops the rest.
     """
-    from affekt.inference.speech_embedding import VoiceSample  # its detector is slow to load
+    from affekt.inference.speakers.speech_embedding import (
+        VoiceSample,  # its detector is slow to load
+    )
 
     distinguished = channel == "each" or speakers.get("speakers") is not None
     for file in find_files(paths):

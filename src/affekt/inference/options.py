@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Union
 
 if TYPE_CHECKING:
     from affekt.inference.profile import Profile
-    from affekt.inference.rttm import Turn
-    from affekt.inference.timeline import Watch
+    from affekt.inference.timelines.rttm import Turn
+    from affekt.inference.timelines.timeline import Watch
 
 Speakers = Union[int, str, Path, "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
 Channel = int | Literal["each"] | None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from affekt.inference.quality import Quality
+from affekt.inference.speech.quality import Quality
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,13 +112,13 @@ class Prediction:
 
     def to_frame(self) -> "pd.DataFrame":
         """One row a window, by file, start and end; see :func:`affekt.to_frame`."""
-        from affekt.inference.frames import segments_frame
+        from affekt.inference.timelines.frames import segments_frame
 
         return segments_frame(self)
 
     def _repr_html_(self) -> str:
         """A bar for each label, for notebooks."""
-        from affekt.inference.drawing import draw_prediction
+        from affekt.inference.timelines.drawing import draw_prediction
 
         return draw_prediction(self)
 

@@ -21,13 +21,13 @@ from affekt.inference.profile import (
     profile_state,
     read_profile,
 )
-from affekt.inference.quality import LIMITS, QualityLimits
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
+from affekt.inference.speech.quality import LIMITS, QualityLimits
 from affekt.inference.stream import Stream, process
 from affekt.inference.summary import predicted
 
 if TYPE_CHECKING:
-    from affekt.inference.timeline import Timeline
+    from affekt.inference.timelines.timeline import Timeline
 
 Embedding = NDArray[np.float32]
 
@@ -206,10 +206,10 @@ class Predictor:
             AudioError: no sound, or not one that can be read; or no such RTTM file.
             ModelError: the model cannot run; a profile of the predictor for several speakers.
         """
-        from affekt.inference.speaker_timelines import (
+        from affekt.inference.speakers.speaker_timelines import (
             recording_timeline,
         )  # its detector is slow to load
-        from affekt.inference.timeline import Timeline
+        from affekt.inference.timelines.timeline import Timeline
 
         return Timeline(recording_timeline(self, source, **options), self.labels)
 

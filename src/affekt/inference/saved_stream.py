@@ -13,7 +13,7 @@ from affekt.audio.headers import RATES
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph
-from affekt.inference.quality import QualityLimits
+from affekt.inference.speech.quality import QualityLimits
 
 SAVED_FORMAT = 3
 _MOST = 1 << 53  # samples: no sound is longer

@@ -22,8 +22,8 @@ from affekt.inference.chunks import chunk_samples
 from affekt.inference.graph import Graph, State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
-from affekt.inference.quality import Quality, QualityLimits, QualityMeter
 from affekt.inference.saved_stream import forged, packed, unpacked
+from affekt.inference.speech.quality import Quality, QualityLimits, QualityMeter
 
 BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
 QUALITY_SECONDS = 10.0  # time constant of the quality of a segment

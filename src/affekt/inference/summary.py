@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from affekt.inference.prediction import Passage, Prediction, Segment, label_of
-from affekt.inference.quality import Quality, QualityLimits
+from affekt.inference.speech.quality import Quality, QualityLimits
 
 LONG = 30.0  # s: longer recordings are summarized
 WINDOWS = 5  # of a passage

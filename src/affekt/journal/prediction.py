@@ -12,8 +12,8 @@ from affekt.errors import ModelError
 from affekt.inference.prediction import UNCERTAIN, label_of
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile, profile_of
-from affekt.inference.quality import LIMITS, QualityMeter
-from affekt.inference.timeline import Utterance, Watch
+from affekt.inference.speech.quality import LIMITS, QualityMeter
+from affekt.inference.timelines.timeline import Utterance, Watch
 from affekt.journal.entry import Entry, Voice
 
 NO_SPEECH = "no speech was detected"

@@ -14,12 +14,12 @@ from affekt.evaluation.calibration_metrics import equal_width
 from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import tested_corpora, trained_corpora
-from affekt.evaluation.tsne import read_points
 from affekt.report import charts, figures
 from affekt.report.calibration_charts import coverage, reliability
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
 from affekt.report.style import label_colors, lay_out, save_png, themed, to_svg
+from affekt.report.tsne import read_points
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
 

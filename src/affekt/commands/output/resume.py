@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from affekt.atomic_write import atomic_write
-from affekt.commands.printing import complain
-from affekt.commands.result_printing import csv_columns
+from affekt.commands.output.printing import complain
+from affekt.commands.output.result_printing import csv_columns
 from affekt.errors import AffektError, RunError
 from affekt.locations import is_location
 

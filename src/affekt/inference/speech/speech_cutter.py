@@ -6,8 +6,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.inference.rttm import Turn
-from affekt.inference.vad import CHUNK, CHUNK_SECONDS, LONGEST, PAUSE, SILENCE, Speech, SpeechFinder
+from affekt.inference.speech.vad import (
+    CHUNK,
+    CHUNK_SECONDS,
+    LONGEST,
+    PAUSE,
+    SILENCE,
+    Speech,
+    SpeechFinder,
+)
+from affekt.inference.timelines.rttm import Turn
 
 Chunk = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from affekt.inference.prediction import Prediction
 if TYPE_CHECKING:
     import pandas as pd
 
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.timelines.timeline import Utterance
 
 Row = tuple[str, float, float, dict[str, Any]]  # file, start, end, cells
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
-from affekt.inference.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, SpeechDetector
+from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, SpeechDetector
 
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
 STEP = 0.5  # dB: width of a bin of the histogram of magnitudes

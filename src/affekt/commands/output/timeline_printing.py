@@ -5,8 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, Unpack
 
-from affekt.commands.printing import clock, complain, print_columns, printable
-from affekt.commands.result_printing import Printer, Result, csv_columns, print_results, printer_of
+from affekt.commands.output.printing import clock, complain, print_columns, printable
+from affekt.commands.output.result_printing import (
+    Printer,
+    Result,
+    csv_columns,
+    print_results,
+    printer_of,
+)
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
@@ -16,8 +22,8 @@ if TYPE_CHECKING:
 
     from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
-    from affekt.inference.timeline import Utterance, Watch
-    from affekt.inference.waveform_peaks import WaveformPeaks
+    from affekt.inference.timelines.timeline import Utterance, Watch
+    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
 ONE_RECORDING = ("audacity", "textgrid", "eaf", "webvtt")  # formats without file names
@@ -44,10 +50,10 @@ def print_timelines(
     far are printed and drawn. CSV has these further columns; the table has a column of speakers
     if they are distinguished.
     """
-    from affekt.inference.annotation_files import annotation_file
     from affekt.inference.files import timeline_files
-    from affekt.inference.timeline import Utterance
-    from affekt.inference.waveform_peaks import WaveformPeaks
+    from affekt.inference.timelines.annotation_files import annotation_file
+    from affekt.inference.timelines.timeline import Utterance
+    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
     if plot:
         import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
@@ -78,8 +84,8 @@ def print_timelines(
 def _printer(
     form: str, labels: Sequence[str], out: TextIO, console: "Console", columns: Sequence[str]
 ) -> Printer:
-    from affekt.inference.annotation_files import LINES, WEBVTT_HEAD
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.timelines.annotation_files import LINES, WEBVTT_HEAD
+    from affekt.inference.timelines.timeline import Utterance
 
     if form == "table":
         return timeline_table(console, labels, speakers=bool(columns))
@@ -106,7 +112,7 @@ def timeline_table(console: "Console", labels: Sequence[str], *, speakers: bool 
     from rich.text import Text
 
     from affekt.inference.prediction import UNCERTAIN
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.timelines.timeline import Utterance
 
     emotion = max(map(len, [*labels, "emotion", UNCERTAIN]))
     percent = [max(4, len(label)) for label in labels]

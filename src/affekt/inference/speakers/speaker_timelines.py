@@ -16,14 +16,14 @@ from affekt.audio.sources import Source, require_rereadable, source_file
 from affekt.errors import AudioError, ModelError
 from affekt.inference.options import Channel, SoundOptions, Speakers
 from affekt.inference.profile import Profile, voice_in
-from affekt.inference.quality import QualityLimits
-from affekt.inference.rttm import Turn, read_turns
-from affekt.inference.speaker_recognizer import SpeakerRecognizer
-from affekt.inference.speech_cutter import Chunk, SpeechCutter
-from affekt.inference.speech_embedding import name_channels
+from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
+from affekt.inference.speakers.speech_embedding import name_channels
+from affekt.inference.speech.quality import QualityLimits
+from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
+from affekt.inference.speech.vad import ChunkDetector
 from affekt.inference.stream import Stream
-from affekt.inference.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
-from affekt.inference.vad import ChunkDetector
+from affekt.inference.timelines.rttm import Turn, read_turns
+from affekt.inference.timelines.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -189,7 +189,7 @@ def _turns(
     """Read the turns of speakers, or find them in the sound."""
     if isinstance(speakers, int) or speakers == "auto":
         try:
-            from affekt.inference.diarization import diarize
+            from affekt.inference.speakers.diarization import diarize
         except ModuleNotFoundError as error:
             raise ModelError(
                 "speakers are distinguished by scikit-learn, which is missing. Install it with: "

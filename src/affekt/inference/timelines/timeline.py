@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.inference.prediction import label_of
-from affekt.inference.quality import Quality
+from affekt.inference.speech.quality import Quality
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +86,13 @@ class Timeline(Iterator[Utterance]):
 
     def to_frame(self) -> "pd.DataFrame":
         """One row an utterance, by file, start and end; see :func:`affekt.to_frame`."""
-        from affekt.inference.frames import utterances_frame
+        from affekt.inference.timelines.frames import utterances_frame
 
         return utterances_frame(self._rest(), self._labels)
 
     def _repr_html_(self) -> str:
         """A row for each label, for notebooks."""
-        from affekt.inference.drawing import draw_timeline
+        from affekt.inference.timelines.drawing import draw_timeline
 
         return draw_timeline(self._rest(), self._labels)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from affekt.atomic_write import atomic_write
-from affekt.commands.printing import complain
+from affekt.commands.output.printing import complain
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
     from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
-    from affekt.inference.timeline import Watch
-    from affekt.inference.waveform_peaks import WaveformPeaks
+    from affekt.inference.timelines.timeline import Watch
+    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 
 def is_output_folder(output: str | None) -> bool:
@@ -40,9 +40,9 @@ def write_annotations(
     Raises:
         RunError: a file cannot be written.
     """
-    from affekt.inference.annotation_files import SUFFIXES, annotation_file
     from affekt.inference.files import Failure, find_files, timeline_files
-    from affekt.inference.waveform_peaks import WaveformPeaks
+    from affekt.inference.timelines.annotation_files import SUFFIXES, annotation_file
+    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
     found = [*find_files(paths)]
     failures = [each for each in found if isinstance(each, Failure)]

@@ -24,9 +24,9 @@ from affekt.audio.sources import Source, require_rereadable
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import SoundOptions
-from affekt.inference.rttm import Turn
-from affekt.inference.speaker_encoder import SPAN, Embeddings
-from affekt.inference.speech_embedding import SpeechEmbedder, Stretch, named
+from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings
+from affekt.inference.speakers.speech_embedding import SpeechEmbedder, Stretch, named
+from affekt.inference.timelines.rttm import Turn
 
 MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 1.3 kB for each second of speech
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
@@ -80,7 +80,7 @@ def diarize(
         source: as for :func:`affekt.read`; the timeline reads it a second time.
         speakers: number of speakers, at least 1; None to count them, up to 4.
         voices: ``(256,)`` mean embeddings of known speakers by name; see
-            :func:`affekt.inference.speech_embedding.mean_voice`.
+            :func:`affekt.inference.speakers.speech_embedding.mean_voice`.
         sound: as for a timeline; the channel must be one, or the mean of all.
 
     Returns:

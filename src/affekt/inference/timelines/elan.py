@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
-from affekt.inference.timeline import Utterance
+from affekt.inference.timelines.timeline import Utterance
 
 SCHEMA = {
     "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation": (

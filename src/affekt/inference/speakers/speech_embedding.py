@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
-from affekt.inference.speaker_encoder import SPAN, STEP, Embeddings, voice_embeddings, windows_of
-from affekt.inference.speech_cutter import Chunk, SpeechCutter, within
-from affekt.inference.vad import CHUNK, ChunkDetector, Speech
+from affekt.inference.speakers.speaker_encoder import (
+    SPAN,
+    STEP,
+    Embeddings,
+    voice_embeddings,
+    windows_of,
+)
+from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter, within
+from affekt.inference.speech.vad import CHUNK, ChunkDetector, Speech
 
 SAMPLED = 128  # utterances
 PERSON = 0.7  # cosine similarity above which an embedding is of a person
@@ -95,7 +101,7 @@ class VoiceSample:
         if len(self._windows) < FEW:
             return 1
         try:
-            from affekt.inference.diarization import NOTED, speaker_means
+            from affekt.inference.speakers.diarization import NOTED, speaker_means
         except ModuleNotFoundError:
             return 1
         return len(speaker_means(voice_embeddings(self._windows), same=NOTED))

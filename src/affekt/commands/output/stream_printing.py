@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from affekt.commands.printing import clock
-from affekt.commands.result_printing import json_lines
+from affekt.commands.output.printing import clock
+from affekt.commands.output.result_printing import json_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, Union
 
-from affekt.commands.printing import complain, print_columns, printable
+from affekt.commands.output.printing import complain, print_columns, printable
 from affekt.errors import RunError
 
 if TYPE_CHECKING:
     from affekt.inference.files import Failure
     from affekt.inference.prediction import Prediction, Segment
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.timelines.timeline import Utterance
 
 Result = Union["Prediction", "Utterance", "Segment", "Failure"]
 Printer = Callable[[Result], None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from affekt.inference.prediction import Prediction
 
 if TYPE_CHECKING:
-    from affekt.inference.timeline import Utterance
+    from affekt.inference.timelines.timeline import Utterance
 
 BLUE = "#2f8fd0"  # contrast of at least 3 with white and with black
 WIDTH, NAMES, ROW = 640, 90, 22  # pixels: drawing, column of names, height of a row

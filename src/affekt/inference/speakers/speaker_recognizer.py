@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.inference.prediction import label_of
-from affekt.inference.quality import QualityLimits, quality_of_speech
-from affekt.inference.speech_cutter import Chunk, SpeechCutter, within
+from affekt.inference.speech.quality import QualityLimits, quality_of_speech
+from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter, within
+from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, Speech
 from affekt.inference.stream import Stream
-from affekt.inference.timeline import Smoother, Utterance, Watch
-from affekt.inference.vad import CHUNK, CHUNK_SECONDS, Speech
+from affekt.inference.timelines.timeline import Smoother, Utterance, Watch
 
 
 class SpeakerRecognizer:

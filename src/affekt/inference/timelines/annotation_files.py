@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from affekt.inference.elan import eaf
-from affekt.inference.rttm import word
-from affekt.inference.timeline import Utterance
+from affekt.inference.timelines.elan import eaf
+from affekt.inference.timelines.rttm import word
+from affekt.inference.timelines.timeline import Utterance
 
 WEBVTT_HEAD = "WEBVTT\n"
 

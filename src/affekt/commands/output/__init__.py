@@ -1,0 +1,1 @@
+"""Print results, and write them to files."""

@@ -1,0 +1,1 @@
+"""Tell several speakers of a recording apart, and recognize each."""

@@ -1,0 +1,1 @@
+"""Find speech in a recording, and measure the recording's quality."""

@@ -1,0 +1,1 @@
+"""Cut a recording into utterances, and write them in the formats of other programs."""
