@@ -16,6 +16,10 @@ from typing import Any
 
 import pandas as pd
 
+from affekt.audit.answers import CLEAN
+from affekt.evaluation.comparison import compare
+from affekt.evaluation.tally import tally
+
 ROOT = Path(__file__).parents[1]
 RESULTS, MODELS = ROOT / "results" / "audit", ROOT / "src" / "affekt" / "models"
 NAMES = {  # in the order of the columns
@@ -95,6 +99,7 @@ def unheard() -> list[str]:
     lines += [
         line("UAR", lambda x: f"{found[x]['uar']:.3f}"),
         line("interval", lambda x: f"{found[x]['low']:.3f} to {found[x]['high']:.3f}"),
+        line("UAR of `affekt`'s recipe minus this", _behind),
         *(
             line(f"recall, {label}", lambda x, y=label: f"{found[x]['recalls'][y]:.3f}")
             for label in found["affekt-unheard"]["recalls"]
@@ -112,6 +117,15 @@ def unheard() -> list[str]:
         title = f"fall: {first['test'][at]}, {first['strength'][at]:g} {first['unit'][at]}"
         lines.append(line(title, lambda x, row=at: f"{falls[x][row]:+.3f}"))
     return lines
+
+
+def _behind(name: str) -> str:
+    """Difference of UAR on the same clips, undistorted, with its interval, paired by speaker."""
+    if name == "affekt-unheard":
+        return "-"
+    both = ("affekt-unheard", name)
+    found = compare(*(tally(pd.read_csv(RESULTS / x / "undistorted.csv")) for x in both)).shown
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def _passed(found: dict[str, Any], what: str) -> str:
@@ -152,7 +166,7 @@ def card(model: str) -> str:
 
 
 def join(parts: list[Path], output: Path) -> None:
-    """Score the answers of several audits as one."""
+    """Score the answers of several audits as one, and keep those to undistorted clips."""
     from affekt.audit.page import audit_folder, write_audit
     from affekt.audit.recognizers import Recognizer
 
@@ -160,6 +174,8 @@ def join(parts: list[Path], output: Path) -> None:
     recognizer = Recognizer(output.name, lambda _: [], trained_on=frozenset())
     rows = answers.fillna({"unit": "", "gender": "", "language": ""}).to_dict("records")
     write_audit(rows, recognizer, audit_folder(output), seed=0)
+    undistorted = answers[answers["test"] == CLEAN.test]
+    undistorted.to_csv(output / "undistorted.csv", index=False, float_format="%.4f")
 
 
 def main() -> None:
