@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affekt.commands import options
 from affekt.commands.options import option
 from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 from affekt.errors import ModelError
@@ -40,7 +39,7 @@ def audit(
     seed: Annotated[
         int, option("N", "Seed of the choice of clips and of noise (default: 0).", min=0)
     ] = 0,
-    as_json: options.Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Test how robust and how fair a recognizer is, and write one page and its tables.
 

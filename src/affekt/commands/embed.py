@@ -36,7 +36,7 @@ def embed(
     channel: options.Channel = None,
     jobs: options.Jobs = None,
 ) -> int:
-    """Write the embedding of each recording: the vector that the network pools over it.
+    """Write the embedding of each recording: the input of the network's last layer.
 
     The table has the columns file, e0, e1 and so on. The exit code is 1 if any file failed.
     """

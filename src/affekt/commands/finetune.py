@@ -26,8 +26,8 @@ def finetune(
 ) -> None:
     """Adapt a model to your own labelled recordings.
 
-    The labels may be any names, two or more, each with recordings of two or more speakers. Writes
-    a model file, and a model card with scores on held-out speakers.
+    The labels may be any names, two or more, each with recordings of two or more speakers. The
+    output is a model file, and a model card with scores on held-out speakers.
     """
     from affekt.experiments.finetuning import finetune as adapt
     from affekt.report.model_card import shown

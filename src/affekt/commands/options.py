@@ -23,7 +23,7 @@ Profile = Annotated[
 Adapt = Annotated[
     bool,
     typer.Option(
-        "--adapt", help="Adapt to the speaker of each recording, which must have only one."
+        "--adapt", help="Update the profile with the sound itself, which must have one speaker."
     ),
 ]
 MinConfidence = Annotated[
@@ -32,7 +32,7 @@ MinConfidence = Annotated[
 NoQuality = Annotated[
     bool,
     typer.Option(
-        "--no-quality", help="Predict an emotion for noise and silence too; predict is faster."
+        "--no-quality", help="Predict an emotion for noise and silence too; this is faster."
     ),
 ]
 Channel = Annotated[
@@ -45,17 +45,16 @@ Engine = Annotated[str, option("local|ray", "Run on this machine (default), or o
 Address = Annotated[
     str | None, option("HOST:PORT", "Ray cluster (default: the one on this machine).")
 ]
-
-
+Changes = Annotated[
+    list[str] | None, option("KNOB=VALUE", "Change a knob of the recipe; repeatable.", "--set")
+]
 Labels = Annotated[
     list[str] | None,
-    option(
-        "OWN=LABEL", "Your own corpus: rename a label; OWN= leaves it out; repeatable.", "--label"
-    ),
+    option("OWN=LABEL", "Rename a label of yours; OWN= leaves it out; repeatable.", "--label"),
 ]
 Columns = Annotated[
     list[str] | None,
-    option("OWN=COLUMN", "Your own table: rename a column; repeatable.", "--column"),
+    option("OWN=COLUMN", "Rename a column of your table; repeatable.", "--column"),
 ]
 
 

@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
+from affekt.commands.options import Changes
+
 
 def recipe(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="Recipe file, or name of one in recipes/."),
+        typer.Argument(metavar="[RECIPE]", help="Recipe file, or name of a shipped recipe."),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; repeatable."),
-    ] = None,
+    changes: Changes = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
 ) -> None:
     """Print every knob of a recipe with its value, meaning and source.

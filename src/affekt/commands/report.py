@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from affekt.commands.options import option
+
 
 def report(
     runs: Annotated[
@@ -13,18 +15,20 @@ def report(
         typer.Argument(metavar="RUN...", help="Run folders, or folders that contain run folders."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the page, figures and tables.")
+        Path,
+        option(
+            "FOLDER", "Folder for the page, figures and tables (default: report).", "-o", "--output"
+        ),
     ] = Path("report"),
     data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of recordings, to draw example clips (extra train)."),
+        Path | None, option("FOLDER", "Recordings, to draw example clips (extra train).")
     ] = None,
     archive: Annotated[
         Path | None,
-        typer.Option(help="Also archive finished folds in this folder, without sound or weights."),
+        option("FOLDER", "Also archive finished folds in this folder, without sound or weights."),
     ] = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Also write a CSV file with a row for each result.")
+        Path | None, option("FILE", "Also write a CSV file with a row for each result.")
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="Also write figures as PNG.")] = False,
 ) -> None:

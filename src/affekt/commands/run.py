@@ -6,46 +6,43 @@ from typing import Annotated
 
 import typer
 
+from affekt.commands import options
+from affekt.commands.options import option
 from affekt.commands.output.printing import complain
 
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Recipe file, or name of one in recipes/.")
+        str, typer.Argument(metavar="RECIPE", help="Recipe file, or name of a shipped recipe.")
     ],
-    folds: Annotated[str, typer.Option(metavar="1,5", help="Folds to run. (Default: all.)")] = "",
+    folds: Annotated[str, option("1,5", "Folds to run (default: all).")] = "",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Folds at a time. (Default: one for each core.)")
+        int | None, option("N", "Folds at a time (default: one per core).", min=1)
     ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Run on this machine or on a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Address of the Ray cluster. (Default: this machine.)")
-    ] = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of the corpus, or your manifest. (Default: in $AFFEKT_DATA.)"),
+        option("PATH", "Folder of the corpus, or your manifest (default: in $AFFEKT_DATA)."),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
+    runs: Annotated[Path, option("FOLDER", "Folder of the run folders (default: runs).")] = Path(
+        "runs"
+    ),
     weights: Annotated[
-        Path | None, typer.Option(help="File of pretrained weights. (Default: see affekt weights.)")
+        Path | None, option("FILE", "Pretrained weights (default: see affekt weights).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed, in place of the recipe's.")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KNOB=VALUE", help="Change a knob; repeatable."),
-    ] = None,
+    seed: Annotated[int | None, option("N", "Seed, in place of the recipe's.")] = None,
+    changes: options.Changes = None,
     archive: Annotated[
         Path | None,
-        typer.Option(help="Folder of archived runs; finished folds are restored from it."),
+        option("FOLDER", "Folder of archived runs, from which finished folds are restored."),
     ] = None,
 ) -> int:
     """Train and test every unfinished fold of a recipe.
 
     A killed run resumes when it is started again. Features computed from recordings are cached in
     $AFFEKT_CACHE, or in the user's cache. The exit code is 1 if a fold failed; the others are run.
-    `affekt recipe NAME` lists all knobs.
+    affekt recipe NAME lists all knobs.
     """
     from affekt.engines import engine_named
     from affekt.experiments.recipe_files import read_recipe

@@ -16,7 +16,7 @@ AnyChannel = Annotated[
     str | None,
     option(
         "N|each",
-        "Use one channel, counted from 0; with --timeline, each is one speaker a channel.",
+        "Use one channel, counted from 0; each: one speaker a channel (stream, --timeline).",
         "--channel",
     ),
 ]
