@@ -42,55 +42,60 @@ ERB_LEAST = 24.7  # Hz, their minimum bandwidth
 GAMMATONE_TAPS = 4 * FFT  # 128 ms: even the narrowest band has decayed to 1e-9
 
 
-def mfcc(samples: Floats) -> Floats:
-    """Mel-frequency cepstral coefficients of every frame.
+def cepstra(samples: Floats, kind: Cepstra) -> Floats:
+    """Cepstral coefficients of every frame.
 
     Args:
         samples: ``(samples,)`` mono at 16 kHz; less than 25 ms are padded with zeros to one frame.
+        kind: ``"mfcc"`` or ``"gtcc"``.
 
     Returns:
         ``(frames, 13)``; natural logarithm of the energies, orthonormal cosine transform.
 
     Raises:
-        AudioError: no samples, or more than one axis.
+        AudioError: no samples, more than one axis, or an unknown kind.
 
-    Source: Davis & Mermelstein, 1980; triangles and HTK mel scale as in the front end.
+    Source: Davis & Mermelstein, 1980; Valero & Alias, 2012.
 
-    >>> mfcc(np.zeros(15_600, np.float32)).shape
+    >>> cepstra(np.zeros(15_600, np.float32), "gtcc").shape
     (96, 13)
     """
-    return _cepstra(samples, "mfcc")
+    if samples.ndim != 1 or samples.size == 0:
+        raise AudioError(
+            f"samples of cepstra must be (samples,), at least one. "
+            f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
+        )
+    # librosa centres the 400-point window in the 512 points of the FFT; with these zeros around
+    # the sound, frame t is samples 160 t to 160 t + 400, as in the front end.
+    margin = (FFT - FRAME) // 2
+    padded = np.pad(samples, (margin, margin + max(0, FRAME - samples.size)))
+    spectrum = librosa.stft(
+        padded, n_fft=FFT, win_length=FRAME, hop_length=FRAME_HOP, window="hann", center=False
+    )
+    energies = _bands(kind) @ np.abs(spectrum) ** 2
+    logarithms = np.log(np.maximum(energies, ENERGY_FLOOR))
+    coefficients: Floats = librosa.feature.mfcc(S=logarithms, n_mfcc=COEFFICIENTS)
+    return coefficients.T
 
 
-def gtcc(samples: Floats) -> Floats:
-    """Gammatone cepstral coefficients of every frame; all else as in :func:`mfcc`.
-
-    Source: Valero & Alias, 2012.
-
-    >>> gtcc(np.zeros(15_600, np.float32)).shape
-    (96, 13)
-    """
-    return _cepstra(samples, "gtcc")
-
-
-def clip_features(samples: Floats, cepstra: Cepstra) -> Floats:
+def clip_features(samples: Floats, kind: Cepstra) -> Floats:
     """Statistics over a clip of its cepstra and their first and second differences.
 
     Args:
         samples: ``(samples,)`` mono at 16 kHz, at least one sample.
-        cepstra: ``"mfcc"`` or ``"gtcc"``.
+        kind: ``"mfcc"`` or ``"gtcc"``.
 
     Returns:
         ``(78,)``: means, then deviations, each of 13 coefficients, their first and their second
         differences.
 
     Raises:
-        AudioError: no samples, more than one axis, or unknown cepstra.
+        AudioError: no samples, more than one axis, or an unknown kind.
 
     >>> clip_features(np.zeros(800, np.float32), "gtcc").shape
     (78,)
     """
-    static = _cepstra(samples, cepstra)
+    static = cepstra(samples, kind)
     slopes = (
         librosa.feature.delta(static, width=DELTA_WIDTH, order=order, axis=0, mode="nearest")
         for order in (1, 2)
@@ -132,13 +137,13 @@ def gammatone_bands() -> Floats:
 
 
 @cache
-def _bands(cepstra: Cepstra) -> Floats:
-    if cepstra not in get_args(Cepstra):
+def _bands(kind: Cepstra) -> Floats:
+    if kind not in get_args(Cepstra):
         raise AudioError(
-            f"cepstra must be one of {', '.join(get_args(Cepstra))}. Got {cepstra!r}. "
+            f"cepstra must be one of {', '.join(get_args(Cepstra))}. Got {kind!r}. "
             f"Use one of these."
         )
-    if cepstra == "gtcc":
+    if kind == "gtcc":
         return gammatone_bands()
     triangles: Floats = librosa.filters.mel(
         sr=SAMPLE_RATE,
@@ -150,22 +155,3 @@ def _bands(cepstra: Cepstra) -> Floats:
         norm=None,
     )
     return triangles
-
-
-def _cepstra(samples: Floats, cepstra: Cepstra) -> Floats:
-    if samples.ndim != 1 or samples.size == 0:
-        raise AudioError(
-            f"samples of cepstra must be (samples,), at least one. "
-            f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
-        )
-    # librosa centres the 400-point window in the 512 points of the FFT; with these zeros around
-    # the sound, frame t is samples 160 t to 160 t + 400, as in the front end.
-    margin = (FFT - FRAME) // 2
-    padded = np.pad(samples, (margin, margin + max(0, FRAME - samples.size)))
-    spectrum = librosa.stft(
-        padded, n_fft=FFT, win_length=FRAME, hop_length=FRAME_HOP, window="hann", center=False
-    )
-    energies = _bands(cepstra) @ np.abs(spectrum) ** 2
-    logarithms = np.log(np.maximum(energies, ENERGY_FLOOR))
-    coefficients: Floats = librosa.feature.mfcc(S=logarithms, n_mfcc=COEFFICIENTS)
-    return coefficients.T

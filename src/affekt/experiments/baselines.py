@@ -31,7 +31,7 @@ from sklearn.svm import SVC
 
 from affekt.audio.cepstra import Cepstra, statistics
 from affekt.audio.cepstra import clip_features as cepstral_features
-from affekt.errors import CorpusError, LabelError, ModelError, RecipeError
+from affekt.errors import LabelError
 from affekt.evaluation.metrics import confusion, recalls_of
 
 Rows = NDArray[np.bool_] | NDArray[np.intp]
@@ -101,13 +101,6 @@ class Baseline:
     validation_uar: float = field(default=np.nan, init=False)
     _pipeline: Pipeline | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise RecipeError(
-                f"kind of a baseline must be one of {', '.join(KINDS)}. Got {self.kind!r}. "
-                f"Use one of these."
-            )
-
     def fit(
         self, features: NDArray[np.float32], truth: ArrayLike, *, train: Rows, validation: Rows
     ) -> Self:
@@ -123,11 +116,17 @@ class Baseline:
             Itself, fitted.
 
         Raises:
-            LabelError: a label outside ``labels``, or fewer than two to learn.
-            CorpusError: a part without clips, parts that overlap, or features that do not fit.
+            LabelError: fewer than two labels to learn.
         """
         annotated = np.asarray(truth)
-        train, validation = self._parts(features, annotated, train, validation)
+        rows = np.arange(len(annotated))
+        train, validation = rows[train], rows[validation]
+        learned = sorted({str(label) for label in annotated[train]})
+        if len(learned) < 2:
+            raise LabelError(
+                f"labels to learn must be two or more of {', '.join(self.labels)}. "
+                f"Got {', '.join(learned)}. Check the manifest's task."
+            )
         unfitted = _pipeline(self.kind, _random_state(self.seed, train))
         self.validation_uar = -1.0
         grid = dict(GRIDS[self.kind])
@@ -155,14 +154,8 @@ class Baseline:
 
         Returns:
             ``(clips, labels)`` in [0, 1], a row sums to 1; 0 for a label never seen.
-
-        Raises:
-            ModelError: not fitted yet.
         """
-        if self._pipeline is None:
-            raise ModelError(
-                "a Baseline predicts after it was fitted. Got an unfitted one. Call fit() first."
-            )
+        assert self._pipeline, "fit() comes first"
         return self._probabilities(self._pipeline, features)
 
     def _probabilities(
@@ -186,42 +179,6 @@ class Baseline:
         predicted = [self.labels[column] for column in best]
         recalls = recalls_of(confusion(truth.tolist(), predicted, labels=self.labels))
         return float(np.nanmean(recalls))
-
-    def _parts(
-        self, features: NDArray[np.float32], truth: NDArray[np.str_], train: Rows, validation: Rows
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Check everything that is learned from; masks to indices."""
-        if features.ndim != 2 or truth.shape != features.shape[:1]:
-            raise CorpusError(
-                f"features of a baseline must be (clips, features) and truth (clips,). "
-                f"Got {features.shape} and {truth.shape}. Pass one row and one label for each clip."
-            )
-        rows = np.arange(len(truth))
-        parts = rows[train], rows[validation]
-        shared = np.intersect1d(*parts).size
-        if shared or not all(part.size for part in parts):
-            raise CorpusError(
-                f"train and validation must each hold clips, none in both. Got {parts[0].size} and "
-                f"{parts[1].size}, {shared} in both. Take them from one fold."
-            )
-        learned = {str(label) for label in truth[parts[0]]}
-        unknown = {str(label) for label in truth[np.concatenate(parts)]} - set(self.labels)
-        if unknown or len(learned) < 2:
-            raise LabelError(
-                f"labels to learn must be two or more of {', '.join(self.labels)}. "
-                f"Got {', '.join(sorted(learned | unknown))}. Check the manifest's task."
-            )
-        if not self.kind.startswith("chance"):
-            _check_features(features[parts[0]], features[parts[1]])
-        return parts
-
-
-def _check_features(train: NDArray[np.float32], validation: NDArray[np.float32]) -> None:
-    if not (np.isfinite(train).all() and np.isfinite(validation).all() and np.ptp(train, 0).any()):
-        raise CorpusError(
-            "features of a baseline must be finite, and one at least must vary over the training "
-            "clips. Got NaN, infinity or constants. Compute them with clip_features()."
-        )
 
 
 def _random_state(seed: int, train: NDArray[np.intp]) -> int:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -26,23 +27,9 @@ UNFOLDING_CLIPS = 96  # whose windows give the statistics of YAMNet's batch norm
 
 
 def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
-    """The network that a recipe describes."""
-    return Architecture(
-        labels,
-        trunk=recipe.trunk,
-        front_end=recipe.front_end,
-        blocks=recipe.blocks,
-        encoder_layers=recipe.encoder_layers,
-        context=recipe.context,
-        head=recipe.head,
-        hop=recipe.hop,
-        last_window=recipe.last_window,
-        loudness=recipe.loudness,
-        speaker_normalization=recipe.speaker_normalization,
-        time_constant=recipe.time_constant,
-        ensemble_size=recipe.ensemble_size,
-        recent_time_constant=recipe.recent_time_constant,
-    )
+    """The network that a recipe describes: its fields are knobs of the same names."""
+    names = [each.name for each in fields(Architecture) if each.name != "labels"]
+    return Architecture(labels, **{name: getattr(recipe, name) for name in names})
 
 
 def augmentation_of(recipe: Recipe) -> Augmentation:
@@ -57,21 +44,10 @@ def augmentation_of(recipe: Recipe) -> Augmentation:
 
 def training_config(recipe: Recipe, fold: int) -> TrainingConfig:
     """The training that a recipe describes, seeded for a fold."""
-    return TrainingConfig(
-        seed=(recipe.seed, fold),
-        frozen=recipe.frozen,
-        speaker_normalization=recipe.speaker_normalization,
-        augmented_speakers=recipe.augmented_speakers,
-        optimizer=recipe.optimizer,
-        schedule=recipe.schedule,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        label_smoothing=recipe.label_smoothing,
-        batch=recipe.batch,
-        epochs=recipe.epochs,
-        checkpoint=recipe.checkpoint,
-        bfloat16=recipe.precision == "bfloat16",
-    )
+    names = {each.name for each in fields(TrainingConfig)} - {"seed", "bfloat16"}
+    knobs = {name: getattr(recipe, name) for name in names}
+    seed = (recipe.seed, fold)
+    return TrainingConfig(seed=seed, bfloat16=recipe.precision == "bfloat16", **knobs)
 
 
 def start_network(
