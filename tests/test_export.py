@@ -441,7 +441,7 @@ def test_target_that_cannot_be_written_is_refused(
     monkeypatch.setattr(exporting, "largest_difference", lambda *_: 0.0)
     (tmp_path / "file").touch()
     message = refused(exported.source, tmp_path / target)
-    assert "must be a file that can be written" in message
+    assert "cannot be written" in message
 
 
 # ----------------------------------------------------------------- which network of a run

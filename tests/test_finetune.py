@@ -215,6 +215,6 @@ def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     score = Interval(0.5, 0.4, 0.6)
     file = tmp_path / "gone/mine.onnx"
     made = Finetuned(file, ("low", "high"), 16, 4, score, score, {"low": score}, (1.0, 1.0))
-    with pytest.raises(RunError, match="must be a file that can be written") as error:
+    with pytest.raises(RunError, match="cannot be written") as error:
         write_card(made, {}, tmp_path / "start.onnx", "table.csv", "CC0")
     assert "\n" not in str(error.value)

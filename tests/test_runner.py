@@ -383,7 +383,7 @@ def test_errors_before_the_first_fold(
     assert not list(tmp_path.rglob("fold-*"))
     file = tmp_path / "file"
     file.touch()
-    assert "must be a folder to write to" in refused(chance, Locations(corpus, file, tmp_path))
+    assert "cannot be written" in refused(chance, Locations(corpus, file, tmp_path))
     assert "must take what is computed" in refused(
         tiny_recipe(), Locations(corpus, tmp_path / "runs", file)
     )

@@ -5,6 +5,9 @@ Each child is also the built-in error that a caller would expect, so that
 ``except ValueError`` and ``except AffektError`` both work.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AffektError(Exception):
     """Base class of all errors that users can cause; its message is one line."""
@@ -36,3 +39,21 @@ class RunError(AffektError, OSError):
 
 class JournalError(AffektError, ValueError):
     """A journal that is missing, damaged, encrypted, in use, or cannot be written."""
+
+
+@contextmanager
+def writing(
+    path: object, error: type[AffektError], remedy: str = "Name another file."
+) -> Iterator[None]:
+    """Turn an OSError into an error of one line, while a file or folder is written.
+
+    Raises:
+        AffektError: ``error``, if the disk or its permissions do not allow it.
+    """
+    try:
+        yield
+    except AffektError:  # some are OSErrors too
+        raise
+    except OSError as fault:
+        reason = fault.strerror or fault
+        raise error(f"{path} cannot be written: {reason}. {remedy}") from fault

@@ -40,7 +40,7 @@ def embed(
 
     The table has the columns file, e0, e1 and so on. The exit code is 1 if any file failed.
     """
-    from affekt.errors import RunError
+    from affekt.errors import RunError, writing
     from affekt.inference.files import Failure, embed_files, find_files
     from affekt.inference.graph import require_embedding
     from affekt.inference.predictor import load
@@ -62,15 +62,10 @@ def embed(
             else:
                 yield file, found
 
-    try:
-        write = _writer(output, predictor.graph.digest)
-        with sigterm_as_ctrl_c(), atomic_write(output) as part:
-            write(part, rows())
-    except OSError as error:
-        raise RunError(
-            f"{output} cannot be written: {error.strerror or error}. "
-            f"Name a file in a folder that exists."
-        ) from error
+    write = _writer(output, predictor.graph.digest)
+    remedy = "Name a file in a folder that exists."
+    with sigterm_as_ctrl_c(), writing(output, RunError, remedy), atomic_write(output) as part:
+        write(part, rows())
     return 1 if failed else 0
 
 

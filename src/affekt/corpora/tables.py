@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from affekt.errors import CorpusError
+from affekt.errors import CorpusError, writing
 
 
 def write_text(path: Path, text: str) -> None:
@@ -18,13 +18,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         CorpusError: no permission, no space, or a folder that is a file.
     """
-    try:
+    with writing(path, CorpusError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise CorpusError(
-            f"{path}: cannot be written: {error.strerror}. Name another file."
-        ) from error
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from affekt.corpora.joined import corpus_of
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval, mean_uar_interval
 from affekt.evaluation.results import NO_PROFILE, Result
 
@@ -54,10 +54,8 @@ def write_summary(results: Sequence[Result], path: Path) -> None:
         RunError: the file cannot be written.
     """
     table = summarize([result for result in results if result.complete])
-    try:
+    with writing(path, RunError):
         table.to_csv(path, index=False, lineterminator="\n")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def trained_corpora(result: Result) -> str:

@@ -19,7 +19,7 @@ from affekt.corpora.splits import (
     train_on_everybody,
     train_on_one_corpus,
 )
-from affekt.errors import AffektError, RunError
+from affekt.errors import RunError, writing
 from affekt.experiments.recipe import Recipe
 from affekt.runs.folder import Locations, write_json
 
@@ -49,7 +49,7 @@ def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | Non
             f"folds of {recipe.name} must be in 1 to {len(folds)}. "
             f"Got {', '.join(map(str, unknown))}. Leave --folds out to run them all."
         )
-    try:
+    with writing(folder, RunError, "Name another folder with --runs."):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             if (folder / "folds.csv").is_file():
@@ -57,13 +57,6 @@ def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | Non
                 _complete_knobs(folder, recipe)
             else:
                 _fill(folder, recipe, manifest, folds)
-    except AffektError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{folder} must be a folder to write to. Got: {error.strerror}. "
-            f"Use --runs with another."
-        ) from error
     return folder
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import ModelError
+from affekt.errors import ModelError, writing
 from affekt.inference.graph import Graph, State
 
 FORMAT = 1
@@ -66,14 +66,8 @@ class Profile:
         Raises:
             ModelError: it cannot be written; no partial file is left.
         """
-        path = Path(path)
-        try:
-            with atomic_write(path) as part:
-                part.write_bytes(self.content())
-        except OSError as error:
-            raise ModelError(
-                f"{path} must be a file that can be written. Got {error.strerror}. Name another."
-            ) from error
+        with writing(path, ModelError), atomic_write(Path(path)) as part:
+            part.write_bytes(self.content())
 
 
 def read_profile(path: str | Path) -> Profile:

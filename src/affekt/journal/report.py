@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.atomic_write import atomic_write
-from affekt.errors import JournalError
+from affekt.errors import JournalError, writing
 from affekt.html_templates import html_templates
 from affekt.journal.chart import chart
 from affekt.journal.course import Course, course_of, middle
@@ -39,11 +39,8 @@ def write_report(journal: Journal, output: Path) -> None:
         ModuleNotFoundError: the extra ``journal`` is not installed.
     """
     text = report_page(journal)
-    try:
-        with atomic_write(output) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise JournalError(f"{output} cannot be written: {error.strerror}.") from error
+    with writing(output, JournalError), atomic_write(output) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def report_page(journal: Journal, *, back: bool = False) -> str:

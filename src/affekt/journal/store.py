@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from affekt.atomic_write import atomic_write
-from affekt.errors import JournalError
+from affekt.errors import JournalError, writing
 from affekt.journal.connection import connect, faults
 from affekt.journal.entry import COLUMNS, Entry, Voice
 from affekt.journal.schema import FIRST, MIGRATIONS, check_baseline, checked_version, migrate
@@ -178,20 +178,17 @@ def create_journal(
     check_baseline(baseline)
     if path.exists():
         raise JournalError(f"{path} exists. Add recordings to it, or name another file.")
-    try:
-        with atomic_write(path) as part:
-            part.chmod(0o600)
-            connection = connect(part, passphrase)
-            with faults(path):
-                migrate(connection)
-                connection.execute(
-                    "INSERT INTO journal VALUES (1, ?, ?, ?)",
-                    (person, datetime.now(UTC).date().isoformat(), baseline),
-                )
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.close()
-    except OSError as error:
-        raise JournalError(f"{path} cannot be written: {error.strerror}.") from error
+    with writing(path, JournalError), atomic_write(path) as part:
+        part.chmod(0o600)
+        connection = connect(part, passphrase)
+        with faults(path):
+            migrate(connection)
+            connection.execute(
+                "INSERT INTO journal VALUES (1, ?, ?, ?)",
+                (person, datetime.now(UTC).date().isoformat(), baseline),
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.close()
 
 
 def open_journal(path: Path, *, passphrase: str | None = None, write: bool = True) -> Journal:

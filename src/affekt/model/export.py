@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import affekt
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
-from affekt.errors import ModelError
+from affekt.errors import ModelError, writing
 from affekt.model.classifier import Classifier, fold_batch_norms, load_classifier, trunk_digest
 from affekt.model.onnx_passes import fold_pads
 
@@ -138,19 +138,9 @@ def write_network(
         )
     helper.set_model_props(model, {"affekt": metadata})
     onnx.checker.check_model(model, full_check=True)
-    _write(model.SerializeToString(), target)
+    with writing(target, ModelError), atomic_write(target) as part:
+        part.write_bytes(model.SerializeToString())
     return difference
-
-
-def _write(content: bytes, target: Path) -> None:
-    """Write a file atomically."""
-    try:
-        with atomic_write(target) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise ModelError(
-            f"{target} must be a file that can be written. Got {error.strerror}. Name another."
-        ) from error
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment
 
 from affekt.atomic_write import atomic_write
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval
 
 HEAD = "---\nlicense: other\n"  # begins every card
@@ -132,11 +132,6 @@ def write_card(
     old_credits = re.search(r"^## Credits\n.*?(?=\n+^## |\Z)", text, re.MULTILINE | re.DOTALL)
     card = Environment(keep_trailing_newline=True).from_string(HEAD + CARD)
     values = {"made": made, "start": start, "table": table, "licence": licence, "shown": shown}
-    try:
-        with atomic_write(made.card) as part:
-            written = card.render(**values, credits=old_credits and old_credits[0].strip())
-            part.write_text(written, encoding="utf-8")
-    except OSError as error:
-        raise RunError(
-            f"{made.card} must be a file that can be written. Got {error.strerror}. Name another."
-        ) from error
+    written = card.render(**values, credits=old_credits and old_credits[0].strip())
+    with writing(made.card, RunError), atomic_write(made.card) as part:
+        part.write_text(written, encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 from affekt.evaluation.cross_corpus import UNSEEN, cross_corpus_matrix, unseen_means
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
@@ -53,11 +53,9 @@ def build_report(
     """
     if not results:
         raise RunError("report needs at least one run. Got none. Run a recipe first.")
-    try:
+    with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
         return _write(results, output, clips, progress, png=png)
-    except OSError as error:
-        raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
 
 
 def _write(

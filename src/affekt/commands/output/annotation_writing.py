@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from affekt.atomic_write import atomic_write
 from affekt.commands.output.printing import complain
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 
 if TYPE_CHECKING:
     from affekt.inference.options import Channel, SpeakerOptions
@@ -58,7 +58,11 @@ def write_annotations(
         if len(utterances) < len(results):
             failures += [each for each in results if isinstance(each, Failure)]
             continue
-        _write(target, annotation_file(form, utterances, peaks.seconds, file))
+        text = annotation_file(form, utterances, peaks.seconds, file)
+        with writing(target, RunError, "Name another --output."):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(target) as part:
+                part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
         print(target, flush=True)
     for failure in failures:
         complain(failure.error)
@@ -87,14 +91,3 @@ def _targets(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]
             target = folder / f"{inside}{suffix}"
         targets[file] = target
     return targets
-
-
-def _write(target: Path, text: str) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(target) as part:
-            part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
-    except OSError as error:
-        raise RunError(
-            f"{target} cannot be written: {error.strerror}. Name another --output."
-        ) from error

@@ -1,7 +1,6 @@
 """Implement the commands of ``affekt journal`` that only read: list and export."""
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def journal_export(
 ) -> None:
     """Export all entries."""
     from affekt.atomic_write import atomic_write
-    from affekt.errors import JournalError
+    from affekt.errors import JournalError, writing
     from affekt.journal import exports
 
     forms = {"--csv": as_csv, "--json": as_json, "--fhir": as_fhir}
@@ -42,18 +41,17 @@ def journal_export(
     if output:
         refuse_output(output, file)
     write = exports.write_csv if as_csv else exports.write_json if as_json else exports.write_fhir
-    with ExitStack() as stack:
-        journal = stack.enter_context(opened(file, passphrase, write=False))
+    with opened(file, passphrase, write=False) as journal:
         if output is None:
             write(journal, sys.stdout)
             return
-        try:
-            part = stack.enter_context(atomic_write(output))
-            encoding = "utf-8-sig" if as_csv else "utf-8"  # spreadsheets ask for the mark
-            with part.open("w", encoding=encoding, newline="") as out:
-                write(journal, out)
-        except OSError as error:
-            raise JournalError(f"{output} cannot be written: {error.strerror}.") from error
+        encoding = "utf-8-sig" if as_csv else "utf-8"  # spreadsheets ask for the mark
+        with (
+            writing(output, JournalError),
+            atomic_write(output) as part,
+            part.open("w", encoding=encoding, newline="") as out,
+        ):
+            write(journal, out)
 
 
 def journal_report(

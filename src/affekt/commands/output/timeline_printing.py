@@ -13,7 +13,7 @@ from affekt.commands.output.result_printing import (
     print_results,
     printer_of,
 )
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,12 +157,8 @@ def _draw(
         labels=labels,
         title=title,
     )
-    try:
+    with writing(plot, RunError, "Name a file in a folder that exists."):
         save(figure, plot)
-    except OSError as error:
-        raise RunError(
-            f"{plot} cannot be written: {error.strerror}. Name a file in a folder that exists."
-        ) from error
 
 
 @contextmanager
