@@ -1,6 +1,7 @@
 """Score diarization, and the emotion of each speaker, in synthetic conversations.
 
     python benchmarks/voices.py
+    python benchmarks/voices.py --diarization -o results/diarization.csv
 
 Joins clips of one to three speakers of one corpus: one to three clips a turn. All turns, or half of
 them, begin after a pause of 0.2 to 1.5 s; the others 0.4 to 1.2 s before the other's turn ends.
@@ -9,11 +10,17 @@ speech level (ITU-T P.56). Clips are cut at 35 dB below their loudest frame, and
 loud.
 
 Writes a CSV with, for each corpus and number of speakers: the diarization error rate (DER) with a
-collar of 0.25 s; how often the number of speakers was found (counted), and how often a timeline
-without speakers notes that there are several (noted); and the emotion diarization error rate
-(EDER) and unweighted average recall (UAR) of each speaker's own timeline, without smoothing: with
-the other speakers silent (alone), by true turns, by the turns found, and of one timeline of all.
+collar of 0.25 s, of the turns and of the utterances in them; how often the number of speakers was
+found (counted), and how often a timeline without speakers notes that there are several (noted); and
+the emotion diarization error rate (EDER) and unweighted average recall (UAR) of each speaker's own
+timeline, without smoothing: with the other speakers silent (alone), by true turns, by the turns
+found, and of one timeline of all.
 The default model was trained on these speakers: its UAR is of use for comparisons only.
+
+With --diarization, only the diarization is scored: with the collar and without, and for two
+speakers with overlap also in a simulated room, with a reverberation time of 0.5 s and echoes as
+loud as the direct sound. Each row is written when it is done; a row of the output is not measured
+again.
 """
 
 import argparse
@@ -27,21 +34,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import affekt
+from affekt.audit.distortions import distortions
 from affekt.corpora import Manifest, load
 from affekt.errors import ModelError
-from affekt.evaluation.diarization_scoring import DiarizationErrors, diarization_errors
+from affekt.evaluation.diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
 from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
 from affekt.inference.speakers.speaker_encoder import Embeddings, voice_embeddings
 from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.stream import Stream
-from affekt.inference.timelines.timeline import Utterance
+from affekt.inference.timelines.timeline import Utterance, fill_turns
 
 RATE = 16_000  # Hz
 FRAME = 160  # samples: 10 ms
 LOUD = -35.0  # dB below the loudest frame of a clip, where it is cut
 MARGIN = 15.9  # dB below the active speech level
 CLIPS = 20  # of each speaker
+ROOM = 0.5  # s: reverberation time
 #: How many, by the number of speakers and the share of turns that overlap the one before.
 CONVERSATIONS = {(1, 0.0): 6, (2, 0.0): 6, (2, 0.5): 6, (3, 0.5): 4}
 Sound = NDArray[np.float32]
@@ -203,8 +212,8 @@ def listen(
     mapping: dict,
     kinds: dict[str, Emotions],
     whole: list[Utterance],
-) -> None:
-    """Recognize each speaker in all ways."""
+) -> list[Utterance]:
+    """Recognize each speaker in all ways; return the utterances in the turns found."""
     mixed, seconds, labels = talk.sound, len(talk.sound) / RATE, [*predictor.labels]
     true: list[affekt.Turn] = []
     for each in sorted(talk.said, key=lambda said: said.start):  # clips in a row are one turn
@@ -212,7 +221,7 @@ def listen(
         start = true.pop().start if same else each.start
         true.append(affekt.Turn(start, each.end, each.speaker))
     by_truth = [*predictor.timeline(mixed, speakers=true, **OPTIONS)]
-    by_found = [*predictor.timeline(mixed, speakers=found, **OPTIONS)]
+    by_found = [*fill_turns(predictor.timeline(mixed, speakers=found, **OPTIONS), found)]
     adapting = replace(predictor, adapt=bool(predictor.graph.profile))
     for speaker, track in talk.tracks.items():
         said = [each for each in talk.said if each.speaker == speaker]
@@ -224,6 +233,7 @@ def listen(
         }
         for kind, utterances in timelines.items():
             kinds.setdefault(kind, Emotions()).add(said, utterances, seconds, labels)
+    return by_found
 
 
 def row(
@@ -235,6 +245,7 @@ def row(
     """
     kinds: dict[str, Emotions] = {}
     errors: list[DiarizationErrors] = []
+    answered: list[DiarizationErrors] = []  # of the utterances in the turns found
     counted = noted = 0
     for talk in talks:
         speakers = len(talk.tracks)
@@ -247,7 +258,8 @@ def row(
             whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
             noted += sample.voices() > 1
             if speakers > 1:
-                listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
+                by_found = listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
+                answered.append(diarization_errors(talk.said, by_found))
     total = sum(each.seconds for each in errors)
     parts = {
         part: round(sum(getattr(each, part) for each in errors) / total, 3)
@@ -266,30 +278,96 @@ def row(
     if embed is None:
         cells["counted"] = f"{counted} of {len(talks)}"
         cells["noted"] = f"{noted} of {len(talks)}"
+        if answered:
+            cells["DER utterances"] = round(sum(e.rate * e.seconds for e in answered) / total, 3)
         for kind, emotions in kinds.items():
             cells[f"UAR {kind}"], cells[f"EDER {kind}"] = emotions.scores
     return cells
 
 
-def rows(predictor: affekt.Predictor, data: Path) -> Iterator[dict[str, object]]:
+def in_a_room(talk: Conversation, seed: int) -> Conversation:
+    """Add reverberation to each speaker, who has a separate place in the room."""
+    generator = np.random.default_rng(seed)
+    tests = distortions(np.zeros(RATE, np.float32))
+    room = next(test for test in tests if test.test == "room" and test.strength == ROOM)
+    tracks = {speaker: room.apply(track, generator) for speaker, track in talk.tracks.items()}
+    return Conversation(tracks, talk.said)
+
+
+def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
+    """Score the diarization of all conversations of a corpus, with the collar and without."""
+    speakers = len(talks[0].tracks)
+    finders = [finder_of(talk.sound, voice_embeddings) for talk in talks]
+    counted = sum(len({turn.speaker for turn in each.turns()}) == speakers for each in finders)
+    cells: dict[str, object] = {
+        "conversations": len(talks),
+        "seconds": round(sum(len(talk.sound) for talk in talks) / RATE),
+        "overlap": round(float(np.mean([talk.overlap for talk in talks])), 3),
+        "counted": f"{counted} of {len(talks)}",
+    }
+    for collar, suffix in ((COLLAR, ""), (0.0, " without collar")):
+        errors = [
+            diarization_errors(talk.said, finder.turns(speakers), collar=collar)
+            for talk, finder in zip(talks, finders, strict=True)
+        ]
+        total = sum(each.seconds for each in errors)
+        for part in ("missed", "false_alarm", "confusion"):
+            cells[part + suffix] = round(sum(getattr(each, part) for each in errors) / total, 3)
+        rate = sum(each.rate * each.seconds for each in errors) / total
+        cells["DER" + suffix] = round(rate, 3)
+    return cells
+
+
+def diarization_rows(data: Path, done: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Measure the rows that are not done; each begins with four columns that tell it apart."""
+    sets = corpora(data)
+    cases = [(name, *case, 0.0) for case in CONVERSATIONS for name in sets]
+    cases += [(name, 2, 0.5, ROOM) for name in sets]
+    before = {tuple(cells) for cells in done[done.columns[:4]].itertuples(index=False)}
+    for case in cases:
+        name, number, overlapping, room = case
+        if case in before:
+            continue
+        talks = conversations(*sets[name], number, overlapping)
+        if room:
+            talks = [in_a_room(talk, seed) for seed, talk in enumerate(talks)]
+        columns = ("recordings", "speakers", "turns that overlap", "room")
+        yield dict(zip(columns, case, strict=True)) | diarization_row(talks)
+
+
+def corpora(data: Path) -> dict[str, tuple[Manifest, list[str]]]:
+    """The clips and speakers of each corpus, by name."""
     ravdess = load("ravdess", data / "ravdess")
     emovo, nemo = load("emovo", data / "emovo"), load("nemo", data / "nemo", partial=True)
     actors = sorted({clip.speaker for clip in ravdess.clips})
-    sets = {
+    return {
         "RAVDESS 1 to 12 (development)": (ravdess, actors[:12]),
         "RAVDESS 13 to 24": (ravdess, actors[12:]),
         "EMOVO": (emovo, sorted({clip.speaker for clip in emovo.clips})),
         "nEMO": (nemo, sorted({clip.speaker for clip in nemo.clips})),
     }
-    known = [clip.file for clip in ravdess.clips if clip.speaker in actors[:12]]
+
+
+def conversations(
+    manifest: Manifest, speakers: Sequence[str], number: int, overlapping: float
+) -> list[Conversation]:
+    """All conversations of a corpus with one number of speakers."""
+    talks = []
+    for seed in range(CONVERSATIONS[number, overlapping]):
+        rng = np.random.default_rng([number, seed])
+        chosen = [str(each) for each in rng.choice(speakers, number, replace=False)]
+        talks.append(conversation(manifest, chosen, seed=seed, overlapping=overlapping))
+    return talks
+
+
+def rows(predictor: affekt.Predictor, data: Path) -> Iterator[dict[str, object]]:
+    sets = corpora(data)
+    ravdess, actors = sets["RAVDESS 1 to 12 (development)"]
+    known = [clip.file for clip in ravdess.clips if clip.speaker in actors]
     other = profile_statistics(predictor, [ravdess.root / file for file in known[::8]])
     for name, (manifest, speakers) in sets.items():
-        for (number, overlapping), conversations in CONVERSATIONS.items():
-            talks = []
-            for seed in range(conversations):
-                rng = np.random.default_rng([number, seed])
-                chosen = [str(each) for each in rng.choice(speakers, number, replace=False)]
-                talks.append(conversation(manifest, chosen, seed=seed, overlapping=overlapping))
+        for number, overlapping in CONVERSATIONS:
+            talks = conversations(manifest, speakers, number, overlapping)
             yield row(predictor, name, talks, None)
             if name.endswith("(development)") and overlapping and number == 2:
                 yield row(predictor, name, talks, other)
@@ -304,14 +382,20 @@ def main() -> None:
         "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/voices.csv"))
+    parser.add_argument("--diarization", action="store_true", help="score no emotions")
     chosen = parser.parse_args()
-    found = []
-    for each in rows(affekt.load(limits=None), chosen.data):
+    found: list[dict[str, object]] = []
+    if chosen.diarization:
+        done = pd.read_csv(chosen.output) if chosen.output.exists() else pd.DataFrame()
+        found += done.to_dict("records")
+        made = diarization_rows(chosen.data, done)
+    else:
+        made = rows(affekt.load(limits=None), chosen.data)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    for each in made:
         print(each, flush=True)
         found.append(each)
-    table = pd.DataFrame(found)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(chosen.output, index=False, lineterminator="\n")
+        pd.DataFrame(found).to_csv(chosen.output, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

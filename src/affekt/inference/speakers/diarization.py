@@ -1,7 +1,8 @@
 """Find the speakers of one channel: detect speech, embed it, and cluster the embeddings.
 
-Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered by Ward's method;
-then each window belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
+Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered by Ward's method.
+Then speech is detected with lower thresholds, which miss less of soft voices, and cut into windows
+again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
 
 If the number of speakers is not given, it is 1 if the means of two clusters are similar, else the
 number with the highest silhouette score.
@@ -10,7 +11,7 @@ Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); 
 "Silhouettes" (1987). The thresholds were chosen on joined clips of RAVDESS actors 1 to 12.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Unpack, cast
 
@@ -24,11 +25,13 @@ from affekt.audio.sources import Source, require_rereadable
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import SoundOptions
-from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings
-from affekt.inference.speakers.speech_embedding import SpeechEmbedder, Stretch, named
+from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings, voice_embeddings
+from affekt.inference.speakers.speech_embedding import SpeechEmbedder, Stretch, joined, named
+from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
+from affekt.inference.speech.vad import SOFT_SPEECH
 from affekt.inference.timelines.rttm import Turn
 
-MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 1.3 kB for each second of speech
+MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 2.6 kB for each second of speech
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
 ROUNDS = 5  # of assigning windows to means, and computing the means
 MOST_SPEAKERS = 4  # maximum of the automatic count; a given number may be higher
@@ -37,7 +40,29 @@ NOTED = 0.4  # the same for the warning about several speakers
 
 
 class SpeakerFinder(SpeechEmbedder):
-    """Embed a sound block by block, and find its speakers."""
+    """Embed a sound block by block, and find its speakers.
+
+    Args:
+        embed: as for :class:`SpeechEmbedder`.
+
+    Attributes:
+        soft: stretches of speech by lower thresholds, so far.
+    """
+
+    def __init__(self, embed: Callable[[list[Chunk]], Embeddings] = voice_embeddings) -> None:
+        super().__init__(embed)
+        self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
+        self.soft: list[Stretch] = []
+
+    def end(self) -> None:
+        """End the sound; the next block begins another."""
+        super().end()
+        self.soft += self._embedded(self._soft_cutter.end())
+        self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
+
+    def _take(self, chunk: Chunk, probability: float) -> None:
+        super()._take(chunk, probability)
+        self.soft += self._embedded(self._soft_cutter.push(chunk, probability))
 
     def turns(
         self, speakers: int | None = None, voices: Mapping[str, NDArray[np.float32]] | None = None
@@ -51,18 +76,16 @@ class SpeakerFinder(SpeechEmbedder):
         Returns:
             Turns in order, without overlap, in seconds from the start of the sound.
         """
-        windows = [len(each.embeddings) for each in self.stretches]
-        if not windows:
+        if not self.stretches:
             return []
-        embeddings = self.embeddings
-        means = speaker_means(embeddings, speakers)
-        nearest = (embeddings @ means.T).argmax(axis=1)
+        means = speaker_means(self.embeddings, speakers)
+        nearest = (joined(self.soft) @ means.T).argmax(axis=1)
         order = [*dict.fromkeys(nearest.tolist())]
         names = dict(zip(order, named(means[order], voices or {}), strict=True))
-        parts = np.split(nearest, np.cumsum(windows)[:-1])
+        parts = np.split(nearest, np.cumsum([len(each.embeddings) for each in self.soft])[:-1])
         return [
             Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, names[label])
-            for stretch, labels in zip(self.stretches, parts, strict=True)
+            for stretch, labels in zip(self.soft, parts, strict=True)
             for start, end, label in _runs(stretch, labels.tolist())
         ]
 

@@ -23,7 +23,13 @@ from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.speech.vad import ChunkDetector
 from affekt.inference.stream import Stream
 from affekt.inference.timelines.rttm import Turn, read_turns
-from affekt.inference.timelines.timeline import TIME_CONSTANT, Smoother, Utterance, Watch
+from affekt.inference.timelines.timeline import (
+    TIME_CONSTANT,
+    Smoother,
+    Utterance,
+    Watch,
+    fill_turns,
+)
 
 if TYPE_CHECKING:
     from affekt.inference.predictor import Predictor
@@ -161,7 +167,10 @@ def recording_timeline(
 
     names = _channel_names(source, enrolled, **sound) if enrolled and each else ()
     turns = _turns(source, speakers, enrolled or {}, **sound)
-    return timeline(stream_of, source, limits=predictor.limits, turns=turns, names=names, **sound)
+    found = timeline(stream_of, source, limits=predictor.limits, turns=turns, names=names, **sound)
+    if turns and (isinstance(speakers, int) or speakers == "auto"):
+        return fill_turns(found, turns)
+    return found
 
 
 def _channel_names(

@@ -3,7 +3,7 @@
 The threshold was chosen on RAVDESS actors 1 to 12: 8 clips of each against the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -42,6 +42,11 @@ class Stretch:
     embeddings: Embeddings
 
 
+def joined(stretches: Sequence[Stretch]) -> Embeddings:
+    """Join the embeddings ``(windows, 256)`` of stretches of speech."""
+    return np.concatenate([np.empty((0, 256), np.float32), *(s.embeddings for s in stretches)])
+
+
 class SpeechEmbedder:
     """Take a sound block by block, and embed its speech.
 
@@ -60,28 +65,29 @@ class SpeechEmbedder:
     @property
     def embeddings(self) -> Embeddings:
         """``(windows, 256)`` of all speech so far."""
-        if not self.stretches:
-            return np.empty((0, 256), np.float32)
-        return np.concatenate([each.embeddings for each in self.stretches])
+        return joined(self.stretches)
 
     def push(self, block: Chunk) -> None:
         """Take the next ``(samples,)`` at 16 kHz."""
         for chunk, probability in self._detector.push(block):
-            self._embed(self._cutter.push(chunk, probability))
+            self._take(chunk, probability)
 
     def end(self) -> None:
         """End the sound; the next block begins another."""
         for chunk, probability in self._detector.end():
-            self._embed(self._cutter.push(chunk, probability))
-        self._embed(self._cutter.end())
+            self._take(chunk, probability)
+        self.stretches += self._embedded(self._cutter.end())
         self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
 
-    def _embed(self, cuts: Iterable[tuple[Speech, Chunk, list[float]]]) -> None:
+    def _take(self, chunk: Chunk, probability: float) -> None:
+        self.stretches += self._embedded(self._cutter.push(chunk, probability))
+
+    def _embedded(self, cuts: Iterable[tuple[Speech, Chunk, list[float]]]) -> Iterator[Stretch]:
         for speech, samples, _ in cuts:
             said = within(speech, samples)
             start = speech.first * CHUNK
             embeddings = self._voice_embeddings(windows_of(said))
-            self.stretches.append(Stretch(start, start + said.size, embeddings))
+            yield Stretch(start, start + said.size, embeddings)
 
 
 class VoiceSample:

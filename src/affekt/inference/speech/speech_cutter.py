@@ -14,6 +14,7 @@ from affekt.inference.speech.vad import (
     SILENCE,
     Speech,
     SpeechFinder,
+    Thresholds,
 )
 from affekt.inference.timelines.rttm import Turn
 
@@ -32,14 +33,17 @@ class SpeechCutter:
     Args:
         spans: turns of the speaker; None if the speaker is the only one.
         start: seconds of the recording at which the sound begins.
+        thresholds: of the detection of speech.
 
     Attributes:
         samples: taken so far.
     """
 
-    def __init__(self, spans: Sequence[Turn] | None, start: float) -> None:
+    def __init__(
+        self, spans: Sequence[Turn] | None, start: float, thresholds: Thresholds | None = None
+    ) -> None:
         self._spans = None if spans is None else deque(sorted(spans, key=lambda turn: turn.start))
-        self._finder, self._start = SpeechFinder(), start
+        self._finder, self._start = SpeechFinder(thresholds), start
         self._recent: deque[tuple[Chunk, float]] = deque(maxlen=LONGEST + PAUSE)
         self._chunks = self.samples = 0
 

@@ -31,6 +31,24 @@ PADDING = 1  # chunks on both sides: 30 ms
 LONGEST = 312  # chunks: just under 10 s, padding and all
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where speech begins and ends.
+
+    Args:
+        speech: probability at which it begins.
+        silence: probability below which it may have ended.
+        padding: chunks added on both sides, at most :data:`PAUSE` // 2.
+    """
+
+    speech: float = SPEECH
+    silence: float = SILENCE
+    padding: int = PADDING
+
+
+SOFT_SPEECH = Thresholds(speech=0.1, silence=0.05, padding=3)  # chosen for diarization
+
+
 class SpeechDetector:
     """Silero VAD on one sound, chunk by chunk; all detectors share the loaded model.
 
@@ -138,14 +156,15 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
 class SpeechFinder:
     """Find the stretches of speech as :func:`find_speech` does, one probability at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, thresholds: Thresholds | None = None) -> None:
+        self._thresholds = thresholds or Thresholds()
         self._running: _Running | None = None
         self._position = 0
 
     def push(self, probability: float) -> Iterator[Speech]:
         """Take the probability of the next chunk; yield finished speech."""
-        if self._running is None and probability >= SPEECH:
-            self._running = _Running(self._position)
+        if self._running is None and probability >= self._thresholds.speech:
+            self._running = _Running(self._position, self._thresholds)
         self._position += 1
         if self._running is None:
             return
@@ -174,23 +193,24 @@ def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
 class _Running:
     """Speech that began with chunk ``onset`` and has not ended; ``quiet`` chunks are its last."""
 
-    def __init__(self, onset: int) -> None:
+    def __init__(self, onset: int, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
         self.context_start = max(0, onset - PAUSE)
-        self.first = max(0, onset - PADDING)
+        self.first = max(0, onset - thresholds.padding)
         self.probabilities = [0.0] * (onset - self.first)
         self.padding = len(self.probabilities)
         self.quiet = 0
 
     def add(self, probability: float) -> None:
         self.probabilities.append(probability)
-        self.quiet = self.quiet + 1 if probability < SILENCE else 0
+        self.quiet = self.quiet + 1 if probability < self._thresholds.silence else 0
 
     def end(self) -> Iterator[Speech]:
         """The speech that is over; none if it was too short."""
         loud = len(self.probabilities) - self.quiet
         if loud - self.padding >= SHORTEST:
             context_end = self.first + len(self.probabilities)
-            yield self._until(loud + min(PADDING, self.quiet), context_end)
+            yield self._until(loud + min(self._thresholds.padding, self.quiet), context_end)
 
     def cut(self) -> Speech:
         """Cut at the least speech-like chunk of the second half; the speech continues there."""

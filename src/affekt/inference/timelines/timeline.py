@@ -8,6 +8,7 @@ Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (
 """
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from affekt.inference.prediction import label_of
 from affekt.inference.speech.quality import Quality
+from affekt.inference.speech.vad import CHUNK_SECONDS, LONGEST
+from affekt.inference.timelines.rttm import Turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +104,43 @@ class Timeline(Iterator[Utterance]):
         rest = tuple(self._utterances)
         self._utterances = iter(rest)
         return rest
+
+
+def fill_turns(utterances: Iterable[Utterance], turns: Sequence[Turn]) -> Iterator[Utterance]:
+    """Extend utterances to the ends of their turns, or to the next utterance within a turn.
+
+    A diarization finds soft speech too, on which no emotion is recognized.
+
+    Args:
+        utterances: of the speakers of the turns, in order.
+        turns: in order, without overlap.
+
+    Yields:
+        The utterances, still without overlap and at most ten seconds long.
+    """
+    starts = [turn.start for turn in turns]
+    inside = 1.5 * CHUNK_SECONDS  # from the ends of an utterance to the middle of speech
+
+    def turn_at(seconds: float) -> Turn:
+        return turns[max(0, bisect(starts, seconds) - 1)]
+
+    def extended(given: Utterance, after: float, before: float) -> Utterance:
+        longest = LONGEST * CHUNK_SECONDS
+        start = max(turn_at(given.start + inside).start, after, given.end - longest)
+        start = min(start, given.start)
+        end = min(turn_at(given.end - inside).end, before, start + longest)
+        end = max(end, given.end)
+        share = given.speech * (given.end - given.start) / (end - start)
+        return replace(given, start=start, end=end, speech=share)
+
+    last, end = None, 0.0
+    for utterance in utterances:
+        if last:
+            yield (done := extended(last, end, utterance.start))
+            end = done.end
+        last = utterance
+    if last:
+        yield extended(last, end, math.inf)
 
 
 class Smoother:
