@@ -270,6 +270,25 @@ def test_the_page_on_timelines_has_the_measured_scores() -> None:
     assert f"is {silence['seconds']} s long, {silence['missed']} s of them emotional" in page
 
 
+def test_the_page_on_journals_has_the_measured_power() -> None:
+    page = text_of("docs/journal.md")
+    found = pd.read_csv(RESULTS / "journal.csv")
+    found = found[found["corpus"] == "all"].set_index("share_sad_after")
+    for row, after, column, digits in (
+        ("no change: any share marked since the baseline", 0.2, "alarm", 1),
+        ("no change: any week marked", 0.2, "alarm_week", 1),
+        ("no change: a change point", 0.2, "change_point", 1),
+        ("sad 20 to 40 %: sad marked", 0.4, "alarm_sad", 0),
+        ("sad 20 to 60 %: sad marked", 0.6, "alarm_sad", 0),
+        ("sad 20 to 60 %: change point within 3 days", 0.6, "change_point_near", 0),
+    ):
+        shares = [f"{100 * share:.{digits}f} %" for share in found.loc[after, column]]
+        assert f"| {row} | {' | '.join(shares)} |" in page
+    baseline = pd.read_csv(RESULTS / "journal-baseline.csv").set_index("prevailing")["warned"]
+    for emotion in LABELS:
+        assert f"| 80 % {emotion} | {100 * baseline[emotion]:.0f} % |" in page
+
+
 def test_the_page_on_the_method_has_the_measured_training_speed() -> None:
     measured = json.loads((RESULTS / "training-speed.json").read_text())
     page = " ".join(text_of("docs/method.md").split())
