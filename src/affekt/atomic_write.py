@@ -21,9 +21,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             until the new content is complete.
 
     Yields:
-        An empty temporary file in the same folder to write to. Its name cannot be guessed, and
-        it is new, so no link at its path is followed. It is deleted
-        afterwards in any case.
+        An empty temporary file in the same folder to write to. Its name cannot be guessed, and it
+        is new, so no link at its path is followed. It is deleted afterwards in any case.
 
     Raises:
         OSError: the file cannot be put in place.

@@ -40,7 +40,7 @@ class EmotionEmbedding(
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
-    """Transform recordings into the vectors that a network pools over them.
+    """Transform recordings into embeddings: the inputs of the network's last layer.
 
     Args:
         model: path of a model file with embeddings, or name of a shipped one; the default model
@@ -212,7 +212,7 @@ def _predictor(
 
 
 def _embed(recording: Any, rate: int | None, key: object, predictor: Predictor) -> Any:
-    """Embed one recording; the key tells a memory what the result depends on."""
+    """Embed one recording; the key holds all that a cached result depends on."""
     del key
     return predictor.embed(recording, sample_rate=rate)
 

@@ -27,7 +27,7 @@ LENIENT: dict[str, Any] = (
 )
 _PROMISING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "wav", "aiff", "flac"}
 _PROMISING |= {"asf", "au", "tta"}
-_CHECKSUMS = {"tta", "wavpack"}  # codecs that tell every damaged packet if they are asked
+_CHECKSUMS = {"tta", "wavpack"}  # codecs that report every damaged packet on request
 _FRAMED = {"aac", "ac3", "eac3"}  # formats of frames that state their size
 #: Formats without an index: FFmpeg keeps all bytes up to the next frame in memory.
 _UNINDEXED = {"mp3", "aac", "ac3", "eac3", "dts"}
@@ -52,7 +52,7 @@ class _CountingReader:
         return part
 
     def last_bytes(self) -> bytes:
-        """Those of a file, or those read from a pipe."""
+        """The last bytes of a file, or those read last from a pipe."""
         if not hasattr(self, "seek"):
             return self._tail
         self.seek(max(self.seek(0, io.SEEK_END) - MAX_PAGE, 0))
@@ -122,7 +122,7 @@ def from_ffmpeg(
         if first is None or (riff and riff.promised == 0):
             raise silent(name)
         rate, channels = checked(first.sample_rate, first.layout.nb_channels, name)
-        if riff and riff.frame:  # PCM, for which FFmpeg keeps quiet about a pipe's length
+        if riff and riff.frame:  # PCM: of a pipe, FFmpeg does not give the length
             promised = riff.promised and riff.promised // riff.frame
         else:
             promised = _promise(container, rate)

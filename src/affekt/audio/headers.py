@@ -14,7 +14,7 @@ RATES = (1_000, 768_000)  # Hz: speech needs the lower limit; no converter excee
 CHANNELS = 256  # at most
 VALUES = 256 * 16_000  # samples a second of all channels together, at most
 CHUNKS = 10_000  # before the sound of a WAV; recorders write a few dozen at most
-_HEAD = 4_096  # bytes that tell what a file is
+_HEAD = 4_096  # bytes that identify a file
 _ENDLESS = 0x7FFF_0000  # bytes; a header with a larger size than the file was written to a pipe
 _MPEG = {0x50, 0x55}  # WAV's numbers for MPEG audio
 _EXTENSIBLE = 0xFFFE  # the format number is in the extension
@@ -153,7 +153,7 @@ def promised_size(head: bytes) -> int | None:
 
 
 def _caf_size(head: bytes) -> int | None:
-    """Where the sound of a CAF ends, if its chunk starts in the first bytes and is not endless."""
+    """Find the end of a CAF's sound, if its chunk starts in the first bytes and has a length."""
     at = 8
     while len(start := head[at : at + 12]) == 12:
         length = int.from_bytes(start[4:], "big", signed=True)

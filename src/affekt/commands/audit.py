@@ -79,7 +79,7 @@ def _checks(
     chosen: "Sequence[Chosen]",
     seed: int,
 ) -> dict[str, Any]:
-    """What is measured of affekt's own models only."""
+    """Measure consistency and profiles, of affekt's own models only."""
     from affekt.audit.consistency import consistency
     from affekt.audit.profiles import identification, pairs_of_profiles
 

@@ -83,7 +83,7 @@ def _open_source(
     encoding: str | None,
     device: str | None,
 ) -> "AbstractContextManager[Decoded]":
-    """Check the options of the audio source; entering what is returned opens it."""
+    """Check the options of the audio source; the returned context manager opens it."""
     from affekt.audio.decoding import decode
     from affekt.audio.headers import checked
     from affekt.audio.microphone import microphone

@@ -56,7 +56,7 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
     """Write ``folds.csv``: one row per fold and speaker.
 
     Args:
-        folds: what to write.
+        folds: to write.
         path: file to write; its folders are made.
 
     Raises:

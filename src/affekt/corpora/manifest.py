@@ -138,7 +138,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write ``manifest.csv``.
 
     Args:
-        manifest: what to write.
+        manifest: to write.
         path: file to write; its folders are made.
 
     Raises:

@@ -186,7 +186,7 @@ def _folds(
 
 
 def _profiles(manifest: Manifest) -> dict[str, Counter[str]]:
-    """Count what is balanced: each speaker's clips per class, and 1 for the gender."""
+    """Count the quantities to balance: each speaker's clips per class, and 1 for the gender."""
     profiles: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in manifest.clips:
         profiles[clip.speaker][f"label {clip.label}"] += 1

@@ -4,7 +4,7 @@ A clip is one vector: statistics of its cepstra and of the pretrained network's 
 Scaling, feature selection by one-way ANOVA and the classifier are one scikit-learn pipeline,
 fitted on the training speakers of a fold. Its hyperparameters are chosen by UAR on the validation
 speakers. It is not fitted again with them, so baselines and network have the same training clips.
-Classes are not weighted, as in the network's loss. Two further kinds are chance lines.
+Classes are not weighted, as in the network's loss. Two further kinds use no features: chance.
 
 Source: Sharan, Mascolo & Schuller, Table II. The grids are powers of ten around scikit-learn's
 defaults, and coarse, since a fold has about five validation speakers.
@@ -80,7 +80,7 @@ def clip_features(
 
 @dataclass
 class Baseline:
-    """A scikit-learn classifier with its scaling and selection, or a chance line.
+    """A scikit-learn classifier with its scaling and selection, or chance.
 
     Attributes:
         kind: one of ``KINDS``.

@@ -191,7 +191,7 @@ class Source:
 
         Args:
             classifier: the network.
-            trunk_key: what tells its trunk from others.
+            trunk_key: values that identify its trunk.
             speaker: number of the simulated speaker; 0 for the original recordings.
 
         Raises:

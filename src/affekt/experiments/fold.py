@@ -256,7 +256,7 @@ def _baseline(
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Fit a baseline; return probabilities of the test clips, and further facts."""
     truth = np.array([clip.label for clip in manifest.clips])
-    if source is None:  # a chance line, which uses no features
+    if source is None:  # chance, which uses no features
         kind, features = recipe.method, np.zeros((len(truth), 1), np.float32)
     else:
         kind = recipe.method.partition("-")[2]

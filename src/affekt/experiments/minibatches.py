@@ -56,7 +56,7 @@ class Inputs:
         patches = torch.cat(parts).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             steps = classifier.trunk(patches)
-        # in float32: oneDNN's bfloat16 LSTM dies of an illegal instruction on some processors
+        # in float32: oneDNN's bfloat16 LSTM crashes with an illegal instruction on some processors
         return steps.float(), classifier.shares(patches), torch.tensor([len(p) for p in parts])
 
 

@@ -213,7 +213,7 @@ def _validate(classifier: Classifier, inputs: Inputs, validation: Part) -> tuple
 def _descent(
     learned: Sequence[nn.Parameter], config: TrainingConfig, clips: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """What makes a step of a gradient, and how large its step is."""
+    """Make the optimizer and the schedule of its learning rate."""
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = config.epochs * -(-clips // config.batch)

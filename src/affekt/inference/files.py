@@ -220,7 +220,7 @@ def _source(file: str) -> Source:
 
 
 def _failure(file: str, error: Exception) -> Failure:
-    """Turn an error into a failure; the other files go on."""
+    """Turn an error into a failure; other files are still predicted."""
     if isinstance(error, AffektError):
         return Failure(file, str(error))
     return Failure(file, f"{file} caused an internal error of affekt: {error!r}. Please report it.")

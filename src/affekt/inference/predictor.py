@@ -163,7 +163,7 @@ class Predictor:
         jobs: int | None = None,
         **part: Unpack[Part],
     ) -> Embedding | Iterator[Embedding]:
-        """Compute the vector that the network pools over a recording, before the classes.
+        """Compute the embedding of a recording: the input of the network's last layer.
 
         Args:
             source: a recording or an iterable of them, as for :meth:`predict`.

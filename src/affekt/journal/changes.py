@@ -54,7 +54,7 @@ def change_points(shares: Floats, seed: int = 0) -> list[int]:
 
 
 def _best_gain(shares: Floats) -> float:
-    """How much the best single split lowers the sum of squared errors."""
+    """Compute by how much the best single split lowers the sum of squared errors."""
     number = len(shares)
     sums = np.cumsum(shares - shares.mean(axis=0), axis=0)[SHORTEST - 1 : number - SHORTEST]
     before = np.arange(SHORTEST, number - SHORTEST + 1)

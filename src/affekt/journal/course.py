@@ -194,11 +194,13 @@ def _warnings(
     if len(before) < FEW_BASELINE:
         found.append(
             f"The baseline has {len(before)} recordings. With fewer than {FEW_BASELINE}, changes "
-            f"are hard to tell from chance."
+            f"are hard to distinguish from chance."
         )
     few = [week for week in _weeks(after) if len(week) < FEW]
     if few:
-        found.append(f"Weeks with fewer than {FEW} recordings: {len(few)}. They say little.")
+        found.append(
+            f"Weeks with fewer than {FEW} recordings: {len(few)}. Their intervals are wide."
+        )
     if _is_late(entries, before):
         found.append(
             "The baseline takes more than half of the journal. A change within it cannot be seen, "

@@ -145,7 +145,7 @@ def _months(
 
 
 def _days(course: Course, inside: set[str]) -> Iterator[dict[str, Any]]:
-    """The days behind the course, latest first."""
+    """Describe each day with recordings, latest first."""
     grouped = [(when, list(g)) for when, g in groupby(course.entries, lambda each: each.day)]
     for when, entries in reversed(grouped):
         yield {

@@ -48,7 +48,7 @@ def load_whisper(encoder: WhisperEncoder, arrays: Arrays, source: object) -> Non
         encoder: to fill; may have fewer layers and positions than the file, whose first ones
             are used.
         arrays: by the names of ``WhisperEncoder``.
-        source: what an error names.
+        source: file or model that an error names.
 
     Raises:
         ModelError: a weight is missing or has another shape.
@@ -128,7 +128,7 @@ def _encoder_weights(graph: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
 
 def _matrices(graph: Any, made_by: Any, value: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The matrix of each linear layer, told by the bias that is added after it."""
+    """The matrix of each linear layer, identified by the bias that is added after it."""
     layer_of: dict[str, str] = {}  # normalized input of the attention -> its layer
     products = [node for node in graph.node if node.op_type == "MatMul"]
     for node in (node for node in graph.node if node.op_type == "Add"):

@@ -203,7 +203,7 @@ def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Re
 
 
 def _drawings(result: Result, clips: Sequence[ExampleClip]) -> dict[str, Figure]:
-    """Figures that need more than predictions, if it is there."""
+    """Draw figures from example clips, activations and curves, where these exist."""
     run = result.runs[0]
     drawn = {}
     if clips:

@@ -275,7 +275,7 @@ def _error(status: int, message: str, **headers: str) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer what the page's files do not have, in the form of every other error."""
+    """Answer requests for missing files in the form of every other error."""
     status = getattr(error, "status_code", 500)
     headers = getattr(error, "headers", None) or {}
     message = f"there is no {request.method} {request.url.path[:100]}. See /openapi.json."

@@ -18,7 +18,7 @@ _IMPORT = '"onnxruntime-web/wasm"'  # in session.js, for bundlers; a page needs 
 
 
 class _Checked(StaticFiles):
-    """Files that a browser keeps, and asks for again only if they have changed."""
+    """Files that a browser caches, and loads again only if they have changed."""
 
     def file_response(self, path: str, stat_result: os.stat_result, *more: object) -> Response:  # type: ignore[override]
         """Return the file, or that it has not changed."""

@@ -58,7 +58,7 @@ async def decoded(
 
 
 async def _ready_worker() -> None:
-    """Make the next worker one that runs: its end before it decodes is no fault of a recording.
+    """Start a worker first, so that one that cannot start is not blamed on the recording.
 
     Each holder of the limiter starts a worker, so that none decodes in a worker that has ended.
     """

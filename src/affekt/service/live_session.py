@@ -97,7 +97,7 @@ async def _send_segments(socket: WebSocket, segments: list[Segment]) -> None:
 async def _send_profile(socket: WebSocket, stream: Stream) -> None:
     try:
         await socket.send_bytes(stream.profile.content())
-    except ModelError as error:  # no speech yet: the session goes on
+    except ModelError as error:  # no speech yet: the session continues
         await socket.send_json({"error": str(error)})
 
 

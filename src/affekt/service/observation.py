@@ -94,7 +94,7 @@ class Metrics:
 
 
 def _forget_ended(folder: Path) -> None:
-    """Drop what processes that have ended had under way; what they answered still counts."""
+    """Remove current requests of processes that have ended; their finished requests still count."""
     for file in folder.glob("gauge_livesum_*.db"):
         number = int(file.stem.rpartition("_")[2])
         if not _runs(number):

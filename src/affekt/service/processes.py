@@ -113,7 +113,7 @@ class _Processes(Multiprocess):
 
 
 def _stoppable(build: Callable[[], Starlette]) -> Starlette:
-    """Build the application, and tell it of signals before the server, whose handlers are set."""
+    """Build the application, and have signals stop it before they reach the server's handlers."""
     logging.getLogger("uvicorn.error").addFilter(_without_traceback)
     app = build()
     for number in (signal.SIGINT, signal.SIGTERM):
