@@ -6,10 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import recall_score
 from sklearn.model_selection import ParameterGrid
 
-from affekt.audio.cepstra import clip_features as cepstral_features
 from affekt.errors import LabelError
 from affekt.experiments import baselines
-from affekt.experiments.baselines import GRIDS, KINDS, Baseline, clip_features
+from affekt.experiments.baselines import GRIDS, KINDS, Baseline
 
 LABELS = ("angry", "happy", "sad", "neutral")
 CHANCE = tuple(kind for kind in KINDS if kind.startswith("chance"))
@@ -209,13 +208,3 @@ def test_one_label_cannot_be_learned_from(fold):
 def test_chance_needs_no_features(fold):
     nothing = np.full((160, 1), np.nan, np.float32)
     assert fold.fitted("chance-majority", features=nothing).validation_uar == 0.25
-
-
-def test_a_clip_is_its_cepstra_and_its_embeddings():
-    rng = np.random.default_rng(0)
-    samples = rng.normal(scale=0.1, size=20_000).astype(np.float32)
-    embeddings = rng.normal(size=(3, 1024)).astype(np.float32)
-    features = clip_features(samples, embeddings, cepstra="gtcc")
-    assert_array_equal(features[:78], cepstral_features(samples, "gtcc"))
-    assert_allclose(features[78 : 78 + 1024], embeddings.mean(axis=0), atol=1e-6)
-    assert_allclose(features[78 + 1024 :], embeddings.std(axis=0), atol=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from affekt.experiments.baselines import clip_features
+from affekt.audio.cepstra import clip_features, statistics
 from affekt.experiments.feature_cache import Source, cached, each_clip, read_samples
 from affekt.experiments.network import load_trunk
 from affekt.experiments.recipe import Recipe
@@ -52,7 +52,8 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
             samples = read_samples(manifest, manifest.clips[clip])
             with torch.inference_mode():
                 embeddings = trunk(patches.gather([clip])[0])[:, 0].numpy()
-            return clip_features(samples, embeddings, cepstra=cepstra)  # type: ignore[arg-type]
+            own = clip_features(samples, cepstra)  # type: ignore[arg-type]
+            return np.concatenate([own, statistics(embeddings)])
 
         what = f"{cepstra} features of {manifest.corpus}"
         return (np.stack(each_clip(row, len(manifest.clips), what)),)

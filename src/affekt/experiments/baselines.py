@@ -29,8 +29,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from affekt.audio.cepstra import Cepstra, statistics
-from affekt.audio.cepstra import clip_features as cepstral_features
 from affekt.errors import LabelError
 from affekt.evaluation.metrics import confusion, recalls_of
 
@@ -52,30 +50,6 @@ GRIDS: Mapping[str, Mapping[str, Sequence[object]]] = {
     "chance-stratified": {},
 }
 KINDS = tuple(GRIDS)
-
-
-def clip_features(
-    samples: NDArray[np.float32], embeddings: NDArray[np.float32], *, cepstra: Cepstra
-) -> NDArray[np.float32]:
-    """Join statistics of a clip's cepstra and of its embeddings.
-
-    Args:
-        samples: ``(samples,)`` mono at 16 kHz, at least one sample.
-        embeddings: ``(windows, 1024)`` of the same clip, at least one window.
-        cepstra: ``"mfcc"`` or ``"gtcc"``.
-
-    Returns:
-        ``(2126,)``: 78 of the cepstra, then mean and standard deviation of each embedding.
-
-    Raises:
-        AudioError: no samples, more than one axis, or unknown cepstra.
-
-    >>> clip_features(
-    ...     np.zeros(800, np.float32), np.zeros((1, 1024), np.float32), cepstra="mfcc"
-    ... ).size
-    2126
-    """
-    return np.concatenate([cepstral_features(samples, cepstra), statistics(embeddings)])
 
 
 @dataclass
