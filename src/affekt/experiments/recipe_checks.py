@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any
 
 from affekt.errors import RecipeError
@@ -16,30 +16,10 @@ OF_WHISPER = ("encoder_layers", "context")
 OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
 UNSELECTED = ("network", "chance")  # methods without a selection of features
 AUGMENTATIONS = ("augment_channel", "augment_bandwidth", "augment_noise")
-OF_NETWORKS = (
-    "last_window",
-    "loudness",
-    *OF_WHISPER,
-    "blocks",
-    "frozen",
-    "speaker_normalization",
-    "head",
-    "time_constant",
-    "recent_time_constant",
-    "ensemble_size",
-    "augmented_speakers",
-    *AUGMENTATIONS,
-    "perceived",
-    "balance",
-    "optimizer",
-    "schedule",
-    "learning_rate",
-    "weight_decay",
-    "label_smoothing",
-    "batch",
-    "epochs",
-    "checkpoint",
-    "precision",
+#: Knobs of every method; all others are of networks.
+OF_METHODS = (
+    *("name", "corpus", "task", "partial", "protocol", "folds", "held_out", "source"),
+    *("validation", "seed", "method", "select_features", "hop", "trunk", "front_end", "weights"),
 )
 
 
@@ -107,8 +87,9 @@ def refuse_clashes(recipe: "Recipe") -> None:
 
 def _refuse_without_effect(recipe: "Recipe") -> None:
     """Reject knobs that have no effect with the others."""
+    of_networks = [each.name for each in fields(recipe) if each.name not in OF_METHODS]
     for unused, needed in (
-        (OF_NETWORKS if recipe.method != "network" else (), "method network"),
+        (of_networks if recipe.method != "network" else (), "method network"),
         (OF_TRUNKS if recipe.method.startswith("chance") else (), "a method with features"),
         (
             ("select_features",) if recipe.method.partition("-")[0] in UNSELECTED else (),

@@ -15,7 +15,6 @@ from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.report import charts, figures
-from affekt.report.calibration_charts import coverage, reliability
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
 from affekt.report.style import label_colors, lay_out, save_png, themed, to_svg
@@ -145,11 +144,11 @@ def _calibration(files: Files, results: Sequence[Result], chosen: Result) -> dic
         rows = calibration.reliability(version, equal_width())
         bins[VERSIONS[scaling]] = files.table(part, rows)
     errors = dict(zip(bins, found["ece"], strict=True))
-    files.picture("reliability", reliability(bins, errors))
+    files.picture("reliability", charts.reliability(bins, errors))
     *_, (scaling, after) = versions.items()
     curve = files.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
     marks = files.table("abstention", abstention.abstention(after, abstention.MIN_CONFIDENCES))
-    files.picture("coverage", coverage(curve, marks, 1 / len(best.tally.labels)))
+    files.picture("coverage", charts.coverage(curve, marks, 1 / len(best.tally.labels)))
     return {"recipe": best.recipe, "scaling": scaling, "titles": VERSIONS}
 
 

@@ -1,5 +1,6 @@
 """Run the application in one process, or in several that answer at the same port."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -13,15 +14,17 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from h11 import IDLE
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
-from affekt.service.http_protocol import TimedProtocol
 from affekt.service.live_session import MAX_MESSAGE
 from affekt.service.observation import METRICS_FOLDER
 
 SHUTDOWN_SECONDS = 60  # for recordings that have arrived
 PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
+MAX_HEAD = 10.0  # s from the first moment of a connection, or byte of a request, to its last header
 QUEUE = 2048  # connections that wait to be accepted
 HANG_SECONDS = 30  # until a process that does not react is replaced
 MEMORY_FOLDER = Path("/dev/shm")  # Linux' file system in memory, writable in read-only containers
@@ -85,6 +88,32 @@ def run(build: Callable[[], Starlette], listeners: list[socket]) -> None:
             _Processes(config, listeners).run()
         finally:
             del os.environ[METRICS_FOLDER]
+
+
+class TimedProtocol(H11Protocol):
+    """HTTP/1.1 of uvicorn, with a time limit for the head of a request."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(MAX_HEAD, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; wait on while they are no whole head."""
+        super().data_received(data)
+        if self._timer and self.conn.their_state is not IDLE:
+            self._timer.cancel()
+            self._timer = None
+        elif not self._timer and self.conn.their_state is IDLE:
+            self._timer = self.loop.call_later(MAX_HEAD, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the wait."""
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
 
 
 class _Processes(Multiprocess):
