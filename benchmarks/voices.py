@@ -17,10 +17,9 @@ timeline, without smoothing: with the other speakers silent (alone), by true tur
 found, and of one timeline of all.
 The default model was trained on these speakers: its UAR is of use for comparisons only.
 
-With --diarization, only the diarization is scored: with the collar and without, and for two
-speakers with overlap also in a simulated room, with a reverberation time of 0.5 s and echoes as
-loud as the direct sound. Each row is written when it is done; a row of the output is not measured
-again.
+Two speakers with overlap are also scored in a simulated room, with a reverberation time of 0.5 s
+and echoes as loud as the direct sound. With --diarization, only the diarization is scored, also
+without the collar. Each row is written when it is done; a row of the output is not measured again.
 """
 
 import argparse
@@ -50,9 +49,10 @@ FRAME = 160  # samples: 10 ms
 LOUD = -35.0  # dB below the loudest frame of a clip, where it is cut
 MARGIN = 15.9  # dB below the active speech level
 CLIPS = 20  # of each speaker
+DEVELOPMENT = "RAVDESS 1 to 12 (development)"
 ROOM = 0.5  # s: reverberation time
 #: How many, by the number of speakers and the share of turns that overlap the one before.
-CONVERSATIONS = {(1, 0.0): 6, (2, 0.0): 6, (2, 0.5): 6, (3, 0.5): 4}
+CONVERSATIONS = {(2, 0.5): 6, (2, 0.0): 6, (3, 0.5): 4, (1, 0.0): 6}
 Sound = NDArray[np.float32]
 OPTIONS = {"sample_rate": RATE, "time_constant": 0.0}
 Embed = Callable[[Sequence[Sound]], Embeddings]
@@ -237,7 +237,7 @@ def listen(
 
 
 def row(
-    predictor: affekt.Predictor, name: str, talks: Sequence[Conversation], embed: Embed | None
+    predictor: affekt.Predictor, talks: Sequence[Conversation], embed: Embed | None = None
 ) -> dict[str, object]:
     """Score all conversations of a corpus with one number of speakers.
 
@@ -266,8 +266,6 @@ def row(
         for part in ("missed", "false_alarm", "confusion")
     }
     cells: dict[str, object] = {
-        "recordings": name,
-        "speakers": len(talks[0].tracks),
         "embedding": "profile statistics" if embed else "speaker encoder",
         "conversations": len(talks),
         "seconds": round(sum(len(talk.sound) for talk in talks) / RATE),
@@ -318,9 +316,15 @@ def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
     return cells
 
 
-def diarization_rows(data: Path, done: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Measure the rows that are not done; each begins with four columns that tell it apart."""
+def rows(
+    predictor: affekt.Predictor | None, data: Path, done: pd.DataFrame
+) -> Iterator[dict[str, object]]:
+    """Measure the rows that are not done; each begins with four columns that tell it apart.
+
+    Without a predictor, only the diarization is scored.
+    """
     sets = corpora(data)
+    columns = ("recordings", "speakers", "turns that overlap", "room")
     cases = [(name, *case, 0.0) for case in CONVERSATIONS for name in sets]
     cases += [(name, 2, 0.5, ROOM) for name in sets]
     before = {tuple(cells) for cells in done[done.columns[:4]].itertuples(index=False)}
@@ -331,8 +335,15 @@ def diarization_rows(data: Path, done: pd.DataFrame) -> Iterator[dict[str, objec
         talks = conversations(*sets[name], number, overlapping)
         if room:
             talks = [in_a_room(talk, seed) for seed, talk in enumerate(talks)]
-        columns = ("recordings", "speakers", "turns that overlap", "room")
-        yield dict(zip(columns, case, strict=True)) | diarization_row(talks)
+        scores = row(predictor, talks) if predictor else diarization_row(talks)
+        yield dict(zip(columns, case, strict=True)) | scores
+    if predictor and "profile statistics" not in [*done.get("embedding", [])]:
+        ravdess, actors = sets[DEVELOPMENT]
+        known = [clip.file for clip in ravdess.clips if clip.speaker in actors]
+        embed = profile_statistics(predictor, [ravdess.root / file for file in known[::8]])
+        talks = conversations(ravdess, actors, 2, 0.5)
+        case = (DEVELOPMENT, 2, 0.5, 0.0)
+        yield dict(zip(columns, case, strict=True)) | row(predictor, talks, embed)
 
 
 def corpora(data: Path) -> dict[str, tuple[Manifest, list[str]]]:
@@ -341,7 +352,7 @@ def corpora(data: Path) -> dict[str, tuple[Manifest, list[str]]]:
     emovo, nemo = load("emovo", data / "emovo"), load("nemo", data / "nemo", partial=True)
     actors = sorted({clip.speaker for clip in ravdess.clips})
     return {
-        "RAVDESS 1 to 12 (development)": (ravdess, actors[:12]),
+        DEVELOPMENT: (ravdess, actors[:12]),
         "RAVDESS 13 to 24": (ravdess, actors[12:]),
         "EMOVO": (emovo, sorted({clip.speaker for clip in emovo.clips})),
         "nEMO": (nemo, sorted({clip.speaker for clip in nemo.clips})),
@@ -360,19 +371,6 @@ def conversations(
     return talks
 
 
-def rows(predictor: affekt.Predictor, data: Path) -> Iterator[dict[str, object]]:
-    sets = corpora(data)
-    ravdess, actors = sets["RAVDESS 1 to 12 (development)"]
-    known = [clip.file for clip in ravdess.clips if clip.speaker in actors]
-    other = profile_statistics(predictor, [ravdess.root / file for file in known[::8]])
-    for name, (manifest, speakers) in sets.items():
-        for number, overlapping in CONVERSATIONS:
-            talks = conversations(manifest, speakers, number, overlapping)
-            yield row(predictor, name, talks, None)
-            if name.endswith("(development)") and overlapping and number == 2:
-                yield row(predictor, name, talks, other)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -384,15 +382,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("results/voices.csv"))
     parser.add_argument("--diarization", action="store_true", help="score no emotions")
     chosen = parser.parse_args()
-    found: list[dict[str, object]] = []
-    if chosen.diarization:
-        done = pd.read_csv(chosen.output) if chosen.output.exists() else pd.DataFrame()
-        found += done.to_dict("records")
-        made = diarization_rows(chosen.data, done)
-    else:
-        made = rows(affekt.load(limits=None), chosen.data)
+    predictor = None if chosen.diarization else affekt.load(limits=None)
+    done = pd.read_csv(chosen.output) if chosen.output.exists() else pd.DataFrame()
+    found = done.to_dict("records")
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    for each in made:
+    for each in rows(predictor, chosen.data, done):
         print(each, flush=True)
         found.append(each)
         pd.DataFrame(found).to_csv(chosen.output, index=False, lineterminator="\n")
