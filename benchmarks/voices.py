@@ -236,6 +236,12 @@ def listen(
     return by_found
 
 
+def range_of(errors: Sequence[DiarizationErrors]) -> str:
+    """The lowest DER of a conversation, and the highest."""
+    rates = [each.rate for each in errors]
+    return f"{min(rates):.2f} to {max(rates):.2f}"
+
+
 def row(
     predictor: affekt.Predictor, talks: Sequence[Conversation], embed: Embed | None = None
 ) -> dict[str, object]:
@@ -271,6 +277,7 @@ def row(
         "seconds": round(sum(len(talk.sound) for talk in talks) / RATE),
         "overlap": round(float(np.mean([talk.overlap for talk in talks])), 3),
         "DER": round(sum(parts.values()), 3),
+        "DER range": range_of(errors),
         **parts,
     }
     if embed is None:
@@ -312,7 +319,7 @@ def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
         for part in ("missed", "false_alarm", "confusion"):
             cells[part + suffix] = round(sum(getattr(each, part) for each in errors) / total, 3)
         rate = sum(each.rate * each.seconds for each in errors) / total
-        cells["DER" + suffix] = round(rate, 3)
+        cells["DER" + suffix], cells["DER range" + suffix] = round(rate, 3), range_of(errors)
     return cells
 
 
