@@ -119,6 +119,7 @@ BEYOND = {
     "affekt.inference.timelines.frames": ({"pandas"}, "tables"),
     "affekt.inference.prediction": ({"pandas"}, "tables"),
     "affekt.inference.timelines.timeline": ({"pandas"}, "tables"),
+    "affekt.model.whisper": ({"librosa"}, "train"),
     "affekt.model.whisper_weights": ({"onnx"}, "train"),
     "affekt.model.pretrained": ({"pooch"}, "train"),
     "affekt.model.yamnet_weights": ({"tflite"}, "train"),

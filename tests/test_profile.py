@@ -402,7 +402,7 @@ def test_a_file_that_is_too_large_or_not_there(tmp_path: Path) -> None:
     with file.open("wb") as stream:
         stream.truncate(PROFILE_BYTES + 1)
     for other in (file, tmp_path, Path("/dev/zero")):  # which never ends
-        with pytest.raises(ModelError, match="must be a profile of at most"):
+        with pytest.raises(ModelError, match="must be a file of at most"):
             read_profile(other)
     with pytest.raises(ModelError, match=r"cannot be read: .*affekt enroll"):
         read_profile(tmp_path / "missing.profile")

@@ -120,8 +120,8 @@ def require_rereadable(source: Source) -> None:
     can_seek = getattr(source, "seekable", None)
     if isinstance(source, Decoded) or (can_seek and not can_seek()):
         raise AudioError(
-            f"{source_name(source)} must be a recording that can be read twice, to tell its "
-            f"speakers apart. Save it as a file."
+            f"{source_name(source)} must be a recording that can be read twice, to separate "
+            f"its speakers. Save it as a file."
         )
 
 

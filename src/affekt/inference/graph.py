@@ -106,7 +106,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     """
     if threads < 1:
         raise ModelError(f"threads of load must be at least 1. Got {threads}.")
-    content = _content(file)
+    content = read_bounded(file, MODEL_BYTES, "a model made by affekt export")
     onnxruntime.disable_telemetry_events()  # if it was loaded before affekt
     try:
         session = onnxruntime.InferenceSession(
@@ -151,19 +151,21 @@ def require_embedding(graph: Graph) -> None:
         )
 
 
-def _content(file: Path) -> bytes:
+def read_bounded(file: Path, most: int, what: str) -> bytes:
+    """Read a file of at most ``most`` bytes, which should be ``what``.
+
+    Raises:
+        ModelError: no such file, or a larger one.
+    """
     try:
         size = file.stat().st_size
-        if size > MODEL_BYTES or not file.is_file():
+        if size > most or not file.is_file():
             raise ModelError(
-                f"Model {file} must be a file of at most {MODEL_BYTES} bytes. Got {size}. "
-                f"Name a model made by affekt export."
+                f"{file} must be a file of at most {most} bytes. Got {size}. Name {what}."
             )
         return file.read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"Model {file} cannot be read: {error.strerror}. Name a file made by affekt export."
-        ) from error
+        raise ModelError(f"{file} cannot be read: {error.strerror}. Name {what}.") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError, writing
-from affekt.inference.graph import Graph, State
+from affekt.inference.graph import Graph, State, read_bounded
 
 FORMAT = 1
 PROFILE_BYTES = 1 << 20  # more than any valid profile has
@@ -76,19 +76,7 @@ def read_profile(path: str | Path) -> Profile:
     Raises:
         ModelError: no such file, too large a one, or not a profile.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > PROFILE_BYTES or not path.is_file():
-            raise ModelError(
-                f"{path} must be a profile of at most {PROFILE_BYTES} bytes. Got {size}. "
-                f"Name one made by affekt enroll."
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read: {error.strerror}. Name a profile made by affekt enroll."
-        ) from error
+    content = read_bounded(Path(path), PROFILE_BYTES, "a profile made by affekt enroll")
     return profile_of(content, name=f"{path}")
 
 

@@ -1,11 +1,11 @@
 """Bring log-mel patches to one loudness, and estimate the share of speech in them.
 
-The recorded level tells the distance of the microphone, not the emotion. So each window is brought
-to a reference loudness. Loudness is measured on the sound up to the window's end, so that a stream
-and a file give the same result.
+The recorded level depends more on the distance of the microphone than on the emotion. So each
+window is brought to a reference loudness. Loudness is measured on the sound up to the window's
+end, so that a stream and a file give the same result.
 
-Loudness is the power of the frames, weighted by their own power: pauses count for nothing, and no
-threshold decides what a pause is.
+Loudness is the power of the frames, weighted by their own power: pauses have almost no weight, and
+no threshold defines a pause.
 """
 
 import torch

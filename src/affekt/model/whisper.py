@@ -72,35 +72,21 @@ class WhisperLogMel(nn.Module):
 
 
 def mel_matrix() -> NDArray[np.float64]:
-    """Compute the weights of 80 triangular mel bands over the bins of the spectrum.
+    """Compute the weights of 80 triangular mel bands over the bins of the spectrum: ``(201, 80)``.
 
     The mel scale is Slaney's: linear below 1 kHz, logarithmic above. Each triangle has area 1.
-
-    Returns:
-        ``(201, 80)``.
-
-    Source: ``librosa.filters.mel(sr=16000, n_fft=400, n_mels=80)``.
     """
+    import librosa  # slow to load
 
-    def hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-        exponential = 1000.0 * 6.4 ** ((mel - 15.0) / 27.0)
-        return np.where(mel < 15.0, mel * 200.0 / 3.0, exponential)
-
-    highest = 15.0 + 27.0 * math.log(SAMPLE_RATE / 2 / 1000.0) / math.log(6.4)
-    edges = hertz(np.linspace(0.0, highest, BANDS + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, FRAME // 2 + 1)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    weights: NDArray[np.float64] = triangles * (2.0 / (edges[2:] - edges[:-2]))
-    return weights
+    bands = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FRAME, n_mels=BANDS, dtype=np.float64)
+    return np.asarray(bands.T)
 
 
 class WindowContext(nn.Module):
     """Bring each window and those before it to one loudness, and join their frames.
 
     Loudness is measured as in :class:`~affekt.model.loudness.RunningLoudness`: the power of the
-    frames so far, weighted by their own power, so that pauses count for nothing. The gain that
+    frames so far, weighted by their own power, so that pauses have almost no weight. The gain that
     holds at the end of a window is applied to all of its segment.
 
     Args:

@@ -1,1 +1,1 @@
-"""Tell several speakers of a recording apart, and recognize each."""
+"""Separate the speakers of a recording, and recognize each."""
