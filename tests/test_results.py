@@ -270,6 +270,19 @@ def test_the_page_on_timelines_has_the_measured_scores() -> None:
     assert f"is {silence['seconds']} s long, {silence['missed']} s of them emotional" in page
 
 
+def test_the_page_on_finetuning_has_the_measured_scores() -> None:
+    page = text_of("docs/integrate/finetune.md")
+    found = pd.read_csv(RESULTS / "finetune.csv")
+    found = found[(found["enrolment"] == "none") & (found["speakers"] > 0)]
+    for (_, speakers), group in found.groupby(["case", "speakers"]):
+        cells = []
+        for method in ("finetune", "random head", "logistic regression"):
+            uar = group.loc[group["method"] == method, "uar"]
+            cells.append(f"{uar.mean():.3f} ({uar.min():.3f} to {uar.max():.3f})")
+        speaker = "speaker" if speakers == 1 else "speakers"
+        assert f"| {speakers} {speaker} | {' | '.join(cells)} |" in page
+
+
 def test_the_page_on_journals_has_the_measured_power() -> None:
     page = text_of("docs/journal.md")
     found = pd.read_csv(RESULTS / "journal.csv")
