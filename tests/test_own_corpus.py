@@ -146,7 +146,7 @@ def test_folders(tmp_path: Path) -> None:
         ({"task": "two"}, "task of clinic must be one of four, all"),
         ({"task": "four"}, "must be angry, happy, sad, neutral. Got 'calm', 'wut'. Map each"),
         ({"labels": {"calm": "", "zorn": "angry"}}, "must occur. Got none for 'zorn'"),
-        ({"source": "none.csv"}, "must be a folder"),
+        ({"source": "none.csv"}, "must be a table of recordings, or a folder of them"),
         ({"source": ".", "speaker": ""}, "the speaker pattern must find a name in its path"),
         ({"source": ".", "speaker": "("}, "must be a regular expression"),
         ({"source": ".", "speaker": "a"}, "must be in a folder named after its label"),

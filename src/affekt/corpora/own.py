@@ -59,6 +59,11 @@ def survey_own(
     if task not in ("four", "all"):
         raise CorpusError(f"task of {name} must be one of four, all. Got {task!r}.")
     source = Path(source).resolve()
+    if not source.exists():
+        raise CorpusError(
+            f"{source} must be a table of recordings, or a folder of them. Got nothing there. "
+            f"Check the path."
+        )
     if source.is_file():
         root, text = source.parent, table_text(source, COLUMNS, columns or {})
         found = read_clips(text, path=source, first_row=1, allowed=COLUMNS, required=REQUIRED)
