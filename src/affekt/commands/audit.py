@@ -22,7 +22,12 @@ CONSISTENCY = 10  # every so many clips are compared between the ways
 def audit(
     data: Annotated[
         list[Path],
-        option("FOLDER", "Folder of a published corpus, or manifest; repeatable.", "--data"),
+        option(
+            "FOLDER",
+            "Folder of a published corpus, or manifest; repeatable.",
+            "--data",
+            exists=True,
+        ),
     ],
     output: Annotated[Path, option("FOLDER", "Folder for the page and tables.", "-o", "--output")],
     model: Annotated[
