@@ -270,6 +270,16 @@ def test_the_page_on_timelines_has_the_measured_scores() -> None:
     assert f"is {silence['seconds']} s long, {silence['missed']} s of them emotional" in page
 
 
+def test_the_page_on_ablations_has_the_measured_neutral_clips() -> None:
+    page = text_of("docs/ablations.md")
+    found = pd.read_csv(RESULTS / "neutral-clips.csv")
+    table = found.pivot(index=["enrolment", "clips"], columns="corpus", values="uar")
+    for (kind, clips), scores in table.iterrows():
+        what = f"{clips} {kind} clip{'s' if clips > 1 else ''}" if clips else "none"
+        cells = ["" if np.isnan(uar) else f"{uar:.3f}" for uar in scores]
+        assert f"| {what} | {' | '.join(cells)} |" in page
+
+
 def test_the_page_on_finetuning_has_the_measured_scores() -> None:
     page = text_of("docs/integrate/finetune.md")
     found = pd.read_csv(RESULTS / "finetune.csv")
