@@ -10,8 +10,7 @@ from pympi import Eaf
 
 import affekt
 from affekt.cli import main
-from affekt.inference.timelines.annotation_files import SUFFIXES
-from affekt.inference.timelines.elan import eaf
+from affekt.inference.timelines.annotation_files import SUFFIXES, eaf
 from affekt.inference.timelines.timeline import Utterance
 from small_model import small_model
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
+from affekt.commands.options import Columns, Labels, option, own_names, refuse_output
 from affekt.commands.output.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def corpus(
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
     refuse_output(output, root)
-    labels, columns = own_labels(label), own_columns(column)
+    labels, columns = own_names(label, column)
     if name in CORPORA and (labels or speaker or columns):
         given = "--label" if labels else "--speaker" if speaker else "--column"
         raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")

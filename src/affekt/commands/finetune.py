@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from affekt.commands.options import Columns, Labels, option, own_columns, own_labels, refuse_output
+from affekt.commands.options import Columns, Labels, option, own_names, refuse_output
 from affekt.commands.output.printing import with_progress
 
 
@@ -33,12 +33,13 @@ def finetune(
     from affekt.report.model_card import shown
 
     refuse_output(output, table, model)
+    labels, columns = own_names(label, column)
     made = adapt(
         table,
         output,
         model=model,
-        labels=own_labels(label),
-        columns=own_columns(column),
+        labels=labels,
+        columns=columns,
         seed=seed,
         watch=with_progress,
     )

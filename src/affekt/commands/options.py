@@ -58,20 +58,14 @@ Columns = Annotated[
 ]
 
 
-def own_labels(pairs: list[str] | None) -> dict[str, str]:
-    """Read ``--label OWN=LABEL``; raise typer.BadParameter for anything else."""
-    labels = dict(pair.rpartition("=")[::2] for pair in pairs or ())
-    if "" in labels:
+def own_names(labels: list[str] | None, columns: list[str] | None) -> list[dict[str, str]]:
+    """Read ``--label OWN=LABEL`` and ``--column OWN=COLUMN``; refuse anything else."""
+    names = [dict(pair.rpartition("=")[::2] for pair in pairs or ()) for pairs in (labels, columns)]
+    if "" in names[0]:
         raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
-    return labels
-
-
-def own_columns(pairs: list[str] | None) -> dict[str, str]:
-    """Read ``--column OWN=COLUMN``; raise typer.BadParameter for anything else."""
-    columns = dict(pair.rpartition("=")[::2] for pair in pairs or ())
-    if not all(key and value for key, value in columns.items()):
+    if "" in {*names[1], *names[1].values()}:
         raise typer.BadParameter("--column must be OWN=COLUMN, such as emotion=label.")
-    return columns
+    return names
 
 
 def refuse_together(options: dict[str, object]) -> None:

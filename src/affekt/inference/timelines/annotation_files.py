@@ -1,18 +1,26 @@
 """Write utterances as annotation files: Audacity labels, TextGrid, EAF, WebVTT and RTTM.
 
 Source: the manuals of Audacity ("Importing and Exporting Labels") and Praat ("TextGrid file
-formats"); W3C, "WebVTT"; NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
+formats"); W3C, "WebVTT"; MPI for Psycholinguistics, "EAF Annotation Format"; NIST, "The 2009 Rich
+Transcription Evaluation Plan", appendix A.
 """
 
+import mimetypes
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from xml.etree import ElementTree
 
-from affekt.inference.timelines.elan import eaf
 from affekt.inference.timelines.rttm import word
 from affekt.inference.timelines.timeline import Utterance
 
 WEBVTT_HEAD = "WEBVTT\n"
+EAF_SCHEMA = {
+    "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation": (
+        "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+    )
+}
 
 
 def audacity(utterance: Utterance) -> str:
@@ -89,6 +97,48 @@ def _tier(number: int, name: str, marks: Sequence[tuple[float, float, str]]) -> 
             f"        intervals [{place}]:\n            xmin = {start:.6f}\n"
             f"            xmax = {end:.6f}\n            text = {_quoted(label)}\n"
         )
+
+
+def eaf(utterances: Sequence[Utterance], file: str) -> str:
+    """A whole annotation document: a tier for each speaker; it names the recording beside it.
+
+    Args:
+        utterances: of one recording, in order.
+        file: name of the recording.
+
+    Returns:
+        The file's text, XML.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"AUTHOR": "affekt", "DATE": now, "FORMAT": "3.0", "VERSION": "3.0"}
+    root = ElementTree.Element("ANNOTATION_DOCUMENT", {**about, **EAF_SCHEMA})
+    header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    if file:
+        name = f"./{Path(file).name}"
+        kind = mimetypes.guess_type(file)[0] or "audio/x-wav"
+        media = {"MEDIA_URL": name, "RELATIVE_MEDIA_URL": name, "MIME_TYPE": kind}
+        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", media)
+    order = ElementTree.SubElement(root, "TIME_ORDER")
+    speakers = [*dict.fromkeys(each.speaker for each in utterances)] or [None]
+    tiers = {
+        speaker: ElementTree.SubElement(
+            root, "TIER", TIER_ID=speaker or "emotion", LINGUISTIC_TYPE_REF="emotion"
+        )
+        for speaker in speakers
+    }
+    for number, each in enumerate(utterances, 1):
+        start, end = f"ts{2 * number - 1}", f"ts{2 * number}"
+        for slot, seconds in ((start, each.start), (end, each.end)):
+            time = {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(seconds * 1_000))}
+            ElementTree.SubElement(order, "TIME_SLOT", time)
+        span = {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": start, "TIME_SLOT_REF2": end}
+        annotation = ElementTree.SubElement(tiers[each.speaker], "ANNOTATION")
+        aligned = ElementTree.SubElement(annotation, "ALIGNABLE_ANNOTATION", span)
+        ElementTree.SubElement(aligned, "ANNOTATION_VALUE").text = each.label
+    kind_of_tier = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true"}
+    ElementTree.SubElement(root, "LINGUISTIC_TYPE", {**kind_of_tier, "GRAPHIC_REFERENCES": "false"})
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 LINES = {"audacity": audacity, "webvtt": webvtt, "rttm": rttm}
