@@ -43,7 +43,7 @@ class SpeakerFinder(SpeechEmbedder):
     """Embed a sound block by block, and find its speakers.
 
     Args:
-        embed: as for :class:`SpeechEmbedder`.
+        embed: computes an embedding of length 1 for each window of samples.
 
     Attributes:
         soft: stretches of speech by lower thresholds, so far.

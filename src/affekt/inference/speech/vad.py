@@ -38,7 +38,7 @@ class Thresholds:
     Args:
         speech: probability at which it begins.
         silence: probability below which it may have ended.
-        padding: chunks added on both sides, at most :data:`PAUSE` // 2.
+        padding: chunks added on both sides, at most half a pause.
     """
 
     speech: float = SPEECH
