@@ -332,8 +332,8 @@ def rows(
     """
     sets = corpora(data)
     columns = ("recordings", "speakers", "turns that overlap", "room")
-    cases = [(name, *case, 0.0) for case in CONVERSATIONS for name in sets]
-    cases += [(name, 2, 0.5, ROOM) for name in sets]
+    cases = [(name, *case, 0.0) for case in CONVERSATIONS for name in reversed(sets)]
+    cases += [(name, 2, 0.5, ROOM) for name in reversed(sets)]
     before = {tuple(cells) for cells in done[done.columns[:4]].itertuples(index=False)}
     for case in cases:
         name, number, overlapping, room = case
