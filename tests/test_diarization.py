@@ -171,17 +171,6 @@ def test_more_windows_than_are_clustered() -> None:
     assert len(speaker_means(windows[:1500])) == 1
 
 
-@pytest.mark.parametrize(("voices", "similarity"), [(3, 0.0), (4, 0.3), (3, 0.5), (1, 0.0)])
-def test_speakers_are_counted(voices: int, similarity: float) -> None:
-    rng = np.random.default_rng(0)
-    means = np.eye(voices, 256)
-    means[-1, 0] += similarity / np.sqrt(1 - similarity**2)  # the last is similar to the first
-    windows = np.repeat(means / np.linalg.norm(means, axis=1, keepdims=True), 40, axis=0)
-    windows = windows + 0.02 * rng.normal(size=windows.shape)
-    windows = (windows / np.linalg.norm(windows, axis=1, keepdims=True)).astype(np.float32)
-    assert len(speaker_means(windows)) == (2 if similarity == 0.5 else voices)
-
-
 def test_speakers_of_ravdess(data: Path) -> None:
     """Actors 15 and 20, who were not used to choose settings."""
     corpus = load_corpus("ravdess", data / "ravdess")

@@ -4,10 +4,11 @@ Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered
 Then speech is detected with lower thresholds, which miss less of soft voices, and cut into windows
 again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
 
-If the number of speakers is not given, it is the highest at which the means of all clusters differ.
+If the number of speakers is not given, it is 1 if the means of two clusters are similar, else the
+number with the highest silhouette score.
 
-Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963). The thresholds were
-chosen on joined clips of RAVDESS actors 1 to 12.
+Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963); Rousseeuw,
+"Silhouettes" (1987). The thresholds were chosen on joined clips of RAVDESS actors 1 to 12.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
+from sklearn.metrics import silhouette_score
 
 from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, require_rereadable
@@ -34,7 +36,6 @@ MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
 ROUNDS = 5  # of assigning windows to means, and computing the means
 MOST_SPEAKERS = 4  # maximum of the automatic count; a given number may be higher
 SAME = 0.5  # cosine similarity above which two means are of one speaker
-DIFFERENT = 0.4  # the same, of any two of three or four means
 NOTED = 0.4  # the same for the warning about several speakers
 
 
@@ -138,8 +139,7 @@ def speaker_means(
     Args:
         embeddings: ``(windows, 256)`` of length 1, at least one.
         speakers: number of speakers; None to count them.
-        same: cosine similarity of two means above which there is one speaker; at most 0.4 if
-            there are three or four means.
+        same: cosine similarity of two means above which there is one speaker.
 
     Returns:
         ``(speakers, 256)``: the mean of each speaker, of length 1.
@@ -147,16 +147,14 @@ def speaker_means(
     chosen = embeddings[:: -(-len(embeddings) // MOST_CLUSTERED)]
     if speakers is not None:
         return _clustered(chosen, min(speakers, len(chosen)))
-    found = _unit(chosen.mean(axis=0, keepdims=True))
+    one = _unit(chosen.mean(axis=0, keepdims=True))
     if len(chosen) <= MOST_SPEAKERS:
-        return found
-    for count in range(2, MOST_SPEAKERS + 1):
-        means = _clustered(chosen, count)
-        alike = (means @ means.T)[np.triu_indices(count, 1)].max()
-        if alike > (same if count == 2 else min(same, DIFFERENT)):
-            break
-        found = means
-    return found
+        return one
+    two = _clustered(chosen, 2)
+    if two[0] @ two[1] > same:
+        return one
+    found = [two, *(_clustered(chosen, count) for count in range(3, MOST_SPEAKERS + 1))]
+    return max(found, key=lambda means: _silhouette(chosen, means))
 
 
 def _clustered(chosen: Embeddings, speakers: int) -> Embeddings:
@@ -175,6 +173,13 @@ def _means(chosen: Embeddings, labels: NDArray[np.int64], before: Embeddings) ->
     return _unit(
         np.stack([total if total.any() else old for total, old in zip(sums, before, strict=True)])
     )
+
+
+def _silhouette(chosen: Embeddings, means: Embeddings) -> float:
+    labels = (chosen @ means.T).argmax(axis=1)
+    if len(set(labels.tolist())) < len(means):
+        return -1.0
+    return float(silhouette_score(chosen, labels, metric="cosine"))
 
 
 def _unit(vectors: Embeddings) -> Embeddings:
