@@ -465,6 +465,12 @@ def test_too_many_samples_a_second_are_refused():
         read(silent_flac(655_350))
 
 
+def test_more_channels_than_pyav_can_address_are_refused():
+    aac = Path(__file__).parent / "fuzz" / "seeds" / "sound" / "many-channels"
+    with pytest.raises(AudioError, match=r"must have at most 8 channels in this format. Got 29"):
+        read(aac)
+
+
 def test_many_samples_a_second_shorten_the_longest_part():
     file = silent_flac(96_000)  # four times what the longest part is for
     assert len(read(file, max_seconds=21.0)) == 80_000

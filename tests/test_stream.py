@@ -325,6 +325,7 @@ def test_forged_numbers_with_a_right_checksum_are_refused(
         bad += [body[:first] + struct.pack("<d", -1.0) + body[first + 8 :]]
         bad += [body[:first] + struct.pack("<d", float("inf")) + body[first + 8 :]]
         bad += [body[: first + 8] + struct.pack("<d", 1e9) + body[first + 16 :]]
+        bad += [body[: first + 32] + struct.pack("<d", 1e99) + body[first + 40 :]]
     for content in bad:
         with pytest.raises(ModelError, match="Save the stream again"):
             predictor.restore(resealed(line + b"\n" + content))

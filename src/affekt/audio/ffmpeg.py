@@ -21,6 +21,7 @@ from affekt.errors import AudioError
 
 PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, which is inefficient
 PARTS_LIVE = 20
+MOST_PLANES = 8  # PyAV reads beyond the addresses of further channels and crashes
 #: A title in an unknown encoding must not hide the sound; PyAV 19 never lets it.
 LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -184,6 +185,12 @@ def _chunks(
                 f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
                 f"{frame.layout.nb_channels} channels within the file. Split it at the change."
             )
+        packed = frame.format.is_packed
+        if channels > MOST_PLANES and not packed:
+            raise AudioError(
+                f"{name} must have at most {MOST_PLANES} channels in this format. Got {channels}. "
+                f"Convert it to WAV."
+            )
         try:
             values = frame.to_ndarray()
         except ValueError as error:  # of the formats that FFmpeg decodes to, NumPy lacks one
@@ -191,7 +198,6 @@ def _chunks(
                 f"{name} has samples of an unsupported format ({frame.format.name}). "
                 f"Convert it to FLAC."
             ) from error
-        packed = frame.format.is_packed
         gathered.append(scaled(values.reshape(-1, channels) if packed else values.T))
         if sum(map(len, gathered)) * parts >= rate:
             yield np.concatenate(gathered)

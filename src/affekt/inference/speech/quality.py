@@ -118,6 +118,7 @@ def chunk_sums(
 
 MOST = 1e100  # no sum is larger: samples are float32
 MOST_SAVED = 2.0**24  # no sample nor number of the detector's state is larger
+LEAST = 1e-200  # of sums that have decayed, which are not exact
 SUMS = 6 + LEVELS + BINS  # numbers of the vector
 
 
@@ -231,6 +232,7 @@ class QualityMeter:
             and (np.abs(self._sums) <= MOST).all()
             and (counts >= 0.0).all()
             and (self._sums[:, 1:3] <= chunks).all()
+            and (self._sums[:, 3:5] <= MOST_SAVED**2 * self._sums[:, :2] + LEAST).all()
             and (self._sums[:, 6 : 6 + LEVELS].sum(axis=1) <= CHUNK * chunks[:, 0]).all()
         ):
             raise ModelError(
