@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -596,3 +597,19 @@ def test_the_example_of_the_help_works(command: str, tmp_path: Path) -> None:
     program = f'affekt() {{ {shlex.join(COMMAND)} "$@"; }}; {example}'
     done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("copies", "hinted"), [(9, False), (10, True)])
+def test_one_label_for_all_recordings_suggests_enrolment(
+    copies: int, hinted: bool, tmp_path: Path, capsys: Captured
+) -> None:
+    for number in range(copies):
+        shutil.copy(SAMPLES / "loud.flac", tmp_path / f"{number}.flac")
+    profile = str(tmp_path / "a.profile")
+    assert main(["enroll", profile, str(SAMPLES)]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path), "--csv"]) == 0
+    hint = f"affekt: {copies} of {copies} recordings are labelled angry. If they are of one person"
+    assert capsys.readouterr().err.startswith(hint) == hinted
+    assert main(["predict", str(tmp_path), "--csv", "--profile", profile]) == 0
+    assert "one person" not in capsys.readouterr().err

@@ -19,6 +19,7 @@ from affekt.commands.output.result_printing import (
     printer_of,
     results_output,
     table,
+    with_hint,
 )
 from affekt.commands.output.resume import Finished, find_finished
 from affekt.commands.output.timeline_printing import (
@@ -166,6 +167,8 @@ def predict(
         if not out.isatty():
             count = partial(find_files, paths, skip=skip)
             results = with_progress(results, lambda: sum(1 for _ in count()), delay=0.0)
+        if predictor.graph.profile and not (profile or adapt):
+            results = with_hint(results)
         printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
         return print_results(results, printer or table(out, predictor.labels))
 

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 Result = Union["Prediction", "Utterance", "Segment", "Failure"]
 Printer = Callable[[Result], None]
 Prepared = TypeVar("Prepared")
+Shown = TypeVar("Shown")
 _TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+HINT_FROM, HINT_SHARE = 10, 0.8  # recordings, and share of the most frequent label
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -35,6 +38,23 @@ def print_results(results: Iterable[Result], printer: Printer) -> int:
             complain(result.error)
             code = 1
     return code
+
+
+def with_hint(results: Iterable[Shown]) -> Iterator[Shown]:
+    """Pass on results without a profile; then suggest enrolment if nearly all have one label."""
+    from affekt.inference.prediction import UNCERTAIN, Prediction
+
+    labels: Counter[str] = Counter()
+    for result in results:
+        if isinstance(result, Prediction) and result.label != UNCERTAIN:
+            labels[result.label] += 1
+        yield result
+    for label, count in labels.most_common(1):
+        if labels.total() >= HINT_FROM and count >= HINT_SHARE * labels.total():
+            complain(
+                f"{count} of {labels.total()} recordings are labelled {label}. If they are of one "
+                f"person, enroll the person (affekt enroll)."
+            )
 
 
 def printer_of(
