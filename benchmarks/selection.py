@@ -1,0 +1,248 @@
+"""Compare which weights of a training to use, and variants of the training, without test speakers.
+
+    python benchmarks/selection.py --data DATA [--variant NAME] [--seeds 0,1,2] [--folds 17-24]
+
+DATA holds ravdess. Trains the network of ``ravdess-yamnet-lstm`` in some of its folds, and scores
+the validation speakers of each fold by these rules:
+
+* ``mean of the last ten``: the mean UAR of the weights of the last ten epochs.
+* ``best epoch``: the epoch is chosen on one half of the validation speakers and scored on the
+  other, both ways.
+* ``best epoch, as reported``: chosen and scored on the same speakers.
+* ``last epoch``, ``averaged``: the last weights, and the mean of those of the last ten epochs.
+* the same two, ``recomputed``: the statistics of the batch norms recomputed over the training part.
+
+Variants: ``published``; ``l2``, an L2 penalty of 1e-4; ``padded``, clips padded with zeros to the
+longest of the mini-batch, in training and validation; ``shuffled-once``, the same mini-batches in
+all epochs; ``relu``, ReLU in place of ReLU6. Adds rows to ``results/selection.csv``. A killed run
+resumes; finished folds are not trained again. Weights stay in ``runs/selection`` (170 MB a fold).
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from affekt.corpora.folds import Fold, read_folds
+from affekt.corpora.manifest import Manifest
+from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.minibatches import Inputs, predict, shuffled
+from affekt.experiments.network import load_inputs, start_network, training_config
+from affekt.experiments.preparation import prepare
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.recipe_files import read_recipe
+from affekt.experiments.training import Part, train, validation_uar
+from affekt.model.classifier import Classifier, save
+from affekt.model.yamnet import YAMNet
+from affekt.runs.folder import Locations, fold_name, manifest_of, usual_locations
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results/selection.csv"
+LAST = 10  # epochs whose weights are kept
+KEYS = ["variant", "seed", "fold", "rule"]
+
+
+@dataclass(frozen=True)
+class PaddedInputs(Inputs):
+    """Inputs whose clips are padded with zero patches to the longest of their mini-batch."""
+
+    def encode(
+        self,
+        classifier: Classifier,
+        clips: NDArray[np.int64],
+        speakers: NDArray[np.int64] | None = None,
+        *,
+        bfloat16: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`Inputs.encode`; all lengths are those of the longest clip."""
+        del speakers  # none are simulated
+        parts, lengths = self.patches[0].gather(clips)
+        split = torch.split(parts, lengths.tolist())
+        padded = nn.utils.rnn.pad_sequence(list(split), batch_first=True)
+        flat = padded.flatten(0, 1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            steps = classifier.trunk(flat)
+        longest = torch.full((len(clips),), padded.shape[1])
+        return steps.float(), classifier.shares(flat), longest
+
+
+def rectified(classifier: Classifier) -> None:
+    """Replace ReLU6 of YAMNet by ReLU."""
+    assert isinstance(classifier.trunk, YAMNet)
+    for row in classifier.trunk.rows:
+        row.rectify = torch.relu  # type: ignore[method-assign]
+
+
+def shuffled_once(
+    clips: NDArray[np.int64], size: int, *, seed: Sequence[int]
+) -> Iterator[NDArray[np.int64]]:
+    """As :func:`shuffled`, in the order of the first epoch: the seed's last number is ignored."""
+    return shuffled(clips, size, seed=(*seed[:-1], 1))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a variant changes."""
+
+    knobs: Mapping[str, Any]
+    inputs: type[Inputs] = Inputs
+    change: Callable[[Classifier], None] = lambda _: None
+    shuffle: Callable[..., Iterator[NDArray[np.int64]]] = shuffled
+
+
+VARIANTS = {
+    "published": Variant({}),
+    "l2": Variant({"weight_decay": 1e-4}),
+    "padded": Variant({}, inputs=PaddedInputs),
+    "shuffled-once": Variant({}, shuffle=shuffled_once),
+    "relu": Variant({}, change=rectified),
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network of one fold, what it is trained and validated on, and where its epochs are kept."""
+
+    classifier: Classifier
+    inputs: Inputs
+    training: Part
+    validation: Part
+    manifest: Manifest
+    folder: Path
+    epochs: int
+
+
+def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locations) -> Fitted:
+    """Train a fold, or resume it; keep validation logits of all epochs and the last weights."""
+    manifest = manifest_of(places.runs / recipe.run, places)
+    source = source_of(recipe, manifest, places)
+    training, validation = part_of(manifest, fold.train), part_of(manifest, fold.validation)
+    classifier = start_network(recipe, fold.number, source, training.clips, places)
+    variant.change(classifier)
+    inputs = variant.inputs(patches=load_inputs(recipe, source, classifier).patches)
+    fitted = Fitted(classifier, inputs, training, validation, manifest, own, recipe.epochs)
+    own.mkdir(parents=True, exist_ok=True)
+
+    def keep(epoch: int) -> None:
+        logits = predict(classifier, inputs, validation.clips)
+        np.save(own / f"validation-{epoch}.npy", logits.numpy())
+        if epoch > recipe.epochs - LAST:
+            save(classifier.state_dict(), weights_of(fitted, epoch))
+
+    if not weights_of(fitted, recipe.epochs).is_file() or (own / "last.pt").is_file():
+        config = training_config(recipe, fold.number)
+        with patch("affekt.experiments.training.shuffled", variant.shuffle):
+            train(classifier, inputs, training, validation, own, config=config, after_epoch=keep)
+        for checkpoint in ("last.pt", "best.pt"):
+            (own / checkpoint).unlink()
+    return fitted
+
+
+def weights_of(fitted: Fitted, epoch: int) -> Path:
+    """File of the weights after an epoch."""
+    return fitted.folder / f"{epoch}.pt"
+
+
+def scores(fitted: Fitted) -> dict[str, float]:
+    """UAR of the validation speakers by each rule."""
+    truth, epochs = fitted.validation.truth, range(1, fitted.epochs + 1)
+    files = [fitted.folder / f"validation-{epoch}.npy" for epoch in epochs]
+    logits = [torch.from_numpy(np.load(file)) for file in files]
+    every = [validation_uar(each, truth) for each in logits]
+    speakers = np.array([fitted.manifest.clips[row].speaker for row in fitted.validation.clips])
+    found = {
+        "mean of the last ten": float(np.mean(every[-LAST:])),
+        "best epoch": crossed(logits, truth, speakers),
+        "best epoch, as reported": max(every),
+        "last epoch": every[-1],
+    }
+    mean = AveragedModel(fitted.classifier)
+    for epoch in epochs[-LAST:]:
+        fitted.classifier.load_state_dict(torch.load(weights_of(fitted, epoch), weights_only=True))
+        mean.update_parameters(fitted.classifier)
+    averaged: Classifier = mean.module
+    found["averaged"] = validated(fitted, averaged)
+    for name, network in (("last epoch", fitted.classifier), ("averaged", averaged)):
+        recompute(fitted, network)
+        found[f"{name}, recomputed"] = validated(fitted, network)
+    return found
+
+
+def crossed(
+    logits: Sequence[Tensor], truth: NDArray[np.int64], speakers: NDArray[np.str_]
+) -> float:
+    """UAR where each half of the speakers is predicted by the epoch that is best on the other."""
+    names = np.unique(speakers)
+    first = np.isin(speakers, names[::2])
+    joined = torch.zeros_like(logits[0])
+    for half in (first, ~first):
+        by_epoch = [validation_uar(each[half], truth[half]) for each in logits]
+        joined[~half] = logits[int(np.argmax(by_epoch))][~half]
+    return validation_uar(joined, truth)
+
+
+def validated(fitted: Fitted, network: Classifier) -> float:
+    """UAR of the validation speakers."""
+    logits = predict(network, fitted.inputs, fitted.validation.clips)
+    return validation_uar(logits, fitted.validation.truth)
+
+
+def recompute(fitted: Fitted, network: Classifier) -> None:
+    """Recompute the statistics of the batch norms over the training part, in mini-batches."""
+
+    def patches() -> Iterator[Tensor]:
+        for clips in shuffled(fitted.training.clips, 24, seed=(0,)):
+            yield fitted.inputs.patches[0].gather(clips)[0]
+
+    update_bn(patches(), network.trunk)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """``1,3-5`` as whole numbers."""
+    ends = [part.partition("-") for part in text.split(",")]
+    return tuple(n for low, _, high in ends for n in range(int(low), int(high or low) + 1))
+
+
+def main() -> None:
+    """Train, score, print and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--variant", choices=VARIANTS, default="published")
+    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2))
+    parser.add_argument("--folds", type=numbers, default=tuple(range(17, 25)))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    variant, rows = VARIANTS[given.variant], []
+    for seed in given.seeds:
+        recipe = read_recipe("ravdess-yamnet-lstm").with_(seed=seed, **variant.knobs)
+        runs = ROOT / "runs/selection" / given.variant
+        places = usual_locations("ravdess", data=given.data / "ravdess", runs=runs, weights=None)
+        folder = prepare(recipe, places)
+        planned = {fold.number: fold for fold in read_folds(folder / "folds.csv")}
+        for number in track(given.folds, f"seed {seed}"):
+            fold = planned[number]
+            fitted = fit(variant, recipe, fold, folder / fold_name(number), places)
+            for rule, uar in scores(fitted).items():
+                rows.append((given.variant, str(seed), str(number), rule, f"{uar:.4f}"))
+    table = pd.DataFrame(rows, columns=[*KEYS, "uar"])
+    before = [pd.read_csv(RESULTS, dtype=str)] if RESULTS.is_file() else []
+    every = pd.concat([*before, table]).drop_duplicates(KEYS, keep="last")
+    every.to_csv(RESULTS, index=False, lineterminator="\n")
+    means = every.assign(uar=every["uar"].astype(float)).groupby(["variant", "rule"], sort=False)
+    print(means["uar"].agg(["mean", "count"]).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
