@@ -225,7 +225,7 @@ def test_a_live_session_adapts_and_returns_the_profile(
         (
             "min_confidnce=0.9",
             [],
-            "channel, quality, rate, encoding. Got 'min_confidnce'. Leave it out.",
+            "channel, quality, rate, encoding, channels. Got 'min_confidnce'. Leave it out.",
         ),
         ("channel=0.5", [], "query parameter channel must be a whole number"),
         ("rate=3", [], "sample rate of a stream must be in"),

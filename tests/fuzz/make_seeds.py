@@ -63,6 +63,8 @@ def main() -> None:
     write("messages", [conversation(b"", [speech[:800].astype("<f4").tobytes(), "end"])])
     query = b"rate=8000&encoding=s16le&min_confidence=0.5&quality=0"
     write("messages", [conversation(query, ["profile", pcm, "profile", pcm, "end"])], first=1)
+    query = b"channels=2&encoding=s16le&quality=0"
+    write("messages", [conversation(query, ["profile 1", pcm, "profile 0", "end"])], first=2)
 
 
 def conversation(query: bytes, messages: list[bytes | str]) -> bytes:

@@ -144,7 +144,8 @@ def fuzz_messages(content: bytes) -> None:
         socket = WebSocket(scope, receive, send)
         await socket.accept()
         with suppress(WebSocketDisconnect):
-            await live_session.run_session(socket, small(), anyio.CapacityLimiter(1))
+            channels = 2 if b"channels=2" in query else 1
+            await live_session.run_session(socket, small(), channels, anyio.CapacityLimiter(1))
 
     anyio.run(talk)
     assert answered[0]["type"] == "websocket.accept"

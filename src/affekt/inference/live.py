@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,45 @@ class Moment:
     segments: tuple[Segment, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelStreams:
+    """The streams of the channels of one sound.
+
+    Args:
+        streams: one for each channel, in order.
+        each: whether each channel is one speaker; segments then have their channel.
+    """
+
+    streams: list[Stream]
+    each: bool
+
+    def push(self, block: NDArray[Any]) -> tuple[Segment, ...]:
+        """Take the next samples.
+
+        Args:
+            block: ``(samples, channels)``, as :meth:`affekt.Stream.push` takes each channel.
+
+        Returns:
+            The segments of all windows that they complete, by their ends.
+
+        Raises:
+            AudioError: NaN or infinity.
+            ModelError: the model cannot run.
+        """
+        pairs = zip(self.streams, block.T, strict=True)
+        return self._merged([stream.push(samples) for stream, samples in pairs])
+
+    def flush(self) -> tuple[Segment, ...]:
+        """End the sound, and return the segments that are left, by their ends."""
+        return self._merged([stream.flush() for stream in self.streams])
+
+    def _merged(self, found: list[list[Segment]]) -> tuple[Segment, ...]:
+        if not self.each:
+            return tuple(segment for each in found for segment in each)
+        named = (replace(segment, channel=n) for n, each in enumerate(found) for segment in each)
+        return tuple(sorted(named, key=lambda segment: segment.end))
+
+
 def listen(
     stream_of: Callable[[], Stream],
     sound: AbstractContextManager[Decoded],
@@ -59,7 +99,8 @@ def listen(
         AudioError: no sound, or one that breaks off.
         ModelError: the model cannot run.
     """
-    samples, streams, levels = 0, list[Stream](), tuple[float, ...]()
+    samples, levels = 0, tuple[float, ...]()
+    streams = ChannelStreams([], each=channel == "each")
     with sound as opened:
         if channel == "each":
             pieces = channel_blocks(opened, max_seconds=MAX_SECONDS)
@@ -67,26 +108,14 @@ def listen(
             mono = blocks(opened, channel=channel, max_seconds=MAX_SECONDS)
             pieces = (block[:, np.newaxis] for block in mono)
         for block in pieces:
-            streams = streams or [stream_of() for _ in range(block.shape[1])]
+            if not streams.streams:
+                streams.streams.extend(stream_of() for _ in range(block.shape[1]))
             samples += len(block)
             levels = tuple(map(_level, block.T))
-            found = [
-                stream.push(np.ascontiguousarray(each))
-                for stream, each in zip(streams, block.T, strict=True)
-            ]
-            yield Moment(samples / SAMPLE_RATE, levels, _merged(found, channel))
-    last = [stream.flush() for stream in streams]
-    yield Moment(samples / SAMPLE_RATE, levels, _merged(last, channel))
+            yield Moment(samples / SAMPLE_RATE, levels, streams.push(block))
+    yield Moment(samples / SAMPLE_RATE, levels, streams.flush())
 
 
 def _level(samples: NDArray[np.float32]) -> float:
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     return 10 * math.log10(power) if power else -math.inf
-
-
-def _merged(found: list[list[Segment]], channel: Channel) -> tuple[Segment, ...]:
-    """The segments of all streams by their ends; those of several speakers have their channel."""
-    if channel != "each":
-        return tuple(segment for each in found for segment in each)
-    named = (replace(segment, channel=n) for n, each in enumerate(found) for segment in each)
-    return tuple(sorted(named, key=lambda segment: segment.end))

@@ -30,7 +30,7 @@ from affekt.service.answers import EACH, SPEAKERS, WORK
 from affekt.service.browser_model import MODEL_PATH, browser_routes
 from affekt.service.client_limits import ClientLimits
 from affekt.service.decoding import decoded
-from affekt.service.live_session import close_with_error, run_session
+from affekt.service.live_session import channels_of, close_with_error, run_session
 from affekt.service.observation import ID_HEADER, METHODS, Metrics, Observation
 from affekt.service.openapi import document
 from affekt.service.origin_check import OriginCheck
@@ -54,7 +54,7 @@ MAX_RECEIVE = 300.0  # s until a recording must have arrived
 MAX_IDLE = 10.0  # s without a byte of a recording
 MAX_WAIT = 25.0  # s that a recording waits: longer than two stalled ones, one after the other
 MAX_DRAIN = 2.0  # s for the rest of a recording that is refused because the service stops
-MAX_STREAMS = 64  # live sessions at a time
+MAX_STREAMS = 64  # live sessions at a time; one of several channels counts as many
 MAX_STREAM_WAIT = 1.0  # s
 
 
@@ -262,12 +262,17 @@ class _Service:
     async def stream(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):
             await socket.accept()
-            async with self._sessions.entered(socket, MAX_STREAM_WAIT) as entered:
+            try:
+                channels = channels_of(socket.query_params)
+            except AffektError as error:
+                await close_with_error(socket, str(error))
+                return
+            async with self._sessions.entered(socket, MAX_STREAM_WAIT, channels) as entered:
                 if not entered:
                     message = f"at most {MAX_STREAMS} live streams at a time, half of them of one "
                     await close_with_error(socket, message + "client. Try again later.")
                     return
-                await run_session(socket, self._predictor, self._stream_threads)
+                await run_session(socket, self._predictor, channels, self._stream_threads)
 
 
 def _error(status: int, message: str, **headers: str) -> Response:

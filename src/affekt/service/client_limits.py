@@ -21,12 +21,15 @@ class ClientLimits:
         self._clients: WeakValueDictionary[str, Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def entered(self, request: HTTPConnection, wait: float) -> AsyncIterator[bool]:
+    async def entered(
+        self, request: HTTPConnection, wait: float, count: int = 1
+    ) -> AsyncIterator[bool]:
         """Wait for admission, and count the request until the context ends.
 
         Args:
             request: from which the client is known.
             wait: seconds, at most.
+            count: of requests that it counts as.
 
         Yields:
             Whether the request was admitted.
@@ -35,6 +38,8 @@ class ClientLimits:
         own = self._clients.setdefault(address, Semaphore(self._share))
         async with AsyncExitStack() as entered:
             with move_on_after(wait) as scope:
-                for limit in (own, self._all):
+                for limit in [own, self._all] * count:
                     await entered.enter_async_context(limit)
+            if scope.cancelled_caught:
+                await entered.aclose()
             yield not scope.cancelled_caught

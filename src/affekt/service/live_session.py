@@ -1,9 +1,11 @@
 """Answer a live audio stream over a WebSocket.
 
-The query names the sample rate and encoding. Binary messages hold mono samples; each completed
-window is answered by a segment as JSON. Text messages are commands: ``end`` answers the remaining
-samples and closes the socket; ``profile`` returns the adapted speaker profile as a binary message;
-any other text is a speaker profile in base64, allowed before the first samples only.
+The query names the sample rate, the encoding and the number of channels. Binary messages hold
+samples, interleaved; each completed window of a channel is answered by a segment as JSON. Text
+messages are commands: ``end`` answers the remaining samples and closes the socket; ``profile``
+returns the adapted speaker profile as a binary message; any other text is a speaker profile in
+base64, allowed before the first samples only. With several channels, each is one speaker, and
+profiles are followed by a blank and the channel.
 """
 
 from dataclasses import replace
@@ -13,11 +15,14 @@ from typing import Any
 import numpy as np
 from anyio import CapacityLimiter, fail_after, to_thread
 from numpy.typing import NDArray
+from starlette.datastructures import QueryParams
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
+from affekt.audio.headers import checked
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError, AudioError, ModelError
+from affekt.inference.live import ChannelStreams
 from affekt.inference.prediction import Segment
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import Stream
@@ -27,22 +32,40 @@ from affekt.service.request_options import decode_profile, number, with_query
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
 MAX_SILENCE = 60.0  # s without a message
+MAX_CHANNELS = 8
 
 
-async def run_session(socket: WebSocket, predictor: Predictor, limiter: CapacityLimiter) -> None:
+def channels_of(query: QueryParams) -> int:
+    """Read the number of channels of a stream from its query.
+
+    Raises:
+        AudioError: not a whole number, or out of range.
+    """
+    channels = number(query, "channels", 1, whole=True)
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(
+            f"query parameter channels must be in [1, {MAX_CHANNELS}]. "
+            f"Got {query['channels'][:20]!r}. Send one channel for each speaker."
+        )
+    return int(channels)
+
+
+async def run_session(
+    socket: WebSocket, predictor: Predictor, channels: int, limiter: CapacityLimiter
+) -> None:
     """Answer one audio stream until the client ends it or disconnects.
 
-    The socket is accepted; the predictor has the defaults of the query; the limiter bounds the
-    threads that compute answers for all sessions together.
+    The socket is accepted; the predictor has the defaults of the query, which has that many
+    channels; the limiter bounds the threads that compute answers for all sessions together.
 
     Raises:
         starlette.websockets.WebSocketDisconnect: the client left during an answer.
     """
     try:
         query = socket.query_params
-        predictor = with_query(predictor, query, "rate", "encoding")
+        predictor = with_query(predictor, query, "rate", "encoding", "channels")
         rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
-        stream = predictor.stream(rate)
+        streams = _streams(predictor, rate, channels)
         dtype = _dtype(query.get("encoding", "f32le"))
         started = False
         while True:
@@ -50,24 +73,26 @@ async def run_session(socket: WebSocket, predictor: Predictor, limiter: Capacity
             if message["type"] == "websocket.disconnect":
                 return
             if (content := message.get("bytes")) is not None:
-                push = partial(stream.push, _samples(content, dtype))
+                push = partial(streams.push, _samples(content, dtype, channels))
                 await _send_segments(socket, await to_thread.run_sync(push, limiter=limiter))
                 started = True
             elif message["text"] == "end":
-                last = await to_thread.run_sync(stream.flush, limiter=limiter)
+                last = await to_thread.run_sync(streams.flush, limiter=limiter)
                 await _send_segments(socket, last)
                 await socket.close()
                 return
-            elif message["text"] == "profile":
-                await _send_profile(socket, stream)
-            elif started:
-                raise AudioError(
-                    "a profile must be sent before the first samples. Got one after them. "
-                    "Open another connection."
-                )
             else:
-                profile = decode_profile(message["text"], "a text message must be end, profile, or")
-                stream = replace(predictor, profile=profile).stream(rate)
+                text, channel = _addressed(message["text"], channels)
+                if text == "profile":
+                    await _send_profile(socket, streams.streams[channel])
+                elif started:
+                    raise AudioError(
+                        "a profile must be sent before the first samples. Got one after them. "
+                        "Open another connection."
+                    )
+                else:
+                    profile = decode_profile(text, "a text message must be end, profile, or")
+                    streams.streams[channel] = replace(predictor, profile=profile).stream(rate)
     except AffektError as error:
         await close_with_error(socket, str(error))
 
@@ -89,7 +114,30 @@ async def _received(socket: WebSocket) -> Message:
         ) from error
 
 
-async def _send_segments(socket: WebSocket, segments: list[Segment]) -> None:
+def _streams(predictor: Predictor, rate: int, channels: int) -> ChannelStreams:
+    checked(rate, channels, "a stream")
+    if predictor.profile and channels > 1:
+        raise ModelError(
+            f"the profile of affekt serve must be of the only speaker. Got {channels} channels. "
+            f"Start the service without --profile."
+        )
+    return ChannelStreams([predictor.stream(rate) for _ in range(channels)], each=channels > 1)
+
+
+def _addressed(text: str, channels: int) -> tuple[str, int]:
+    """Split a text message into a command or profile, and the channel that it is for."""
+    if channels == 1:
+        return text, 0
+    content, _, channel = text.rpartition(" ")
+    if channel not in map(str, range(channels)):
+        raise AudioError(
+            f"a text message must be end; or profile, or a profile in base64, then a blank and a "
+            f"channel in [0, {channels - 1}]. Got {text[:20]!r}."
+        )
+    return content, int(channel)
+
+
+async def _send_segments(socket: WebSocket, segments: tuple[Segment, ...]) -> None:
     for segment in segments:
         await socket.send_json(segment.as_dict())
 
@@ -109,10 +157,12 @@ def _dtype(encoding: str) -> np.dtype[Any]:
     return ENCODINGS[encoding]
 
 
-def _samples(content: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if len(content) > MAX_MESSAGE or len(content) % dtype.itemsize:
+def _samples(content: bytes, dtype: np.dtype[Any], channels: int) -> NDArray[Any]:
+    """The ``(samples, channels)`` of a message."""
+    if len(content) > MAX_MESSAGE or len(content) % (dtype.itemsize * channels):
+        whole = "samples" if channels == 1 else f"frames of {channels} samples"
         raise AudioError(
-            f"a binary message must hold whole samples of {dtype.itemsize} bytes, at most "
+            f"a binary message must hold whole {whole} of {dtype.itemsize} bytes, at most "
             f"{MAX_MESSAGE} bytes. Got {len(content)}. Send smaller messages."
         )
-    return np.frombuffer(content, dtype)
+    return np.frombuffer(content, dtype).reshape(-1, channels)
