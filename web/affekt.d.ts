@@ -96,6 +96,8 @@ export function decode(recording: Blob | Response): Promise<Float32Array>;
 export interface MicrophoneOptions {
   /** Hz of the samples; that of the microphone by default. */
   sampleRate?: number;
+  /** Channels of the microphone, passed on separately; 1 by default. */
+  channels?: number;
   /** Called when the microphone is disconnected. */
   onEnd?: () => void;
 }
@@ -109,10 +111,10 @@ export interface Microphone {
 
 /**
  * Start the microphone.
- * @param onSamples - called with mono samples, ten times a second.
- * @returns Rejected if the page may not use a microphone.
+ * @param onSamples - called with the samples of each channel, ten times a second.
+ * @returns Rejected if the page may not use a microphone, or if that has fewer channels.
  */
 export function startMicrophone(
-  onSamples: (samples: Float32Array) => void,
+  onSamples: (...channels: Float32Array[]) => void,
   options?: MicrophoneOptions,
 ): Promise<Microphone>;

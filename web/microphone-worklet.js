@@ -1,17 +1,18 @@
 // Pass the microphone's samples to the page, a tenth of a second at a time.
 
 class Microphone extends AudioWorkletProcessor {
-  constructor() {
+  constructor({ processorOptions: { channels } }) {
     super();
-    this.block = new Float32Array(Math.round(sampleRate / 10));
+    this.blocks = Array.from({ length: channels }, () => new Float32Array(Math.round(sampleRate / 10)));
     this.filled = 0;
   }
 
   process([input]) {
-    for (const sample of input[0] ?? []) {
-      this.block[this.filled++] = sample;
-      if (this.filled === this.block.length) {
-        this.port.postMessage(this.block.slice());
+    const samples = input[0]?.length ?? 0;
+    for (let at = 0; at < samples; at++) {
+      this.blocks.forEach((block, channel) => (block[this.filled] = input[channel][at]));
+      if (++this.filled === this.blocks[0].length) {
+        this.port.postMessage(this.blocks); // a copy
         this.filled = 0;
       }
     }

@@ -2,17 +2,21 @@
 
 import { Resampler } from "./resampler.js";
 
-const SOUND = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 /** Start the microphone; see affekt.d.ts. */
-export async function startMicrophone(onSamples, { sampleRate, onEnd = () => {} } = {}) {
-  const media = await navigator.mediaDevices.getUserMedia({ audio: SOUND });
+export async function startMicrophone(onSamples, { sampleRate, channels = 1, onEnd = () => {} } = {}) {
+  const media = await navigator.mediaDevices.getUserMedia({ audio: { ...SOUND, channelCount: channels } });
   let context;
   const stop = () => {
     for (const track of media.getTracks()) track.stop();
     if (context && context.state !== "closed") context.close();
   };
   try {
+    const { channelCount = channels } = media.getAudioTracks()[0].getSettings();
+    if (channelCount < channels) {
+      throw new Error(`The microphone must give ${channels} channels. Got ${channelCount}. Choose another one.`);
+    }
     let source;
     try {
       context = new AudioContext({ sampleRate }); // the browser resamples
@@ -25,9 +29,12 @@ export async function startMicrophone(onSamples, { sampleRate, onEnd = () => {} 
     }
     await context.audioWorklet.addModule(new URL("./microphone-worklet.js", import.meta.url));
     const rate = sampleRate ?? context.sampleRate;
-    const resampler = rate === context.sampleRate ? undefined : new Resampler(context.sampleRate, rate);
-    const node = new AudioWorkletNode(context, "affekt-microphone", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => onSamples(resampler?.push(data) ?? data);
+    const newResampler = () => (rate === context.sampleRate ? undefined : new Resampler(context.sampleRate, rate));
+    const resamplers = Array.from({ length: channels }, newResampler);
+    const separate = { channelCount: channels, channelCountMode: "explicit", channelInterpretation: "discrete" };
+    const given = { numberOfOutputs: 0, processorOptions: { channels }, ...separate };
+    const node = new AudioWorkletNode(context, "affekt-microphone", given);
+    node.port.onmessage = ({ data }) => onSamples(...data.map((block, n) => resamplers[n]?.push(block) ?? block));
     source.connect(node);
     for (const track of media.getTracks()) track.onended = () => (stop(), onEnd());
     return { sampleRate: rate, stop };

@@ -5,6 +5,9 @@ const OTHER_COLORS = ["#009e73", "#cc79a7", "#56b4e9", "#b3a100"];
 
 export const at = (id) => document.getElementById(id);
 
+/** The element of a speaker, 0 or 1. */
+export const of = (id, channel) => at(channel ? `${id}-2` : id);
+
 /** Make an element; texts among its children are never read as HTML. */
 export function element(name, className, ...children) {
   const made = Object.assign(document.createElement(name), { className });
@@ -12,21 +15,24 @@ export function element(name, className, ...children) {
   return made;
 }
 
-/** Functions that show predictions of these labels: in the elements `label`, `lately` and `bars`, and on a canvas. */
+/**
+ * Functions that show predictions of these labels: in the elements `label`, `lately` and `bars`, of the second of two
+ * speakers in `label-2` and so on, and on a canvas.
+ */
 export function charts(labels) {
   const colors = Object.fromEntries(
     labels.map((label, index) => [label, COLORS[label] ?? OTHER_COLORS[index % OTHER_COLORS.length]]),
   );
-  const bars = labels.map((label) => newBar(at("bars"), label, colors[label]));
+  const bars = [0, 1].map((channel) => labels.map((label) => newBar(of("bars", channel), label, colors[label])));
 
   /** Show one prediction: of the last seconds first, where the model tells it apart. */
-  function show({ label, probabilities, recent, reason = "" }) {
+  function show({ label, probabilities, recent, reason = "", channel = 0 }) {
     const shares = recent ?? probabilities;
     const now = recent && !reason ? labels.reduce((best, name) => (recent[name] > recent[best] ? name : best)) : label;
-    at("label").textContent = now;
-    at("label").style.borderColor = colors[now] ?? "";
-    at("lately").textContent = reason || (recent ? `Last 20 seconds: ${label}` : "");
-    setShares(bars, shares);
+    of("label", channel).textContent = now;
+    of("label", channel).style.borderColor = colors[now] ?? "";
+    of("lately", channel).textContent = reason || (recent ? `Last 20 seconds: ${label}` : "");
+    setShares(bars[channel], shares);
   }
 
   /** Add bars to an element. */
@@ -36,7 +42,8 @@ export function charts(labels) {
 
   /** Show a text in place of a label, and empty bars. */
   function showText(text) {
-    show({ label: text, probabilities: Object.fromEntries(labels.map((label) => [label, 0])) });
+    const probabilities = Object.fromEntries(labels.map((label) => [label, 0]));
+    for (const channel of [0, 1]) show({ label: text, probabilities, channel });
   }
 
   /** Draw segments over time, `from` to `until` in seconds. */
@@ -66,12 +73,13 @@ export function charts(labels) {
   return { colors, show, showText, fillBars, draw };
 }
 
-/** Segments as CSV: start, end, label, and a probability per label. */
+/** Segments as CSV: start, end, channel if there are two, label, and a probability per label. */
 export function csv(labels, segments) {
-  const rows = segments.map(({ start, end, label, probabilities }) =>
-    [start.toFixed(3), end.toFixed(3), label, ...labels.map((name) => probabilities[name].toFixed(6))].join(","),
+  const several = segments.some(({ channel }) => channel !== undefined);
+  const rows = segments.map(({ start, end, channel = "", label, probabilities }) =>
+    [start.toFixed(3), end.toFixed(3), ...(several ? [channel] : []), label, ...labels.map((name) => probabilities[name].toFixed(6))].join(","),
   );
-  return [["start", "end", "label", ...labels.map((name) => `p_${name}`)].join(","), ...rows, ""].join("\n");
+  return [["start", "end", ...(several ? ["channel"] : []), "label", ...labels.map((name) => `p_${name}`)].join(","), ...rows, ""].join("\n");
 }
 
 /** Let the browser save a file. */

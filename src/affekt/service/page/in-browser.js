@@ -8,7 +8,8 @@ const BLOCK = 10; // seconds of a recording, between which the microphone has it
  * Load the model.
  * @param {object} file - `address` and `sha256`.
  * @returns {Promise<object>} `sampleRate` that `live` needs, if any; a `note` about the audio's way; and
- *   `live(rate, { adapt, profile }, { onSegment, onFault, onEnd })`, which returns `push`, `profile` and `close`;
+ *   `live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })`, which returns `push`, `profile` and
+ *   `close`; of several channels, each is one speaker without a profile, and segments have their channel;
  *   and `recording(file, { adapt, profile })`, which returns an answer. Profiles are bytes of files.
  */
 export async function inBrowser({ address, sha256 }) {
@@ -16,13 +17,15 @@ export async function inBrowser({ address, sha256 }) {
   const rate = model.metadata.sample_rate;
   const newStream = ({ adapt, profile }) => new Stream(model, { adapt, profile: profile && readProfile(model, profile) });
 
-  async function live(_, options, { onSegment, onEnd }) {
-    const stream = newStream(options);
+  async function live(_, { channels, ...options }, { onSegment, onEnd }) {
+    const streams = Array.from({ length: channels }, () => newStream(options));
+    const [stream] = streams;
+    const onError = (error) => onEnd(`This audio cannot be processed. ${error.message || error.name}`);
+    const named = (channel) => (segment) => onSegment(channels > 1 ? { ...segment, channel } : segment);
     return {
-      push: (samples) =>
-        stream.push(samples).then(
-          (segments) => segments.forEach(onSegment),
-          (error) => onEnd(`This audio cannot be processed. ${error.message || error.name}`),
+      push: (...blocks) =>
+        blocks.forEach((samples, channel) =>
+          streams[channel].push(samples).then((segments) => segments.forEach(named(channel)), onError),
         ),
       async profile() {
         if (!stream.profile) throw new Error("There is no profile yet. Speak longer.");

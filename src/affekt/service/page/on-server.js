@@ -20,8 +20,8 @@ async function recording(file, { adapt, profile }) {
   return answer;
 }
 
-function live(rate, { adapt, profile }, { onSegment, onFault, onEnd }) {
-  const address = new URL(`stream?${query(adapt, { rate })}`, location.href);
+function live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd }) {
+  const address = new URL(`stream?${query(adapt, { rate, channels })}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
   let [fault, asked] = [null, null]; // asked: who waits for the profile
@@ -35,7 +35,7 @@ function live(rate, { adapt, profile }, { onSegment, onFault, onEnd }) {
     else onFault(fault);
   };
   const stream = {
-    push: (samples) => isOpen() && socket.send(samples),
+    push: (...blocks) => isOpen() && socket.send(interleaved(blocks)),
     profile: () =>
       new Promise((resolve, reject) => {
         asked = { resolve, reject };
@@ -55,6 +55,12 @@ function live(rate, { adapt, profile }, { onSegment, onFault, onEnd }) {
       onEnd(reason);
     };
   });
+}
+
+function interleaved(blocks) {
+  const samples = new Float32Array(blocks.length * blocks[0].length);
+  blocks.forEach((block, channel) => block.forEach((sample, at) => (samples[at * blocks.length + channel] = sample)));
+  return samples;
 }
 
 function query(adapt, more = {}) {

@@ -1,7 +1,7 @@
 // Predict the microphone's audio and recordings, in the browser or by the service, and show the predictions.
 
 import { startMicrophone } from "./affekt/microphone.js";
-import { at, charts, csv, save } from "./charts.js";
+import { at, charts, csv, of, save } from "./charts.js";
 import { onServer } from "./on-server.js";
 import { takeRecordings } from "./recordings.js";
 
@@ -12,14 +12,17 @@ const { show, showText, draw } = shown;
 const server = about.has_service ? onServer() : undefined;
 let browser; // promise of the model in the browser, once it was asked for
 let engine; // that is used: `server`, or what `browser` gives
-let session = null; // of the microphone: { microphone, live, offset }
+let session = null; // of the microphone: { microphone, live, channels, offset }
 let segments = []; // predictions of all sessions, one after the other
 let profile; // bytes, of the microphone's speaker, until the page is closed
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
   const from = Math.max(0, until - SHOWN);
-  draw(at("chart"), segments.filter((segment) => segment.end > from), from, Math.max(until, from + SHOWN));
+  for (const speaker of [0, 1]) {
+    const own = segments.filter(({ end, channel = 0 }) => end > from && channel === speaker);
+    draw(of("chart", speaker), own, from, Math.max(until, from + SHOWN));
+  }
 }
 
 function setStatus(text, fault = false) {
@@ -68,13 +71,18 @@ async function options(known) {
 
 function setProfile(bytes) {
   profile = bytes;
-  at("save-profile").disabled = !profile && !session?.live;
-  at("reset").disabled = !profile && !session?.live && !at("profile").files.length;
+  at("save-profile").disabled = !profile && !isAdapting();
+  at("reset").disabled = !profile && !isAdapting() && !at("profile").files.length;
+}
+
+/** Whether a session has the profile; one of two speakers has none. */
+function isAdapting() {
+  return session?.live && session.channels === 1;
 }
 
 async function saveProfile() {
   try {
-    if (session?.live) setProfile(await session.live.profile());
+    if (isAdapting()) setProfile(await session.live.profile());
     save("voice.profile", profile);
   } catch (error) {
     setStatus(error.message, true); // there is no profile yet
@@ -90,17 +98,19 @@ function deleteProfile() {
 // --------------------------------------------------------------- microphone
 
 async function start() {
-  const started = (session = { offset: segments.at(-1)?.end ?? 0 }); // before the first await: a second click stops it
+  const channels = at("pair").checked ? 2 : 1;
+  const started = (session = { channels, offset: segments.at(-1)?.end ?? 0 }); // before the first await: a second click stops it
   const isCurrent = () => session === started;
   const onEnd = (text) => isCurrent() && abort(text, true);
   try {
     const onUnplug = () => isCurrent() && stop("The microphone was disconnected.", true);
-    const given = { sampleRate: engine.sampleRate, onEnd: onUnplug };
-    started.microphone = await startMicrophone((samples) => send(started, samples), given);
+    const given = { sampleRate: engine.sampleRate, channels, onEnd: onUnplug };
+    started.microphone = await startMicrophone((...blocks) => send(started, blocks), given);
     const onSegment = (segment) => isCurrent() && receive(segment);
     const onFault = (text) => isCurrent() && setStatus(text, true);
     const handlers = { onSegment, onFault, onEnd };
-    if (isCurrent()) started.live = await engine.live(started.microphone.sampleRate, await options(profile), handlers);
+    const wanted = { ...(await options(profile)), channels, ...(channels > 1 && { profile: undefined }) };
+    if (isCurrent()) started.live = await engine.live(started.microphone.sampleRate, wanted, handlers);
     if (!isCurrent()) return close(started);
     at("microphone").textContent = "Stop microphone";
     setProfile(profile);
@@ -112,11 +122,13 @@ async function start() {
   }
 }
 
-function send(from, samples) {
+function send(from, blocks) {
   if (session !== from || !from.live) return;
-  const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
-  at("level").value = 10 * Math.log10(power + 1e-9);
-  from.live.push(samples);
+  blocks.forEach((samples, channel) => {
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+    of("level", channel).value = 10 * Math.log10(power + 1e-9);
+  });
+  from.live.push(...blocks);
 }
 
 function receive(segment) {
@@ -130,9 +142,10 @@ function receive(segment) {
 /** Stop recording, and keep the profile of the speaker. */
 async function stop(text = "The microphone is off.", fault = false) {
   const stopped = session;
+  const adapted = isAdapting();
   end(text, fault);
   stopped.microphone?.stop();
-  if (stopped.live && about.knows_speakers) await stopped.live.profile().then(setProfile, () => {}); // no speech yet
+  if (adapted && about.knows_speakers) await stopped.live.profile().then(setProfile, () => {}); // no speech yet
   close(stopped);
 }
 
@@ -152,10 +165,20 @@ function end(text, fault) {
   session = null;
   setProfile(profile);
   at("microphone").textContent = "Start microphone";
-  at("level").value = -60;
-  at("label").textContent = "microphone off";
-  at("label").style.borderColor = "";
+  for (const speaker of [0, 1]) {
+    of("level", speaker).value = -60;
+    of("label", speaker).textContent = "microphone off";
+    of("label", speaker).style.borderColor = "";
+  }
   setStatus(text, fault);
+}
+
+/** Show one speaker, or two. */
+function setSpeakers() {
+  if (session) stop();
+  for (const part of document.querySelectorAll(".pair")) part.hidden = !at("pair").checked;
+  (at("pair").checked ? document.querySelector(".second") : at("lately")).after(at("status"));
+  drawAll();
 }
 
 // ------------------------------------------------------------------- start
@@ -169,6 +192,7 @@ at("where").hidden = !server || !about.browser_model;
 at("in-browser").checked = Boolean(about.browser_model);
 for (const name of ["in-browser", "on-server"]) at(name).onchange = () => choose(at("in-browser").checked);
 at("microphone").onclick = () => (session ? stop() : start());
+at("pair").onchange = setSpeakers;
 at("profile").onchange = () => setProfile(undefined);
 at("save-profile").onclick = saveProfile;
 at("reset").onclick = deleteProfile;
@@ -185,6 +209,6 @@ takeRecordings(about.labels, shown, async (file) => {
   return engine.recording(file, await options());
 });
 window.addEventListener("resize", drawAll);
-drawAll();
+setSpeakers();
 await choose(at("in-browser").checked);
 if (!server) navigator.serviceWorker?.register("service-worker.js").catch((error) => console.warn(error)); // offline use
