@@ -5,7 +5,7 @@ samples, interleaved; each completed window of a channel is answered by a segmen
 messages are commands: ``end`` answers the remaining samples and closes the socket; ``profile``
 returns the adapted speaker profile as a binary message; any other text is a speaker profile in
 base64, allowed before the first samples only. With several channels, each is one speaker, and
-profiles are followed by a blank and the channel.
+profiles are followed by a space and the channel.
 """
 
 from dataclasses import replace
@@ -131,7 +131,7 @@ def _addressed(text: str, channels: int) -> tuple[str, int]:
     content, _, channel = text.rpartition(" ")
     if channel not in map(str, range(channels)):
         raise AudioError(
-            f"a text message must be end; or profile, or a profile in base64, then a blank and a "
+            f"a text message must be end; or profile, or a profile in base64, then a space and a "
             f"channel in [0, {channels - 1}]. Got {text[:20]!r}."
         )
     return content, int(channel)
