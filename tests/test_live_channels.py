@@ -81,7 +81,7 @@ def test_one_channel_is_the_default(client: TestClient) -> None:
 def test_every_channel_has_its_profile(client: TestClient, predictor: affekt.Predictor) -> None:
     people = [predictor.enroll([each], sample_rate=RATE) for each in PAIR.T]
     first, second = (base64.b64encode(each.content()).decode() for each in people)
-    given = [f"{second} 1", f"{first} 0", PAIR.tobytes(), "end"]
+    given: list[bytes | str] = [f"{second} 1", f"{first} 0", PAIR.tobytes(), "end"]
     found = talk(client, "channels=2", *given)
     for channel, person in enumerate((first, second)):
         alone = talk(client, "", person, PAIR[:, channel].tobytes(), "end")
