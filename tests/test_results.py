@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, t
 
 import affekt
 from affekt.evaluation.ablation import ADDED, changed_knobs
@@ -407,21 +407,32 @@ def test_the_page_on_reproducing_has_the_validation_of_the_chosen_epoch() -> Non
 
 
 def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
-    """The pooled variance of each speaker's share of the UAR between the networks it validates."""
+    """The pooled variance of each speaker's share of the UAR between the networks that score it."""
     page = " ".join(text_of("docs/reproduce.md").split())
-    folder = RESULTS / "ravdess-yamnet-lstm" / "seed-0"
-    rows = pd.read_csv(table_file(folder, "validation"))
-    clips = rows.drop_duplicates("file")["truth"].value_counts()
-    share = (rows["predicted"] == rows["truth"]) / rows["truth"].map(clips) / len(LABELS)
-    shares = share.groupby([rows["speaker"], rows["fold"]]).sum().groupby("speaker")
-    assert (shares.size().min(), shares.size().max(), len(shares)) == (1, 8, 24)
-    squares, free = ((shares.size() - 1) * shares.var()).sum(), (shares.size() - 1).sum()
-    low, high = np.sqrt(24 * squares / chi2.ppf([0.975, 0.025], free))
-    run = np.sqrt(24 * squares / free)
+
+    def spread(table: str, runs: int, network: str) -> tuple[float, float]:
+        folders = [RESULTS / "ravdess-yamnet-lstm" / f"seed-{seed}" for seed in range(runs)]
+        rows = pd.concat([pd.read_csv(table_file(folder, table)) for folder in folders])
+        clips = rows.drop_duplicates("file")["truth"].value_counts()
+        share = (rows["predicted"] == rows["truth"]) / rows["truth"].map(clips) / len(LABELS)
+        shares = share.groupby([rows["speaker"], rows[network]]).sum().groupby("speaker")
+        assert len(shares) == 24
+        free = (shares.size() - 1).sum()
+        return float(np.sqrt(24 * ((shares.size() - 1) * shares.var()).sum() / free)), float(free)
+
+    run, free = spread("predictions", 3, "seed")
+    low, high = run * np.sqrt(free / chi2.ppf([0.975, 0.025], free))
     assert f"a standard deviation of {run:.3f} ({low:.3f} to {high:.3f})" in page
-    assert f"the difference of two runs one of {run * np.sqrt(2):.3f}" in page
+    assert f"give {spread('validation', 1, 'fold')[0]:.3f}." in page
     ours, paper = of_recipe("ravdess-yamnet-lstm"), PUBLISHED["ravdess-yamnet-lstm"].uar
-    assert f"value is {paper - ours.with_seeds({0}).uar.value:.3f} above ours, less than" in page
+    runs = len(ours.runs)
+    width = t.ppf(0.975, free) * run * np.sqrt(1 + 1 / runs)
+    uar = ours.uar.value
+    assert f"are expected from {uar - width:.3f} to {uar + width:.3f}." in page
+    assert abs(paper - uar) < width
+    assert f"one below {width:.3f} could not be detected" in page
+    each = [ours.with_seeds({seed}).uar.value for seed in range(runs)]
+    assert f"have UAR {' and '.join(f'{uar:.3f}' for uar in each)}." in page
 
 
 def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
