@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--folds", type=numbers, default=tuple(range(17, 25)))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    variant, rows = VARIANTS[given.variant], []
+    variant = VARIANTS[given.variant]
     for seed in given.seeds:
         recipe = read_recipe("ravdess-yamnet-lstm").with_(seed=seed, **variant.knobs)
         runs = ROOT / "runs/selection" / given.variant
@@ -232,16 +232,19 @@ def main() -> None:
         folder = prepare(recipe, places)
         planned = {fold.number: fold for fold in read_folds(folder / "folds.csv")}
         for number in track(given.folds, f"seed {seed}"):
-            fold = planned[number]
-            fitted = fit(variant, recipe, fold, folder / fold_name(number), places)
-            for rule, uar in scores(fitted).items():
-                rows.append((given.variant, str(seed), str(number), rule, f"{uar:.4f}"))
-    table = pd.DataFrame(rows, columns=[*KEYS, "uar"])
+            own = folder / fold_name(number)
+            found = scores(fit(variant, recipe, planned[number], own, places))
+            keys = {"variant": given.variant, "seed": str(seed), "fold": str(number)}
+            write([{**keys, "rule": rule, "uar": f"{uar:.4f}"} for rule, uar in found.items()])
+    table = pd.read_csv(RESULTS).groupby(["variant", "rule"], sort=False)["uar"]
+    print(table.agg(["mean", "count"]).round(3).to_string())
+
+
+def write(rows: Sequence[Mapping[str, str]]) -> None:
+    """Add rows to the results, in place of earlier ones of the same fold."""
     before = [pd.read_csv(RESULTS, dtype=str)] if RESULTS.is_file() else []
-    every = pd.concat([*before, table]).drop_duplicates(KEYS, keep="last")
+    every = pd.concat([*before, pd.DataFrame(rows)]).drop_duplicates(KEYS, keep="last")
     every.to_csv(RESULTS, index=False, lineterminator="\n")
-    means = every.assign(uar=every["uar"].astype(float)).groupby(["variant", "rule"], sort=False)
-    print(means["uar"].agg(["mean", "count"]).round(3).to_string())
 
 
 if __name__ == "__main__":
