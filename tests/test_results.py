@@ -435,6 +435,20 @@ def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
     assert f"have UAR {' and '.join(f'{uar:.3f}' for uar in each)}." in page
 
 
+def test_the_page_on_reproducing_has_the_measured_rules_of_selection() -> None:
+    page = text_of("docs/reproduce.md")
+    table = pd.read_csv(RESULTS / "selection.csv").pivot_table("uar", ["seed", "fold"], "rule")
+    gains = table.sub(table["best epoch"], axis=0)
+    assert f"{len(table)} networks" in " ".join(page.split())
+    for rule in table.drop(columns="best epoch"):
+        higher = (gains[rule] > 0).sum()
+        cells = f"| {table[rule].mean():.3f} | {gains[rule].mean():+.3f} | {higher} |"
+        assert cells in page, rule
+    best = gains["averaged, recomputed"]
+    assert f"gain of {best.mean():.3f} is not clear" in " ".join(page.split())
+    assert f"standard error is {best.std() / np.sqrt(len(best)):.3f}" in page
+
+
 def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     assert import_module("ablations").markdown(RESULTS) in text_of("docs/ablations.md")
