@@ -4,9 +4,9 @@ Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered
 Then speech is detected with lower thresholds, which miss less of soft voices, and cut into windows
 again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
 
-If the number of speakers is not given, it is 1 if the means of two clusters are similar. A further
-cluster is a speaker if its mean is less similar still to all others: windows of two voices at once
-have means between those of two speakers.
+If the number of speakers is not given, it is 1 if the means of two clusters are similar. It is more
+than 2 if all means of that many clusters differ even more: a cluster of windows with two voices at
+once has a mean between those of the two speakers.
 
 Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963). The thresholds were
 chosen on joined clips of RAVDESS actors 1 to 12 and, for further speakers, of CREMA-D.
