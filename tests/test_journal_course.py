@@ -268,15 +268,15 @@ def test_another_technique_is_named_and_uncertain_recordings_do_not_count(
     assert "Bandwidth differs between the baseline (7800 Hz) and later recordings (3400 Hz)." in (
         " ".join(found.warnings)
     )
-    assert "1 uncertain: 0.2 s of speech" in report.page(journal, found)
+    assert "1 uncertain: 0.2 s of speech" in report.report_page(journal)
 
 
 # ------------------------------------------------------------------- page
 
 
 def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
-    found = course(journal, [replace(e, note="<i>note</i>") for e in entries(CHANGED)])
-    page = report.page(journal, found)
+    course(journal, [replace(e, note="<i>note</i>") for e in entries(CHANGED)])
+    page = report.report_page(journal)
     assert "Voice journal of Anna &lt;b&gt;" in page
     assert "&lt;i&gt;note&lt;/i&gt;" in page
     assert page.count("<svg") == len(LABELS) + 4
@@ -286,5 +286,5 @@ def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
 
 
 def test_a_first_recording_gives_a_page(journal: Journal) -> None:
-    found = course(journal, entries([EVEN]))
-    assert "no recordings after the baseline yet" in report.page(journal, found)
+    course(journal, entries([EVEN]))
+    assert "no recordings after the baseline yet" in report.report_page(journal)

@@ -95,7 +95,7 @@ def journal_add(
     """
     from affekt.audio.recording_date import local_time
     from affekt.inference.predictor import load
-    from affekt.journal.adding import Recording, add_recordings, find_recordings
+    from affekt.journal.adding import add_recordings, find_recordings
 
     if bool(paths) == live:
         raise typer.BadParameter("give recordings, or --live for the microphone.")
@@ -110,13 +110,11 @@ def journal_add(
         ) from error
     with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
         predictor = load(model, channel=channel)
-        found = (
-            [_live(device, recorded)] if live else find_recordings(paths or [], recorded=recorded)
-        )
-        recordings = [each for each in found if isinstance(each, Recording)]
-        failures = [each for each in found if not isinstance(each, Recording)]
+        recordings, failures = find_recordings(paths or [], recorded=recorded)
+        if live:
+            recordings = [_live(device, recorded)]
         changes = add_recordings(journal, predictor, recordings, note=note)
-        return _print_changes([*failures], changes, recordings, journal, predictor)
+        return _print_changes(failures, changes, recordings, journal, predictor)
 
 
 def journal_refresh(
@@ -133,18 +131,16 @@ def journal_refresh(
     their names are now. Entries without recording keep their prediction and are listed.
     """
     from affekt.inference.predictor import load
-    from affekt.journal.adding import Recording, find_recordings, refresh_recordings
+    from affekt.journal.adding import find_recordings, refresh_recordings
 
     with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
         predictor = load(model, channel=channel)
         if baseline:
             journal.choose_baseline(baseline)
-        found = find_recordings(paths or [])
-        recordings = [each for each in found if isinstance(each, Recording)]
-        failures = [each for each in found if not isinstance(each, Recording)]
+        recordings, failures = find_recordings(paths or [])
         known = journal.digests()
         changes = refresh_recordings(journal, predictor, recordings, known=known)
-        return _print_changes([*failures], changes, recordings, journal, predictor, names=True)
+        return _print_changes(failures, changes, recordings, journal, predictor, names=True)
 
 
 def journal_remove(

@@ -1,10 +1,11 @@
 """Add recordings to a journal, and predict entries again whose model or profile has changed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,6 @@ from affekt.inference.profile import Profile
 from affekt.journal.entry import Entry
 from affekt.journal.prediction import pooled_profile, predict_entry, profile_digest, voice_of
 from affekt.journal.store import Journal
-
-BLOCK = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,15 @@ class Change:
     Attributes:
         what: ``added``, ``known`` (and up to date) or ``refreshed``.
         entry: the entry in the journal; None if it is ``known``.
-        recording: that was read.
     """
 
     what: str
     entry: Entry | None
-    recording: Recording
 
 
-def find_recordings(paths: Sequence[str], *, recorded: str = "") -> list[Recording | Failure]:
+def find_recordings(
+    paths: Sequence[str], *, recorded: str = ""
+) -> tuple[list[Recording], list[Failure]]:
     """Find recordings, their digests and dates.
 
     Args:
@@ -63,24 +62,24 @@ def find_recordings(paths: Sequence[str], *, recorded: str = "") -> list[Recordi
         recorded: date of all of them; by default that of each one's metadata or name.
 
     Returns:
-        Each recording once, by time; then files that cannot be read.
+        Each recording once, by time; and files that cannot be read.
     """
     found: dict[str, Recording] = {}
-    failures: list[Recording | Failure] = []
+    failures = []
     for file in find_files(paths):
         if isinstance(file, Failure):
             failures.append(file)
             continue
         try:
             with open_file(file, file) as opened:
-                digest = _digest(opened)
+                digest = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
             when = recorded or recording_date(file)
             found.setdefault(digest, Recording(file, digest, when, Path(file).name))
         except AffektError as error:
             failures.append(Failure(file, str(error)))
         except OSError as error:
             failures.append(Failure(file, f"{file} cannot be read: {error.strerror}."))
-    return [*sorted(found.values(), key=lambda each: (each.recorded, each.digest)), *failures]
+    return sorted(found.values(), key=lambda each: (each.recorded, each.digest)), failures
 
 
 def add_recordings(
@@ -105,11 +104,6 @@ def add_recordings(
         if recording.digest in known:
             continue
         try:
-            if not recording.recorded:
-                raise AudioError(
-                    f"{recording.source} has no date in its metadata or name. Give one with "
-                    f"--when, or name the file like 2026-09-10.wav."
-                )
             entry = _add(journal, predictor, recording, note)
         except JournalError:
             raise
@@ -117,7 +111,7 @@ def add_recordings(
             yield Failure(str(recording.source), str(error))
             continue
         if entry:
-            yield Change("added", entry, recording)
+            yield Change("added", entry)
     yield from refresh_recordings(journal, predictor, recordings, known=known)
 
 
@@ -126,7 +120,7 @@ def refresh_recordings(
     predictor: Predictor,
     recordings: Sequence[Recording],
     *,
-    known: Iterable[str] = (),
+    known: Collection[str],
 ) -> Iterator[Change | Failure]:
     """Predict entries again that were predicted by another model or profile.
 
@@ -140,57 +134,44 @@ def refresh_recordings(
         The result for each recording.
     """
     own = {each.digest: each for each in recordings}
-    done, silent = set(), set()
+    tried, done = set[str](), set[str]()
     while True:  # until no other process has changed the profile meanwhile
-        entries = {entry.digest: entry for entry in journal.entries()}
-        for digest in missing_voices(journal, predictor):
-            if digest in own and digest not in silent:
-                silent.add(digest)
+        for digest in _missing_voices(journal, predictor):
+            if digest in own and digest not in tried:
+                tried.add(digest)
                 try:
-                    _complete(journal, predictor, own[digest], entries[digest])
+                    if voice := voice_of(predictor, own[digest].source):
+                        journal.set_voice(digest, voice)
                 except AudioError as error:
                     yield Failure(str(own.pop(digest).source), str(error))
-        profile = journal_profile(journal, predictor)
-        wanted = predictor.graph.digest, profile_digest(profile)
-        stale = [n for n in own if n in entries and _model_and_profile(entries[n]) != wanted]
-        for digest in stale:
+        profile = _profile(journal, predictor)
+        stale = [entry for entry in stale_entries(journal, predictor) if entry.digest in own]
+        for entry in stale:
             try:
-                entry = predict_entry(predictor, own[digest].source, profile, entries[digest])
+                predicted = predict_entry(predictor, own[entry.digest].source, profile, entry)
             except AudioError as error:
-                yield Failure(str(own.pop(digest).source), str(error))
+                yield Failure(str(own.pop(entry.digest).source), str(error))
                 continue
-            journal.update(entry)
-            done.add(digest)
-            yield Change("refreshed", entry, own[digest])
+            journal.update(predicted)
+            done.add(entry.digest)
+            yield Change("refreshed", predicted)
         if not stale:
             break
-    for digest in own.keys() & (set(known) - done):
-        yield Change("known", None, own[digest])
-
-
-def _model_and_profile(entry: Entry) -> tuple[str, str]:
-    return entry.model, entry.profile
-
-
-def _complete(journal: Journal, predictor: Predictor, recording: Recording, entry: Entry) -> None:
-    """Store the voice statistics that an entry of the baseline lacks."""
-    plain = predict_entry(predictor, recording.source, None, entry)
-    if voice := voice_of(predictor, recording.source, plain):
-        journal.set_voice(recording.digest, voice)
-
-
-def journal_profile(journal: Journal, predictor: Predictor) -> Profile | None:
-    """The profile of the journal's baseline, for one model; None without any."""
-    return pooled_profile(journal.voices().values(), predictor)
+    for _ in own.keys() & (set(known) - done):
+        yield Change("known", None)
 
 
 def stale_entries(journal: Journal, predictor: Predictor) -> list[Entry]:
     """Entries that were predicted by another model, or with another profile."""
-    wanted = predictor.graph.digest, profile_digest(journal_profile(journal, predictor))
-    return [each for each in journal.entries() if _model_and_profile(each) != wanted]
+    wanted = predictor.graph.digest, profile_digest(_profile(journal, predictor))
+    return [each for each in journal.entries() if (each.model, each.profile) != wanted]
 
 
-def missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
+def _profile(journal: Journal, predictor: Predictor) -> Profile | None:
+    return pooled_profile(journal.voices().values(), predictor)
+
+
+def _missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
     """Digests of entries in the baseline without voice statistics for this model."""
     if not predictor.graph.profile:
         return []
@@ -202,35 +183,19 @@ def missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
     ]
 
 
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
-
-
 def _add(journal: Journal, predictor: Predictor, recording: Recording, note: str) -> Entry | None:
     """Add one recording; None if another process was faster."""
-    blank = Entry(
-        digest=recording.digest,
-        recorded=recording.recorded,
-        name=recording.name,
-        duration=0.0,
-        speech=0.0,
-        label="",
-        probabilities={},
-        utterances=(),
-        quality={},
-        reason="",
-        model="",
-        profile="",
-        note=note,
-    )
+    if not recording.recorded:
+        raise AudioError(
+            f"{recording.source} has no date in its metadata or name. Give one with --when, or "
+            f"name the file like 2026-09-10.wav."
+        )
     voices, voice = journal.voices(), None
     if journal.would_be_baseline(recording.recorded, recording.digest):
-        plain = predict_entry(predictor, recording.source, None, blank)
-        if voice := voice_of(predictor, recording.source, plain):
-            voices[recording.digest] = voice
-    ordered = [voices[digest] for digest in sorted(voices)]
-    entry = predict_entry(predictor, recording.source, pooled_profile(ordered, predictor), blank)
+        voice = voice_of(predictor, recording.source)
+    if voice:
+        voices[recording.digest] = voice
+    profile = pooled_profile([voices[digest] for digest in sorted(voices)], predictor)
+    blank = Entry(recording.digest, recording.recorded, recording.name, note=note)
+    entry = predict_entry(predictor, recording.source, profile, blank)
     return entry if journal.add(entry, voice) else None

@@ -33,14 +33,11 @@ class Trend:
 
 
 def change_points(shares: Floats, seed: int = 0) -> list[int]:
-    """Find the recordings at which the probabilities change.
+    """Find the number of the first recording after each change of the probabilities.
 
     Args:
         shares: ``(recordings, labels)``, by time.
         seed: of the random orders.
-
-    Returns:
-        Number of the first recording after each change.
     """
     import ruptures
 
@@ -63,15 +60,12 @@ def _best_gain(shares: Floats) -> float:
 
 
 def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[Trend]:
-    """Fit a line to the share of each label over time.
+    """Fit a line to the share of each label over time, if ten recordings span a week or more.
 
     Args:
         labels: of the columns.
         shares: ``(recordings, labels)``, corrected one by one, unbounded.
         days: of the recordings.
-
-    Returns:
-        The trend of each label per week; none with fewer than ten recordings or in one week.
     """
     weeks = np.array([(day - days[0]).days / 7 for day in days])
     if len(days) < MIN_TREND or weeks[-1] < 1:
@@ -101,15 +95,12 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def smallest_detectable(shares: Floats, before: int, after: int) -> NDArray[np.float64]:
-    """Compute the change of each share that a test finds with a power of 0.8.
+    """Compute the change of each share, ``(labels,)``, that a test finds with a power of 0.8.
 
     Args:
         shares: ``(recordings, labels)``, corrected one by one, unbounded.
-        before: recordings in the baseline.
-        after: recordings compared with it.
-
-    Returns:
-        ``(labels,)``; above 1 where no change can be found. NaN with fewer than two recordings.
+        before: recordings in the baseline; with fewer than two, the result is NaN.
+        after: recordings compared with it; likewise if there is none.
     """
     from statsmodels.stats.power import TTestIndPower
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
+
 from affekt.journal.course import Course, Period
 from affekt.journal.estimation import RANGE, SPEECH, Estimate
 from affekt.journal.formats import day, percent
@@ -15,15 +17,12 @@ TICKS = 4  # dates on the axis, at most
 
 
 def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
-    """Compute the coordinates of a chart.
+    """Compute coordinates, texts and colors of a chart for the template, in a box of 340 x 150.
 
     Args:
         course: of the person.
         name: of the measure.
         palette: color of each label.
-
-    Returns:
-        Coordinates, texts and colors for the template, in a box of 340 x 150.
     """
     before, after = course.weeks
     estimates = [week.measures[name] for week in (*before, *after)]
@@ -80,10 +79,10 @@ def _scale(
     """Ends of the axis, and the unit."""
     if name in labels:
         return 0.0, 1.0, "%"
-    if name in (RANGE, SPEECH):
-        top = max(max(each.value, 0 if math.isnan(each.high) else each.high) for each in estimates)
-        return (0.0, 1.0, "") if name == RANGE else (0.0, math.ceil(top * 1.1), "s")
-    return -1.0, 1.0, ""
+    if name == SPEECH:
+        top = np.nanmax([(each.value, each.high) for each in estimates])
+        return 0.0, math.ceil(top * 1.1), "s"
+    return (0.0 if name == RANGE else -1.0), 1.0, ""
 
 
 def _text(value: float, unit: str) -> str:

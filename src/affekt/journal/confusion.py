@@ -56,15 +56,11 @@ class Confusion:
         return np.asarray(means @ np.linalg.pinv(self.mean))
 
     def correct(self, means: Floats, drawn: NDArray[np.int64] | None = None) -> Floats:
-        """Estimate true shares.
+        """Estimate true shares, ``(rows, labels)`` in [0, 1] with rows that sum to 1.
 
         Args:
             means: ``(rows, labels)`` mean probabilities.
-            drawn: ``(rows,)``, for each row the speaker whose matrix is used; the mean matrix by
-                default.
-
-        Returns:
-            ``(rows, labels)`` shares in [0, 1]; each row sums to 1.
+            drawn: ``(rows,)`` speaker whose matrix a row uses; the mean matrix by default.
         """
         if drawn is None:
             return on_simplex(self.linear(means))

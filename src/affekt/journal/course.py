@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from itertools import groupby
 from statistics import fmean
 
@@ -80,13 +81,7 @@ class Course:
 
 
 def course_of(journal: Journal) -> Course | None:
-    """Compute the course of a journal.
-
-    Args:
-        journal: open.
-
-    Returns:
-        The course; None without any recording with speech in the baseline.
+    """Compute the course of a journal; None if its baseline has no recording with speech.
 
     Raises:
         ModuleNotFoundError: the extra ``journal`` is not installed.
@@ -106,8 +101,9 @@ def course_of(journal: Journal) -> Course | None:
     confusion = Confusion.read(labels)
     rng = np.random.default_rng(SEED)
     reference = Sample.of(before, labels)
-    weeks = [_period(week, labels, confusion, rng, reference) for week in _weeks(after)]
-    later = _adjusted([_period(after, labels, confusion, rng, reference)] if after else [], labels)
+    period = partial(_period, labels=labels, confusion=confusion, rng=rng)
+    weeks = [period(week, reference=reference) for week in _weeks(after)]
+    later = _adjusted([period(after, reference=reference)] if after else [], labels)
     every = Sample.of(entries, labels)
     corrected = confusion.linear(every.shares)
     size = round(fmean(week.recordings for week in weeks)) if weeks else 0
@@ -115,12 +111,9 @@ def course_of(journal: Journal) -> Course | None:
         labels=labels,
         source=confusion.source,
         entries=tuple(entries),
-        baseline=_period(before, labels, confusion, rng),
+        baseline=period(before),
         later=later[0] if later else None,
-        weeks=(
-            tuple(_period(week, labels, confusion, rng) for week in _weeks(before)),
-            tuple(_adjusted(weeks, labels)),
-        ),
+        weeks=(tuple(map(period, _weeks(before))), tuple(_adjusted(weeks, labels))),
         shares=_daily(entries, labels),
         change_points=tuple(entries[n] for n in changes.change_points(every.shares, SEED)),
         trends=tuple(changes.trends(labels, corrected, [entry.day for entry in entries])),
@@ -134,10 +127,8 @@ def course_of(journal: Journal) -> Course | None:
 
 def _weeks(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Entries by calendar week, which begins on Monday."""
-    return [
-        list(week)
-        for _, week in groupby(entries, lambda each: each.day - timedelta(each.day.weekday()))
-    ]
+    grouped = groupby(entries, lambda each: each.day.isocalendar()[:2])
+    return [list(week) for _, week in grouped]
 
 
 def _period(
@@ -157,13 +148,11 @@ def _adjusted(periods: Sequence[Period], labels: Sequence[str]) -> list[Period]:
     """Mark the labels that changed, with p adjusted over all periods and labels."""
     chances = changes.holm([each.measures[label].p for each in periods for label in labels])
     rows = [chances[n : n + len(labels)] for n in range(0, len(chances), len(labels))]
-    return [
-        replace(
-            period,
-            changed=tuple(label for label, p in zip(labels, row, strict=True) if p < changes.ALPHA),
-        )
-        for period, row in zip(periods, rows, strict=True)
+    changed = [
+        tuple(label for label, p in zip(labels, row, strict=True) if p < changes.ALPHA)
+        for row in rows
     ]
+    return [replace(each, changed=found) for each, found in zip(periods, changed, strict=True)]
 
 
 def _daily(entries: Sequence[Entry], labels: Sequence[str]) -> dict[date, dict[str, float]]:

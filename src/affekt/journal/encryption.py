@@ -3,15 +3,12 @@
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError
 from affekt.journal.connection import BUSY_SECONDS, PLAIN, connect, faults, first_bytes
 from affekt.journal.store import open_journal
-
-_NUMBERS = ("application_id", "user_version")  # which an export leaves out
-_BLOCK = 1 << 20  # bytes
 
 
 def encrypt_journal(path: Path, passphrase: str) -> None:
@@ -46,7 +43,9 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
                 with atomic_write(path) as part:
                     part.chmod(0o600)
                     _export(plain, part, passphrase)
-                _overwrite(old)
+                old.write(bytes(os.fstat(old.fileno()).st_size))
+                old.flush()
+                os.fsync(old.fileno())
             finally:
                 plain.close()
     except OSError as error:
@@ -66,19 +65,10 @@ def _lock(plain: Any) -> None:
 def _export(plain: Any, part: Path, passphrase: str) -> None:
     plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(part), passphrase))
     plain.execute("SELECT sqlcipher_export('encrypted')")
-    for name in _NUMBERS:
+    for name in ("application_id", "user_version"):  # which an export leaves out
         (number,) = plain.execute(f"PRAGMA main.{name}").fetchone()
         plain.execute(f"PRAGMA encrypted.{name} = {number}")
     plain.execute("DETACH DATABASE encrypted")
     encrypted = connect(part, passphrase)
     encrypted.execute("PRAGMA journal_mode = WAL")
     encrypted.close()
-
-
-def _overwrite(old: BinaryIO) -> None:
-    size = old.seek(0, os.SEEK_END)
-    old.seek(0)
-    for start in range(0, size, _BLOCK):
-        old.write(bytes(min(_BLOCK, size - start)))
-    old.flush()
-    os.fsync(old.fileno())

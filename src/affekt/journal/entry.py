@@ -1,14 +1,14 @@
 """Define an entry of a journal, and the voice statistics of one in the baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording of a journal, without its sound.
+    """One recording of a journal, without its sound; by default not yet predicted.
 
     Attributes:
         digest: SHA-256 of the recording's file, hexadecimal; identifies the entry.
@@ -29,16 +29,16 @@ class Entry:
     digest: str
     recorded: str
     name: str
-    duration: float
-    speech: float
-    label: str
-    probabilities: Mapping[str, float]
-    utterances: Sequence[Mapping[str, Any]]
-    quality: Mapping[str, Any]
-    reason: str
-    model: str
-    profile: str
-    note: str
+    duration: float = 0.0
+    speech: float = 0.0
+    label: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    utterances: Sequence[Mapping[str, Any]] = ()
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    model: str = ""
+    profile: str = ""
+    note: str = ""
 
     @property
     def day(self) -> date:
@@ -59,4 +59,4 @@ class Voice:
     plain: Mapping[str, float]
 
 
-COLUMNS = tuple(field.name for field in fields(Entry))
+COLUMNS = tuple(each.name for each in fields(Entry))

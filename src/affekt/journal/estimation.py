@@ -19,7 +19,6 @@ RESAMPLES = 2_000
 PERMUTATIONS = 9_999
 CHUNK = 1 << 20  # numbers computed at a time
 FEWEST = 3  # recordings for an interval
-EVIDENCE = (2.5, 97.5)  # percentiles of a 95 % interval
 CONTRASTS = {
     "contrast of happy and neutral with angry and sad": ("happy", "neutral", "angry", "sad"),
     "contrast of angry and happy with sad and neutral": ("angry", "happy", "sad", "neutral"),
@@ -85,13 +84,10 @@ class Sample:
         )
 
     def means(self, counts: Floats) -> Floats:
-        """Mean probabilities, weighted by speech, where each recording counts ``counts`` times.
+        """Mean probabilities, ``(rows, labels)``, weighted by speech.
 
         Args:
-            counts: ``(rows, recordings)``.
-
-        Returns:
-            ``(rows, labels)``.
+            counts: ``(rows, recordings)``: how often each recording counts.
         """
         weights = counts * self.seconds
         return np.asarray(weights @ self.shares / weights.sum(axis=1, keepdims=True))
@@ -103,16 +99,15 @@ class Sample:
 
 
 def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats]:
-    """Compute every measure for some weightings of the recordings.
+    """Compute every measure, ``(rows,)``, for some weightings of the recordings.
+
+    Measures are the share of each label, the contrasts of the uncorrected probabilities if the
+    labels allow them, the expressive range, and the speech in seconds.
 
     Args:
         sample: the recordings.
         counts: ``(rows, recordings)``: how often each one counts.
         shares: ``(rows, labels)``: the corrected shares.
-
-    Returns:
-        ``(rows,)`` for each measure: the share of each label, the contrasts of the uncorrected
-        probabilities if the labels allow them, the expressive range and the speech in seconds.
     """
     found = {label: shares[:, column] for column, label in enumerate(sample.labels)}
     means = sample.means(counts)
@@ -131,10 +126,8 @@ def _expressive_range(sample: Sample, counts: Floats, means: Floats) -> Floats:
     for first in range(0, len(counts), rows):
         part = slice(first, first + rows)
         weights = counts[part, sample.owners] * sample.lengths
-        apart = sum(
-            np.abs(sample.utterances[:, column] - means[part, [column]])
-            for column in range(len(sample.labels))
-        )
+        columns = range(len(sample.labels))
+        apart = sum(np.abs(sample.utterances[:, n] - means[part, [n]]) for n in columns)
         found[part] = (weights * apart).sum(axis=1) / weights.sum(axis=1) / 2
     return found
 
@@ -152,9 +145,6 @@ def estimate(
         confusion: of the model.
         rng: of the resamples.
         baseline: recordings to compare with; none within the baseline.
-
-    Returns:
-        An estimate for each measure.
     """
     drawn = rng.integers(len(confusion.matrices), size=RESAMPLES)
     value, spread = _estimated(sample, confusion, rng, drawn)
@@ -177,9 +167,7 @@ def estimate(
 
 
 def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) -> dict[str, float]:
-    """Test whether the mean probability of each label differs between two periods.
-
-    Recordings are exchanged between the periods.
+    """Test whether mean probabilities differ between two periods, by exchanging recordings.
 
     Returns:
         The two-sided p-value for each label.
@@ -218,5 +206,5 @@ def _estimated(
 
 
 def _ends(spread: Floats, enough: bool) -> tuple[float, float]:
-    low, high = np.percentile(spread, EVIDENCE) if enough else (np.nan, np.nan)
+    low, high = np.percentile(spread, (2.5, 97.5)) if enough else (np.nan, np.nan)
     return float(low), float(high)

@@ -3,7 +3,7 @@
 import csv
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
@@ -61,8 +61,7 @@ def write_fhir(journal: Journal, out: TextIO) -> None:
     from fhir.resources.R4B.bundle import Bundle
 
     entries = [entry for entry in journal.entries() if not entry.reason]
-    models = list(dict.fromkeys(entry.model for entry in entries))
-    resources = [_device(model) for model in models]
+    resources = [_device(model) for model in dict.fromkeys(entry.model for entry in entries)]
     resources += [_observation(entry, journal.person) for entry in entries]
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
@@ -119,7 +118,7 @@ def _address(identifier: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, identifier).urn
 
 
-def _names(tables: Iterator[Any]) -> Sequence[str]:
+def _names(tables: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for table in tables for name in table))
 
 

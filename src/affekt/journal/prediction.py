@@ -13,7 +13,6 @@ from affekt.inference.prediction import UNCERTAIN, label_of
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile, profile_of
 from affekt.inference.speech.quality import LIMITS, QualityMeter
-from affekt.inference.timelines.timeline import Utterance, Watch
 from affekt.journal.entry import Entry, Voice
 
 NO_SPEECH = "no speech was detected"
@@ -39,7 +38,9 @@ def predict_entry(
         ModelError: the model cannot run.
     """
     meter = QualityMeter(time_constant=1.0)
-    found = list(_timeline(replace(predictor, profile=profile, limits=None), source, meter.push))
+    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
+    own = replace(predictor, profile=profile, limits=None)
+    found = list(own.timeline(source, sample_rate=rate, time_constant=0.0, watch=meter.push))
     meter.push(np.empty(0, np.float32), end=True)
     quality = meter.whole
     reason = LIMITS.reason(quality) or ("" if found else NO_SPEECH)
@@ -71,18 +72,8 @@ def predict_entry(
     )
 
 
-def _timeline(predictor: Predictor, source: Source, watch: Watch) -> Iterable[Utterance]:
-    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
-    return predictor.timeline(source, sample_rate=rate, time_constant=0.0, watch=watch)
-
-
-def voice_of(predictor: Predictor, source: Source, entry: Entry) -> Voice | None:
-    """Compute the voice statistics of a recording.
-
-    Args:
-        predictor: the loaded model.
-        source: as for :func:`predict_entry`.
-        entry: of the recording, predicted without enrolment.
+def voice_of(predictor: Predictor, source: Source) -> Voice | None:
+    """Compute the voice statistics of a recording, and predict it without enrolment.
 
     Returns:
         The statistics; None without speech, or for a model without speaker normalization.
@@ -90,22 +81,25 @@ def voice_of(predictor: Predictor, source: Source, entry: Entry) -> Voice | None
     Raises:
         AudioError: the recording cannot be read.
     """
-    if not entry.speech or not predictor.graph.profile:
+    if not predictor.graph.profile:
+        return None
+    plain = predict_entry(predictor, source, None, Entry("", "", ""))
+    if not plain.speech:
         return None
     rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
     try:
         profile = replace(predictor, profile=None).enroll([source], sample_rate=rate)
     except ModelError:  # too little speech for statistics
         return None
-    return Voice(profile.content(), entry.probabilities)
+    return Voice(profile.content(), plain.probabilities)
 
 
 def pooled_profile(voices: Iterable[Voice], predictor: Predictor) -> Profile | None:
-    """Join voice statistics of several recordings into one profile.
+    """Join voice statistics of several recordings into one profile of the model's features.
 
     Args:
         voices: in a fixed order; those of another kind of model are left out.
-        predictor: whose features the profile must have.
+        predictor: the loaded model.
 
     Returns:
         The profile; None without any statistics.

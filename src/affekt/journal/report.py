@@ -1,15 +1,13 @@
-"""Write the report of a journal: one HTML page without script, that needs no network."""
+"""Render the report of a journal: one HTML page without script, that needs no network."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import cycle, groupby
-from pathlib import Path
 from typing import Any
 
-from affekt.atomic_write import atomic_write
-from affekt.errors import JournalError, writing
+from affekt.errors import JournalError
 from affekt.html_templates import html_templates
 from affekt.journal.chart import chart
 from affekt.journal.course import Course, course_of, middle
@@ -25,22 +23,6 @@ QUALITY = (  # name, key and form of each measure
     ("bandwidth", "bandwidth", "{:.0f} Hz"),
     ("clipped samples", "clipping", "{:.1%}"),
 )
-
-
-def write_report(journal: Journal, output: Path) -> None:
-    """Write the report.
-
-    Args:
-        journal: open; it is only read.
-        output: HTML file to write.
-
-    Raises:
-        JournalError: no recording with speech, or a file that cannot be written.
-        ModuleNotFoundError: the extra ``journal`` is not installed.
-    """
-    text = report_page(journal)
-    with writing(output, JournalError), atomic_write(output) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def report_page(journal: Journal, *, back: bool = False) -> str:
@@ -60,11 +42,6 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
             f"{journal.path} must hold recordings with speech in its baseline. Got none. Add some "
             f"with affekt journal add."
         )
-    return page(journal, course, back=back)
-
-
-def page(journal: Journal, course: Course, *, back: bool = False) -> str:
-    """Render the report as HTML."""
     environment = html_templates("affekt.journal")
     environment.filters |= {"percent": percent, "points": points, "signed": signed}
     environment.filters |= {"day": day, "minutes": minutes}
@@ -107,11 +84,12 @@ def verdict(course: Course) -> list[str]:
     if course.change_points:
         dates = ", ".join(day(entry.day) for entry in course.change_points)
         said.append(f"The predictions change around: {dates}.")
-    for trend in (trend for trend in course.trends if trend.p < 0.05):
-        said.append(
-            f"The share of {trend.label} changes by {points(trend.slope)} points a week, "
-            f"95 % interval {points(trend.low)} to {points(trend.high)}."
-        )
+    said += [
+        f"The share of {trend.label} changes by {points(trend.slope)} points a week, "
+        f"95 % interval {points(trend.low)} to {points(trend.high)}."
+        for trend in course.trends
+        if trend.p < 0.05
+    ]
     return said
 
 
@@ -162,17 +140,16 @@ def _quality(entries: Sequence[Entry], inside: set[str]) -> dict[str, Any]:
     """Counts over all entries, and medians in the baseline and after it."""
     predicted = [entry for entry in entries if not entry.reason]
     parts = [[e for e in predicted if (e.digest in inside) == within] for within in (True, False)]
-    rows = [
-        (name, [_measured(middle(part, key), form) for part in parts])
-        for name, key, form in QUALITY
-    ]
     return {
         "recordings": len(entries),
         "predicted": len(predicted),
         "duration": sum(entry.duration for entry in entries),
         "speech": sum(entry.speech for entry in entries),
         "reasons": Counter(entry.reason for entry in entries if entry.reason).most_common(),
-        "rows": rows,
+        "rows": [
+            (name, [_measured(middle(part, key), form) for part in parts])
+            for name, key, form in QUALITY
+        ],
     }
 
 

@@ -19,6 +19,7 @@ from affekt.journal.entry import COLUMNS, Entry, Voice
 from affekt.journal.schema import FIRST, MIGRATIONS, check_baseline, checked_version, migrate
 
 _JSON = ("probabilities", "utterances", "quality")
+_PREDICTED = tuple(c for c in COLUMNS if c not in ("digest", "recorded", "name", "note"))
 
 
 class Journal:
@@ -71,10 +72,9 @@ class Journal:
     def baseline_digests(self) -> list[str]:
         """Digests of the entries with an emotion that the baseline's rule selects, by time."""
         kind, _, value = self.baseline.partition("=")
-        chosen = "AND substr(recorded, 1, 10) <= ?" if kind == "until" else ""
-        limit = "" if kind == "until" else "LIMIT ?"
         query = "SELECT digest FROM entries WHERE reason = '' {} ORDER BY recorded, digest {}"
-        return [str(row[0]) for row in self._rows(query.format(chosen, limit), value)]
+        limits = ("AND substr(recorded, 1, 10) <= ?", "") if kind == "until" else ("", "LIMIT ?")
+        return [str(row[0]) for row in self._rows(query.format(*limits), value)]
 
     def voices(self) -> dict[str, Voice]:
         """Voice statistics of the entries in the baseline that have some, by digest."""
@@ -98,23 +98,17 @@ class Journal:
         with self._transaction():
             if self._rows("SELECT 1 FROM entries WHERE digest = ?", entry.digest):
                 return False
-            marks = ", ".join("?" * len(COLUMNS))
-            self._run(f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({marks})", *_row(entry))
+            values = f"({', '.join(COLUMNS)}) VALUES (:{', :'.join(COLUMNS)})"
+            self._run(f"INSERT INTO entries {values}", **_row(entry))
             self._set_voice(entry.digest, voice)
             self._forget_voices()
         return True
 
     def update(self, entry: Entry) -> None:
         """Replace the prediction of an entry; its date, name and note stay."""
-        changed = [c for c in COLUMNS if c not in ("digest", "recorded", "name", "note")]
-        values = dict(zip(COLUMNS, _row(entry), strict=True))
-        setting = ", ".join(f"{column} = ?" for column in changed)
+        setting = ", ".join(f"{column} = :{column}" for column in _PREDICTED)
         with self._transaction():
-            self._run(
-                f"UPDATE entries SET {setting} WHERE digest = ?",
-                *(values[column] for column in changed),
-                entry.digest,
-            )
+            self._run(f"UPDATE entries SET {setting} WHERE digest = :digest", **_row(entry))
 
     def set_voice(self, digest: str, voice: Voice) -> None:
         """Replace the voice statistics of an entry, if it is in the baseline."""
@@ -141,12 +135,12 @@ class Journal:
         kept = json.dumps(self.baseline_digests())
         self._run("DELETE FROM voices WHERE digest NOT IN (SELECT value FROM json_each(?))", kept)
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
+    def _rows(self, query: str, *values: object, **named: object) -> list[Any]:
         with faults(self.path):
-            return self._connection.execute(query, values).fetchall()
+            return self._connection.execute(query, named or values).fetchall()
 
-    def _run(self, statement: str, *values: object) -> None:
-        self._rows(statement, *values)
+    def _run(self, statement: str, *values: object, **named: object) -> None:
+        self._rows(statement, *values, **named)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -169,7 +163,7 @@ def create_journal(
         path: of the new file.
         person: name of the person.
         baseline: ``first=N`` entries, or all ``until=DATE``.
-        passphrase: encrypts the file; None for a plain one.
+        passphrase: None for a file that is not encrypted.
 
     Raises:
         JournalError: the file exists or cannot be written, or an unknown baseline.
@@ -197,7 +191,7 @@ def open_journal(path: Path, *, passphrase: str | None = None, write: bool = Tru
     Args:
         path: of the file.
         passphrase: of an encrypted journal.
-        write: whether it may be changed.
+        write: whether entries may be changed.
 
     Raises:
         JournalError: no such file, damaged, of a later version, encrypted, or a wrong passphrase.
@@ -216,13 +210,11 @@ def open_journal(path: Path, *, passphrase: str | None = None, write: bool = Tru
     return Journal(path, connection)
 
 
-def _row(entry: Entry) -> list[object]:
-    return [
-        json.dumps(value) if name in _JSON else value
-        for name, value in ((name, getattr(entry, name)) for name in COLUMNS)
-    ]
+def _row(entry: Entry) -> dict[str, object]:
+    values = {name: getattr(entry, name) for name in COLUMNS}
+    return values | {name: json.dumps(values[name]) for name in _JSON}
 
 
 def _entry(row: Sequence[Any]) -> Entry:
     values = dict(zip(COLUMNS, row, strict=True))
-    return Entry(**{n: json.loads(v) if n in _JSON else v for n, v in values.items()})
+    return Entry(**values | {name: json.loads(values[name]) for name in _JSON})

@@ -65,9 +65,13 @@ def journal_report(
 
     It compares later recordings with the baseline (extra journal). The journal is only read.
     """
-    from affekt.journal.report import write_report
+    from affekt.atomic_write import atomic_write
+    from affekt.errors import JournalError, writing
+    from affekt.journal.report import report_page
 
     refuse_output(output, file)
     with opened(file, passphrase, write=False) as journal:
-        write_report(journal, output)
+        text = report_page(journal)
+    with writing(output, JournalError), atomic_write(output) as part:
+        part.write_text(text, encoding="utf-8")
     print(output)
