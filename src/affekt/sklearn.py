@@ -93,7 +93,7 @@ class EmotionEmbedding(
         Raises:
             AudioError: a recording that cannot be read.
         """
-        check_is_fitted(self, "_n_features_out")
+        check_is_fitted(self)
         recordings = _recordings(X)
         predictor = _predictor(self.model, self.profile, self.channel)
         compute = check_memory(self.memory).cache(_embed, ignore=["predictor"])
@@ -102,11 +102,11 @@ class EmotionEmbedding(
 
         def embed(shared: Predictor, recording: Any) -> NDArray[np.float32]:
             key = digest, profile, self.channel, _stamp(recording)
-            rate = self.sample_rate if _is_array(recording) else None
+            is_array = isinstance(recording, np.ndarray) or is_tensor(recording)
+            rate = self.sample_rate if is_array else None
             return np.asarray(compute(recording, rate, key, predictor=shared))
 
-        rows = [*in_order(predictor, embed, recordings, jobs=self.jobs)]
-        return np.stack(rows)
+        return np.stack([*in_order(predictor, embed, recordings, jobs=self.jobs)])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_n_features_out")
@@ -121,7 +121,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn labels of one's own from the embeddings of recordings.
 
     Args:
-        model: as for :class:`EmotionEmbedding`, like the others that it also has.
+        model: as for :class:`EmotionEmbedding`, like the others besides ``classifier``.
         classifier: of the embeddings; a scaled logistic regression with balanced classes by
             default.
         profile: of the speaker.
@@ -162,16 +162,10 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ModelError: a model without embeddings.
         """
         check_classification_targets(y)
-        embedding = EmotionEmbedding(
-            self.model,
-            profile=self.profile,
-            channel=self.channel,
-            sample_rate=self.sample_rate,
-            jobs=self.jobs,
-            memory=self.memory,
-        )
-        classifier = usual_classifier() if self.classifier is None else clone(self.classifier)
-        self.pipeline_ = make_pipeline(embedding, classifier).fit(X, y)
+        options = self.get_params(deep=False)
+        classifier = options.pop("classifier")
+        classifier = usual_classifier() if classifier is None else clone(classifier)
+        self.pipeline_ = make_pipeline(EmotionEmbedding(**options), classifier).fit(X, y)
         self.classes_: NDArray[Any] = self.pipeline_.classes_
         return self
 
@@ -186,8 +180,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.pipeline_.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        return _tags(tags)
+        return _tags(super().__sklearn_tags__())
 
 
 def usual_classifier() -> Any:
@@ -249,10 +242,6 @@ def _recording(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return np.asarray(value)  # numbers
     return str(value) if isinstance(value, np.str_) else value
-
-
-def _is_array(recording: Any) -> bool:
-    return isinstance(recording, np.ndarray) or is_tensor(recording)
 
 
 def _stamp(recording: Any) -> tuple[int, int] | None:

@@ -23,10 +23,17 @@ def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArra
     Raises:
         AudioError: another shape or type, NaN or infinity, or an encoding that does not fit.
     """
-    return _mono(_decoded(samples, encoding))
-
-
-def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
+    if isinstance(samples, bytes | bytearray | memoryview):
+        if encoding is None:
+            raise AudioError(
+                "raw samples of a stream must have an encoding. Got bytes without one. "
+                "Pass encoding, such as encoding='s16le'."
+            )
+        samples = decode_pcm(bytes(samples), encoding)
+    elif encoding is not None:
+        raise AudioError(
+            f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
+        )
     samples = np.asarray(samples)  # lists are samples too
     if samples.ndim != 1 or samples.dtype.kind not in "iuf":
         raise AudioError(
@@ -41,18 +48,3 @@ def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
             f"larger values. Clean or rescale them."
         )
     return sound
-
-
-def _decoded(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArray[Any]:
-    if isinstance(samples, bytes | bytearray | memoryview):
-        if encoding is None:
-            raise AudioError(
-                "raw samples of a stream must have an encoding. Got bytes without one. "
-                "Pass encoding, such as encoding='s16le'."
-            )
-        return decode_pcm(bytes(samples), encoding)
-    if encoding is not None:
-        raise AudioError(
-            f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
-        )
-    return samples

@@ -4,9 +4,9 @@ Every node needs affekt, and the model and recordings under the same paths.
 """
 
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -25,23 +25,6 @@ SHARE = 64  # batches that the files so far would fill: a few files use many nod
 
 Files = tuple[str | Failure, ...]
 Results = list[Prediction | Failure]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Settings with which a worker reproduces its caller's predictor.
-
-    Attributes:
-        model: shipped model's name, or file.
-        digest: of the model.
-        options: of the predictor, besides its graph.
-        folder: base of relative paths.
-    """
-
-    model: str
-    digest: str
-    options: dict[str, Any]
-    folder: str
 
 
 def predict_on(
@@ -68,7 +51,7 @@ def predict_on(
     Raises:
         RunError: the cluster cannot be reached.
     """
-    work = partial(predict_batch, setting_of(predictor))
+    work = batch_predictor(predictor)
     lost: list[str | Failure] = []
     with closing(engine(work, batches(find_files(paths, skip=skip)), jobs=jobs)) as outcomes:
         for outcome in outcomes:
@@ -94,25 +77,23 @@ def batches(files: Iterable[str | Failure]) -> Iterator[Files]:
         yield batch
 
 
-def setting_of(predictor: Predictor) -> Setting:
-    """Collect the settings of a predictor, to send them to workers."""
+def batch_predictor(predictor: Predictor) -> Callable[[Files], Results]:
+    """Make a function that a worker can call to predict a batch as this predictor does."""
     graph = predictor.graph
     shipped = graph.file.absolute().parent == MODELS
     model = graph.file.stem if shipped else str(graph.file.absolute())
     names = [each.name for each in fields(predictor) if each.name != "graph"]
     options = {name: getattr(predictor, name) for name in names}
-    return Setting(model, graph.digest, options, str(Path.cwd()))
+    return partial(_predict_batch, model, graph.digest, options, Path.cwd())
 
 
-def predict_batch(setting: Setting, files: Files) -> Results:
-    """Predict one batch in a worker.
-
-    Raises:
-        ModelError: its model is missing, or is another one.
-    """
+def _predict_batch(
+    model: str, digest: str, options: dict[str, Any], folder: Path, files: Files
+) -> Results:
+    """Predict one batch; relative names are below the folder."""
     with suppress(OSError):  # missing on this node: each relative name fails by itself
-        os.chdir(setting.folder)
-    predictor = Predictor(_graph(setting.model, setting.digest), **setting.options)
+        os.chdir(folder)
+    predictor = Predictor(_graph(model, digest), **options)
     return [predicted(predictor, file) for file in files]
 
 

@@ -17,6 +17,7 @@ from affekt.inference.options import Channel, SpeakerOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor
+from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.locations import is_folder, is_location, matches, walk
 
 if TYPE_CHECKING:
@@ -116,10 +117,6 @@ def timeline_files(
         Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
         stops the rest.
     """
-    from affekt.inference.speakers.speech_embedding import (
-        VoiceSample,  # its detector is slow to load
-    )
-
     distinguished = channel == "each" or speakers.get("speakers") is not None
     for file in find_files(paths):
         if isinstance(file, Failure):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,35 +252,29 @@ def _check_tensors(
     adapts: bool,
 ) -> None:
     """Check the graph's inputs and outputs against the metadata."""
+    given, returned = _shapes(session.get_inputs()), _shapes(session.get_outputs())
     inputs: dict[str, tuple[int | None, ...]] = {"windows": (None, WINDOW), **states}
     if adapts:
         inputs["adapt"] = (1,)
     outputs: dict[str, tuple[int | None, ...]] = {"probabilities": (None, labels)}
-    widths = {each.name: each.shape[-1] for each in session.get_outputs()}
-    if "recent" in widths:
+    if "recent" in returned:
         outputs["recent"] = (None, labels)
-    if "embedding" in widths:
-        outputs["embedding"] = (None, widths["embedding"])
+    if "embedding" in returned:
+        outputs["embedding"] = (None, returned["embedding"][1][-1])
     outputs |= {f"{name}_next": shape for name, shape in states.items()}
-    for kind, tensors, expected in (
-        ("inputs", session.get_inputs(), inputs),
-        ("outputs", session.get_outputs(), outputs),
-    ):
-        found = {each.name: (each.type, tuple(each.shape)) for each in tensors}
-        fits = found.keys() == expected.keys() and all(
-            found[name][0] == "tensor(float)" and _fits(found[name][1], shape)
-            for name, shape in expected.items()
-        )
-        if not fits:
+    for kind, found, expected in (("inputs", given, inputs), ("outputs", returned, outputs)):
+        if found != {name: ("tensor(float)", shape) for name, shape in expected.items()}:
             raise _disagreement(file, f"its {kind} must be float {expected}", found)
 
 
-def _fits(found: tuple[int | str | None, ...], expected: tuple[int | None, ...]) -> bool:
-    """Tell whether each axis has the expected length; None allows any length."""
-    return len(found) == len(expected) and all(
-        not isinstance(here, int) if wanted is None else here == wanted
-        for here, wanted in zip(found, expected, strict=True)
-    )
+def _shapes(
+    tensors: Sequence[onnxruntime.NodeArg],
+) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Type and shape of each tensor; None for an axis of any length."""
+    return {
+        each.name: (each.type, tuple(n if isinstance(n, int) else None for n in each.shape))
+        for each in tensors
+    }
 
 
 def _disagreement(file: Path, rule: str, got: object) -> ModelError:

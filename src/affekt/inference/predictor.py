@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,15 @@ from affekt.inference.profile import (
     Profile,
     profile_state,
     read_profile,
+    require_speaker_normalization,
 )
 from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
+from affekt.inference.speakers.speaker_timelines import recording_timeline
+from affekt.inference.speakers.speech_embedding import SpeechEmbedder, mean_voice
 from affekt.inference.speech.quality import LIMITS, QualityLimits
 from affekt.inference.stream import Stream, process
 from affekt.inference.summary import predicted
-
-if TYPE_CHECKING:
-    from affekt.inference.timelines.timeline import Timeline
+from affekt.inference.timelines.timeline import Timeline
 
 Embedding = NDArray[np.float32]
 
@@ -134,19 +135,12 @@ class Predictor:
             return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
         stream = self.stream()
         segments, samples = process(stream, blocks(source, **part))
-        if start:
-            segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         name = source_file(source)
         if not segments:
             raise AudioError(f"{name or 'The sound'} holds no samples.")
-        return predicted(
-            name,
-            segments,
-            duration=samples / SAMPLE_RATE,
-            quality=stream.quality,
-            limits=self.limits,
-            min_confidence=self.min_confidence,
-        )
+        if start:
+            segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
+        return predicted(name, segments, samples / SAMPLE_RATE, stream)
 
     @overload
     def embed(self, source: Source, **part: Unpack[Part]) -> Embedding: ...  # type: ignore[overload-overlap]
@@ -186,7 +180,7 @@ class Predictor:
         process(stream, blocks(source, **part))
         return stream.embedding
 
-    def timeline(self, source: Source, **options: Unpack[TimelineOptions]) -> "Timeline":
+    def timeline(self, source: Source, **options: Unpack[TimelineOptions]) -> Timeline:
         """Predict the emotion of every utterance of a recording of any length.
 
         Args:
@@ -206,11 +200,6 @@ class Predictor:
             AudioError: no sound, or not one that can be read; or no such RTTM file.
             ModelError: the model cannot run; a profile of the predictor for several speakers.
         """
-        from affekt.inference.speakers.speaker_timelines import (
-            recording_timeline,
-        )  # its detector is slow to load
-        from affekt.inference.timelines.timeline import Timeline
-
         return Timeline(recording_timeline(self, source, **options), self.labels)
 
     def stream(self, sample_rate: int = SAMPLE_RATE) -> Stream:
@@ -249,9 +238,16 @@ class Predictor:
             AudioError: a recording that cannot be read.
             ModelError: a model without speaker normalization, or recordings without speech.
         """
-        from affekt.inference.enrolment import enroll  # its detector is slow to load
-
-        return enroll(self, sources, sample_rate=sample_rate, voice=voice)
+        require_speaker_normalization(self.graph)
+        stream = Stream(self.graph, profile=self.profile, adapt=True)
+        embedder = SpeechEmbedder()
+        for source in [sources] if is_source(sources) else sources:  # one is meant, not its parts
+            sound = blocks(source, sample_rate=sample_rate, channel=self.channel)
+            process(stream, embedder.observed(sound) if voice else sound)
+        known, seconds = (self.profile.voice, self.profile.seconds) if self.profile else (None, 0.0)
+        if voice:
+            known = mean_voice(embedder.embeddings, known, weight=seconds)
+        return replace(stream.profile, voice=known)
 
     def restore(self, saved: bytes) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.

@@ -90,38 +90,34 @@ def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
     Raises:
         ModelError: not a profile.
     """
+    from safetensors.numpy import load
+
     try:
-        return _opened(content)
+        tensors = load(content)
+        length = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["affekt"])
+        mean, deviation = (tensors[key].astype(np.float32) for key in TENSORS)
+        voice = tensors[VOICE].astype(np.float32) if VOICE in tensors else None
+        weight, seconds = float(about["weight"]), float(about["seconds"])
+        valid = (
+            about["format"] == str(FORMAT)
+            and mean.ndim == 1
+            and mean.shape == deviation.shape
+            and np.isfinite(mean).all()
+            and np.isfinite(deviation).all()
+            and (deviation >= 0).all()
+            and 0 < weight < math.inf
+            and 0 <= seconds < math.inf
+            and (voice is None or (voice.shape == (VOICE_FEATURES,) and np.isfinite(voice).all()))
+        )
+        if not valid:
+            raise ValueError("numbers out of range")
+        return Profile(str(about["measure"]), weight, mean, deviation, seconds, voice)
     except Exception as error:  # the parser may raise any error on damaged bytes
         raise ModelError(
             f"{name} must be a whole profile. Got {type(error).__name__}. "
             f"Make it with affekt enroll."
         ) from error
-
-
-def _opened(content: bytes) -> Profile:
-    from safetensors.numpy import load
-
-    tensors = load(content)
-    length = int.from_bytes(content[:8], "little")
-    about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["affekt"])
-    mean, deviation = (tensors[name].astype(np.float32) for name in TENSORS)
-    weight, seconds = float(about["weight"]), float(about["seconds"])
-    sound = (
-        about["format"] == str(FORMAT)
-        and mean.ndim == 1
-        and mean.shape == deviation.shape
-        and bool(np.isfinite(mean).all() and np.isfinite(deviation).all())
-        and bool((deviation >= 0).all())
-        and 0 < weight < math.inf
-        and 0 <= seconds < math.inf
-    )
-    if not sound:
-        raise ValueError("numbers out of range")
-    voice = tensors[VOICE].astype(np.float32) if VOICE in tensors else None
-    if voice is not None and not (voice.shape == (VOICE_FEATURES,) and np.isfinite(voice).all()):
-        raise ValueError("no voice")
-    return Profile(str(about["measure"]), weight, mean, deviation, seconds, voice)
 
 
 def voice_in(profile: Profile, name: str) -> NDArray[np.float32]:

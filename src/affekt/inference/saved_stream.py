@@ -68,32 +68,34 @@ def forged(field: str, found: object) -> ModelError:
 
 def _check_header(header: dict[str, Any], hop: int) -> None:
     """Refuse values of the wrong type or out of range."""
+
+    def require(field: str, valid: bool) -> None:
+        if not valid:
+            raise forged(field, header.get(field))
+
     rate: Any = header.get("sample_rate")
-    limits = header.get("limits", 0)
-    if not _whole(rate, *RATES):
-        raise forged("sample_rate", rate)
+    require("sample_rate", _whole(rate, *RATES))
     counts = {"windows": _MOST, "measured": _MOST, "second": _MOST, "given": _MOST}
     for field, most in {**counts, "waiting": 2 * WINDOW, "replay": 2 * rate}.items():
-        if not _whole(header.get(field), 0, most):
-            raise forged(field, header.get(field))
-    if type(header.get("adapt")) is not bool:
-        raise forged("adapt", header.get("adapt"))
+        require(field, _whole(header.get(field), 0, most))
+    require("adapt", type(header.get("adapt")) is bool)
     confidence = header.get("min_confidence")
-    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
-        raise forged("min_confidence", confidence)
-    if limits is not None and not (
-        isinstance(limits, dict)
-        and set(limits) == {field.name for field in fields(QualityLimits)}
-        and all(type(each) is float or _whole(each, -_MOST, _MOST) for each in limits.values())
-    ):
-        raise forged("limits", limits)
+    require("min_confidence", isinstance(confidence, int | float) and 0 <= confidence <= 1)
+    limits = header.get("limits", 0)
+    require(
+        "limits",
+        limits is None
+        or (
+            isinstance(limits, dict)
+            and limits.keys() == {field.name for field in fields(QualityLimits)}
+            and all(type(each) is float or _whole(each, -_MOST, _MOST) for each in limits.values())
+        ),
+    )
     windows = header["windows"]
     processed = (windows - 1) * hop + WINDOW if limits and windows else 0
-    if header["measured"] != processed:
-        raise forged("measured", header["measured"])
+    require("measured", header["measured"] == processed)
     ready = header["given"] - header["second"] * SAMPLE_RATE
-    if not 0 <= ready <= 2 * SAMPLE_RATE:
-        raise forged("given", header["given"])
+    require("given", 0 <= ready <= 2 * SAMPLE_RATE)
 
 
 def _whole(value: Any, least: int, most: int) -> bool:

@@ -9,38 +9,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from affekt.inference.prediction import Passage, Prediction, Segment, label_of
-from affekt.inference.speech.quality import Quality, QualityLimits
+from affekt.inference.stream import Stream
 
 LONG = 30.0  # s: longer recordings are summarized
 WINDOWS = 5  # of a passage
 
 
 def predicted(
-    file: str,
-    segments: Sequence[Segment],
-    *,
-    duration: float,
-    quality: Quality | None,
-    limits: QualityLimits | None,
-    min_confidence: float,
+    file: str, segments: Sequence[Segment], duration: float, stream: Stream
 ) -> Prediction:
-    """Make the prediction of a recording from those of its windows.
+    """Make the prediction of a recording of ``duration`` seconds.
 
     Args:
         file: its name.
         segments: at least one.
         duration: seconds.
-        quality: of the whole recording, if it was measured.
-        limits: below which the label is ``uncertain``.
-        min_confidence: probability below which it is, too.
+        stream: that recognized the whole recording.
     """
     long = duration > LONG
     shares = mean_probabilities(segments) if long else segments[-1].probabilities
+    quality, limits = stream.quality, stream.limits
     reason = limits.reason(quality) if limits and quality else None
     return Prediction(
         file=file,
         duration=duration,
-        label=label_of(shares, min_confidence, reason),
+        label=label_of(shares, stream.min_confidence, reason),
         probabilities=shares,
         segments=tuple(segments),
         passages=strongest_passages(segments) if long else (),

@@ -72,6 +72,13 @@ class SpeechEmbedder:
         for chunk, probability in self._detector.push(block):
             self._take(chunk, probability)
 
+    def observed(self, sound: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yield the blocks of a sound, unchanged, after their speech is embedded."""
+        for block in sound:
+            self.push(block)
+            yield block
+        self.end()
+
     def end(self) -> None:
         """End the sound; the next block begins another."""
         for chunk, probability in self._detector.end():

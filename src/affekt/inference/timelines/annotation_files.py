@@ -16,11 +16,8 @@ from affekt.inference.timelines.rttm import word
 from affekt.inference.timelines.timeline import Utterance
 
 WEBVTT_HEAD = "WEBVTT\n"
-EAF_SCHEMA = {
-    "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation": (
-        "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
-    )
-}
+XML_SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
+EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 
 
 def audacity(utterance: Utterance) -> str:
@@ -29,7 +26,8 @@ def audacity(utterance: Utterance) -> str:
     >>> audacity(Utterance("", 1.0, 2.5, "happy", {"happy": 1.0}, 1.0))
     '1.000000\\t2.500000\\thappy'
     """
-    label = " ".join(f"{_named(utterance)}{utterance.label}".split())
+    speaker = f"{utterance.speaker}: " if utterance.speaker else ""
+    label = " ".join(f"{speaker}{utterance.label}".split())
     return f"{utterance.start:.6f}\t{utterance.end:.6f}\t{label}"
 
 
@@ -41,10 +39,11 @@ def webvtt(utterance: Utterance) -> str:
     happy 80%
     <BLANKLINE>
     """
-    label, speaker = _escaped(utterance.label), _escaped(utterance.speaker or "")
+    names = (" ".join(name.split()) for name in (utterance.label, utterance.speaker or ""))
+    label, speaker = (escape(name, quote=False) for name in names)
+    times = f"{_clock(utterance.start)} --> {_clock(utterance.end)}"
     voice = f"<v {speaker}>" if speaker else ""
-    sure = max(utterance.probabilities.values())
-    return f"{_clock(utterance.start)} --> {_clock(utterance.end)}\n{voice}{label} {sure:.0%}\n"
+    return f"{times}\n{voice}{label} {utterance.confidence:.0%}\n"
 
 
 def rttm(utterance: Utterance) -> str:
@@ -61,8 +60,8 @@ def rttm(utterance: Utterance) -> str:
     channel = (utterance.channel or 0) + 1
     times = f"{utterance.start:.3f} {utterance.end - utterance.start:.3f}"
     emotion, speaker = word(utterance.label), word(utterance.speaker or "speaker 1")
-    sure = max(utterance.probabilities.values())
-    return f"SPEAKER {word(name)} {channel} {times} <NA> {emotion} {speaker} {sure:.3f} <NA>"
+    fields = f"{word(name)} {channel} {times} <NA> {emotion} {speaker}"
+    return f"SPEAKER {fields} {utterance.confidence:.3f} <NA>"
 
 
 def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
@@ -75,28 +74,24 @@ def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
     Returns:
         The file's text.
     """
-    speakers = [*dict.fromkeys(each.speaker for each in utterances)] or [None]
-    of = {name: [each for each in utterances if each.speaker == name] for name in speakers}
-    tiers = {name or "emotion": [*_intervals(said, seconds)] for name, said in of.items()}
-    end = max(marks[-1][1] for marks in tiers.values())
+    speakers = _speakers(utterances)
+    end = max([seconds, *(each.end for each in utterances)])
     lines = [f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end:.6f}\n']
-    lines.append(f"tiers? <exists>\nsize = {len(tiers)}\nitem []:\n")
-    for number, (name, marks) in enumerate(tiers.items(), 1):
-        if marks[-1][1] < end:
-            marks.append((marks[-1][1], end, ""))
-        lines += _tier(number, name, marks)
-    return "".join(lines)
-
-
-def _tier(number: int, name: str, marks: Sequence[tuple[float, float, str]]) -> Iterator[str]:
-    yield f'    item [{number}]:\n        class = "IntervalTier"\n        name = {_quoted(name)}\n'
-    yield f"        xmin = 0\n        xmax = {marks[-1][1]:.6f}\n"
-    yield f"        intervals: size = {len(marks)}\n"
-    for place, (start, end, label) in enumerate(marks, 1):
-        yield (
-            f"        intervals [{place}]:\n            xmin = {start:.6f}\n"
-            f"            xmax = {end:.6f}\n            text = {_quoted(label)}\n"
+    lines.append(f"tiers? <exists>\nsize = {len(speakers)}\nitem []:\n")
+    for number, speaker in enumerate(speakers, 1):
+        marks = [*_intervals([each for each in utterances if each.speaker == speaker], end)]
+        name = _quoted(speaker or "emotion")
+        lines.append(
+            f'    item [{number}]:\n        class = "IntervalTier"\n        name = {name}\n'
+            f"        xmin = 0\n        xmax = {end:.6f}\n"
+            f"        intervals: size = {len(marks)}\n"
         )
+        lines += [
+            f"        intervals [{place}]:\n            xmin = {start:.6f}\n"
+            f"            xmax = {stop:.6f}\n            text = {_quoted(label)}\n"
+            for place, (start, stop, label) in enumerate(marks, 1)
+        ]
+    return "".join(lines)
 
 
 def eaf(utterances: Sequence[Utterance], file: str) -> str:
@@ -111,7 +106,7 @@ def eaf(utterances: Sequence[Utterance], file: str) -> str:
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"AUTHOR": "affekt", "DATE": now, "FORMAT": "3.0", "VERSION": "3.0"}
-    root = ElementTree.Element("ANNOTATION_DOCUMENT", {**about, **EAF_SCHEMA})
+    root = ElementTree.Element("ANNOTATION_DOCUMENT", {**about, XML_SCHEMA: EAF_SCHEMA})
     header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if file:
         name = f"./{Path(file).name}"
@@ -119,13 +114,10 @@ def eaf(utterances: Sequence[Utterance], file: str) -> str:
         media = {"MEDIA_URL": name, "RELATIVE_MEDIA_URL": name, "MIME_TYPE": kind}
         ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", media)
     order = ElementTree.SubElement(root, "TIME_ORDER")
-    speakers = [*dict.fromkeys(each.speaker for each in utterances)] or [None]
-    tiers = {
-        speaker: ElementTree.SubElement(
-            root, "TIER", TIER_ID=speaker or "emotion", LINGUISTIC_TYPE_REF="emotion"
-        )
-        for speaker in speakers
-    }
+    tiers = {}
+    for speaker in _speakers(utterances):
+        about = {"TIER_ID": speaker or "emotion", "LINGUISTIC_TYPE_REF": "emotion"}
+        tiers[speaker] = ElementTree.SubElement(root, "TIER", about)
     for number, each in enumerate(utterances, 1):
         start, end = f"ts{2 * number - 1}", f"ts{2 * number}"
         for slot, seconds in ((start, each.start), (end, each.end)):
@@ -135,8 +127,8 @@ def eaf(utterances: Sequence[Utterance], file: str) -> str:
         annotation = ElementTree.SubElement(tiers[each.speaker], "ANNOTATION")
         aligned = ElementTree.SubElement(annotation, "ALIGNABLE_ANNOTATION", span)
         ElementTree.SubElement(aligned, "ANNOTATION_VALUE").text = each.label
-    kind_of_tier = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true"}
-    ElementTree.SubElement(root, "LINGUISTIC_TYPE", {**kind_of_tier, "GRAPHIC_REFERENCES": "false"})
+    about = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true"}
+    ElementTree.SubElement(root, "LINGUISTIC_TYPE", {**about, "GRAPHIC_REFERENCES": "false"})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -171,6 +163,11 @@ def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, 
     return "".join(f"{line}\n" for line in [*head, *map(LINES[form], utterances)])
 
 
+def _speakers(utterances: Sequence[Utterance]) -> list[str | None]:
+    """Names of the tiers; one without a name if speakers are not distinguished."""
+    return [*dict.fromkeys(each.speaker for each in utterances)] or [None]
+
+
 def _intervals(
     utterances: Sequence[Utterance], seconds: float
 ) -> Iterator[tuple[float, float, str]]:
@@ -187,16 +184,6 @@ def _intervals(
 
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def _named(utterance: Utterance) -> str:
-    """The speaker, if there is one, before the label."""
-    return f"{utterance.speaker}: " if utterance.speaker else ""
-
-
-def _escaped(text: str) -> str:
-    """Text of WebVTT in one line."""
-    return escape(" ".join(text.split()), quote=False)
 
 
 def _clock(seconds: float) -> str:

@@ -26,14 +26,13 @@ def draw_prediction(prediction: Prediction) -> str:
     Returns:
         An ``svg`` element.
     """
-    name = prediction.file or "sound"
-    title = f"{name}, {prediction.duration:.1f} s: {prediction.label}"
+    title = f"{prediction.file or 'sound'}, {prediction.duration:.1f} s: {prediction.label}"
     longest = WIDTH - NAMES - PERCENT
     parts = [_text(0, 0, title, bold=True)]
     for number, (label, share) in enumerate(prediction.probabilities.items(), 1):
         y = number * ROW
         parts.append(_text(0, y, label, bold=label == prediction.label))
-        parts.append(_box(NAMES, y + 4, share * longest, BLUE, 1.0))
+        parts.append(_box(NAMES, y, share * longest))
         parts.append(_text(NAMES + share * longest + 6, y, f"{share:.0%}"))
     return _svg(title, ROW * (1 + len(prediction.probabilities)), parts)
 
@@ -48,11 +47,11 @@ def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> s
     Returns:
         An ``svg`` element; the tooltip of an utterance has times, label and probability.
     """
-    name = escape(utterances[0].file) if utterances and utterances[0].file else "sound"
     if not utterances:
         return _svg("no speech", ROW, [_text(0, 0, "no speech detected")])
     begin, end = utterances[0].start, utterances[-1].end
     scale = (WIDTH - NAMES - 10) / (end - begin)
+    name = escape(utterances[0].file) or "sound"
     title = f"{name}: {len(utterances)} utterances, {_clock(begin)} to {_clock(end)}"
     parts = [_text(0, row * ROW, label) for row, label in enumerate(labels)]
     for each in utterances:
@@ -62,7 +61,7 @@ def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> s
             share = each.probabilities[label]
             if share >= FAINT:
                 tip = f"{times}: {label} {share:.0%}"
-                parts.append(_box(left, row * ROW + 4, max(width, 1.0), BLUE, share, tip))
+                parts.append(_box(left, row * ROW, max(width, 1.0), share, tip))
     step = next((t for t in TICKS if (end - begin) / t <= 10), (end - begin) / 10)
     tick = -(-begin // step) * step
     while tick <= end:
@@ -84,18 +83,13 @@ def _text(x: float, y: float, text: str, *, bold: bool = False) -> str:
     return f'<text x="{x:.1f}" y="{y + 16:.1f}" {_TEXT}{weight}>{escape(text)}</text>'
 
 
-def _box(x: float, y: float, width: float, color: str, opacity: float, tip: str = "") -> str:
+def _box(x: float, y: float, width: float, opacity: float = 1.0, tip: str = "") -> str:
     return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{ROW - 8}" fill="{color}" '
+        f'<rect x="{x:.1f}" y="{y + 4:.1f}" width="{width:.1f}" height="{ROW - 8}" fill="{BLUE}" '
         f'fill-opacity="{opacity:.2f}"><title>{escape(tip)}</title></rect>'
     )
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> _clock(65.2)
-    '1:05'
-    """
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02}"

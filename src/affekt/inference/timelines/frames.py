@@ -42,8 +42,7 @@ def utterances_frame(utterances: "Iterable[Utterance]", labels: Sequence[str]) -
     """Make a table of utterances, indexed as by :func:`to_frame`, perhaps without rows."""
     rows = [_row(each) for each in utterances]
     columns = ["label", "confidence", *(f"p_{label}" for label in labels), "speech"]
-    speakers = ["speaker"] if any("speaker" in cells for *_, cells in rows) else []
-    return _frame(rows, [*columns, *speakers])
+    return _frame(rows, None if rows else columns)
 
 
 def _row(result: "Prediction | Utterance") -> Row:

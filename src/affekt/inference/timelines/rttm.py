@@ -4,7 +4,7 @@ Source: NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +59,9 @@ def read_turns(path: str | Path, file: str = "") -> list[Turn]:
         ) from error
     found = [*_parsed(text, path)]
     files = dict.fromkeys(name for name, _ in found)
-    names = _names(file) if file else set(files)
-    turns = [turn for name, turn in found if name in names]
+    about = Path(file)
+    names = {word(n) for n in (file, str(about.parent / about.stem), about.name, about.stem)}
+    turns = [turn for name, turn in found if not file or name in names]
     if not turns or (not file and len(files) > 1):
         raise AudioError(
             f"{path} must hold turns of {file or 'one recording'}. Got turns of "
@@ -79,32 +80,22 @@ def word(text: str) -> str:
     return "_".join(text.split()) or "-"
 
 
-def _names(file: str) -> set[str]:
-    """Return the names that an RTTM file may have for a recording."""
-    path = Path(file)
-    return {word(name) for name in (file, str(path.with_suffix("")), path.name, path.stem)}
-
-
 def _parsed(text: str, path: Path) -> Iterator[tuple[str, Turn]]:
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue
         try:
-            if fields[0].isupper() and fields[0] != "SPEAKER" and len(fields) >= 8:
+            kind, file, channel, start, duration, _, _, speaker = fields[:8]
+            if kind.isupper() and kind != "SPEAKER":
                 continue
-            yield _turn(fields)
-        except (ValueError, IndexError) as error:
+            turn = Turn(float(start), float(start) + float(duration), speaker, int(channel) - 1)
+            in_range = 0 <= turn.start <= turn.end < math.inf and turn.channel >= 0
+            if kind != "SPEAKER" or not in_range:
+                raise ValueError
+            yield file, turn
+        except ValueError as error:
             raise AudioError(
                 f"{path}, line {number}, must be SPEAKER, file, channel, start, duration, two "
                 f"fields, and speaker, with times in seconds. Got {line[:80]!r}. Write it as RTTM."
             ) from error
-
-
-def _turn(fields: Sequence[str]) -> tuple[str, Turn]:
-    kind, file, channel, start, duration, _, _, speaker = fields[:8]
-    turn = Turn(float(start), float(start) + float(duration), speaker, int(channel) - 1)
-    in_range = 0 <= turn.start <= turn.end < math.inf and turn.channel >= 0
-    if kind != "SPEAKER" or not in_range:
-        raise ValueError
-    return file, turn

@@ -11,7 +11,7 @@ import math
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +78,6 @@ class Timeline(Iterator[Utterance]):
 
     def __init__(self, utterances: Iterable[Utterance], labels: Sequence[str]) -> None:
         self._utterances, self._labels = iter(utterances), tuple(labels)
-
-    def __iter__(self) -> Self:
-        """The timeline itself: each utterance is taken once."""
-        return self
 
     def __next__(self) -> Utterance:
         """Take the next utterance."""
@@ -155,15 +151,14 @@ class Smoother:
 
     def __init__(self, time_constant: float, min_confidence: float) -> None:
         self._time_constant, self._min_confidence = time_constant, min_confidence
-        self._evidence, self._before = np.zeros(0), 0.0
+        self._evidence, self._before = np.zeros(1), 0.0
 
     def push(self, utterance: Utterance) -> Utterance:
         """Take the next utterance; return it with averaged probabilities and their label."""
         own = np.array([*utterance.probabilities.values()])
-        evidence = self._evidence if self._evidence.size else np.zeros_like(own)
         past = math.exp((self._before - utterance.end) / self._time_constant)
         new = -math.expm1((utterance.start - utterance.end) / self._time_constant)
-        self._evidence, self._before = evidence * past + new * own, utterance.end
+        self._evidence, self._before = self._evidence * past + new * own, utterance.end
         averaged = (self._evidence / self._evidence.sum()).tolist()
         shares = dict(zip(utterance.probabilities, averaged, strict=True))
         label = label_of(shares, self._min_confidence, utterance.reason)
