@@ -116,8 +116,3 @@ def test_statistics_of_one_row_do_not_vary():
 def test_what_is_not_a_sound_is_refused(shape):
     with pytest.raises(AudioError, match=r"samples of cepstra must be .* Got shape"):
         cepstra(np.zeros(shape, np.float32), "mfcc")
-
-
-def test_unknown_cepstra_are_refused():
-    with pytest.raises(AudioError, match=r"must be one of mfcc, gtcc\. Got 'lpcc'"):
-        clip_features(np.zeros(800, np.float32), "lpcc")

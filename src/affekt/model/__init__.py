@@ -10,8 +10,8 @@ __all__ = ["load_pretrained"]
 
 def __getattr__(name: str) -> object:
     """Import :func:`load_pretrained` when it is first used: it needs onnx (PEP 562)."""
-    if name not in __all__:
+    if name != "load_pretrained":
         raise AttributeError(f"module 'affekt.model' has no attribute {name!r}")
-    from affekt.model import model_file
+    from affekt.model.model_file import load_pretrained
 
-    return getattr(model_file, name)
+    return load_pretrained

@@ -20,7 +20,7 @@ REMOVED_FIELDS = {"columns": 1, "backbone": "", "ceiling": 6.0}
 
 @dataclass(frozen=True)
 class Architecture:
-    """All settings needed to rebuild the network before its weights are loaded.
+    """All settings of a network.
 
     Attributes:
         labels: the classes, in the order of the network's outputs.
@@ -57,28 +57,24 @@ class Architecture:
     recent_time_constant: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("trunk", self.trunk, TRUNKS),
-            ("front_end", self.front_end, FRONT_ENDS),
-            ("head", self.head, tuple(HEADS)),
-            ("loudness", self.loudness, LOUDNESS),
-            ("last_window", self.last_window, LAST_WINDOW),
+        for name, allowed in (
+            ("trunk", TRUNKS),
+            ("front_end", FRONT_ENDS),
+            ("head", tuple(HEADS)),
+            ("loudness", LOUDNESS),
+            ("last_window", LAST_WINDOW),
         ):
-            if value not in allowed:
+            if (value := getattr(self, name)) not in allowed:
                 raise ModelError(
                     f"{name} of Architecture must be one of {', '.join(allowed)}. Got {value!r}. "
                     f"Choose one of these, or update affekt."
                 )
-        if self.ensemble_size > 1 and not ensembles(self.head):
-            raise ModelError(
-                f"ensemble_size of Architecture must be 1 with head {self.head}. "
-                f"Got {self.ensemble_size}. Choose head statistics for an ensemble."
-            )
-        if self.recent_time_constant and not ensembles(self.head):
-            raise ModelError(
-                f"recent_time_constant of Architecture must be 0 with head {self.head}. "
-                f"Got {self.recent_time_constant}. Choose head statistics for a second answer."
-            )
+        for name, neutral in (("ensemble_size", 1), ("recent_time_constant", 0)):
+            if (value := getattr(self, name)) != neutral and not ensembles(self.head):
+                raise ModelError(
+                    f"{name} of Architecture must be {neutral} with head {self.head}. "
+                    f"Got {value}. Choose head statistics."
+                )
         if self.loudness != "given" and self.front_end != "magnitude":
             raise ModelError(
                 f"loudness of Architecture must be given with front_end {self.front_end}: it "

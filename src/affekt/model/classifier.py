@@ -47,13 +47,6 @@ def loudness_of(a: Architecture) -> RunningLoudness | WindowContext | None:
     return RunningLoudness(decay) if a.loudness == "running" else None
 
 
-def trunk_of(a: Architecture) -> YAMNet | WhisperEncoder:
-    """The pretrained part, before its weights are loaded."""
-    if a.trunk == "whisper":
-        return WhisperEncoder(layers=a.encoder_layers, context=a.context)
-    return YAMNet(blocks=a.blocks)
-
-
 class Classifier(nn.Module):
     """The network.
 
@@ -69,7 +62,11 @@ class Classifier(nn.Module):
         a = self.architecture = architecture
         self.front_end = front_end_of(a)
         self.loudness = loudness_of(a)
-        self.trunk = trunk_of(a)
+        self.trunk: YAMNet | WhisperEncoder  # its pretrained weights are loaded afterwards
+        if a.trunk == "whisper":
+            self.trunk = WhisperEncoder(layers=a.encoder_layers, context=a.context)
+        else:
+            self.trunk = YAMNet(blocks=a.blocks)
         self.speaker = None
         if a.speaker_normalization:
             prior = PRIOR_SECONDS * SAMPLE_RATE / WINDOW * self.trunk.steps
@@ -113,11 +110,7 @@ class Classifier(nn.Module):
 
         Args:
             inputs: ``(windows, frames, bands)``: the trunk's inputs, one clip after the other.
-            lengths: ``(clips,)`` windows of each clip; their sum is ``windows``.
-            profiles: of the speaker of each clip; no enrolment by default.
-
-        Returns:
-            As :meth:`read`.
+            lengths: as for :meth:`read`, with the same result; so are ``profiles``.
         """
         inputs = inputs.to(self.device)
         return self.read(self.trunk(inputs), self.shares(inputs), lengths, profiles)
@@ -150,13 +143,10 @@ class Classifier(nn.Module):
         *,
         adapt: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """Compute the logits after each window of each clip from the trunk's outputs.
+        """Compute the logits after each window of each clip.
 
         Args:
-            steps: ``(windows, steps, features)``, one clip after the other.
-            shares: ``(windows, steps)``: share of speech in each step.
-            lengths: ``(clips,)`` windows of each clip.
-            profiles: of the speaker of each clip; no enrolment by default.
+            steps: as for :meth:`read`; so are ``shares``, ``lengths`` and ``profiles``.
             adapt: ``(1,)``: 1 updates the profiles with the windows; 0 by default.
 
         Returns:
@@ -211,8 +201,8 @@ class Classifier(nn.Module):
         if self.speaker:
             profile = {name: state[name] for name in self.speaker.state}
             steps, prior_weight, after = self.speaker(steps, shares, profile, adapt)
-        own = {name: state[name] for name in self.head.state}
-        pooled, own = self.head.pool(steps, shares, own)
+        before = {name: state[name] for name in self.head.state}
+        pooled, own = self.head.pool(steps, shares, before)
         return pooled, prior_weight, after | own
 
     def start(self, clips: int) -> State:
@@ -250,12 +240,9 @@ def trunk_digest(classifier: Classifier) -> str:
 
 def save_classifier(classifier: Classifier, path: Path, **facts: Any) -> None:
     """Write a checkpoint that rebuilds itself: architecture, weights, and facts about it."""
-    content = {
-        "architecture": classifier.architecture.stored(),
-        "weights": classifier.state_dict(),
-        "facts": facts,
-    }
-    save(content, path)
+    weights = classifier.state_dict()
+    architecture = classifier.architecture.stored()
+    save({"architecture": architecture, "weights": weights, "facts": facts}, path)
 
 
 def save(content: dict[str, Any], path: Path) -> None:

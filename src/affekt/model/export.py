@@ -56,18 +56,14 @@ def find_network(run: Path, fold: int | None = None) -> Path:
         run: folder of a run, folder of one of its folds, or the checkpoint itself.
         fold: of the run; ``None`` for the only one.
 
-    Returns:
-        Path of ``model.pt``.
-
     Raises:
         ModelError: no such folder or trained fold, or several folds and ``fold`` is None.
     """
     if not run.exists():
         raise ModelError(f"{run} must be the folder of a run. Got nothing there. Name another.")
-    if fold is None and run.is_file():
-        return run
-    if fold is None and (run / NETWORK).is_file():
-        return run / NETWORK
+    for file in (run, run / NETWORK):
+        if fold is None and file.is_file():
+            return file
     found = {file.parent.name: file for file in sorted(run.glob(f"fold-*/{NETWORK}"))}
     wanted = list(found) if fold is None else [f"fold-{fold}"]
     if len(wanted) != 1 or wanted[0] not in found:
@@ -152,11 +148,10 @@ def round_to_halves(classifier: Classifier) -> None:
 
 def to_onnx(classifier: Classifier) -> onnx.ModelProto:
     """Trace :meth:`~affekt.model.classifier.Classifier.step` as an ONNX graph."""
-    names = list(classifier.state)
-    start = [state[0] for state in classifier.start(1).values()]
-    adapt = [torch.zeros(1)] if classifier.speaker else []
-    answers = answers_of(classifier)
-    outputs = [*answers, "embedding", *(f"{name}_next" for name in names)]
+    start = {name: state[0] for name, state in classifier.start(1).items()}
+    adapt = {"adapt": torch.zeros(1)} if classifier.speaker else {}
+    inputs = {"windows": torch.zeros(3, WINDOW), **adapt, **start}
+    answers = (*answers_of(classifier), "embedding")
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter based on torch.export (torch 2.13) cannot export an LSTM over a variable
@@ -164,11 +159,11 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Step(classifier).eval(),
-            (torch.zeros(3, WINDOW), *adapt, *start),
+            tuple(inputs.values()),
             stream,  # type: ignore[arg-type]  # takes streams too
-            input_names=["windows", *(["adapt"] if adapt else []), *names],
-            output_names=outputs,
-            dynamic_axes={key: {0: "windows"} for key in ("windows", *answers, "embedding")},
+            input_names=list(inputs),
+            output_names=[*answers, *(f"{name}_next" for name in start)],
+            dynamic_axes={key: {0: "windows"} for key in ("windows", *answers)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -201,19 +196,18 @@ def store_halves(model: onnx.ModelProto) -> None:
 
 def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[str, Any]:
     """Describe the model: the metadata of its file."""
-    licences = {corpus["licence"] for corpus in facts["corpora"]}
-    speaker = classifier.speaker
+    architecture, speaker = classifier.architecture, classifier.speaker
     return {
         "format": FORMAT,
         "name": name,
-        "labels": list(classifier.architecture.labels),
+        "labels": list(architecture.labels),
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
-        "architecture": classifier.architecture.stored(),
-        "hop": classifier.architecture.hop,
+        "architecture": architecture.stored(),
+        "hop": architecture.hop,
         "temperature": classifier.temperature.item(),
         "temperature_known": classifier.temperature_known.item(),
-        "tail": classifier.architecture.last_window,
+        "tail": architecture.last_window,
         "state": [{"name": n, "shape": list(s)} for n, s in classifier.state.items()],
         "profile": speaker
         and {
@@ -222,7 +216,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
             "state": list(speaker.state),
         },
         "corpora": facts["corpora"],
-        "licence": "; ".join(sorted(licences)),
+        "licence": "; ".join(sorted({corpus["licence"] for corpus in facts["corpora"]})),
         "recipe": facts["digest"],
         "version": affekt.__version__,
     }
@@ -239,16 +233,16 @@ def largest_difference(classifier: Classifier, content: bytes) -> float:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     time = torch.arange(WINDOW) / SAMPLE_RATE
+    tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (120.0, 440.0, 3_000.0)])
     worst = np.float32(0.0)
     state = {name: tensor[0] for name, tensor in classifier.start(1).items()}
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     adapt = {"adapt": np.ones(1, np.float32)} if classifier.speaker else {}
     for level in (0.0, 1e-3, 0.1, 1.0):
-        tones = torch.stack([torch.sin(2 * math.pi * f * time) for f in (120.0, 440.0, 3_000.0)])
-        noise = torch.randn(8, WINDOW, generator=generator)
-        noise[:3] *= NOISE
-        noise[:3] += tones
-        windows = level * noise
+        windows = torch.randn(8, WINDOW, generator=generator)
+        windows[:3] *= NOISE
+        windows[:3] += tones
+        windows *= level
         with torch.inference_mode():
             expected, state = classifier.step(windows, state, torch.ones(1))
         found = session.run(None, {"windows": windows.numpy(), **adapt, **arrays})

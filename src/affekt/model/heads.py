@@ -6,8 +6,6 @@ training, export and streaming share the one ``pool``.
 
 A head gives one answer for each of its time constants: the first over all the sound so far, a
 second one, if there is any, over the last few seconds.
-
-The whole YAMNet gives one step for each window, its embedding; other trunks give several.
 """
 
 from collections.abc import Mapping, Sequence
@@ -90,10 +88,7 @@ class LSTMHead(nn.Module):
 
     def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Head`."""
-        before = (
-            state["hidden"].transpose(0, 1).contiguous(),
-            state["cell"].transpose(0, 1).contiguous(),
-        )
+        before = tuple(state[name].transpose(0, 1).contiguous() for name in self.state)
         outputs, (hidden, cell) = self.lstm(steps.flatten(1, 2), before)
         after = {"hidden": hidden.transpose(0, 1), "cell": cell.transpose(0, 1)}
         every = shares.shape[2]
@@ -121,9 +116,7 @@ class MeanHead(nn.Module):
 
 
 class Classes(nn.Module):
-    """The last layers of an ensemble: the mean of their logits, or in training those of each.
-
-    Each is trained by a loss of its own.
+    """The last layers of an ensemble; in training, each has a loss of its own.
 
     Source: Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty
     estimation using deep ensembles" (2017), who take the mean of the probabilities.
@@ -143,7 +136,7 @@ class Classes(nn.Module):
             pooled: ``(..., ensemble_size * features)``.
 
         Returns:
-            ``(..., labels)``, or in training ``(..., ensemble_size, labels)``.
+            ``(..., labels)``: the mean; in training ``(..., ensemble_size, labels)``.
         """
         ensemble_size, features, _ = self.weight.shape
         of_heads = pooled.reshape(*pooled.shape[:-1], ensemble_size, 1, features)

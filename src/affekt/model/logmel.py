@@ -68,14 +68,7 @@ class LogMel(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Compute log-mel patches.
-
-        Args:
-            windows: ``(windows, 15600)`` float32 at 16 kHz, at least one.
-
-        Returns:
-            ``(windows, 96, 64)`` float32: frames, mel bands.
-        """
+        """Compute ``(windows, frames 96, bands 64)`` of ``(windows, 15600)``, both float32."""
         dealt = windows.reshape(-1, WINDOW // PHASES, PHASES).transpose(1, 2)
         small = nn.functional.conv1d(dealt, self.phases, stride=FRAME_HOP // PHASES, groups=PHASES)
         # bins within phases -> phases within bins
@@ -88,12 +81,9 @@ class LogMel(nn.Module):
 
 
 def mel_matrix() -> NDArray[np.float64]:
-    """Compute the weights of 64 triangular mel bands over the bins of the spectrum.
+    """Compute the weights of 64 triangular mel bands over the bins: ``(257, 64)``.
 
     The triangles are linear in mel, not in Hz, and peak at 1.
-
-    Returns:
-        ``(257, 64)``.
 
     Source: ``tf.signal.linear_to_mel_weight_matrix``; HTK mel scale.
     """

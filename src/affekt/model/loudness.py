@@ -35,14 +35,11 @@ class RunningLoudness(nn.Module):
         self.state = {"loudness_power": (1,), "loudness_square": (1,)}
 
     def forward(self, patches: Tensor, state: State) -> tuple[Tensor, State]:
-        """Normalize the loudness of patches.
+        """Normalize the loudness of log-mels of magnitudes.
 
         Args:
-            patches: ``(clips, windows, 96, 64)`` log-mels of magnitudes.
-            state: as returned for the windows before; each ``(clips, 1)``.
-
-        Returns:
-            Patches of the same shape, and the state after the last window.
+            patches: ``(clips, windows, 96, 64)``; so are those returned.
+            state: after the windows before, each ``(clips, 1)``; that after the last is returned.
         """
         magnitudes = patches.exp() - LOG_OFFSET
         power = magnitudes.square().sum(dim=3)  # of each frame
@@ -57,7 +54,7 @@ def running_loudness(power: Tensor, state: State, decay: float) -> tuple[Tensor,
     Args:
         power: ``(clips, windows, frames)`` of each frame.
         state: ``loudness_power`` and ``loudness_square`` after the windows before.
-        decay: factor by which a window's weight decays from one window to the next.
+        decay: as of :func:`decaying_sums`.
 
     Returns:
         ``(clips, windows, 1)``, and the state after the last window.

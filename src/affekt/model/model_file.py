@@ -144,16 +144,11 @@ def _of_node(
         yield f"{module}.weight", values.T
     elif node.op_type == "LSTM":
         layer = int(own.partition("_")[2] or 0)
-        gates = values[0].reshape(-1, 4, *_gate(values[0], place))[:, _GATES]
+        (stored,) = values  # of the one direction
         if place in _LSTM:
-            yield f"{module}.{_LSTM[place]}_l{layer}", gates.reshape(values[0].shape)
+            gates = stored.reshape(4, -1)[_GATES].reshape(stored.shape)
+            yield f"{module}.{_LSTM[place]}_l{layer}", gates
         else:
-            for name, bias in zip(("bias_ih", "bias_hh"), gates, strict=True):
-                yield f"{module}.{name}_l{layer}", bias.ravel()
-
-
-def _gate(values: NDArray[np.float32], place: int) -> tuple[int, ...]:
-    """Shape of one gate's weights: its units, and its inputs where it is a matrix."""
-    if place in _LSTM:
-        return (len(values) // 4, values.shape[1])
-    return (len(values) // 8,)
+            biases = stored.reshape(2, 4, -1)[:, _GATES].reshape(2, -1)
+            yield f"{module}.bias_ih_l{layer}", biases[0]
+            yield f"{module}.bias_hh_l{layer}", biases[1]

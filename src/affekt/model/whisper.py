@@ -57,14 +57,7 @@ class WhisperLogMel(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Compute log-mel frames.
-
-        Args:
-            windows: ``(windows, 15600)`` float32 at 16 kHz.
-
-        Returns:
-            ``(windows, 96, 80)``: decades of power above 1e-10, so that silence is 0.
-        """
+        """Compute ``(windows, 96, 80)`` of ``(windows, 15600)``: decades of power above 1e-10."""
         parts = nn.functional.conv1d(windows[:, None], self.transform, stride=FRAME_HOP)
         real, imaginary = parts.chunk(2, dim=1)
         power = (real.square() + imaginary.square()).transpose(1, 2) @ self.mel
@@ -204,13 +197,11 @@ class WhisperEncoder(nn.Module):
         self.steps, self.features = STEPS, layers * width
 
     def forward(self, segments: Tensor) -> Tensor:
-        """Encode segments and return the steps of their last windows.
-
-        Args:
-            segments: ``(windows, 96 * (1 + context), 80)`` of :class:`WindowContext`.
+        """Encode segments of :class:`WindowContext`: ``(windows, 96 * (1 + context), 80)``.
 
         Returns:
-            ``(windows, 24, features)``: outputs of all layers side by side, in steps of 40 ms.
+            ``(windows, 24, features)``: outputs of all layers side by side, in steps of 40 ms of
+            the last window of each segment.
         """
         gelu = nn.functional.gelu
         x = gelu(self.conv2(gelu(self.conv1(segments.transpose(1, 2))))).transpose(1, 2)

@@ -22,8 +22,10 @@ from affekt.model.whisper import WhisperEncoder
 
 Arrays = dict[str, NDArray[np.float32]]
 PREFIX = "inner.encoder."
-#: The weight that stands before each bias: matrices have no names of their own in the ONNX file.
-MATRICES = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2")
+LAYERS = 4
+ATTENTION = tuple(f"self_attn.{name}_proj" for name in ("k", "q", "v", "out"))
+#: The matrices of a layer in the order of the file, which has no names for them.
+MATRICES = (*ATTENTION, "fc1", "fc2")
 
 
 def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
@@ -73,13 +75,13 @@ def read_turn_detector(file: Path) -> Arrays:
     """Read the encoder inside the turn detector, dequantized to float32.
 
     Args:
-        file: ``smart-turn-v3.2-cpu.onnx`` or a file with the same operators.
+        file: ``smart-turn-v3.2-cpu.onnx``.
 
     Returns:
         Weights by the names of ``WhisperEncoder``: 4 layers, 400 positions.
 
     Raises:
-        ModelError: not a whole ONNX file, or not one of this form.
+        ModelError: not a whole ONNX file.
     """
     import onnx
 
@@ -95,71 +97,18 @@ def read_turn_detector(file: Path) -> Arrays:
 
 def _encoder_weights(graph: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
     from onnx import numpy_helper
+    from onnx.reference import ReferenceEvaluator
 
     stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-    made_by = {output: node for node in graph.node for output in node.output}
-
-    def dequantized(node: Any) -> NDArray[np.float32]:
-        values, scale, zero = (stored[name].astype(np.float32) for name in node.input)
-        axis = {each.name: each.i for each in node.attribute}.get("axis", 1)
-        shape = [1] * values.ndim
-        shape[axis if values.ndim else 0] = -1
-        return ((values - zero.reshape(shape)) * scale.reshape(shape)).astype(np.float32)
-
-    def value(name: str) -> NDArray[np.float32] | None:
-        """A stored or dequantized tensor; None for an activation."""
-        if name in stored:
-            return np.asarray(stored[name], np.float32)
-        node = made_by.get(name)
-        if node is None or node.op_type != "DequantizeLinear" or node.input[0] not in stored:
-            return None
-        return dequantized(node)
-
-    for name in stored:
-        if name.startswith(PREFIX) and not name.endswith(("_quantized", "_scale", "_zero_point")):
-            yield name.removeprefix(PREFIX), np.asarray(stored[name], np.float32)
-    for conv in (node for node in graph.node if node.op_type == "Conv"):
-        name = conv.input[1].removeprefix(PREFIX).partition(".")[0]
-        for kind, tensor in zip(("weight", "bias"), conv.input[1:], strict=True):
-            array = value(tensor)
-            if array is not None:
-                yield f"{name}.{kind}", array
-    yield from _matrices(graph, made_by, value)
-
-
-def _matrices(graph: Any, made_by: Any, value: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The matrix of each linear layer, identified by the bias that is added after it."""
-    layer_of: dict[str, str] = {}  # normalized input of the attention -> its layer
-    products = [node for node in graph.node if node.op_type == "MatMul"]
-    for node in (node for node in graph.node if node.op_type == "Add"):
-        bias = next((name for name in node.input if name.startswith(PREFIX)), "")
-        owner = bias.removeprefix(PREFIX).removesuffix(".bias")
-        if not bias.endswith(".bias") or not owner.endswith(MATRICES):
-            continue
-        product = _product_behind(next(n for n in node.input if n != bias), made_by)
-        yield f"{owner}.weight", value(product.input[1]).T
-        if owner.endswith("q_proj"):
-            layer_of[product.input[0]] = owner.removesuffix("q_proj")
-    for product in products:  # keys have no bias: the one product of that input that has no name
-        owner = layer_of.get(product.input[0])
-        if owner and not _has_bias(product, graph):
-            yield f"{owner}k_proj.weight", value(product.input[1]).T
-
-
-def _product_behind(name: str, made_by: Any) -> Any:
-    """The matrix product whose output, quantized and dequantized, a tensor is."""
-    node = made_by[name]
-    while node.op_type != "MatMul":
-        node = made_by[node.input[0]]
-    return node
-
-
-def _has_bias(product: Any, graph: Any) -> bool:
-    """Whether a bias is added to a product, after it was quantized and dequantized."""
-    names = {product.output[0]}
-    for node in graph.node:  # in topological order
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in names:
-            names.update(node.output)
-        if node.op_type == "Add" and names & set(node.input):
-            return True
-    return False
+    floats: dict[str, Any] = {n: each for n, each in stored.items() if each.dtype == np.float32}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored:
+            inputs = {name: stored[name] for name in node.input}
+            (floats[node.output[0]],) = ReferenceEvaluator(node).run(None, inputs)
+    for name, values in floats.items():
+        if name.startswith(PREFIX) and not name.endswith("_scale"):
+            yield name.removeprefix(PREFIX).removesuffix("_DequantizeLinear_Output"), values
+    names = [f"layers.{layer}.{name}.weight" for layer in range(LAYERS) for name in MATRICES]
+    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in floats]
+    for name, product in zip(names, products, strict=False):  # more follow the encoder
+        yield name, floats[product.input[1]].T

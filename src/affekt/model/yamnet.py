@@ -26,27 +26,13 @@ class Layer(NamedTuple):
     stride: int
 
 
-def _separable(channels_in: int, channels: int, stride: int) -> tuple[Layer, Layer]:
-    return Layer(True, channels_in, stride), Layer(False, channels, 1)
-
-
+#: Output channels and stride of each separable block.
+CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1_024, EMBEDDING)
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 #: All 27 convolutions in order: 3 x 3, but for the 1 x 1 that follow each depthwise one.
-LAYERS: tuple[Layer, ...] = (
-    Layer(False, 32, 2),
-    *_separable(32, 64, 1),
-    *_separable(64, 128, 2),
-    *_separable(128, 128, 1),
-    *_separable(128, 256, 2),
-    *_separable(256, 256, 1),
-    *_separable(256, 512, 2),
-    *_separable(512, 512, 1),
-    *_separable(512, 512, 1),
-    *_separable(512, 512, 1),
-    *_separable(512, 512, 1),
-    *_separable(512, 512, 1),
-    *_separable(512, 1_024, 2),
-    *_separable(1_024, EMBEDDING, 1),
-)
+LAYERS = [Layer(False, 32, 2)]
+for _channels, _stride in zip(CHANNELS, STRIDES, strict=True):
+    LAYERS += [Layer(True, LAYERS[-1].channels, _stride), Layer(False, _channels, 1)]
 
 
 class Convolution(nn.Module):
@@ -117,14 +103,7 @@ class YAMNet(nn.Module):
         return tuple(row for row in self.layers if isinstance(row, Convolution))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Compute features of patches.
-
-        Args:
-            patches: ``(patches, 96, 64)`` log-mels.
-
-        Returns:
-            ``(patches, steps, features)``: ``(patches, 1, 1024)`` of the whole network.
-        """
+        """Compute ``(patches, steps, features)`` of log-mels ``(patches, 96, 64)``."""
         x = patches[:, None]
         if x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)

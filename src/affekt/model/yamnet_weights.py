@@ -59,8 +59,8 @@ def read_tflite(file: Path) -> Kernels:
             f"{file} must be a whole, quantized TensorFlow Lite file. "
             f"Got {type(error).__name__}. Run `affekt weights --download`."
         ) from error
-    weights = [row.convolution.weight for row in YAMNet().rows]
-    expected = [(tuple(weight.shape), (len(weight),)) for weight in weights]
+    shapes = [tuple(row.convolution.weight.shape) for row in YAMNet().rows]
+    expected = [(shape, shape[:1]) for shape in shapes]
     got = [(kernel.shape, bias.shape) for kernel, bias in kernels]
     if got != expected:
         raise ModelError(
