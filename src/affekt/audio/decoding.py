@@ -8,6 +8,7 @@ Ogg, of which libsndfile reads the first chained recording only.
 import io
 import math
 import os
+import string
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -24,7 +25,6 @@ from affekt.audio.headers import (
     head_of,
     is_mpeg,
     is_recording,
-    is_text,
     promised_size,
     riff_of,
 )
@@ -47,9 +47,6 @@ def decode(
         name: used in messages.
         start: seconds; the chunks begin there if the format is seekable, else at 0.
         pcm: format of samples without a header; None refuses such samples.
-
-    Yields:
-        The open recording.
 
     Raises:
         AudioError: not a sound, or a damaged one; also while the chunks are read.
@@ -85,7 +82,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 def _reason(error: Exception) -> str:
     """The library's message without its prefixes."""
-    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
     return str(text).removeprefix("Error : ").rstrip(".")
 
 
@@ -121,33 +118,26 @@ class _SndfileInput:
     def __init__(self, file: BinaryIO) -> None:
         self._fault: OSError | None = None
         self.tell, self._file = file.tell, file
-        raw = getattr(file, "raw", None)
-        self._on_disk = isinstance(raw, io.FileIO)
+        self._on_disk = isinstance(getattr(file, "raw", None), io.FileIO)
         self.rewind()
 
-    def open(self) -> soundfile.SoundFile:
-        """Open with libsndfile.
-
-        It gets a duplicate of the descriptor: some versions close files that they cannot read.
-        """
-        if self._on_disk:
-            return soundfile.SoundFile(os.dup(self._file.fileno()), closefd=True)
-        return soundfile.SoundFile(self)
+    def open(self) -> soundfile.SoundFile | None:
+        """Open with libsndfile; None, with the file rewound, if FFmpeg should read it."""
+        with suppress(soundfile.SoundFileError):
+            # a duplicate of the descriptor: some versions close files that they cannot read
+            source = os.dup(self._file.fileno()) if self._on_disk else self
+            sound = soundfile.SoundFile(source, closefd=True)
+            if not (sound.subtype.startswith("MPEG") or sound.frames >= 1 << 62):  # FLAC of a pipe
+                return sound
+            sound.close()
+        self.rewind()
+        return None
 
     def rewind(self) -> None:
         """Seek to the first byte, also if libsndfile has moved the descriptor's position."""
         if self._on_disk:
             self._file.seek(0, io.SEEK_END)
         self._file.seek(0)
-
-    @contextmanager
-    def left_at_start(self) -> Iterator[None]:
-        """Rewind at the end, unless the file was closed."""
-        try:
-            yield
-        finally:
-            with suppress(ValueError):
-                self.rewind()
 
     @property
     def fault(self) -> OSError | None:
@@ -187,7 +177,7 @@ def _opened_pipe(file: BinaryIO, name: str, pcm: Pcm | None) -> AbstractContextM
 
 def _bare(head: bytes, file: BinaryIO, name: str, pcm: Pcm) -> AbstractContextManager[Decoded]:
     """Open samples without a header; ``head`` holds the bytes already read."""
-    if is_text(head):
+    if not head.strip(string.printable.encode()):
         raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
     checked(pcm.sample_rate, pcm.channels, name)
     return _from_pipe(_PipeReader(head, file), name, None, pcm)
@@ -223,61 +213,44 @@ def _opened(
     if pcm and not is_recording(head):
         return _bare(head, file, name, pcm)
     riff = riff_of(file, name)
+    promised, there = promised_size(head), file.seek(0, io.SEEK_END)
     file.seek(0)
-    _check_size(file, head, name)
+    if promised is not None and promised > there + SLACK_BYTES:  # which no decoder would tell
+        raise AudioError(
+            f"{name} is truncated: its header promises {promised} bytes, only {there} are there. "
+            f"Copy or download it again."
+        )
     elsewhere = riff.mpeg or riff.promised is None if riff else is_mpeg(head)
     if not (elsewhere or head.startswith((b"OggS", b"caff"))):
         source = _SndfileInput(file)
-        if sound := _sndfile(source):
+        if sound := source.open():
             return _from_sndfile(sound, source, name, riff, start)
     from affekt.audio.ffmpeg import from_ffmpeg
 
     return from_ffmpeg(file, name, riff)
 
 
-def _check_size(file: BinaryIO, head: bytes, name: str) -> None:
-    """Refuse a file that is shorter than its header says where no decoder would tell."""
-    promised, there = promised_size(head), file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if promised is not None and promised > there + SLACK_BYTES:
-        raise AudioError(
-            f"{name} is truncated: its header promises {promised} bytes, only {there} are there. "
-            f"Copy or download it again."
-        )
-
-
-def _sndfile(file: _SndfileInput) -> soundfile.SoundFile | None:
-    """Open with libsndfile; None, with the file rewound, if FFmpeg should read it."""
-    try:
-        sound = file.open()
-    except soundfile.SoundFileError:
-        file.rewind()
-        return None
-    if sound.subtype.startswith("MPEG") or sound.frames >= 1 << 62:  # FLAC from a pipe
-        sound.close()
-        file.rewind()
-        return None
-    return sound
-
-
 @contextmanager
 def _from_sndfile(
     sound: soundfile.SoundFile, file: _SndfileInput, name: str, riff: Riff | None, start: float
 ) -> Iterator[Decoded]:
-    with file.left_at_start(), sound:
-        rate, channels = checked(sound.samplerate, sound.channels, name)
-        seconds = sound.frames / rate
-        if riff and riff.promised and riff.there:
-            promised = seconds * riff.promised / riff.there
-            if promised > seconds + SLACK:
-                raise truncated(name, seconds, promised)
-        first = round(start * rate)
-        # some telephone codecs are not seekable: their part is skipped while reading
-        skips = first and first < sound.frames and sound.seekable()
-        position = sound.seek(first) if skips else 0
-        yield Decoded(
-            name, rate, channels, sound.frames, position, _sndfile_chunks(sound, file, name)
-        )
+    try:
+        with sound:
+            rate, channels = checked(sound.samplerate, sound.channels, name)
+            seconds = sound.frames / rate
+            if riff and riff.promised and riff.there:
+                promised = seconds * riff.promised / riff.there
+                if promised > seconds + SLACK:
+                    raise truncated(name, seconds, promised)
+            first = round(start * rate)
+            # some telephone codecs are not seekable: their part is skipped while reading
+            skips = first and first < sound.frames and sound.seekable()
+            position = sound.seek(first) if skips else 0
+            chunks = _sndfile_chunks(sound, file, name)
+            yield Decoded(name, rate, channels, sound.frames, position, chunks)
+    finally:
+        with suppress(ValueError):  # closed meanwhile
+            file.rewind()
 
 
 def _sndfile_chunks(

@@ -63,11 +63,7 @@ class _CountingReader:
         self._count, self._limit = 0, limit
 
     def check(self, name: str) -> None:
-        """Refuse a file that ended too early.
-
-        Raises:
-            AudioError: too many bytes.
-        """
+        """Raise an AudioError if the file ended after too many bytes."""
         if self._count > self._limit:
             raise AudioError(
                 f"{name} must have at most {self._limit >> 20} MiB of other bytes before a frame "
@@ -77,12 +73,7 @@ class _CountingReader:
 
 @contextmanager
 def from_ffmpeg(
-    file: Any,
-    name: str,
-    riff: Riff | None,
-    *,
-    pcm: Pcm | None = None,
-    live: bool = False,
+    file: Any, name: str, riff: Riff | None, *, pcm: Pcm | None = None, live: bool = False
 ) -> Iterator[Decoded]:
     """Open a recording, or samples without a header.
 
@@ -93,9 +84,6 @@ def from_ffmpeg(
         pcm: format of samples without a header.
         live: yield samples as soon as they arrive, not in chunks of a second.
 
-    Yields:
-        The open sound.
-
     Raises:
         AudioError: no sound in it, or a damaged one; also while the chunks are read.
         av.FFmpegError: FFmpeg cannot read it.
@@ -104,13 +92,8 @@ def from_ffmpeg(
     if pcm:
         options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
     counted = _CountingReader(file)
-    with av.open(
-        counted,
-        "r",
-        format=pcm.encoding if pcm else None,
-        container_options=options,
-        **LENIENT,
-    ) as container:
+    form = pcm.encoding if pcm else None
+    with av.open(counted, "r", format=form, container_options=options, **LENIENT) as container:
         if not container.streams.audio:
             raise AudioError(
                 f"{name} has no audio track ({container.format.long_name}). Use an audio file."

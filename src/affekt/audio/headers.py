@@ -1,7 +1,6 @@
 """Parse the first bytes of a recording, and check its header before it is decoded."""
 
 import io
-import string
 import struct
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,20 +35,14 @@ _ORDERS = {  # byte order, and the chunk that holds the sound
 
 @dataclass(frozen=True)
 class Riff:
-    """Position, promised size and actual size of the sound in a WAV or AIFF."""
+    """Position, promised size and actual size of the sound in a WAV or AIFF, in bytes."""
 
     start: int
-    """Bytes before the sound."""
-    promised: int | None
-    """Bytes; None if it was written to a pipe, without a size."""
+    promised: int | None  #: None if it was written to a pipe, without a size
     there: int
-    """Bytes"""
-    frame: int | None
-    """Bytes of one sample of all channels; None if variable or unknown."""
-    mpeg: bool
-    """Whether it contains MP3."""
-    pcm: Pcm | None
-    """Format of PCM samples; None for other codings."""
+    frame: int | None  #: of one sample of all channels; None if variable or unknown
+    mpeg: bool  #: whether it contains MP3
+    pcm: Pcm | None  #: format of PCM samples; None for other codings
 
 
 def head_of(file: BinaryIO, name: str) -> bytes:
@@ -94,15 +87,6 @@ def is_recording(head: bytes) -> bool:
     return False
 
 
-def is_text(head: bytes) -> bool:
-    r"""Return whether bytes are ASCII text only.
-
-    >>> is_text(b"Hello.\n"), is_text(bytes(8))
-    (True, False)
-    """
-    return not head.strip(string.printable.encode())
-
-
 def is_mpeg(head: bytes) -> bool:
     """Return whether bytes begin like an MP3.
 
@@ -113,10 +97,10 @@ def is_mpeg(head: bytes) -> bool:
 
 
 def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
-    """Check the sample rate and the number of channels, and return both.
+    """Return the sample rate and the number of channels.
 
     Raises:
-        AudioError: a sample rate, a number of channels or their product out of range.
+        AudioError: one of them, or their product, is out of range.
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(
@@ -232,10 +216,9 @@ def riff_of(file: BinaryIO, name: str) -> Riff | None:
         here = file.tell()
         if kind == sound:
             there = size - here
-            endless = length >= _ENDLESS and length > there
-            if not long and (endless or (not length and not closed)):
-                return Riff(here, None, there, frame, mpeg, pcm)
-            return Riff(here, long or length, there, frame, mpeg, pcm)
+            endless = (length >= _ENDLESS and length > there) or not (length or closed)
+            promised = None if endless and not long else long or length
+            return Riff(here, promised, there, frame, mpeg, pcm)
         if kind == b"fmt ":
             frame, mpeg, pcm = _form(file.read(min(length, 26)), order, name)
         if kind == b"ds64":

@@ -22,29 +22,6 @@ _DISCONNECT_TIMEOUT = 2.0  # s without a block after which a microphone counts a
 _INSTEAD = "Or pipe sound in: ffmpeg ... | affekt stream -"
 
 
-@contextmanager
-def microphone(
-    device: str | int | None = None, *, sample_rate: int | None = None
-) -> Iterator[Decoded]:
-    """Open a microphone.
-
-    Args:
-        device: its number, or a part of its name that no other has; the system's choice by default.
-        sample_rate: Hz, a whole number; the device's own by default.
-
-    Yields:
-        The open sound, for :func:`affekt.audio.reading.blocks`: one channel that never ends.
-
-    Raises:
-        AudioError: no PortAudio, no such device, or one that cannot be opened; while the chunks
-            are read: it was disconnected.
-        ModuleNotFoundError: the extra ``mic`` is not installed.
-    """
-    portaudio = _portaudio()
-    with _recording(portaudio, device, sample_rate) as sound:  # pragma: no cover -- see below
-        yield sound
-
-
 class Handover:
     """Pass blocks from PortAudio's thread to the reading thread.
 
@@ -109,9 +86,24 @@ def _portaudio() -> Any:
 
 # From here on PortAudio is needed: tests come here where it is, and in a process of their own.
 @contextmanager
-def _recording(
-    portaudio: Any, device: str | int | None, sample_rate: int | None
+def microphone(
+    device: str | int | None = None, *, sample_rate: int | None = None
 ) -> Iterator[Decoded]:  # pragma: no cover
+    """Open a microphone.
+
+    Args:
+        device: its number, or a part of its name that no other has; the system's choice by default.
+        sample_rate: Hz, a whole number; the device's own by default.
+
+    Yields:
+        The open sound, for :func:`affekt.audio.reading.blocks`: one channel that never ends.
+
+    Raises:
+        AudioError: no PortAudio, no such device, or one that cannot be opened; while the chunks
+            are read: it was disconnected.
+        ModuleNotFoundError: the extra ``mic`` is not installed.
+    """
+    portaudio = _portaudio()
     found = _found(portaudio, device)
     name = f"microphone {found['name']}"
     rate, _ = checked(sample_rate or round(found["default_samplerate"]), 1, name)

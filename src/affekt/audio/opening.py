@@ -10,11 +10,7 @@ from affekt.locations import is_location, open_location
 
 
 def open_file(path: str | Path, name: str) -> BinaryIO:
-    """Open a recording's file.
-
-    Args:
-        path: of a file, or its location, such as ``s3://bucket/a.wav``.
-        name: used in messages.
+    """Open a file, or a location such as ``s3://bucket/a.wav``; messages call it ``name``.
 
     Raises:
         AudioError: missing, forbidden, out of reach, or not a file.

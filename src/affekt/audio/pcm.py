@@ -11,41 +11,33 @@ from numpy.typing import NDArray
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 
-_WIDE = ("s16", "s24", "s32", "f32", "f64")  # have a byte order
-_NARROW = ("s8", "u8", "alaw", "mulaw")
-ENCODINGS = (*(kind + order for kind in _WIDE for order in ("le", "be")), *_NARROW)
+_KINDS = {  # libsndfile's name, bytes of a sample, and format number in a WAV
+    "s16": ("PCM_16", 2, 1),
+    "s24": ("PCM_24", 3, 1),
+    "s32": ("PCM_32", 4, 1),
+    "f32": ("FLOAT", 4, 3),
+    "f64": ("DOUBLE", 8, 3),
+    "s8": ("PCM_S8", 1, None),
+    "u8": ("PCM_U8", 1, 1),
+    "alaw": ("ALAW", 1, 6),
+    "mulaw": ("ULAW", 1, 7),
+}
+_IN_WAV = {(form, 8 * size): kind for kind, (_, size, form) in _KINDS.items()}
+_ORDERS = {"le": "LITTLE", "be": "BIG"}  # of bytes, in samples of several
+ENCODINGS = tuple(
+    kind + order
+    for kind, (_, size, _) in _KINDS.items()
+    for order in (_ORDERS if size > 1 else ("",))
+)
 """Kinds of samples, as FFmpeg calls them."""
-_WAV = {  # by format number and bits of a WAV
-    (1, 8): "u8",
-    (1, 16): "s16",
-    (1, 24): "s24",
-    (1, 32): "s32",
-    (3, 32): "f32",
-    (3, 64): "f64",
-    (6, 8): "alaw",
-    (7, 8): "mulaw",
-}
-_RAW = {  # libsndfile's name, and bytes of a sample
-    "s16": ("PCM_16", 2),
-    "s24": ("PCM_24", 3),
-    "s32": ("PCM_32", 4),
-    "f32": ("FLOAT", 4),
-    "f64": ("DOUBLE", 8),
-    "s8": ("PCM_S8", 1),
-    "u8": ("PCM_U8", 1),
-    "alaw": ("ALAW", 1),
-    "mulaw": ("ULAW", 1),
-}
 
 
 @dataclass(frozen=True)
 class Pcm:
     """Format of samples without a header."""
 
-    encoding: str = "s16le"
-    """One of :data:`ENCODINGS`."""
-    sample_rate: int = SAMPLE_RATE
-    """Hz"""
+    encoding: str = "s16le"  #: one of ENCODINGS
+    sample_rate: int = SAMPLE_RATE  #: Hz
     channels: int = 1
 
 
@@ -53,17 +45,12 @@ class Pcm:
 class Decoded:
     """An open recording or live sound."""
 
-    name: str
-    """Used in messages."""
-    sample_rate: int
-    """Hz"""
+    name: str  #: used in messages
+    sample_rate: int  #: Hz
     channels: int
-    frames: int | None
-    """Length by the header; None if unknown, as of a live recording."""
-    position: int
-    """Frame at which ``chunks`` begins."""
-    chunks: Iterator[NDArray[np.float32]]
-    """``(frames, channels)`` each, in order."""
+    frames: int | None  #: length by the header; None if unknown, as of a live recording
+    position: int  #: frame at which the chunks begin
+    chunks: Iterator[NDArray[np.float32]]  #: (frames, channels) each, in order
 
 
 def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
@@ -72,8 +59,8 @@ def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
     >>> wav_encoding(1, 16, little=True), wav_encoding(7, 8, little=True)
     ('s16le', 'mulaw')
     """
-    kind = _WAV.get((form, bits))
-    return f"{kind}{'le' if little else 'be'}" if kind in _WIDE else kind
+    kind = _IN_WAV.get((form, bits))
+    return kind if kind is None or bits == 8 else kind + ("le" if little else "be")
 
 
 def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
@@ -96,8 +83,8 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
         raise AudioError(
             f"encoding of raw samples must be one of {', '.join(ENCODINGS)}. Got {encoding!r}."
         )
-    kind, order = (encoding, "") if encoding in _NARROW else (encoding[:-2], encoding[-2:])
-    subtype, size = _RAW[kind]
+    kind, order = (encoding, "") if encoding in _KINDS else (encoding[:-2], encoding[-2:])
+    subtype, size, _ = _KINDS[kind]
     if len(content) % size:
         raise AudioError(
             f"raw samples of {encoding} must be whole, {size} bytes each. Got {len(content)} "
@@ -108,7 +95,7 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
     import soundfile
 
     form = {"samplerate": SAMPLE_RATE, "channels": 1, "format": "RAW", "subtype": subtype}
-    endian = {"le": "LITTLE", "be": "BIG"}.get(order)
+    endian = _ORDERS.get(order)
     samples, _ = soundfile.read(BytesIO(content), dtype="float32", endian=endian, **form)
     return np.asarray(samples, np.float32)
 

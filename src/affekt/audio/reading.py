@@ -27,8 +27,7 @@ LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 class Sound:
     """Properties of a recording from its header."""
 
-    sample_rate: int
-    """Hz"""
+    sample_rate: int  #: Hz
     channels: int
     seconds: float
 
@@ -91,11 +90,6 @@ def blocks(
 
     Args:
         source: as for :func:`read`, like all that follow.
-        sample_rate: Hz of an array.
-        channel: channel to read, from 0.
-        start: seconds.
-        end: seconds.
-        max_seconds: of the part.
 
     Yields:
         ``(samples,)`` arrays of various lengths, none empty; joined, they are what
@@ -106,16 +100,13 @@ def blocks(
     """
     _check_part(start, end, max_seconds)
     with open_source(source, sample_rate, start) as sound:
-        name = sound.name
         if channel is not None and channel not in range(sound.channels):
             raise AudioError(
-                f"channel of {name} must be in [0, {sound.channels - 1}]. Got {channel}. "
+                f"channel of {sound.name} must be in [0, {sound.channels - 1}]. Got {channel}. "
                 f"Leave it out for the mean of all channels."
             )
-        if sound.channels == 1:
-            channel = 0
-        part = _part(sound, name, start, end, max_seconds)
-        yield from _at_16_khz(sound, _mono(part, channel, sound.sample_rate, name))
+        part = _part(sound, start, end, max_seconds)
+        yield from _at_16_khz(sound, (_mono(piece, channel) for piece in part))
 
 
 def channel_blocks(
@@ -130,34 +121,25 @@ def channel_blocks(
 
     Args:
         source: as for :func:`read`, like all that follow.
-        sample_rate: Hz of an array.
-        start: seconds.
-        end: seconds.
-        max_seconds: of the part.
 
     Yields:
         ``(samples, channels)`` arrays at 16 kHz, none empty; column ``n`` joined is what
         :func:`read` returns for ``channel=n``.
 
     Raises:
-        AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
+        AudioError: as :func:`blocks`.
     """
     _check_part(start, end, max_seconds)
     with open_source(source, sample_rate, start) as sound:
-        part = _part(sound, sound.name, start, end, max_seconds)
-        pieces = _checked_samples(part, sound.sample_rate, sound.name)
-        yield from _at_16_khz(sound, pieces, sound.channels)
+        part = _part(sound, start, end, max_seconds)
+        yield from _at_16_khz(sound, part, sound.channels)
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
     """Read a recording's header; decode the recording only if the length is missing.
 
     Args:
-        source: as for :func:`read`.
-        sample_rate: Hz of an array.
-
-    Returns:
-        Sample rate, channels and seconds.
+        source: as for :func:`read`; so is ``sample_rate``.
 
     Raises:
         AudioError: as :func:`read`, as far as the header tells.
@@ -189,7 +171,7 @@ def _check_part(start: float, end: float | None, max_seconds: float) -> None:
 
 
 def _part(
-    sound: Decoded, name: str, start: float, end: float | None, max_seconds: float
+    sound: Decoded, start: float, end: float | None, max_seconds: float
 ) -> Iterator[NDArray[np.float32]]:
     rate, at = sound.sample_rate, sound.position
     patience = max(max_seconds, MAX_SECONDS)
@@ -210,12 +192,12 @@ def _part(
             return
     seconds = at / rate
     if not at:
-        raise silent(name)
+        raise silent(sound.name)
     if sound.frames and at < sound.frames - SLACK * rate:
-        raise truncated(name, seconds, sound.frames / rate)
+        raise truncated(sound.name, seconds, sound.frames / rate)
     if at <= first or (end is not None and end > seconds + SLACK):
         raise AudioError(
-            f"{name} is {seconds:.2f} s long; the part asked for is {start} s to "
+            f"{sound.name} is {seconds:.2f} s long; the part asked for is {start} s to "
             f"{'its end' if end is None else f'{end} s'}. Ask for a part inside it."
         )
 
@@ -240,7 +222,7 @@ def _at_16_khz(
     sound: Decoded, pieces: Iterator[NDArray[np.float32]], channels: int = 0
 ) -> Iterator[NDArray[np.float32]]:
     empty = True
-    for block in resampled(pieces, sound.sample_rate, channels=channels):
+    for block in resampled(_checked(pieces, sound), sound.sample_rate, channels=channels):
         empty = False
         yield block
     if empty:
@@ -249,41 +231,34 @@ def _at_16_khz(
         )
 
 
-def _mono(
-    part: Iterator[NDArray[np.float32]], channel: int | None, rate: int, name: str
-) -> Iterator[NDArray[np.float32]]:
-    def mono(piece: NDArray[np.float32]) -> NDArray[np.float32]:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _mixed(piece) if channel is None else piece[:, channel]
-
-    yield from _checked_samples(map(mono, part), rate, name)
-
-
-def _checked_samples(
-    part: Iterator[NDArray[np.float32]], rate: int, name: str
+def _checked(
+    pieces: Iterator[NDArray[np.float32]], sound: Decoded
 ) -> Iterator[NDArray[np.float32]]:
     """Pass on ``(samples,)`` or ``(samples, channels)``; refuse NaN, infinity and huge values."""
     at = 0
-    for piece in part:
+    for piece in pieces:
         # NaN compares false too
         if not (piece.min() >= -LOUDEST and piece.max() <= LOUDEST):
             bad = int((np.abs(piece) <= LOUDEST).argmin())
             when = at + bad // (piece.size // len(piece))
             raise AudioError(
-                f"samples of {name} must be finite and at most {LOUDEST:.0f} in size. "
-                f"Got {piece.flat[bad]} at {when / rate:.3f} s of the part read. "
+                f"samples of {sound.name} must be finite and at most {LOUDEST:.0f} in size. "
+                f"Got {piece.flat[bad]} at {when / sound.sample_rate:.3f} s of the part read. "
                 f"Record or convert it again."
             )
         at += len(piece)
         yield piece
 
 
-def _mixed(piece: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average channels one by one, which is five times as fast as ``mean(axis=1)``."""
-    mono = piece[:, 0].copy()
-    for channel in range(1, piece.shape[1]):
-        mono += piece[:, channel]
-    mono /= piece.shape[1]
+def _mono(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float32]:
+    """One channel, or the mean of all: added one by one, five times as fast as ``mean(axis=1)``."""
+    if channel is not None or piece.shape[1] == 1:
+        return piece[:, channel or 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mono = piece[:, 0].copy()
+        for other in piece.T[1:]:
+            mono += other
+        mono /= piece.shape[1]
     return mono
 
 

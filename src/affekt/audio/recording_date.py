@@ -15,10 +15,7 @@ _DATE = re.compile(
 
 
 def recording_date(file: str) -> str:
-    """Find when a recording was made.
-
-    Args:
-        file: path or location of the recording.
+    """Find when a recording, at a path or location, was made.
 
     Returns:
         Local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known, or

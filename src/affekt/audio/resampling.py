@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
 
-_NOTHING = np.empty(0, np.float32)
-
 
 def resampled(
     sound: Iterator[NDArray[np.float32]], sample_rate: int, *, channels: int = 0
@@ -38,7 +36,7 @@ def resampled(
     for piece in sound:
         if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
             yield block
-    nothing = np.empty((0, channels), np.float32) if channels else _NOTHING
+    nothing = np.empty((0, channels) if channels else 0, np.float32)
     if len(block := stream.resample_chunk(nothing, last=True)):
         yield block
 
@@ -61,10 +59,8 @@ class Resampler:
         self._kept = np.empty(2 * sample_rate, np.float32)
         self._filled = 0
         self._unwanted = 0  # samples to drop: the former resampler returned them
-        self.second = 0
-        """Whole seconds of input before :attr:`replay`."""
-        self.given = 0
-        """Samples at 16 kHz returned so far."""
+        self.second = 0  #: whole seconds of input before replay
+        self.given = 0  #: samples at 16 kHz returned so far
 
     @property
     def replay(self) -> NDArray[np.float32]:
@@ -72,33 +68,20 @@ class Resampler:
         return self._kept[: self._filled]
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Resample the next chunk.
-
-        Args:
-            samples: ``(samples,)`` mono, any number.
-
-        Returns:
-            ``(samples,)`` at 16 kHz, delayed by some milliseconds.
-        """
+        """Resample the next chunk, ``(samples,)``; the result is delayed by some milliseconds."""
         self._keep(samples)
         return self._fresh(self._soxr.resample_chunk(samples))
 
     def end(self) -> NDArray[np.float32]:
         """Return the delayed samples at the end of the sound."""
-        return self._fresh(self._soxr.resample_chunk(_NOTHING, last=True))
+        return self._fresh(self._soxr.resample_chunk(np.empty(0, np.float32), last=True))
 
     def catch_up(
         self, replay: NDArray[np.float32], *, second: int, given: int
     ) -> NDArray[np.float32]:
-        """Continue a sound of another resampler, before any other call.
+        """Continue a sound of another resampler, whose attributes the arguments are.
 
-        Args:
-            replay: the other's :attr:`replay`.
-            second: the other's :attr:`second`.
-            given: the other's :attr:`given`.
-
-        Returns:
-            Samples that the other has not returned yet.
+        To be called before any other method; returns samples that the other has not returned yet.
         """
         self.second, self.given = second, given
         self._unwanted = given - second * SAMPLE_RATE

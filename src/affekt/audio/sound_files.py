@@ -17,28 +17,16 @@ SKIPPED = "__MACOSX"  # folder that macOS leaves in archives
 Visited = tuple[str, list[str], list[str]]  # folder, its folders, its files, as of os.walk
 
 
-def is_sound_name(name: str) -> bool:
-    """Whether a file's name has the suffix of a sound file and is not hidden.
-
-    >>> is_sound_name("a.WAV"), is_sound_name(".a.wav"), is_sound_name("a.txt")
-    (True, False, False)
-    """
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-
-
 def sound_names(visited: Iterable[Visited]) -> Iterator[tuple[str, str]]:
-    """Choose the sound files of a walk, sorted by name within each folder.
+    """Yield folder and name of each sound file of a walk, sorted by name within a folder.
 
-    Args:
-        visited: folders as ``os.walk`` yields them; hidden ones are pruned.
-
-    Yields:
-        Folder and file name.
+    Hidden folders are pruned from ``visited``.
     """
     for folder, folders, names in visited:
         folders[:] = sorted(n for n in folders if not n.startswith(".") and n != SKIPPED)
-        for name in sorted(filter(is_sound_name, names)):
-            yield folder, name
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield folder, name
 
 
 def walk_folders(folder: str, on_error: Callable[[OSError], object]) -> Iterator[Visited]:
@@ -59,16 +47,10 @@ def walk_folders(folder: str, on_error: Callable[[OSError], object]) -> Iterator
 
 
 def sound_files(folder: str | Path) -> tuple[str, ...]:
-    """List the sound files of a folder at any depth.
+    """List the sound files of a folder at any depth: POSIX paths relative to it, sorted.
 
     Hidden files, hidden folders and ``__MACOSX`` are left out. Linked folders are searched, each
     once.
-
-    Args:
-        folder: to search.
-
-    Returns:
-        POSIX paths relative to the folder, sorted.
 
     Raises:
         AudioError: the folder is missing or cannot be searched.

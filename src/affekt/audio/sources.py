@@ -29,18 +29,10 @@ Source = str | Path | bytes | BinaryIO | NDArray[Any] | Tensor | Mapping[str, An
 
 @contextmanager
 def open_source(source: Source, sample_rate: int | None, start: float) -> Iterator[Decoded]:
-    """Open a recording.
-
-    Args:
-        source: as for :func:`affekt.audio.reading.read`.
-        sample_rate: Hz, of an array or tensor only.
-        start: seconds at which the caller will begin to read.
-
-    Yields:
-        The opened recording.
+    """Open a recording, which the caller will read from ``start`` seconds on.
 
     Raises:
-        AudioError: another type, or not a sound.
+        AudioError: another type than :func:`affekt.audio.reading.read` takes, or not a sound.
     """
     if isinstance(source, Mapping):
         source, sample_rate = _unpacked(source, sample_rate)
@@ -112,11 +104,7 @@ def is_source(value: object) -> TypeGuard[Source]:
 
 
 def require_rereadable(source: Source) -> None:
-    """Refuse a recording that can be read only once.
-
-    Raises:
-        AudioError: a pipe, or an open sound.
-    """
+    """Raise an AudioError for a pipe or an open sound, which can be read only once."""
     can_seek = getattr(source, "seekable", None)
     if isinstance(source, Decoded) or (can_seek and not can_seek()):
         raise AudioError(
