@@ -367,7 +367,7 @@ def test_a_passphrase_comes_from_the_environment(
     monkeypatch.delenv("AFFEKT_PASSPHRASE")
     assert run("list", journal).returncode == 2
     assert run("list", plain).returncode == 2
-    assert "AFFEKT_PASSPHRASE" in run("list", journal, "--passphrase").stderr
+    assert "AFFEKT_PASSPHRASE" in run("list", journal).stderr
     assert "AFFEKT_PASSPHRASE" in run("create", tmp_path / "t", "--passphrase").stderr
 
 

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Columns, Labels, option, own_names, refuse_output
+from affekt.commands.options import (
+    Columns,
+    Labels,
+    argument,
+    flag,
+    option,
+    own_names,
+    refuse_output,
+)
 from affekt.commands.output.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -13,13 +21,8 @@ if TYPE_CHECKING:
 
 
 def corpus(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Published corpus, or a name for your own corpus.")
-    ],
-    root: Annotated[
-        Path,
-        typer.Argument(metavar="ROOT", help="Folder of the corpus, or table of your own corpus."),
-    ],
+    name: Annotated[str, argument("NAME", "Published corpus, or a name for your own corpus.")],
+    root: Annotated[Path, argument("ROOT", "Folder of the corpus, or table of your own corpus.")],
     output: Annotated[
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),
@@ -29,9 +32,7 @@ def corpus(
             "four|all", "four (angry, happy, sad, neutral), or all labels (default for your own)."
         ),
     ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Accept an incomplete corpus.")
-    ] = False,
+    partial: Annotated[bool, flag("--partial", "Accept an incomplete corpus.")] = False,
     speaker: Annotated[
         str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
     ] = "",
@@ -55,13 +56,7 @@ def corpus(
     elif speaker or root.is_file():
         task = task or "all"
         found = survey_own(
-            name,
-            root,
-            task,
-            labels=labels,
-            speaker=speaker,
-            columns=columns,
-            watch=with_progress,
+            name, root, task, labels=labels, speaker=speaker, columns=columns, watch=with_progress
         )
     else:
         raise typer.BadParameter(

@@ -1,8 +1,9 @@
 """Implement ``affekt embed``: write one vector a recording into a table."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from affekt.atomic_write import atomic_write
 from affekt.commands import options
-from affekt.commands.options import option
+from affekt.commands.options import argument, option
 from affekt.commands.output.printing import complain, sigterm_as_ctrl_c, with_progress
 
 if TYPE_CHECKING:
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Row = tuple[str, NDArray[np.float32]]
-    Rows = Iterable[Row]
 
 TABLES = (".parquet", ".csv")
 BATCH = 1_000  # recordings that are held in memory
 
 
 def embed(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Recordings, folders or locations.")
-    ],
+    paths: Annotated[list[str], argument("PATH...", "Recordings, folders or locations.")],
     output: Annotated[
         Path, option("FILE", f"Table to write, {' or '.join(TABLES)}.", "-o", "--output")
     ],
@@ -52,7 +50,7 @@ def embed(
     require_embedding(predictor.graph)
     failed = 0
 
-    def rows() -> "Iterator[tuple[str, NDArray[np.float32]]]":
+    def rows() -> "Iterator[Row]":
         nonlocal failed
         results = embed_files(predictor, paths, jobs=jobs)
         for file, found in with_progress(results, lambda: sum(1 for _ in find_files(paths))):
@@ -62,43 +60,35 @@ def embed(
             else:
                 yield file, found
 
-    write = _writer(output, predictor.graph.digest)
+    as_csv = output.suffix.lower() == ".csv"
+    write = _write_csv if as_csv else partial(_write_parquet, predictor.graph.digest)
     remedy = "Name a file in a folder that exists."
     with sigterm_as_ctrl_c(), writing(output, RunError, remedy), atomic_write(output) as part:
         write(part, rows())
     return 1 if failed else 0
 
 
-def _writer(output: Path, digest: str) -> "Callable[[Path, Rows], None]":
-    return _write_csv if output.suffix.lower() == ".csv" else _parquet_writer(digest)
-
-
 def _columns(rows: "Sequence[Row]") -> list[str]:
-    return [f"e{number}" for number in range(rows[0][1].size if rows else 0)]
+    return ["file", *(f"e{number}" for number in range(rows[0][1].size if rows else 0))]
 
 
-def _write_csv(path: Path, rows: "Rows") -> None:
-    rows = iter(rows)
+def _write_csv(path: Path, rows: "Iterator[Row]") -> None:
     first = [*islice(rows, 1)]
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", *_columns(first)])
+        writer.writerow(_columns(first))
         writer.writerows([name, *vector.tolist()] for name, vector in chain(first, rows))
 
 
-def _parquet_writer(digest: str) -> "Callable[[Path, Rows], None]":
+def _write_parquet(digest: str, path: Path, rows: "Iterator[Row]") -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    def write(path: Path, rows: "Rows") -> None:
-        rows = iter(rows)
-        batch = [*islice(rows, BATCH)]
-        fields = [("file", pa.string()), *((name, pa.float32()) for name in _columns(batch))]
-        schema = pa.schema(fields, metadata={"affekt_model": digest})
-        with ParquetWriter(path, schema) as writer:
-            while batch:
-                columns = [[name for name, _ in batch], *zip(*(v for _, v in batch), strict=True)]
-                writer.write_table(pa.table(columns, schema=schema))
-                batch = [*islice(rows, BATCH)]
-
-    return write
+    batch = [*islice(rows, BATCH)]
+    types = chain([pa.string()], repeat(pa.float32()))
+    schema = pa.schema(zip(_columns(batch), types, strict=False), metadata={"affekt_model": digest})
+    with ParquetWriter(path, schema) as writer:
+        while batch:
+            columns = [[name for name, _ in batch], *zip(*(v for _, v in batch), strict=True)]
+            writer.write_table(pa.table(columns, schema=schema))
+            batch = [*islice(rows, BATCH)]

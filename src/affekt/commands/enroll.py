@@ -5,26 +5,23 @@ from typing import Annotated
 
 import typer
 
-from affekt.commands.options import Channel, Model, refuse_together
+from affekt.commands.options import Channel, Model, argument, flag, refuse_together
 from affekt.commands.output.printing import complain, with_progress
 
 MIN_SPEECH = 10  # s: then the speaker's statistics weigh twice as much as the prior
 
 
 def enroll(
-    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Profile to write.")],
+    profile: Annotated[Path, argument("PROFILE", "Profile to write.")],
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Recordings of one speaker, or folders of them."),
+        list[str], argument("PATH...", "Recordings of one speaker, or folders of them.")
     ],
     model: Model = None,
-    add: Annotated[bool, typer.Option("--add", help="Add to an existing profile.")] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite an existing profile.")
-    ] = False,
+    add: Annotated[bool, flag("--add", "Add to an existing profile.")] = False,
+    replace: Annotated[bool, flag("--replace", "Overwrite an existing profile.")] = False,
     channel: Channel = None,
     voice: Annotated[
-        bool, typer.Option("--voice", help="Store a speaker embedding, for predict --speaker.")
+        bool, flag("--voice", "Store a speaker embedding, for predict --speaker.")
     ] = False,
 ) -> None:
     """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
@@ -34,11 +31,21 @@ def enroll(
     as a fingerprint can.
     """
     from affekt.audio.reading import blocks
+    from affekt.audio.sound_files import SUFFIXES
     from affekt.inference.files import sound_files
     from affekt.inference.predictor import load
+    from affekt.inference.profile import read_profile
     from affekt.inference.speech.vad import speaks
 
-    _check_target(profile, add=add, replace=replace)
+    refuse_together({"--add": add, "--replace": replace})
+    if profile.suffix.lower() in SUFFIXES:
+        raise typer.BadParameter(
+            f"PROFILE must come before the recordings. Got {profile}, named like a recording."
+        )
+    if profile.exists() and not add:
+        read_profile(profile)  # only profiles are overwritten
+        if not replace:
+            raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
     predictor = load(model, profile=profile if add else None, channel=channel)
     files = list(sound_files(paths))
     watched = with_progress(files, len(files))
@@ -54,19 +61,3 @@ def enroll(
             f"{profile} should have at least {MIN_SPEECH} s of speech. "
             f"Got {enrolled.seconds:.1f} s. Add recordings with --add."
         )
-
-
-def _check_target(profile: Path, *, add: bool, replace: bool) -> None:
-    """Refuse to overwrite any file but a profile, and a profile without ``--replace``."""
-    from affekt.audio.sound_files import SUFFIXES
-    from affekt.inference.profile import read_profile
-
-    refuse_together({"--add": add, "--replace": replace})
-    if profile.suffix.lower() in SUFFIXES:
-        raise typer.BadParameter(
-            f"PROFILE must come before the recordings. Got {profile}, named like a recording."
-        )
-    if profile.exists() and not add:
-        read_profile(profile)
-        if not replace:
-            raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")

@@ -3,18 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from affekt.commands.options import option, refuse_output
+from affekt.commands.options import NewModel, argument, option, refuse_output
 
 
 def export(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of a run, or of one of its folds.")
-    ],
-    output: Annotated[
-        Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
-    ] = Path("model.onnx"),
+    run: Annotated[Path, argument("RUN", "Folder of a run, or of one of its folds.")],
+    output: NewModel = Path("model.onnx"),
     fold: Annotated[int | None, option("N", "Fold to export, if several are trained.")] = None,
     name: Annotated[
         str | None, option("NAME", "Name of the model (default: name of the file).")
@@ -33,16 +27,13 @@ def export(
     """
     from rich.console import Console
 
+    from affekt.evaluation.calibration import pooled_temperatures
     from affekt.model.export import export as write
     from affekt.model.export import find_network
 
     refuse_output(output)
     network = find_network(run, fold)
-    temperature = temperature_enrolled = 1.0
-    if calibrate:
-        from affekt.evaluation.calibration import pooled_temperatures
-
-        temperature, temperature_enrolled = pooled_temperatures(calibrate)
+    temperature, enrolled = pooled_temperatures(calibrate) if calibrate else (1.0, 1.0)
     with Console(stderr=True).status(f"exporting {network}"):
         difference = write(
             network,
@@ -50,7 +41,7 @@ def export(
             name=name or output.stem,
             precision=precision,
             temperature=temperature,
-            temperature_known=temperature_enrolled,
+            temperature_known=enrolled,
         )
     size = output.stat().st_size
     print(f"{output}: {size:,} bytes; largest difference from {network}: {difference:.1g}")

@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from affekt.commands.options import Columns, Labels, option, own_names, refuse_output
+from affekt.commands.options import (
+    Columns,
+    Labels,
+    NewModel,
+    argument,
+    option,
+    own_names,
+    refuse_output,
+)
 from affekt.commands.output.printing import with_progress
 
 
 def finetune(
-    table: Annotated[
-        Path,
-        typer.Argument(metavar="TABLE", help="CSV or Parquet with columns file, label, speaker."),
-    ],
-    output: Annotated[
-        Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
-    ] = Path("model.onnx"),
+    table: Annotated[Path, argument("TABLE", "CSV or Parquet with columns file, label, speaker.")],
+    output: NewModel = Path("model.onnx"),
     model: Annotated[
         str, option("FILE|NAME", "Model to start from (default: affekt).", "--model")
     ] = "affekt",
@@ -35,13 +36,7 @@ def finetune(
     refuse_output(output, table, model)
     labels, columns = own_names(label, column)
     made = adapt(
-        table,
-        output,
-        model=model,
-        labels=labels,
-        columns=columns,
-        seed=seed,
-        watch=with_progress,
+        table, output, model=model, labels=labels, columns=columns, seed=seed, watch=with_progress
     )
     one = made.speakers == 1
     print(

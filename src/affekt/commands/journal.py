@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Channel, Model, option, refuse_together
+from affekt.commands.options import (
+    Channel,
+    Device,
+    Model,
+    argument,
+    flag,
+    option,
+    refuse_together,
+)
 from affekt.commands.output.printing import complain, printable, sigterm_as_ctrl_c, with_progress
 
 if TYPE_CHECKING:
@@ -25,16 +34,9 @@ VARIABLE = "AFFEKT_PASSPHRASE"
 LONGEST_LIVE = 3600.0  # s of a recording from the microphone
 SHORT_DIGEST = 8  # digits that list prints
 
-File = Annotated[Path, typer.Argument(metavar="JOURNAL", help="File of the journal.")]
+File = Annotated[Path, argument("JOURNAL", "File of the journal.")]
 Paths = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[PATH...]", help="Recordings of this person, or folders of them."),
-]
-Passphrase = Annotated[
-    bool,
-    typer.Option(
-        "--passphrase", help=f"Ask for the passphrase; {VARIABLE} may hold it (extra journal)."
-    ),
+    list[str] | None, argument("[PATH...]", "Recordings of this person, or folders of them.")
 ]
 Baseline = Annotated[
     str | None,
@@ -46,7 +48,9 @@ def journal_create(
     file: File,
     person: Annotated[str, option("NAME", "Name of the person (default: none).")] = "",
     baseline: Baseline = None,
-    passphrase: Passphrase = False,
+    passphrase: Annotated[
+        bool, flag("--passphrase", f"Encrypt it; {VARIABLE} may hold the passphrase.")
+    ] = False,
 ) -> None:
     """Make an empty journal of one person.
 
@@ -80,13 +84,12 @@ def journal_add(
         str | None, option("TIME", "Date, or date and time (ISO 8601), of the recordings.")
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Record from the microphone until Ctrl-C (extra mic).")
+        bool, flag("--live", "Record from the microphone until Ctrl-C (extra mic).")
     ] = False,
-    device: Annotated[str | None, option("NAME", "Name or number of the microphone.")] = None,
+    device: Device = None,
     note: Annotated[str, option("TEXT", "Note for the new entries (default: none).")] = "",
     model: Model = None,
     channel: Channel = None,
-    passphrase: Passphrase = False,
 ) -> int:
     """Add recordings of the person; those that the journal holds are skipped.
 
@@ -108,7 +111,7 @@ def journal_add(
         raise typer.BadParameter(
             f"--when must be like 2026-09-10 or 2026-09-10T08:15. Got {when}."
         ) from error
-    with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
+    with sigterm_as_ctrl_c(), opened(file) as journal:
         predictor = load(model, channel=channel)
         recordings, failures = find_recordings(paths or [], recorded=recorded)
         if live:
@@ -123,7 +126,6 @@ def journal_refresh(
     baseline: Baseline = None,
     model: Model = None,
     channel: Channel = None,
-    passphrase: Passphrase = False,
 ) -> int:
     """Predict entries again after the model, the profile or the baseline has changed.
 
@@ -133,7 +135,7 @@ def journal_refresh(
     from affekt.inference.predictor import load
     from affekt.journal.adding import find_recordings, refresh_recordings
 
-    with sigterm_as_ctrl_c(), opened(file, passphrase) as journal:
+    with sigterm_as_ctrl_c(), opened(file) as journal:
         predictor = load(model, channel=channel)
         if baseline:
             journal.choose_baseline(baseline)
@@ -146,15 +148,13 @@ def journal_refresh(
 def journal_remove(
     file: File,
     entries: Annotated[
-        list[str],
-        typer.Argument(metavar="ENTRY...", help="Identifiers, as affekt journal list prints them."),
+        list[str], argument("ENTRY...", "Identifiers, as affekt journal list prints them.")
     ],
-    passphrase: Passphrase = False,
 ) -> None:
     """Delete entries; their bytes in the file are overwritten."""
-    with opened(file, passphrase) as journal:
+    with opened(file) as journal:
         digests = journal.digests()
-        chosen = []
+        chosen = set()
         for entry in entries:
             matching = [each for each in digests if each.startswith(entry.lower())]
             if len(matching) != 1 or len(entry) < SHORT_DIGEST // 2:
@@ -162,26 +162,24 @@ def journal_remove(
                     f"ENTRY must be the start of one identifier. Got {entry}, which matches "
                     f"{len(matching)} entries. See affekt journal list."
                 )
-            chosen += matching
-        journal.remove(set(chosen))
-        print(f"{printable(str(file))}: {len(set(chosen))} removed")
+            chosen.add(matching[0])
+        journal.remove(chosen)
+        print(f"{printable(str(file))}: {len(chosen)} removed")
 
 
-def opened(file: Path, passphrase: bool, *, write: bool = True) -> "Journal":
+def opened(file: Path, *, write: bool = True) -> "Journal":
     """Open a journal; ask for the passphrase of an encrypted one."""
     from affekt.journal.store import open_journal
 
-    return open_journal(file, passphrase=secret_of(file, passphrase), write=write)
+    return open_journal(file, passphrase=secret_of(file), write=write)
 
 
-def secret_of(file: Path, asked: bool = False) -> str | None:
+def secret_of(file: Path) -> str | None:
     """Take or ask for the passphrase of a journal; None if it is not encrypted or not given."""
     from affekt.journal.connection import PLAIN, first_bytes
 
-    if first_bytes(file) == PLAIN:
-        return None
-    given = os.environ.get(VARIABLE)
-    return asked_passphrase() if given or asked or sys.stdin.isatty() else None
+    can_ask = os.environ.get(VARIABLE) or sys.stdin.isatty()
+    return asked_passphrase() if can_ask and first_bytes(file) != PLAIN else None
 
 
 def asked_passphrase(*, new: bool = False) -> str:
@@ -189,7 +187,7 @@ def asked_passphrase(*, new: bool = False) -> str:
     if secret := os.environ.get(VARIABLE):
         return secret
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"--passphrase needs a terminal, or the variable {VARIABLE}.")
+        raise typer.BadParameter(f"a passphrase needs a terminal, or the variable {VARIABLE}.")
     return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
 
 
@@ -241,7 +239,7 @@ def _print_changes(
     from affekt.inference.files import Failure
     from affekt.journal.adding import stale_entries
 
-    counts = dict.fromkeys(("added", "refreshed", "known"), 0)
+    counts: Counter[str] = Counter()
     failed = 0
     for change in chain(failures, with_progress(changes, len(recordings), delay=0.5)):
         if isinstance(change, Failure):

@@ -5,9 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from affekt.commands.options import Json
+from affekt.commands.options import Json, argument, flag
 from affekt.commands.output.printing import complain, printable
 from affekt.errors import ModelError
 
@@ -19,8 +17,7 @@ ENCODER = "- Encoder: "  # begins the line of a card that credits the pretrained
 
 def models(
     model: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE|NAME]", help="One model (default: all shipped models)."),
+        str | None, argument("[FILE|NAME]", "One model (default: all shipped models).")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -49,13 +46,10 @@ def models(
 
 def weights(
     name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]", help="yamnet.tflite or smart-turn-v3.2-cpu.onnx.", show_default=False
-        ),
+        str | None, argument("[NAME]", "yamnet.tflite or smart-turn-v3.2-cpu.onnx.")
     ] = None,
     fetch: Annotated[
-        bool, typer.Option("--download", help="Download the file (default: yamnet.tflite).")
+        bool, flag("--download", "Download the file (default: yamnet.tflite).")
     ] = False,
 ) -> int:
     """List the folders that may hold pretrained weights, or download them."""

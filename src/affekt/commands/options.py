@@ -13,27 +13,35 @@ def option(value: str, text: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, metavar=value, help=text, show_default=False, **settings)
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+def flag(name: str, text: str) -> Any:
+    """Describe an option without value."""
+    return typer.Option(name, help=text)
+
+
+def argument(name: str, text: str) -> Any:
+    """Describe an argument; ``text`` names the default, if there is one."""
+    return typer.Argument(metavar=name, help=text, show_default=False)
+
+
+Json = Annotated[bool, flag("--json", "Print one JSON object per line.")]
 Model = Annotated[
     str | None, option("FILE|NAME", "Model file, or name of a shipped model (see affekt models).")
 ]
+NewModel = Annotated[
+    Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
+]
+Device = Annotated[str | None, option("NAME", "Name or number of the microphone.")]
 Profile = Annotated[
     Path | None, option("FILE", "Voice profile of the speaker, written by affekt enroll.")
 ]
 Adapt = Annotated[
-    bool,
-    typer.Option(
-        "--adapt", help="Update the profile with the sound itself, which must have one speaker."
-    ),
+    bool, flag("--adapt", "Update the profile with the sound itself, which must have one speaker.")
 ]
 MinConfidence = Annotated[
     float, option("P", "Label a result 'uncertain' if no emotion has this probability.")
 ]
 NoQuality = Annotated[
-    bool,
-    typer.Option(
-        "--no-quality", help="Predict an emotion for noise and silence too; this is faster."
-    ),
+    bool, flag("--no-quality", "Predict an emotion for noise and silence too; this is faster.")
 ]
 Channel = Annotated[
     int | None, option("N", "Use one channel, counted from 0 (default: the mean of all).", min=0)
@@ -53,8 +61,7 @@ Labels = Annotated[
     option("OWN=LABEL", "Rename a label of yours; OWN= leaves it out; repeatable.", "--label"),
 ]
 Columns = Annotated[
-    list[str] | None,
-    option("OWN=COLUMN", "Rename a column of your table; repeatable.", "--column"),
+    list[str] | None, option("OWN=COLUMN", "Rename a column of your table; repeatable.", "--column")
 ]
 
 
@@ -75,11 +82,11 @@ def refuse_together(options: dict[str, object]) -> None:
         raise typer.BadParameter(f"{given[0]} cannot be combined with {given[1]}.")
 
 
-def refuse_output(output: str | Path, *inputs: object, name: str = "--output") -> None:
+def refuse_output(output: str | Path | None, *inputs: object, name: str = "--output") -> None:
     """Refuse to replace a recording or an input, also one that a link or another name leads to.
 
     Args:
-        output: file to write, or location.
+        output: file to write, or location; None is accepted.
         inputs: paths that the command uses; names of other things and None are ignored.
         name: of the option that gave the output.
 
@@ -88,6 +95,8 @@ def refuse_output(output: str | Path, *inputs: object, name: str = "--output") -
     """
     from affekt.audio import headers
 
+    if output is None:
+        return
     head = b""
     with suppress(OSError, ValueError):  # nothing there, or a location
         if Path(output).is_file():  # a pipe would wait for its writer

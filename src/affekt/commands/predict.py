@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import typer
 
 from affekt.commands import options
-from affekt.commands.options import option, refuse_together
+from affekt.commands.options import argument, flag, option, refuse_together
 from affekt.commands.output.annotation_writing import is_output_folder, write_annotations
 from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.output.result_printing import (
@@ -49,23 +49,15 @@ STDIN = "-"
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="PATH...",
-        help="Recordings, folders, locations such as s3://bucket/, or - for standard input.",
-        show_default=False,
+    argument(
+        "PATH...", "Recordings, folders, locations such as s3://bucket/, or - for standard input."
     ),
 ]
-Demo = Annotated[
-    bool, typer.Option("--demo", help="Predict the synthetic samples that affekt ships.")
-]
-Csv = Annotated[bool, typer.Option("--csv", help="Print one CSV row per result.")]
+Demo = Annotated[bool, flag("--demo", "Predict the synthetic samples that affekt ships.")]
+Csv = Annotated[bool, flag("--csv", "Print one CSV row per result.")]
 Output = Annotated[str | None, option("FILE", "Write into a file or location.", "-o", "--output")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Append to the output; skip files that it holds.")
-]
-Timeline = Annotated[
-    bool, typer.Option("--timeline", help="Predict every utterance of the recordings.")
-]
+Resume = Annotated[bool, flag("--resume", "Append to the output; skip files that it holds.")]
+Timeline = Annotated[bool, flag("--timeline", "Predict every utterance of the recordings.")]
 Format = Annotated[str, option("NAME", f"Timeline format: {', '.join(ANNOTATIONS)}.", "--format")]
 Plot = Annotated[Path | None, option("FILE", "Draw the timeline, as .png or .svg (extra report).")]
 
@@ -100,11 +92,15 @@ def predict(
     Results come in the order of the files, from a Ray cluster as they are done. After an
     interruption, repeat the command with --resume. The exit code is 1 if any file failed.
     """
-    from affekt.inference.files import find_files
+    from affekt.inference.files import find_files, predict_files
     from affekt.inference.predictor import load
     from affekt.inference.speech.quality import LIMITS
 
-    paths = _paths(paths, demo)
+    refuse_together({"--demo": demo, "PATH": paths})
+    if demo:
+        paths = [str(path) for path in sorted(shipped_folder("samples").glob("*.flac"))]
+    if not paths:
+        raise typer.BadParameter("PATH is missing. Name recordings or folders, or try --demo.")
     refuse_together({"--json": as_json, "--csv": as_csv, "--format": annotation})
     if resume and not (output and (as_json or as_csv)):
         raise typer.BadParameter("--resume needs --output, and --json or --csv.")
@@ -120,10 +116,18 @@ def predict(
     _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
     chosen = channel_of(channel)
     distinguished = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
-    _check_output(output, [*paths, model, profile, plot, speakers])
-    if plot:
-        options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")
-    find = None if timeline else partial(_file_predictor(engine, address), jobs=jobs)
+    if output == "-":
+        raise typer.BadParameter(
+            "--output must be a file or location. Got -. Leave it out to print to the terminal."
+        )
+    options.refuse_output(output, *paths, model, profile, plot, speakers)
+    options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")
+    find: Callable[..., Iterator[FileResult]] = predict_files
+    if on_ray:
+        from affekt.engines import engine_named
+        from affekt.inference.cluster import predict_on
+
+        find = partial(predict_on, engine_named(engine, address))
     predictor = load(
         model,
         profile=profile,
@@ -132,36 +136,25 @@ def predict(
         channel=None if chosen == "each" else chosen,
         limits=None if no_quality else LIMITS,
     )
+    voices: Any = {
+        "channel": chosen,
+        "speakers": speakers_of(speakers),
+        "enrolled": profiles_of(speaker or []),
+    }
     if into_folder:
         with sigterm_as_ctrl_c():
-            return write_annotations(
-                predictor,
-                paths,
-                Path(f"{output}"),
-                form=annotation,
-                channel=chosen,
-                speakers=speakers,
-                enrolled=profiles_of(speaker or []),
-            )
+            return write_annotations(predictor, paths, Path(f"{output}"), annotation, **voices)
     form = annotation or ("json" if as_json else "csv" if as_csv else "table")
     prepare = partial(find_finished, name=f"{output}", predictor=predictor, as_csv=as_csv)
-    with sigterm_as_ctrl_c(), results_output(output, prepare if resume else None) as opened:
-        out, finished = opened
-        if not find:
-            enrolled = profiles_of(speaker or [])
+    opened = results_output(output, prepare if resume else None)
+    with sigterm_as_ctrl_c(), opened as (out, finished):
+        if timeline:
+            columns = SPEAKER if distinguished else ()
             return print_timelines(
-                predictor,
-                paths,
-                out,
-                form=form,
-                plot=plot,
-                columns=SPEAKER if distinguished else (),
-                channel=chosen,
-                speakers=speakers_of(speakers),
-                enrolled=enrolled,
+                predictor, paths, out, form=form, plot=plot, columns=columns, **voices
             )
         skip = finished or Finished()
-        results = find(predictor, paths, skip=skip)
+        results = find(predictor, paths, skip=skip, jobs=jobs)
         if demo:  # the installed folder's name is long
             results = (replace(each, file=Path(each.file).name) for each in results)
         if not out.isatty():
@@ -171,16 +164,6 @@ def predict(
             results = with_hint(results)
         printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
         return print_results(results, printer or table(out, predictor.labels))
-
-
-def _paths(paths: list[str] | None, demo: bool) -> list[str]:
-    """Return the paths to predict: those given, or the samples."""
-    refuse_together({"--demo": demo, "PATH": paths})
-    if demo:
-        return [str(path) for path in sorted(shipped_folder("samples").glob("*.flac"))]
-    if not paths:
-        raise typer.BadParameter("PATH is missing. Name recordings or folders, or try --demo.")
-    return paths
 
 
 def _check_timeline(
@@ -205,26 +188,3 @@ def _check_timeline(
         raise typer.BadParameter(
             f"{single} needs exactly one recording. Got {' '.join(paths)}.{remedy}"
         )
-
-
-def _check_output(output: str | None, inputs: list[Any]) -> None:
-    """Refuse an output that is also a recording, model, profile or plot of this command."""
-    if output is None:
-        return
-    if output == "-":
-        raise typer.BadParameter(
-            "--output must be a file or location. Got -. Leave it out to print to the terminal."
-        )
-    options.refuse_output(output, *inputs)
-
-
-def _file_predictor(engine: str, address: str | None) -> Callable[..., "Iterator[FileResult]"]:
-    """Choose what predicts files: threads of this machine, or a Ray cluster."""
-    if (engine, address) == ("local", None):
-        from affekt.inference.files import predict_files
-
-        return predict_files
-    from affekt.engines import engine_named
-    from affekt.inference.cluster import predict_on
-
-    return partial(predict_on, engine_named(engine, address))

@@ -3,18 +3,15 @@
 import json
 from typing import Annotated
 
-import typer
-
-from affekt.commands.options import Changes
+from affekt.commands.options import Changes, argument, flag
 
 
 def recipe(
     name: Annotated[
-        str | None,
-        typer.Argument(metavar="[RECIPE]", help="Recipe file, or name of a shipped recipe."),
+        str | None, argument("[RECIPE]", "Recipe file, or name of a shipped recipe.")
     ] = None,
     changes: Changes = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print the values as JSON.")] = False,
 ) -> None:
     """Print every knob of a recipe with its value, meaning and source.
 

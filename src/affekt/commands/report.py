@@ -4,15 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from affekt.commands.options import option
+from affekt.commands.options import argument, flag, option
 
 
 def report(
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders, or folders that contain run folders."),
+        list[Path], argument("RUN...", "Run folders, or folders that contain run folders.")
     ],
     output: Annotated[
         Path,
@@ -30,7 +27,7 @@ def report(
     summary: Annotated[
         Path | None, option("FILE", "Also write a CSV file with a row for each result.")
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Also write figures as PNG.")] = False,
+    png: Annotated[bool, flag("--png", "Also write figures as PNG.")] = False,
 ) -> None:
     """Write a page with the results of runs, beside those of the paper."""
     from rich.console import Console

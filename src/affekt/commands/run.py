@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from affekt.commands import options
-from affekt.commands.options import option
+from affekt.commands.options import argument, option
 from affekt.commands.output.printing import complain
 
 
 def run(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Recipe file, or name of a shipped recipe.")
-    ],
+    recipe: Annotated[str, argument("RECIPE", "Recipe file, or name of a shipped recipe.")],
     folds: Annotated[str, option("1,5", "Folds to run (default: all).")] = "",
     jobs: Annotated[
         int | None, option("N", "Folds at a time (default: one per core).", min=1)

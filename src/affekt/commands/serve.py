@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import Adapt, MinConfidence, Model, Profile, option
+from affekt.commands.options import Adapt, MinConfidence, Model, Profile, flag, option
 from affekt.errors import AffektError, RunError
 
 if TYPE_CHECKING:
@@ -22,33 +22,29 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def serve(
     host: Annotated[
-        str,
-        option("ADDRESS", "Address to listen on (default: 127.0.0.1, this machine only)."),
+        str, option("ADDRESS", "Address to listen on (default: 127.0.0.1, this machine only).")
     ] = "127.0.0.1",
     port: Annotated[
         int, option("N", "Port (default: 8000); 0 takes a free one.", min=0, max=65535)
     ] = 8_000,
     name: Annotated[
-        list[str] | None,
-        option("HOST", "Host name that other machines use; repeatable."),
+        list[str] | None, option("HOST", "Host name that other machines use; repeatable.")
     ] = None,
     model: Model = None,
     profile: Profile = None,
     adapt: Adapt = False,
     min_confidence: MinConfidence = 0.0,
     journal: Annotated[
-        Path | None,
-        option("JOURNAL", "Show the report of this journal as a tab (extra journal)."),
+        Path | None, option("JOURNAL", "Show the report of this journal as a tab (extra journal).")
     ] = None,
     allow_origin: Annotated[
-        list[str] | None,
-        option("ORIGIN", "Site whose pages may call the service; repeatable."),
+        list[str] | None, option("ORIGIN", "Site whose pages may call the service; repeatable.")
     ] = None,
     tokens: Annotated[
         Path | None, option("FILE", "Admit only requests with a token of this file, one a line.")
     ] = None,
     access_log: Annotated[
-        bool, typer.Option("--access-log", help="Log each request as JSON to standard error.")
+        bool, flag("--access-log", "Log each request as JSON to standard error.")
     ] = False,
     workers: Annotated[
         int, option("N", "Processes that answer requests (default: 1).", min=1, max=1024)

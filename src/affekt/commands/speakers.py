@@ -21,8 +21,7 @@ AnyChannel = Annotated[
     ),
 ]
 Speakers = Annotated[
-    str | None,
-    option("N|auto|FILE", "Recognize each of N speakers, or those of an RTTM file."),
+    str | None, option("N|auto|FILE", "Recognize each of N speakers, or those of an RTTM file.")
 ]
 Speaker = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from affekt.commands import options
-from affekt.commands.options import option, refuse_together
+from affekt.commands.options import argument, option, refuse_together
 from affekt.commands.output.printing import complain, sigterm_as_ctrl_c
 from affekt.commands.output.stream_printing import print_stream
 from affekt.commands.speakers import AnyChannel, channel_of
@@ -22,10 +22,7 @@ STDIN = "-"
 
 def stream(
     source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[-]", help="- for standard input; default: the microphone.", show_default=False
-        ),
+        str | None, argument("[-]", "- for standard input; default: the microphone.")
     ] = None,
     as_json: options.Json = False,
     model: options.Model = None,
@@ -42,7 +39,7 @@ def stream(
         str | None,
         option("NAME", "FFmpeg's name of raw samples: s16le (default), f32le, mulaw ..."),
     ] = None,
-    device: Annotated[str | None, option("NAME", "Name or number of the microphone.")] = None,
+    device: options.Device = None,
 ) -> int:
     """Predict the emotion of live speech, window by window.
 

@@ -38,7 +38,7 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
     start = first_bytes(path)
     if start not in (b"", PLAIN) and passphrase is None:
         raise JournalError(
-            f"{path} is encrypted, or no journal. Give its passphrase with --passphrase or in "
+            f"{path} is encrypted, or no journal. Give its passphrase on a terminal, or in "
             f"AFFEKT_PASSPHRASE."
         )
     if start == PLAIN:

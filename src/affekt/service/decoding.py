@@ -69,12 +69,7 @@ async def _ready_worker() -> None:
 
 
 def _decode(
-    content: bytes,
-    channel: int | None,
-    each: bool,
-    max_seconds: float,
-    memory: int,
-    processor: int,
+    content: bytes, channel: int | None, each: bool, max_seconds: float, memory: int, processor: int
 ) -> NDArray[np.float32]:
     """Decode in this process, which is a worker."""
     if sys.platform != "win32":

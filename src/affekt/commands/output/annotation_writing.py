@@ -25,8 +25,8 @@ def write_annotations(
     predictor: "Predictor",
     paths: Sequence[str],
     folder: Path,
-    *,
     form: str,
+    *,
     channel: "Channel" = None,
     **speakers: "Unpack[SpeakerOptions]",
 ) -> int:

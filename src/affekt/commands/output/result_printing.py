@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, Union
 
 from affekt.commands.output.printing import complain, print_columns, printable
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 
 if TYPE_CHECKING:
     from affekt.inference.files import Failure
@@ -161,13 +161,8 @@ def results_output(
         if is_location(output):
             path = opened.enter_context(local_copy(output, fetch=prepare is not None))
         prepared = prepare(path) if prepare else None
-        try:
+        with writing(output, RunError, "Name a file in a folder that exists."):
             file = path.open("a" if prepare else "w", **_TEXT)
-        except OSError as error:
-            raise RunError(
-                f"{output} cannot be written: {error.strerror}. "
-                f"Name a file in a folder that exists."
-            ) from error
         try:
             with file, redirect_stdout(sys.stderr):
                 yield file, prepared

@@ -1,7 +1,7 @@
 """Print timelines as a table, JSON lines, CSV or annotation files, and draw one as a picture."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, Unpack
 
@@ -13,7 +13,7 @@ from affekt.commands.output.result_printing import (
     print_results,
     printer_of,
 )
-from affekt.errors import RunError, writing
+from affekt.errors import AffektError, RunError, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
-    from affekt.inference.timelines.timeline import Utterance, Watch
+    from affekt.inference.timelines.timeline import Watch
     from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
@@ -55,8 +55,8 @@ def print_timelines(
     from affekt.inference.timelines.timeline import Utterance
     from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
-    if plot:
-        import affekt.report.timeline_picture  # noqa: F401 -- fail now if a package is missing
+    if plot:  # a missing package fails now
+        from affekt.report.timeline_picture import draw_timeline, save
     peaks = WaveformPeaks()
     utterances: list[Utterance] = []  # only if they are all needed at the end
 
@@ -78,7 +78,16 @@ def print_timelines(
             text = annotation_file(form, utterances, peaks.seconds, paths[0])
             print(text, end="", file=out, flush=True)
         if plot and peaks.seconds:
-            _draw(plot, utterances, peaks, predictor.labels, title=printable(Path(paths[0]).name))
+            figure = draw_timeline(
+                utterances,
+                peaks.peaks,
+                seconds=peaks.seconds,
+                seconds_per_part=peaks.seconds_per_part,
+                labels=predictor.labels,
+                title=printable(Path(paths[0]).name),
+            )
+            with writing(plot, RunError, "Name a file in a folder that exists."):
+                save(figure, plot)
 
 
 def _printer(
@@ -140,27 +149,6 @@ def timeline_table(console: "Console", labels: Sequence[str], *, speakers: bool 
     return row
 
 
-def _draw(
-    plot: Path,
-    utterances: "list[Utterance]",
-    peaks: "WaveformPeaks",
-    labels: Sequence[str],
-    title: str,
-) -> None:
-    from affekt.report.timeline_picture import draw_timeline, save
-
-    figure = draw_timeline(
-        utterances,
-        peaks.peaks,
-        seconds=peaks.seconds,
-        seconds_per_part=peaks.seconds_per_part,
-        labels=labels,
-        title=title,
-    )
-    with writing(plot, RunError, "Name a file in a folder that exists."):
-        save(figure, plot)
-
-
 @contextmanager
 def _progress(
     peaks: "WaveformPeaks", out: TextIO, form: str
@@ -172,6 +160,7 @@ def _progress(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from affekt.audio.reading import probe
     from affekt.audio.windows import SAMPLE_RATE
 
     bar_console = Console(stderr=True, highlight=False)
@@ -183,7 +172,10 @@ def _progress(
         task = progress.add_task("")
 
         def watch(file: str) -> "Watch":
-            progress.reset(task, total=_duration(file), description=printable(Path(file).name))
+            seconds = None
+            with suppress(AffektError):  # the reader reports it
+                seconds = probe(file).seconds
+            progress.reset(task, total=seconds, description=printable(Path(file).name))
 
             def push(block: "NDArray[np.float32]") -> None:
                 peaks.push(block)
@@ -193,14 +185,3 @@ def _progress(
 
         # The table scrolls above the bar if both are on one terminal.
         yield watch, bar_console if out.isatty() else Console(file=out, highlight=False)
-
-
-def _duration(file: str) -> float | None:
-    """Read a recording's duration from its header, in seconds; None if it is unknown."""
-    from affekt.audio.reading import probe
-    from affekt.errors import AffektError
-
-    try:
-        return probe(file).seconds
-    except AffektError:
-        return None  # reading the file reports the error
