@@ -13,34 +13,21 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from affekt.audio.reading import read
-    from affekt.errors import AffektError
-    from affekt.experiments.finetuning import finetune
-    from affekt.inference.prediction import Prediction, Segment
-    from affekt.inference.predictor import Predictor, load
-    from affekt.inference.profile import Profile
-    from affekt.inference.stream import Stream
-    from affekt.inference.timelines.frames import to_frame
-    from affekt.inference.timelines.rttm import Turn
-    from affekt.inference.timelines.timeline import Timeline, Utterance
+    from affekt.audio.reading import read as read
+    from affekt.errors import AffektError as AffektError
+    from affekt.experiments.finetuning import finetune as finetune
+    from affekt.inference.prediction import Prediction as Prediction
+    from affekt.inference.prediction import Segment as Segment
+    from affekt.inference.predictor import Predictor as Predictor
+    from affekt.inference.predictor import load as load
+    from affekt.inference.profile import Profile as Profile
+    from affekt.inference.stream import Stream as Stream
+    from affekt.inference.timelines.frames import to_frame as to_frame
+    from affekt.inference.timelines.rttm import Turn as Turn
+    from affekt.inference.timelines.timeline import Timeline as Timeline
+    from affekt.inference.timelines.timeline import Utterance as Utterance
 
 __version__ = "0.2.0"
-__all__ = [
-    "AffektError",
-    "Prediction",
-    "Predictor",
-    "Profile",
-    "Segment",
-    "Stream",
-    "Timeline",
-    "Turn",
-    "Utterance",
-    "finetune",
-    "load",
-    "read",
-    "to_frame",
-]
-
 _HOMES = {
     "AffektError": "affekt.errors",
     "Prediction": "affekt.inference.prediction",
@@ -56,6 +43,7 @@ _HOMES = {
     "read": "affekt.audio.reading",
     "to_frame": "affekt.inference.timelines.frames",
 }
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> object:

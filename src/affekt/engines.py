@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from affekt.errors import AffektError, RunError
 
@@ -37,13 +38,8 @@ class Outcome(Generic[Item]):
     made: Any = None
 
 
-class Engine(Protocol):
-    """The interface of an engine; closing the generator stops running items."""
-
-    def __call__(
-        self, function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None
-    ) -> Generator[Outcome[Item] | None]:
-        """Outcomes as they come, and ``None`` about every second."""
+#: Takes the arguments of :func:`local`; closing the generator stops running items.
+Engine = Callable[..., Generator[Outcome[Any] | None]]
 
 
 def engine_named(name: str, address: str | None = None) -> Engine:
@@ -58,14 +54,14 @@ def engine_named(name: str, address: str | None = None) -> Engine:
     """
     if name == "ray":
         return partial(cluster, address=address)
-    if name == "local" and address is None:
-        return local
-    raise RunError(
-        f"--engine must be local or ray. Got {name}."
-        if address is None
-        else f"--engine must be ray when an address is given. Got {name} with address "
-        f"{address}. Leave out the address, or use --engine ray."
-    )
+    if name != "local":
+        raise RunError(f"--engine must be local or ray. Got {name}.")
+    if address is not None:
+        raise RunError(
+            f"--engine must be ray when an address is given. Got local with address {address}. "
+            f"Leave out the address, or use --engine ray."
+        )
+    return local
 
 
 def local(
@@ -133,11 +129,9 @@ def _follow_parent() -> None:
 
 
 def _fate(exitcode: int | None, pipe: Any) -> str:
-    try:
+    with suppress(EOFError):
         if pipe.poll():
             return str(pipe.recv())
-    except EOFError:
-        pass
     if exitcode:
         how = f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
         return f"its worker died ({how}); out of memory, or killed"

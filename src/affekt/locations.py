@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 
 BUFFER = 1 << 16  # bytes
 STORE_SECONDS = 60.0  # at least, between two times that a growing file is stored
@@ -39,8 +39,7 @@ def open_location(name: str) -> BinaryIO:
         RunError: the package for this scheme is not installed.
         OSError: missing, forbidden, or unreachable; also while it is read.
     """
-    store, path = _store_of(name)
-    with _faults(name):
+    with _store_of(name) as (store, path):
         file = store.open(path, "rb")
     return io.BufferedReader(_RemoteFile(file, name), BUFFER)
 
@@ -53,8 +52,7 @@ def is_folder(name: str) -> bool:
     """
     if name.endswith("/") or name.lower().startswith(("http:", "https:")):
         return name.endswith("/")
-    store, path = _store_of(name)
-    with _faults(name):
+    with _store_of(name) as (store, path):
         return bool(store.isdir(path))
 
 
@@ -64,8 +62,7 @@ def matches(pattern: str) -> list[str]:
     Raises:
         OSError: as :func:`open_location`.
     """
-    store, path = _store_of(pattern)
-    with _faults(pattern):
+    with _store_of(pattern) as (store, path):
         found = store.glob(path, detail=True)
     files = (name for name, about in found.items() if about["type"] == "file")
     shown = (name for name in files if not name.rpartition("/")[2].startswith("."))
@@ -78,8 +75,7 @@ def walk(
     """Walk a folder as ``os.walk`` does: yield folder, subfolders and files, sorted by name."""
     base = folder.rstrip("/")
     try:
-        store, path = _store_of(folder)
-        with _faults(folder):
+        with _store_of(folder) as (store, path):
             entries = store.ls(path, detail=True)
     except OSError as error:
         error.filename = folder
@@ -116,13 +112,15 @@ def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="affekt-"))
     copy = folder / (name.rpartition("/")[2] or "results")
     try:
-        copy.touch()
-        if fetch:
-            _fetch(name, copy)
-        _store(copy, name)
-    except OSError as error:
+        with writing(name, RunError, "Name one that can be written."):
+            copy.touch()
+            with _store_of(name) as (store, path):
+                if fetch and store.exists(path):
+                    store.get_file(path, str(copy))
+            _store(copy, name)
+    except RunError:
         shutil.rmtree(folder)
-        raise _unwritten(name, error, "Name one that can be written.") from error
+        raise
     ended = threading.Event()
     storing = threading.Thread(target=_store_often, args=(copy, name, ended), daemon=True)
     storing.start()
@@ -131,10 +129,8 @@ def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
     finally:
         ended.set()
         storing.join()
-        try:
+        with writing(name, RunError, f"The results are in {copy}."):
             _store(copy, name)
-        except OSError as error:
-            raise _unwritten(name, error, f"The results are in {copy}.") from error
         shutil.rmtree(folder)
 
 
@@ -174,13 +170,14 @@ class _RemoteFile(io.RawIOBase):
         super().close()
 
 
-def _store_of(name: str) -> tuple[Any, str]:
-    """The file system of a location, and its path there."""
+@contextmanager
+def _store_of(name: str) -> Iterator[tuple[Any, str]]:
+    """Yield the file system of a location, and its path there; its errors become OSErrors."""
     with _faults(name):
         from fsspec.core import url_to_fs
 
         store, path = url_to_fs(name)
-    return store, str(path)
+        yield store, str(path)
 
 
 @contextmanager
@@ -203,16 +200,8 @@ def _line(error: Exception) -> str:
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
-def _fetch(name: str, copy: Path) -> None:
-    store, path = _store_of(name)
-    with _faults(name):
-        if store.exists(path):
-            store.get_file(path, str(copy))
-
-
 def _store(copy: Path, name: str) -> None:
-    store, path = _store_of(name)
-    with _faults(name):
+    with _store_of(name) as (store, path):
         store.put_file(str(copy), path)
 
 
@@ -223,10 +212,3 @@ def _store_often(copy: Path, name: str, ended: threading.Event) -> None:
         with suppress(OSError):  # a lasting error is raised at the end
             _store(copy, name)
         pause = max(STORE_SECONDS, STORE_SHARE * (time.monotonic() - began))
-
-
-def _unwritten(name: str, error: OSError, remedy: str) -> RunError:
-    if isinstance(error, RunError):
-        return error
-    reason = error.strerror or _line(error)
-    return RunError(f"{name} cannot be written: {reason}. {remedy}")

@@ -1,6 +1,6 @@
 """Compute the response to an uploaded recording."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,16 +23,12 @@ class Answer(NamedTuple):
     seconds: float
 
 
-class Work(NamedTuple):
-    """How requests to a path are processed.
-
-    Args:
-        compute: makes the answer, in a thread, from the decoded recording at 16 kHz.
-        parameters: of the query, besides those of every path.
-    """
-
-    compute: Callable[[Predictor, Sound, QueryParams], Answer]
-    parameters: tuple[str, ...] = ()
+#: What computes an answer from a recording at 16 kHz, and its query parameters besides the usual.
+Work = tuple[Callable[[Predictor, Sound, QueryParams], Answer], tuple[str, ...]]
+TIME = "time_constant"
+SPEAKERS = "speakers"
+EACH = "each"
+SPEAKER_VALUES = (EACH, "auto", *map(str, range(1, 9)))
 
 
 def _predict(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
@@ -50,35 +46,26 @@ def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> Answer:
     options = TimelineOptions(watch=count, sample_rate=SAMPLE_RATE)
     if TIME in query:
         options["time_constant"] = number(query, TIME, 0)
-    if SPEAKERS in query:
-        options |= _speakers(query[SPEAKERS])
-    utterances = [each.as_dict() for each in predictor.timeline(sound, **options)]
-    seconds = samples / SAMPLE_RATE
-    return Answer({"duration": seconds, "utterances": utterances}, seconds)
-
-
-def _speakers(text: str) -> TimelineOptions:
-    """Read the options about speakers; names of files are not allowed in a query."""
-    if text not in SPEAKER_VALUES:
+    if (text := query.get(SPEAKERS)) == EACH:
+        options["channel"] = "each"
+    elif text in SPEAKER_VALUES:
+        options["speakers"] = text if text == "auto" else int(text)
+    elif text is not None:  # the name of a file is not allowed
         raise AudioError(
             f"query parameter {SPEAKERS} must be among {', '.join(SPEAKER_VALUES)}. "
             f"Got {text[:20]!r}. Leave it out."
         )
-    if text == EACH:
-        return TimelineOptions(channel="each")
-    return TimelineOptions(speakers=text if text == "auto" else int(text))
+    utterances = [each.as_dict() for each in predictor.timeline(sound, **options)]
+    seconds = samples / SAMPLE_RATE
+    return Answer({"duration": seconds, "utterances": utterances}, seconds)
 
 
 def _embed(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
     return Answer({"embedding": predictor.embed(sound, sample_rate=SAMPLE_RATE).tolist()}, 0.0)
 
 
-TIME = "time_constant"
-SPEAKERS = "speakers"
-EACH = "each"
-SPEAKER_VALUES = (EACH, "auto", *map(str, range(1, 9)))
-WORK: Mapping[str, Work] = {
-    "/predict": Work(_predict),
-    "/timeline": Work(_timeline, (TIME, SPEAKERS)),
-    "/embed": Work(_embed),
+WORK: dict[str, Work] = {
+    "/predict": (_predict, ()),
+    "/timeline": (_timeline, (TIME, SPEAKERS)),
+    "/embed": (_embed, ()),
 }

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from anyio import CancelScope, CapacityLimiter, move_on_after, to_thread
 from starlette.applications import Starlette
@@ -19,19 +19,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
-from affekt.service.answers import EACH, SPEAKERS, WORK
+from affekt.service.answers import EACH, SPEAKERS, WORK, Work
 from affekt.service.browser_model import MODEL_PATH, browser_routes
 from affekt.service.client_limits import ClientLimits
 from affekt.service.decoding import decoded
 from affekt.service.live_session import channels_of, close_with_error, run_session
-from affekt.service.observation import ID_HEADER, METHODS, Metrics, Observation
+from affekt.service.observation import ID_HEADER, Metrics, Observation
 from affekt.service.openapi import document
 from affekt.service.origin_check import OriginCheck
 from affekt.service.readiness import Readiness
@@ -109,14 +109,17 @@ def make_app(
         middleware.append(Middleware(TokenCheck, tokens=tokens))
     app = Starlette(
         routes=[
-            *_routes("/health", "GET", service.health),
-            *_routes("/metrics", "GET", service.metrics),
-            *_routes("/model", "GET", service.model),
-            *_routes("/openapi.json", "GET", service.openapi),
-            *_routes("/docs", "GET", service.docs),
-            *(route for path in WORK for route in _routes(path, "POST", service.answer)),
+            Route("/health", service.health),
+            Route("/metrics", service.metrics),
+            Route("/model", service.model),
+            Route("/openapi.json", service.openapi),
+            Route("/docs", service.docs),
+            *(
+                Route(path, partial(service.answer, work), methods=["POST"])
+                for path, work in WORK.items()
+            ),
             WebSocketRoute("/stream", service.stream),
-            *(_routes("/journal", "GET", service.journal) if journal else []),
+            *([Route("/journal", service.journal)] if journal else []),
             *(browser_routes(predictor.graph, runtime) if runtime else []),
             Mount("/affekt", StaticFiles(directory=shipped_folder("web"))),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
@@ -126,18 +129,6 @@ def make_app(
     )
     app.state.stop = service.stop
     return app
-
-
-def _routes(path: str, method: str, endpoint: Any) -> list[Route]:
-    """A route for one method, and one that refuses the others with ``Allow``."""
-    allowed = (method, "HEAD") if method == "GET" else (method,)
-    others = [other for other in METHODS if other not in (*allowed, "WEBSOCKET")]
-
-    async def refuse(request: Request) -> Response:
-        message = f"{path} takes {method} only. Got {request.method}. See /openapi.json."
-        return _error(405, message, Allow=", ".join(allowed))
-
-    return [Route(path, endpoint, methods=[method]), Route(path, refuse, methods=others)]
 
 
 class _Service:
@@ -205,9 +196,9 @@ class _Service:
             return _error(422, str(error))
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, work: Work, request: Request) -> Response:
         """Answer an uploaded recording."""
-        compute, parameters = WORK[request.url.path]
+        compute, parameters = work
         query = request.query_params
         if {"content-length", "transfer-encoding"} <= {*request.headers}:  # RFC 9112, section 6.3
             message = "a request must have Content-Length or Transfer-Encoding. Got both. Send one."
@@ -233,8 +224,8 @@ class _Service:
                     predictor = replace(predictor, profile=profile)
                 each = query.get(SPEAKERS) == EACH
                 sound = await decoded(upload, predictor.channel, self._decoders, each=each)
-                work = partial(compute, replace(predictor, channel=None), sound, query)
-                answer = await to_thread.run_sync(work, limiter=self._upload_threads)
+                computed = partial(compute, replace(predictor, channel=None), sound, query)
+                answer = await to_thread.run_sync(computed, limiter=self._upload_threads)
         except UploadTooLargeError as error:
             return _error(413, str(error))
         except AffektError as error:
@@ -280,7 +271,12 @@ def _error(status: int, message: str, **headers: str) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer requests for missing files in the form of every other error."""
+    """Answer requests for missing files, and with a wrong method, in the form of other errors."""
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is Match.PARTIAL:
+            methods = sorted(route.methods or ())
+            message = f"{route.path} takes {methods[0]} only. Got {request.method}."
+            return _error(405, f"{message} See /openapi.json.", Allow=", ".join(methods))
     status = getattr(error, "status_code", 500)
     headers = getattr(error, "headers", None) or {}
     message = f"there is no {request.method} {request.url.path[:100]}. See /openapi.json."

@@ -5,7 +5,8 @@ A recording that crashes its decoder, or takes too much, ends its worker only.
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
@@ -72,41 +73,39 @@ def _decode(
     content: bytes, channel: int | None, each: bool, max_seconds: float, memory: int, processor: int
 ) -> NDArray[np.float32]:
     """Decode in this process, which is a worker."""
-    if sys.platform != "win32":
-        _limit(memory, processor)
     upload = Upload(content)
     try:
-        if each:
-            return np.concatenate([*channel_blocks(upload, max_seconds=max_seconds)])
-        return read(upload, channel=channel, max_seconds=max_seconds)
+        with _limited(memory, processor):
+            if each:
+                return np.concatenate([*channel_blocks(upload, max_seconds=max_seconds)])
+            return read(upload, channel=channel, max_seconds=max_seconds)
     except MemoryError as error:
         raise AudioError(
             f"{upload.name} must be decoded within {memory >> 20} MB. Got one that needs more. "
             f"Convert it to 16 kHz mono."
         ) from error
-    finally:
-        if sys.platform != "win32":
-            _unlimit()
 
 
-def _unlimit() -> None:
-    """Lift the limits, so that this process can receive its next recording."""
-    import resource
-
-    for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU):
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (hard, hard))
-
-
-def _limit(memory: int, processor: int) -> None:
-    """Bound the memory of this process, and the processor time from now on."""
+@contextmanager
+def _limited(memory: int, processor: int) -> Iterator[None]:
+    """Limit the memory of this process, and the processor time from now on."""
+    if sys.platform == "win32":
+        yield
+        return
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + processor
-    for kind, soft in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds)):
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (soft if hard < 0 else min(soft, hard), hard))
+    limits = {resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: seconds}
+    hard = {kind: resource.getrlimit(kind)[1] for kind in limits}
+    try:
+        for kind, soft in limits.items():
+            bound = soft if hard[kind] < 0 else min(soft, hard[kind])
+            resource.setrlimit(kind, (bound, hard[kind]))
+        yield
+    finally:  # this process can receive its next recording
+        for kind in limits:
+            resource.setrlimit(kind, (hard[kind], hard[kind]))
 
 
 @cache

@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ID_HEADER = "X-Request-ID"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SWITCHED = 101  # status of a WebSocket that was accepted
 INTERNAL_ERROR = 1011  # WebSocket close code
@@ -67,21 +68,20 @@ class Metrics:
             "affekt_sound_seconds", "Seconds of sound in uploads.", registry=self.registry
         )
 
-    def name(self, path: str) -> str:
-        """Name a path in metrics."""
-        return path if path in self._paths else "other"
-
     def begin(self, path: str) -> None:
         """Count a request that begins."""
-        self._active.labels(self.name(path)).inc()
+        self._active.labels(self._name(path)).inc()
 
     def end(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a finished request."""
-        name = self.name(path)
+        name = self._name(path)
         self._active.labels(name).dec()
         self._requests.labels(name, method, str(status)).inc()
         if status != SWITCHED:
             self._seconds.labels(name).observe(seconds)
+
+    def _name(self, path: str) -> str:
+        return path if path in self._paths else "other"
 
     def response(self) -> Response:
         """All numbers as text."""
@@ -95,20 +95,14 @@ class Metrics:
 
 def _forget_ended(folder: Path) -> None:
     """Remove current requests of processes that have ended; their finished requests still count."""
+    if sys.platform == "win32":  # where no signal is harmless
+        return
     for file in folder.glob("gauge_livesum_*.db"):
         number = int(file.stem.rpartition("_")[2])
-        if not _runs(number):
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
             mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
-
-
-def _runs(number: int) -> bool:
-    if sys.platform == "win32":  # where no signal is harmless
-        return True
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class Observation:
@@ -174,6 +168,3 @@ class Observation:
                     "bytes": sent,
                 }
                 print(json.dumps(about), file=self._log, flush=True)
-
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")

@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from affekt.atomic_write import atomic_write
 from affekt.commands.output.printing import complain
 from affekt.commands.output.result_printing import csv_columns
-from affekt.errors import AffektError, RunError
+from affekt.errors import AffektError, RunError, writing
 from affekt.locations import is_location
 
 if TYPE_CHECKING:
@@ -60,27 +59,20 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
         RunError: the output holds anything but JSON lines or CSV of ``affekt predict`` with this
             model, or cannot be written.
     """
-    try:
+    keys: set[bytes] = set()
+    with writing(name, RunError, "Name another file with --output."):
         output = output.resolve()
         if not output.exists() or not output.stat().st_size:
             return Finished()
-        keys: set[bytes] = set()
         with atomic_write(output) as part:
             with output.open("rb") as old, part.open("wb") as new:
                 header = (",".join(csv_columns(predictor.labels)) + "\n").encode()
-                records = _copy_finished(old, new, name, header if as_csv else b"")
-                first = next(records, None)
-                if first:
-                    _check_model(first, predictor, name)
-                    keys = {_key(record.file) for record in chain([first], records)}
+                for record in _copy_finished(old, new, name, header if as_csv else b""):
+                    if not keys:
+                        _check_model(record, predictor, name)
+                    keys.add(_key(record.file))
                 has_content = bool(new.tell())
             shutil.copymode(output, part)
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{name} cannot be resumed: {error.strerror}. Name another file with --output."
-        ) from error
     return Finished(keys, has_content)
 
 
