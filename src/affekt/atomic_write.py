@@ -11,18 +11,12 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Replace a file in one step after its new content has been written beside it.
+    """Replace a file, or what a link leads to, in one step when its new content is on the disk.
 
-    The content is flushed to the disk before the step and the folder after it, so that a power
-    cut leaves the old file or the new one, never an empty one.
-
-    Args:
-        path: of the file, or of a link to it, in a folder that exists. The old content stays
-            until the new content is complete.
+    A power cut leaves the old file or the new one, never an empty one.
 
     Yields:
-        An empty temporary file in the same folder to write to. Its name cannot be guessed, and it
-        is new, so no link at its path is followed. It is deleted afterwards in any case.
+        A new file in the same folder to write to, with a name that cannot be guessed.
 
     Raises:
         OSError: the file cannot be put in place.
@@ -41,14 +35,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Replace a folder after its new content has been written beside it.
-
-    Args:
-        path: of the folder; what stands there is deleted when the new content is on the disk.
+    """Replace a folder when its new content is on the disk.
 
     Yields:
-        A new folder to write to, with a name that cannot be guessed. It is deleted if it does
-        not get into place.
+        A new folder to write to, with a name that cannot be guessed.
 
     Raises:
         OSError: the folder cannot be put in place.

@@ -85,14 +85,7 @@ app = typer.Typer(name="affekt", add_completion=False, pretty_exceptions_enable=
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        arguments: the words after ``affekt``; those of the process by default.
-
-    Returns:
-        The exit code: 0, 1 or 2, and 130 after Ctrl-C.
-    """
+    """Run a command, by default that of the process, and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     words += ["--help"] if words == ["journal"] else []
     code = 2

@@ -43,11 +43,7 @@ Engine = Callable[..., Generator[Outcome[Any] | None]]
 
 
 def engine_named(name: str, address: str | None = None) -> Engine:
-    """An engine by its name on the command line.
-
-    Args:
-        name: ``local`` or ``ray``.
-        address: of the Ray cluster.
+    """Return the engine ``local``, or ``ray`` with the address of a cluster.
 
     Raises:
         RunError: no such engine, or an address for one that has none.
@@ -69,9 +65,6 @@ def local(
 ) -> Generator[Outcome[Item] | None]:
     """Run in processes of this machine, a fresh one for each item.
 
-    Processes are forked from a server that has imported the function's module, which saves the
-    import time of each item.
-
     Args:
         function: importable, or a ``partial`` of such a one.
         items: taken one by one, as processes become free.
@@ -81,6 +74,7 @@ def local(
         Outcomes as they come, and ``None`` about every second, for progress displays.
     """
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    # Processes are forked from a server that has imported the module, which saves its import time.
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
     waiting = iter(items)
     running: dict[int, tuple[Any, Any, Item]] = {}
@@ -145,20 +139,15 @@ def cluster(
     jobs: int | None = None,
     address: str | None = None,
 ) -> Generator[Outcome[Item] | None]:
-    """Run on an existing Ray cluster, each item a task with one CPU.
+    """Run on a Ray cluster as :func:`local` does, each item a task with one CPU.
 
     All nodes must reach the run folder, recordings and weights under the same paths. Tasks of a
     lost node are repeated on another one.
 
     Args:
-        function: importable on all nodes.
-        items: taken one by one, as tasks end.
         jobs: tasks at a time; one for each of the cluster's CPUs by default.
         address: of the cluster, such as ``ray://head:10001``; by default ``RAY_ADDRESS``, or the
             cluster on this machine.
-
-    Yields:
-        As :func:`local`.
 
     Raises:
         RunError: Ray is not installed, or there is no cluster.

@@ -30,10 +30,7 @@ def is_location(name: object) -> bool:
 
 
 def open_location(name: str) -> BinaryIO:
-    """Open a file for reading.
-
-    Returns:
-        A binary file; seekable if its store is.
+    """Open a file for reading, seekable if its store is.
 
     Raises:
         RunError: the package for this scheme is not installed.

@@ -42,12 +42,7 @@ def runtime_folder(folder: Path) -> Path:
 
 
 def browser_routes(graph: Graph, runtime: Path) -> list[BaseRoute]:
-    """Routes to the model file, to ONNX Runtime Web, and to the module that imports it.
-
-    Args:
-        graph: the loaded model.
-        runtime: folder of ONNX Runtime Web.
-    """
+    """Routes to the model file, to the folder of ONNX Runtime Web, and to what imports it."""
     text = (shipped_folder("web") / "session.js").read_text(encoding="utf-8")
     text = text.replace(_IMPORT, f'"../runtime/{RUNTIME[0]}"')
 

@@ -10,11 +10,7 @@ from starlette.requests import HTTPConnection
 
 
 class ClientLimits:
-    """Limit simultaneous requests in total, and those of one client address to half of that.
-
-    Args:
-        total: requests at a time.
-    """
+    """Limit simultaneous requests in total, and those of one client address to half of that."""
 
     def __init__(self, total: int) -> None:
         self._all, self._share = Semaphore(total), (total + 1) // 2
@@ -24,15 +20,9 @@ class ClientLimits:
     async def entered(
         self, request: HTTPConnection, wait: float, count: int = 1
     ) -> AsyncIterator[bool]:
-        """Wait for admission, and count the request until the context ends.
+        """Wait some seconds for admission, and yield whether the request was admitted.
 
-        Args:
-            request: from which the client is known.
-            wait: seconds, at most.
-            count: of requests that it counts as.
-
-        Yields:
-            Whether the request was admitted.
+        It counts as ``count`` requests until the context ends.
         """
         address = request.client.host if request.client else ""
         own = self._clients.setdefault(address, Semaphore(self._share))

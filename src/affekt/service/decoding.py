@@ -32,16 +32,11 @@ NO_WORKER = (
 async def decoded(
     upload: Upload, channel: int | None, limiter: CapacityLimiter, *, each: bool = False
 ) -> NDArray[np.float32]:
-    """Decode a recording in a worker process.
-
-    Args:
-        upload: the recording.
-        channel: to use, from 0; None for the mean of all.
-        limiter: bounds the workers.
-        each: keep all channels.
+    """Decode a recording in one of the worker processes that the limiter bounds.
 
     Returns:
-        ``(samples,)`` at 16 kHz, or ``(samples, channels)``.
+        ``(samples,)`` at 16 kHz, of one channel or the mean of all; ``(samples, channels)`` if
+        ``each`` is set.
 
     Raises:
         AudioError: not a recording, a damaged one, or one that needs too much time or memory.

@@ -106,13 +106,7 @@ def _forget_ended(folder: Path) -> None:
 
 
 class Observation:
-    """Observe requests (ASGI middleware).
-
-    Args:
-        app: the application that answers.
-        metrics: to count in.
-        log: file to write to; None for no log.
-    """
+    """Observe requests (ASGI middleware), with or without a log."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, log: TextIO | None) -> None:
         self._app, self._metrics, self._log = app, metrics, log

@@ -18,15 +18,7 @@ SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def document(labels: Sequence[str], max_upload: int) -> dict[str, Any]:
-    """Build the document.
-
-    Args:
-        labels: of the model.
-        max_upload: bytes of a recording, at most.
-
-    Returns:
-        An OpenAPI 3.1 document, to be sent as JSON.
-    """
+    """Build the document for the labels of a model, and the most bytes of a recording."""
     text = FILE.read_text(encoding="utf-8").replace("MAX_UPLOAD", str(max_upload))
     stored = json.loads(text)
     stored["info"]["version"] = affekt.__version__

@@ -24,7 +24,6 @@ class OriginCheck:
     """Pass on requests that name an allowed host and come from no other site (ASGI middleware).
 
     Args:
-        app: the application that is protected.
         hosts: host names that a request may name, without ports.
         origins: of other sites whose pages are allowed.
         wasm: whether the page may compile WebAssembly.

@@ -31,18 +31,10 @@ MEMORY_FOLDER = Path("/dev/shm")  # Linux' file system in memory, writable in re
 
 
 def listeners(host: str, port: int, number: int) -> list[socket]:
-    """Open a port for so many processes.
+    """Open a port, 0 for a free one, and return a listening socket for each process.
 
     asyncio accepts all waiting connections at once, so one of several processes that share a
     socket gets most connections. Linux spreads connections evenly over several sockets.
-
-    Args:
-        host: address.
-        port: 0 takes a free one.
-        number: of processes.
-
-    Returns:
-        A listening socket for each process; the same for all where it is not Linux.
 
     Raises:
         OSError: the port is taken, or the address is none of this machine.

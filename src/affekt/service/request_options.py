@@ -14,10 +14,7 @@ from affekt.inference.profile import Profile, profile_of
 def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predictor:
     """Apply the query's ``adapt``, ``min_confidence``, ``channel`` and ``quality`` to a predictor.
 
-    Args:
-        predictor: gives the values that the query leaves out.
-        query: of the request.
-        more: names of further parameters that the query may hold.
+    ``more`` are further parameters that the query may hold.
 
     Raises:
         AffektError: an unknown parameter, a value that is not a number or out of range, or
@@ -30,9 +27,8 @@ def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predicto
                 f"query parameters must be among {', '.join(allowed)}. "
                 f"Got {name[:20]!r}. Leave it out."
             )
-    channel = predictor.channel
-    if "channel" in query:
-        channel = int(number(query, "channel", 0, whole=True))
+    given = "channel" in query
+    channel = int(number(query, "channel", 0, whole=True)) if given else predictor.channel
     return replace(
         predictor,
         adapt=bool(number(query, "adapt", predictor.adapt)),
@@ -60,11 +56,7 @@ def number(query: QueryParams, name: str, default: float, *, whole: bool = False
 
 
 def decode_profile(text: str, must_be: str) -> Profile:
-    """Decode a base64 speaker profile.
-
-    Args:
-        text: from the request.
-        must_be: begins the error message, such as ``"the header Profile must be"``.
+    """Decode a base64 speaker profile; ``must_be`` begins the error message.
 
     Raises:
         ModelError: not base64, or not a profile.

@@ -67,12 +67,7 @@ class Tokens:
 
 
 class TokenCheck:
-    """Pass on requests with an accepted token (ASGI middleware); answer others with 401.
-
-    Args:
-        app: the application that is protected.
-        tokens: that are accepted.
-    """
+    """Pass on requests with an accepted token (ASGI middleware); answer others with 401."""
 
     def __init__(self, app: ASGIApp, *, tokens: Tokens) -> None:
         self._app, self._tokens = app, tokens

@@ -24,17 +24,12 @@ class UploadTooLargeError(AudioError):
 
 
 async def read_upload(request: Request, limit: int, idle: float) -> Upload:
-    """Read the recording of a request.
-
-    Args:
-        request: its body is the recording, or a form of ``multipart/form-data`` with one file.
-        limit: bytes of a recording, at most.
-        idle: seconds without a byte, at most.
+    """Read a recording of at most ``limit`` bytes, the body of a request or the file of its form.
 
     Raises:
         UploadTooLargeError: more bytes.
         AudioError: a form without a file, with several, or that is damaged.
-        TimeoutError: no byte for too long.
+        TimeoutError: no byte for ``idle`` seconds.
         starlette.requests.ClientDisconnect: the client left.
     """
     if request.headers.get("content-type", "").lower().startswith(FORM):

@@ -30,12 +30,10 @@ def write_annotations(
     channel: "Channel" = None,
     **speakers: "Unpack[SpeakerOptions]",
 ) -> int:
-    """Predict recordings, write a file for each as soon as it is done, and print its name.
+    """Predict recordings, write and print a file for each, and return the exit code.
 
-    The folder gets the subfolders of the recordings below their common folder.
-
-    Returns:
-        The exit code: 1 if any recording failed, else 0. A failed one has no file.
+    The folder gets the subfolders of the recordings below their common folder. A recording that
+    failed has no file.
 
     Raises:
         RunError: a file cannot be written.

@@ -133,15 +133,12 @@ def table(out: TextIO, labels: Sequence[str]) -> Printer:
 def results_output(
     output: str | None, prepare: Callable[[Path], Prepared] | None = None
 ) -> Iterator[tuple[TextIO, Prepared | None]]:
-    """Open the output; all other printing of the process goes to standard error meanwhile.
+    """Open a file, location or standard output; other printing goes to standard error meanwhile.
 
-    Args:
-        output: file or location; standard output by default.
-        prepare: is called with the file, to which results are then appended; by default, the
-            file is overwritten.
+    Without ``prepare``, which is called with the file, the file is overwritten.
 
     Yields:
-        The opened output, and what ``prepare`` returned.
+        The output to append to, and what ``prepare`` returned.
 
     Raises:
         RunError: the file is named like a recording, or cannot be written.

@@ -112,9 +112,7 @@ def _printer(
 
 
 def timeline_table(console: "Console", labels: Sequence[str], *, speakers: bool = False) -> Printer:
-    """Print a heading per file, and per utterance times, emotion, percentages, share of speech.
-
-    With ``speakers``, a column for the speaker comes before the emotion.
+    """Print a heading per file, and per utterance times, speaker, emotion, share of speech.
 
     A narrow terminal has no percentages.
     """
