@@ -127,7 +127,6 @@ BEYOND = {
     "affekt.model.onnx_passes": ({"onnx"}, "train"),
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
-    "affekt.commands.serve": ({"starlette"}, "serve"),
     "affekt.service.observation": ({"prometheus_client"}, "serve"),
     "affekt.service.processes": ({"h11", "uvicorn"}, "serve"),
     "affekt.service.openapi": ({"affekt"}, "serve"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,12 +14,7 @@ from affekt.commands import options
 from affekt.commands.options import argument, option
 from affekt.commands.output.printing import complain, sigterm_as_ctrl_c, with_progress
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Row = tuple[str, NDArray[np.float32]]
-
+Row = tuple[str, Any]  # file, and its vector
 TABLES = (".parquet", ".csv")
 BATCH = 1_000  # recordings that are held in memory
 
@@ -50,7 +45,7 @@ def embed(
     require_embedding(predictor.graph)
     failed = 0
 
-    def rows() -> "Iterator[Row]":
+    def rows() -> Iterator[Row]:
         nonlocal failed
         results = embed_files(predictor, paths, jobs=jobs)
         for file, found in with_progress(results, lambda: sum(1 for _ in find_files(paths))):
@@ -68,11 +63,11 @@ def embed(
     return 1 if failed else 0
 
 
-def _columns(rows: "Sequence[Row]") -> list[str]:
+def _columns(rows: Sequence[Row]) -> list[str]:
     return ["file", *(f"e{number}" for number in range(rows[0][1].size if rows else 0))]
 
 
-def _write_csv(path: Path, rows: "Iterator[Row]") -> None:
+def _write_csv(path: Path, rows: Iterator[Row]) -> None:
     first = [*islice(rows, 1)]
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -80,7 +75,7 @@ def _write_csv(path: Path, rows: "Iterator[Row]") -> None:
         writer.writerows([name, *vector.tolist()] for name, vector in chain(first, rows))
 
 
-def _write_parquet(digest: str, path: Path, rows: "Iterator[Row]") -> None:
+def _write_parquet(digest: str, path: Path, rows: Iterator[Row]) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

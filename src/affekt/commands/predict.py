@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import Annotated, Any
 
 import typer
 
@@ -40,11 +40,6 @@ from affekt.commands.speakers import (
 )
 from affekt.shipped_folders import shipped_folder
 
-if TYPE_CHECKING:
-    from affekt.inference.files import Failure
-    from affekt.inference.prediction import Prediction
-
-FileResult = Union["Prediction", "Failure"]
 STDIN = "-"
 
 Paths = Annotated[
@@ -122,7 +117,7 @@ def predict(
         )
     options.refuse_output(output, *paths, model, profile, plot, speakers)
     options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")
-    find: Callable[..., Iterator[FileResult]] = predict_files
+    find: Callable[..., Iterator[Any]] = predict_files
     if on_ray:
         from affekt.engines import engine_named
         from affekt.inference.cluster import predict_on

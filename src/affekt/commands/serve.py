@@ -5,19 +5,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from affekt.commands.options import Adapt, MinConfidence, Model, Profile, flag, option
 from affekt.errors import AffektError, RunError
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-    from affekt.inference.predictor import Predictor
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def serve(
@@ -69,12 +62,17 @@ def serve(
         raise typer.BadParameter(
             "--browser-runtime cannot be combined with --profile or --min-confidence."
         )
+    for origin in allow_origin or ():
+        if not re.fullmatch(r"https?://[^/?#\s]+", origin):
+            raise typer.BadParameter(
+                f"--allow-origin must be like https://example.org, without a path. Got {origin}."
+            )
     ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     make = partial(
         make_app,
-        hosts={*LOOPBACK, host, *(name or ())},
+        hosts={"localhost", "127.0.0.1", "::1", host, *(name or ())},
         journal=_reporter(journal) if journal else None,
-        origins=[_origin(each) for each in allow_origin or ()],
+        origins=allow_origin or (),
         tokens=Tokens(tokens) if tokens else None,
         workers=workers,
         runtime=runtime_folder(browser_runtime) if browser_runtime else None,
@@ -98,18 +96,8 @@ def serve(
         run(build, opened)
 
 
-def _application(
-    load: "Callable[[], Predictor]", make: "Callable[..., Starlette]", access_log: bool
-) -> "Starlette":
+def _application(load: Callable[[], Any], make: Callable[..., Any], access_log: bool) -> Any:
     return make(load(), access_log=sys.stderr if access_log else None)
-
-
-def _origin(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/?#\s]+", text):
-        raise typer.BadParameter(
-            f"--allow-origin must be like https://example.org, without a path. Got {text}."
-        )
-    return text
 
 
 def _reporter(file: Path) -> Callable[[], str]:
