@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -168,6 +170,14 @@ def test_a_wrong_method_names_the_right_one(
     assert found.status_code == 405
     assert found.headers["allow"] == allowed
     assert found.json()["error"]
+
+
+def test_it_may_be_a_part_of_a_larger_application(predictor: affekt.Predictor) -> None:
+    whole = Starlette(routes=[Mount("/emotion", make_app(predictor, hosts={"localhost"}))])
+    with TestClient(whole, base_url="http://localhost") as client:
+        assert client.post("/emotion/predict", content=wav(SOUND)).status_code == 200
+        assert client.get("/emotion/predict").headers["allow"] == "POST"
+        assert "emotion" in client.get("/emotion/").text
 
 
 def test_unknown_paths_are_answered_in_json(client: TestClient) -> None:

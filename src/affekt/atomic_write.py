@@ -23,7 +23,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     path = _resolved(path)
     part = _beside(path)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # a new file: no link is followed
+    os.close(os.open(part, flags, 0o666))
     try:
         yield part
         _flush(part)
