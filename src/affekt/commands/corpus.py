@@ -5,15 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import (
-    Columns,
-    Labels,
-    argument,
-    flag,
-    option,
-    own_names,
-    refuse_output,
-)
+from affekt.commands import options
+from affekt.commands.options import argument, flag, option
 from affekt.commands.output.printing import complain, with_progress
 
 if TYPE_CHECKING:
@@ -36,8 +29,8 @@ def corpus(
     speaker: Annotated[
         str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
     ] = "",
-    label: Labels = None,
-    column: Columns = None,
+    label: options.Labels = None,
+    column: options.Columns = None,
 ) -> None:
     """Compare a corpus with its published counts, and write its manifest.
 
@@ -46,8 +39,8 @@ def corpus(
     """
     from affekt.corpora import CORPORA, survey, survey_own, write_manifest
 
-    refuse_output(output, root)
-    labels, columns = own_names(label, column)
+    options.refuse_output(output, root)
+    labels, columns = options.own_names(label, column)
     if name in CORPORA and (labels or speaker or columns):
         given = "--label" if labels else "--speaker" if speaker else "--column"
         raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")

@@ -3,26 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-from affekt.commands.options import (
-    Columns,
-    Labels,
-    NewModel,
-    argument,
-    option,
-    own_names,
-    refuse_output,
-)
+from affekt.commands import options
+from affekt.commands.options import argument, option
 from affekt.commands.output.printing import with_progress
 
 
 def finetune(
     table: Annotated[Path, argument("TABLE", "CSV or Parquet with columns file, label, speaker.")],
-    output: NewModel = Path("model.onnx"),
+    output: options.NewModel = Path("model.onnx"),
     model: Annotated[
         str, option("FILE|NAME", "Model to start from (default: affekt).", "--model")
     ] = "affekt",
-    label: Labels = None,
-    column: Columns = None,
+    label: options.Labels = None,
+    column: options.Columns = None,
     seed: Annotated[int, option("N", "Seed of the random numbers (default: 0).", min=0)] = 0,
 ) -> None:
     """Adapt a model to your own labelled recordings.
@@ -33,8 +26,8 @@ def finetune(
     from affekt.experiments.finetuning import finetune as adapt
     from affekt.report.model_card import shown
 
-    refuse_output(output, table, model)
-    labels, columns = own_names(label, column)
+    options.refuse_output(output, table, model)
+    labels, columns = options.own_names(label, column)
     made = adapt(
         table, output, model=model, labels=labels, columns=columns, seed=seed, watch=with_progress
     )

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from affekt.commands.options import (
-    Channel,
-    Device,
-    Model,
-    argument,
-    flag,
-    option,
-    refuse_together,
-)
+from affekt.commands import options
+from affekt.commands.options import argument, flag, option
 from affekt.commands.output.printing import complain, printable, sigterm_as_ctrl_c, with_progress
 
 if TYPE_CHECKING:
@@ -86,10 +79,10 @@ def journal_add(
     live: Annotated[
         bool, flag("--live", "Record from the microphone until Ctrl-C (extra mic).")
     ] = False,
-    device: Device = None,
+    device: options.Device = None,
     note: Annotated[str, option("TEXT", "Note for the new entries (default: none).")] = "",
-    model: Model = None,
-    channel: Channel = None,
+    model: options.Model = None,
+    channel: options.Channel = None,
 ) -> int:
     """Add recordings of the person; those that the journal holds are skipped.
 
@@ -104,7 +97,7 @@ def journal_add(
         raise typer.BadParameter("give recordings, or --live for the microphone.")
     if device and not live:
         raise typer.BadParameter("--device needs --live.")
-    refuse_together({"--channel": channel is not None, "--live": live})
+    options.refuse_together({"--channel": channel is not None, "--live": live})
     try:
         recorded = local_time(when) if when else ""
     except ValueError as error:
@@ -124,8 +117,8 @@ def journal_refresh(
     file: File,
     paths: Paths = None,
     baseline: Baseline = None,
-    model: Model = None,
-    channel: Channel = None,
+    model: options.Model = None,
+    channel: options.Channel = None,
 ) -> int:
     """Predict entries again after the model, the profile or the baseline has changed.
 
