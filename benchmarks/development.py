@@ -81,7 +81,7 @@ def main() -> None:
     manifest = manifest_of(folder, locations)
     rows = []
     for split, fold in splits(manifest).items():
-        run_fold(recipe, fold, folder, locations)
+        run_fold(recipe, folder, locations, fold)
         for corpus, profile, uar in scores(fold_folder(folder, fold)):
             rows.append((" ".join(given.set), given.seed, split, corpus, profile, f"{uar:.4f}"))
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -52,15 +52,20 @@ def load(
         root: folder of the corpus, with any depth and audio format. For several corpora, a folder
             with a folder of each name; for the user's own recordings, their manifest.
         task: ``four`` or ``all``.
-        partial: accept missing, extra and undecodable files.
-        watch: shows the progress; gets the items and their number.
 
     Raises:
         CorpusError: unknown name or task, no such folder, another corpus than published, or a
             manifest of another corpus or task.
     """
     if Path(root).is_file():
-        return _own(name, Path(root), task)
+        manifest = read_manifest(root)
+        if (manifest.corpus, manifest.task) != (name, task):
+            raise CorpusError(
+                f"{root} must be the manifest of {name}, task {task}. Got that of "
+                f"{manifest.corpus}, task {manifest.task}. Correct the recipe's corpus and task, "
+                f"or write it anew."
+            )
+        return manifest
     if JOINT in name:
         parts = [
             load(part, Path(root) / part, task=task, partial=partial, watch=watch)
@@ -73,14 +78,3 @@ def load(
             f"pass a manifest instead of the folder: affekt corpus {name} writes one."
         )
     return survey(CORPORA[name], root, task, watch).manifest(partial=partial)
-
-
-def _own(name: str, file: Path, task: str) -> Manifest:
-    """Read the manifest of the user's own recordings, and check its corpus and task."""
-    manifest = read_manifest(file)
-    if (manifest.corpus, manifest.task) != (name, task):
-        raise CorpusError(
-            f"{file} must be the manifest of {name}, task {task}. Got that of {manifest.corpus}, "
-            f"task {manifest.task}. Correct the recipe's corpus and task, or write it anew."
-        )
-    return manifest

@@ -106,17 +106,11 @@ def read_clips(
     allowed: tuple[str, ...],
     required: tuple[str, ...],
 ) -> Iterator[Clip]:
-    """Read clips from CSV text; only columns and numbers are checked.
+    """Read clips from the CSV text of a file; only columns and numbers are checked.
 
     Args:
-        text: the table with its header.
-        path: its file, for messages.
-        first_row: line of the header in ``path``, for messages.
         allowed: columns that it may have.
         required: columns that it must have.
-
-    Yields:
-        A clip for each row.
 
     Raises:
         CorpusError: an unknown, missing or repeated column, a row of another length, or an

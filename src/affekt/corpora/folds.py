@@ -53,11 +53,7 @@ class Fold:
 
 
 def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
-    """Write ``folds.csv``: one row per fold and speaker.
-
-    Args:
-        folds: to write.
-        path: file to write; its folders are made.
+    """Write ``folds.csv``: one row per fold and speaker; its folders are made.
 
     Raises:
         CorpusError: it cannot be written.
@@ -73,9 +69,6 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:
     """Read ``folds.csv``, and check that no speaker is in two parts of a fold.
-
-    Args:
-        path: file that :func:`write_folds` wrote.
 
     Returns:
         The folds by number; all hold the same speakers, each tested at most once.

@@ -11,11 +11,9 @@ JOINT = "+"  # between the names of corpora that make one table
 
 
 def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
-    """Join the tables of several corpora.
+    """Join the tables of two corpora or more with the same labels.
 
-    Args:
-        manifests: two or more, of different corpora with the same labels.
-        root: folder with a folder, or a link to one, named after each corpus.
+    ``root`` has a folder, or a link to one, named after each corpus.
 
     Returns:
         One table with the corpora in their order; its name joins theirs by ``+``.

@@ -135,21 +135,13 @@ def _rows(manifest: Manifest) -> str:
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write ``manifest.csv``.
-
-    Args:
-        manifest: to write.
-        path: file to write; its folders are made.
+    """Write ``manifest.csv``; its folders are made.
 
     Raises:
         CorpusError: it cannot be written.
     """
-    about = {
-        "corpus": manifest.corpus,
-        "task": manifest.task,
-        "labels": manifest.labels,
-        "root": str(manifest.root),
-    }
+    about = {name: getattr(manifest, name) for name in ("corpus", "task", "labels")}
+    about["root"] = str(manifest.root)
     write_text(Path(path), f"# {json.dumps(about)}\n{_rows(manifest)}")
 
 
@@ -157,7 +149,6 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
     """Read ``manifest.csv`` and check all of it.
 
     Args:
-        path: file that :func:`write_manifest` wrote.
         root: folder of the recordings, if it has moved.
 
     Returns:

@@ -31,10 +31,9 @@ def survey_own(
     columns: Mapping[str, str] | None = None,
     watch: Watch = unwatched,
 ) -> Survey:
-    """Survey a user's own recordings.
+    """Survey a user's own recordings; the name is of letters, digits, ``_`` and ``-``.
 
     Args:
-        name: name of the corpus: letters, digits, ``_`` and ``-``.
         source: a table, CSV or Parquet, or a folder whose first subfolders are labels.
         task: ``four``, or ``all`` for all labels.
         labels: label of the task by own label; an empty one excludes its clips. Other labels
@@ -43,7 +42,6 @@ def survey_own(
             root, by its first group if it has one.
         columns: for tables, affekt's column by the table's own name, such as ``emotion`` for
             ``label``; other columns are then ignored.
-        watch: shows progress; gets the items and their number.
 
     Returns:
         The survey; only unreadable files are faults.
@@ -75,7 +73,10 @@ def survey_own(
         for clip in clips
     )
     good, bad = measured(root, keyed, watch)
-    return Survey(name, task, _ordered(clips, task), root, good, bad)
+    own = {clip.label for clip in clips}
+    known = tuple(label for label in LABELS if label in own)
+    order = FOUR if task == "four" else (*known, *sorted(own - set(LABELS)))
+    return Survey(name, task, order, root, good, bad)
 
 
 def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
@@ -118,11 +119,3 @@ def _mapped(
             f"(--label OWN=)."
         )
     return tuple(replace(clip, label=target[clip.label]) for clip in clips if target[clip.label])
-
-
-def _ordered(clips: tuple[Clip, ...], task: str) -> tuple[str, ...]:
-    """Order labels: those of task four in their order; else known labels first."""
-    if task == "four":
-        return FOUR
-    labels = {clip.label for clip in clips}
-    return (*(label for label in LABELS if label in labels), *sorted(labels - set(LABELS)))

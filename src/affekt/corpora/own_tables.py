@@ -8,7 +8,7 @@ Source: audformat's documentation, "Table".
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> st
     """Read a table as CSV text with affekt's names of columns.
 
     Args:
-        path: the table.
         known: names of affekt's columns.
         names: affekt's column by the table's own; if given, other columns are left out.
 
@@ -53,7 +52,12 @@ def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> st
         )
     own = {name: names.get(name, name) for name in header}
     keep = [place for place, name in enumerate(header) if own[name] in known or not names]
-    return _written([own[header[place]] for place in keep], keep, rows)
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([own[header[place]] for place in keep])
+    for row in rows:
+        writer.writerow([_cell(own[header[at]], row[at]) for at in keep if at < len(row)])
+    return file.getvalue()
 
 
 def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
@@ -68,22 +72,11 @@ def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
     return table.column_names, [[*row.values()] for row in table.to_pylist()]
 
 
-def _written(header: list[str], keep: list[int], rows: Iterable[Sequence[Any]]) -> str:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        cells = [row[place] for place in keep if place < len(row)]
-        writer.writerow([_cell(name, value) for name, value in zip(header, cells, strict=False)])
-    return file.getvalue()
-
-
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, timedelta):
         return str(value.total_seconds())
-    text = (
-        "" if value is None or value != value else str(value)
-    )  # NaN and NaT differ from themselves
+    missing = value is None or value != value  # NaN and NaT differ from themselves
+    text = "" if missing else str(value)
     if name in ("start", "end") and (time := _TIME.fullmatch(text.strip())):
         days, hours, minutes, seconds = (float(part or 0) for part in time.groups())
         return str(86_400 * days + 3_600 * hours + 60 * minutes + seconds)

@@ -37,7 +37,6 @@ def perceived_labels(manifest: Manifest, clips: NDArray[np.int64], share: float)
     """Compute the labels of some clips.
 
     Args:
-        manifest: of the clips.
         clips: ``(clips,)`` rows of the manifest, at least one.
         share: of the perceived emotion in the label of a clip, in (0, 1].
 

@@ -38,12 +38,7 @@ def unwatched(items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG00
 def measured(
     root: Path, clips: Iterable[Clip], watch: Watch = unwatched
 ) -> tuple[tuple[Clip, ...], dict[str, str]]:
-    """Read the header of every clip's file.
-
-    Args:
-        root: folder that the clips' files are relative to.
-        clips: clips of unknown length.
-        watch: shows the progress; takes the items and their number.
+    """Read the header of the file of every clip of unknown length, relative to ``root``.
 
     Returns:
         The readable clips with their length, and for each other file the reason.
@@ -52,10 +47,8 @@ def measured(
     with ThreadPoolExecutor() as threads:
         lengths = threads.map(lambda clip: _length(root, clip), clips)
         results = tuple(zip(clips, watch(lengths, len(clips)), strict=True))
-    good = tuple(
-        replace(clip, seconds=length) for clip, length in results if isinstance(length, float)
-    )
-    bad = {clip.file: length for clip, length in results if isinstance(length, str)}
+    good = tuple(replace(clip, seconds=each) for clip, each in results if isinstance(each, float))
+    bad = {clip.file: each for clip, each in results if isinstance(each, str)}
     return good, bad
 
 

@@ -80,10 +80,7 @@ class Corpus:
 
 
 def tasks(all_codes: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Build both tasks of a corpus from its labels.
-
-    Args:
-        all_codes: label by code.
+    """Build both tasks of a corpus from its labels by code.
 
     >>> tasks({"W": "angry", "L": "bored"})
     {'four': {'W': 'angry'}, 'all': {'W': 'angry', 'L': 'bored'}}
@@ -114,10 +111,6 @@ def speakers(codes: str, table: str) -> dict[str, Speaker]:
 def published(corpus: Corpus, task: str) -> Counter[tuple[str, str]]:
     """Count the published clips of a task.
 
-    Args:
-        corpus: the corpus.
-        task: one of its tasks.
-
     Returns:
         Clips by (speaker key, label); the speaker is empty if only totals are published.
     """
@@ -139,7 +132,6 @@ def recognize(
     """Recognize clips by their file names.
 
     Args:
-        corpus: the corpus.
         files: POSIX paths relative to the root.
         task: clips of other classes are skipped.
 
@@ -168,33 +160,28 @@ def recognize(
                 f"{corpus.name} must hold each recording once. Got {before} and {file}. "
                 f"Name the folder that holds one copy, or remove the other."
             )
-        label = codes.get(_code(groups))
+        label, speaker = codes.get(_code(groups)), groups["speaker"]
         if label is not None:
-            clips.append(_clip(corpus, file, label, groups))
+            clips.append(
+                Clip(
+                    file=file,
+                    label=label,
+                    speaker=f"{corpus.name}:{speaker}",
+                    gender=corpus.speakers[speaker].gender,
+                    channel=corpus.channel,
+                    text=groups.get("text", ""),
+                    intensity=groups.get("intensity", ""),
+                )
+            )
     return tuple(clips), tuple(others)
 
 
 def _belongs_to(corpus: Corpus, groups: Mapping[str, str]) -> bool:
     speaker = corpus.speakers.get(groups["speaker"])
-    return (
-        speaker is not None
-        and groups.get("gender", speaker.gender) == speaker.gender
-        and _code(groups) in corpus.tasks["all"]
-    )
+    if speaker is None or _code(groups) not in corpus.tasks["all"]:
+        return False
+    return groups.get("gender", speaker.gender) == speaker.gender
 
 
 def _code(groups: Mapping[str, str]) -> str:
     return groups.get("part", "") + groups["code"]
-
-
-def _clip(corpus: Corpus, file: str, label: str, groups: Mapping[str, str]) -> Clip:
-    speaker = groups["speaker"]
-    return Clip(
-        file=file,
-        label=label,
-        speaker=f"{corpus.name}:{speaker}",
-        gender=corpus.speakers[speaker].gender,
-        channel=corpus.channel,
-        text=groups.get("text", ""),
-        intensity=groups.get("intensity", ""),
-    )

@@ -1,8 +1,11 @@
 """Divide speakers into folds of training, validation and test speakers.
 
-No speaker is in two parts of a fold. The split is greedy: speakers with the rarest classes come
-first, and each goes to the part that lacks its classes and gender most. Ties are broken by SHA-256
-of seed and name, in whole numbers, so a seed gives the same folds on every machine.
+No speaker is in two parts of a fold. ``seed`` is any whole number; ``validation`` is the share of
+the speakers outside of the test part that validate, in (0, 1).
+
+The split is greedy: speakers with the rarest classes come first, and each goes to the part that
+lacks its classes and gender most. Ties are broken by SHA-256 of seed and name, in whole numbers, so
+a seed gives the same folds on every machine.
 
 Source: paper, section III-A (leave one subject out; 10 folds; of the rest 80 / 20 by subject);
 the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
@@ -26,15 +29,7 @@ VALIDATION = 0.2  # share of the speakers left after the test part
 def leave_one_speaker_out(
     manifest: Manifest, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold per speaker, with this speaker as the test part.
-
-    Args:
-        manifest: at least three speakers.
-        seed: any whole number; breaks ties.
-        validation: share of the other speakers for validation, in (0, 1).
-
-    Returns:
-        As many folds as speakers, in the order of the speakers' names.
+    """Make one fold per speaker, in the order of their names, with this speaker as the test part.
 
     Raises:
         CorpusError: fewer than three speakers, or a share out of range.
@@ -47,16 +42,7 @@ def leave_one_speaker_out(
 def speaker_folds(
     manifest: Manifest, *, folds: int, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Divide the speakers into ``folds`` test parts of nearly equal size.
-
-    Args:
-        manifest: at least as many speakers as folds, and at least three.
-        folds: number of folds, 2 or more.
-        seed: any whole number; breaks ties.
-        validation: share of the other speakers to validate on, in (0, 1).
-
-    Returns:
-        The folds; each speaker is tested in exactly one.
+    """Divide the speakers into ``folds`` test parts of nearly equal size, 2 or more.
 
     Raises:
         CorpusError: too few speakers for so many folds, or a share out of range.
@@ -78,16 +64,7 @@ def speaker_folds(
 def hold_out(
     manifest: Manifest, test: Sequence[str], *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold with the given test speakers.
-
-    Args:
-        manifest: the corpus.
-        test: test speakers, such as ``ravdess:21``.
-        seed: any whole number; breaks ties.
-        validation: share of the other speakers to validate on, in (0, 1).
-
-    Returns:
-        One fold.
+    """Make one fold with the given test speakers, such as ``ravdess:21``.
 
     Raises:
         CorpusError: a test speaker that the manifest lacks, or too few others.
@@ -106,14 +83,6 @@ def leave_one_corpus_out(
 ) -> tuple[Fold, ...]:
     """Make one fold per corpus of a joined table, with its speakers as the test part.
 
-    Args:
-        manifest: of two corpora or more.
-        seed: any whole number; breaks ties.
-        validation: share of the other corpora's speakers to validate on, in (0, 1).
-
-    Returns:
-        As many folds as corpora, in the order of their names.
-
     Raises:
         CorpusError: one corpus only, too few speakers, or a share out of range.
     """
@@ -125,12 +94,6 @@ def train_on_one_corpus(
     manifest: Manifest, corpus: str, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
     """Make one fold that trains on one corpus of a joined table and tests on all others.
-
-    Args:
-        manifest: of two corpora or more.
-        corpus: the training corpus.
-        seed: any whole number; breaks ties.
-        validation: share of its speakers to validate on, in (0, 1).
 
     Raises:
         CorpusError: no such corpus, one corpus only, too few speakers, or a share out of range.

@@ -128,10 +128,8 @@ def survey(
     """Search a folder for the clips of a corpus.
 
     Args:
-        corpus: its specification.
         root: folder with the recordings, at any depth and in any audio format.
         task: ``four`` or ``all``.
-        watch: shows progress; gets the items and their number.
 
     Raises:
         CorpusError: no such task or folder, a duplicate recording, or another gender of a speaker
@@ -174,12 +172,7 @@ def _refuse_other_genders(corpus: Corpus, root: Path) -> None:
 def compare(
     corpus: Corpus, task: str, clips: Iterable[Clip]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Compare the clips of a task with the published ones.
-
-    Args:
-        corpus: its specification.
-        task: one of its tasks.
-        clips: the recognized clips.
+    """Compare the recognized clips of a task with the published ones.
 
     Returns:
         Counts of missing and of extra clips, by the finest published key: file name, speaker and

@@ -9,11 +9,7 @@ from affekt.errors import CorpusError, writing
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a table in UTF-8 with the same line ends on every system.
-
-    Args:
-        path: file to write; its folders are made.
-        text: all of it.
+    """Write a table in UTF-8 with the same line ends on every system; its folders are made.
 
     Raises:
         CorpusError: no permission, no space, or a folder that is a file.
@@ -24,13 +20,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read the text of a table.
-
-    Args:
-        path: a file in UTF-8, with or without a byte order mark.
-
-    Returns:
-        All of it.
+    """Read the text of a table in UTF-8, with or without a byte order mark.
 
     Raises:
         CorpusError: missing, not readable, or not UTF-8.
@@ -48,8 +38,6 @@ def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[i
     """Yield number and cells of each line of a CSV text that is not blank.
 
     Args:
-        text: the table with its header.
-        path: where it came from, for messages.
         first_row: number of its first line in ``path``.
 
     Raises:

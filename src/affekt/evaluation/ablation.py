@@ -10,7 +10,6 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from affekt.aliases import from_stored
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.enrolment import main_profiles
 from affekt.evaluation.intervals import Interval
@@ -28,10 +27,7 @@ ADDED = {  # knobs that archived runs of release 0.1 lack, and what they did
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Group recipes with their variants.
-
-    Args:
-        results: recipes of the same recordings and protocol.
+    """Group recipes of the same recordings and protocol with their variants.
 
     Returns:
         For each recipe that has variants among the results: the recipe, then its variants.
@@ -50,13 +46,10 @@ def is_variant(result: Result, results: Sequence[Result]) -> bool:
 
 
 def ablation(group: Sequence[Result]) -> pd.DataFrame:
-    """Compare each variant with the full recipe.
+    """Compare each variant with the full recipe, the first of a group of :func:`groups`.
 
     Seeds that one of both lacks are left out, and so are variants that were tested on other clips
     or are unfinished.
-
-    Args:
-        group: the full recipe, then its variants, as :func:`groups` returns them.
 
     Returns:
         A row for the full recipe under each main enrolment condition, and after it one for each
@@ -76,7 +69,7 @@ def ablation(group: Sequence[Result]) -> pd.DataFrame:
 
 def changed_knobs(full: Result, variant: Result) -> str:
     """List the knobs that a variant changes, such as ``hop = 7680, frozen = true``."""
-    before, after = (ADDED | from_stored(result.runs[0].knobs) for result in (full, variant))
+    before, after = (ADDED | result.runs[0].knobs for result in (full, variant))
     names = [name for name in after if name not in IDENTITY and after[name] != before.get(name)]
     return ", ".join(f"{name} = {str(after[name]).lower()}" for name in names)
 

@@ -11,12 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.evaluation.calibration import answers_of
-from affekt.evaluation.intervals import (
-    FEW_SPEAKERS,
-    drawn_sums,
-    percentiles,
-    speaker_draws,
-)
+from affekt.evaluation.intervals import FEW_SPEAKERS, drawn_sums, percentiles, speaker_draws
 from affekt.evaluation.results import Result
 
 MIN_CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -24,10 +19,9 @@ COVERAGES = tuple(np.arange(20, 0, -1) / 20)  # points of the coverage curve
 
 
 def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[float]:
-    """Find the minimum confidence for each share of clips to answer.
+    """Find the minimum confidence, over all seeds, for each share of clips to answer.
 
     Args:
-        result: any recipe; a threshold holds for all seeds.
         coverages: shares in (0, 1].
 
     Returns:
@@ -47,7 +41,6 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
     interval.
 
     Args:
-        result: any recipe.
         least: minimum confidences, in [0, 1].
 
     Returns:
@@ -67,11 +60,8 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
         lost = labels[(support.sum(axis=1) == 0).any(axis=0)]
         drawn = _uar(drawn_sums(draws, hits), drawn_sums(draws, support))
         value = float(_uar(hits.sum(axis=1), support.sum(axis=1)))
-        found = percentiles(
-            value,
-            drawn[np.isfinite(drawn)] if not len(lost) else drawn[:0],
-            speakers=draws.shape[1],
-        )
+        drawn = drawn[:0] if len(lost) else drawn[np.isfinite(drawn)]
+        found = percentiles(value, drawn, speakers=draws.shape[1])
         given = support.sum(axis=(1, 2))
         with np.errstate(invalid="ignore"):  # no clip is answered
             accuracy = float((hits.sum(axis=(1, 2)) / given).mean())

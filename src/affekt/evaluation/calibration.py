@@ -99,9 +99,6 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
     No speaker is left to calibrate such a model on, so its temperatures are fitted on the test
     predictions of cross-validated runs of the same network.
 
-    Args:
-        runs: run folders, or folders that contain some.
-
     Returns:
         Temperatures without enrolment, and with all other clips of the speaker enrolled (the
         same, if that was not tested).
@@ -123,22 +120,15 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
 
 
 def scaled(result: Result) -> Result:
-    """Calibrate the probabilities of each fold by its temperature.
+    """Calibrate the probabilities of each fold of a :func:`scalable` result by its temperature.
 
-    Args:
-        result: one with validation predictions (:func:`scalable`).
-
-    Returns:
-        The result with other probabilities and the same predicted labels.
+    The predicted labels stay.
     """
     return Result(result.recipe, tuple(map(_scaled, result.runs)))
 
 
 def calibrations(result: Result) -> pd.DataFrame:
     """Score the probabilities of a recipe before and after temperature scaling.
-
-    Args:
-        result: any recipe.
 
     Returns:
         A row for scaling ``none`` and, if the result is scalable, one for ``temperature``:
@@ -149,21 +139,20 @@ def calibrations(result: Result) -> pd.DataFrame:
     draws = speaker_draws(result.tally)
     versions = {UNSCALED: result} | ({TEMPERATURE: scaled(result)} if scalable(result) else {})
     rows = []
+    few = draws.shape[1] < FEW_SPEAKERS
     for scaling, after in versions.items():
         row: dict[str, object] = {"scaling": scaling}
         scores = _scores(answers_of(after), draws) | {"uar": result.uar}
         for score, found in scores.items():
-            few = draws.shape[1] < FEW_SPEAKERS
             row |= (Interval(found.value) if few else found).columns(score, f"{score}_")
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
-    """Compute confidence and accuracy of the predictions in each bin of confidence.
+    """Compute confidence and accuracy of all seeds' predictions in each bin of confidence.
 
     Args:
-        result: a recipe; the predictions of all seeds count.
         edges: of the bins.
 
     Returns:

@@ -22,13 +22,7 @@ LOWEST, HIGHEST = 0.05, 20.0  # temperatures; values beyond come from too few va
 
 
 def equal_width(bins: int = BINS) -> NDArray[np.float64]:
-    """Divide [0, 1] into bins of equal width.
-
-    Args:
-        bins: number of bins.
-
-    Returns:
-        ``(bins + 1,)`` rising edges.
+    """Divide [0, 1] into bins of equal width; return their ``(bins + 1,)`` rising edges.
 
     >>> equal_width(4).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -39,12 +33,8 @@ def equal_width(bins: int = BINS) -> NDArray[np.float64]:
 def equal_mass(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.float64]:
     """Divide [0, 1] into bins with the same number of clips, as far as ties allow.
 
-    Args:
-        confidence: ``(clips,)`` in [0, 1].
-        bins: largest number of bins; there are fewer if many confidences are equal.
-
-    Returns:
-        Rising edges, the first 0 and the last 1.
+    There are fewer than ``bins`` if many of the ``(clips,)`` confidences are equal. Returns rising
+    edges, the first 0 and the last 1.
 
     >>> equal_mass(np.array([0.5, 0.6, 0.8, 0.9]), 2).tolist()
     [0.0, 0.7, 1.0]
@@ -59,9 +49,6 @@ def bin_of(confidence: NDArray[np.floating], edges: NDArray[np.floating]) -> NDA
     Args:
         confidence: ``(clips,)`` in [0, 1].
         edges: ``(bins + 1,)`` rising from 0 to 1.
-
-    Returns:
-        ``(clips,)`` numbers of bins, from 0.
 
     Raises:
         LabelError: edges that do not rise from 0 to 1.
@@ -81,7 +68,7 @@ def bin_of(confidence: NDArray[np.floating], edges: NDArray[np.floating]) -> NDA
 def expected_calibration_error(
     confidence: NDArray[np.floating], right: NDArray[np.bool_], *, edges: NDArray[np.floating]
 ) -> float:
-    """Compute the expected calibration error (ECE).
+    """Compute the expected calibration error (ECE), in [0, 1].
 
     It is the mean absolute difference between confidence and accuracy over bins, weighted by
     their clips.
@@ -90,9 +77,6 @@ def expected_calibration_error(
         confidence: ``(clips,)`` highest probability of each clip.
         right: ``(clips,)`` whether the label of that probability is the true one.
         edges: of the bins, from :func:`equal_width` or :func:`equal_mass`.
-
-    Returns:
-        ECE in [0, 1].
 
     Raises:
         LabelError: edges that do not rise from 0 to 1, or no clip.
@@ -130,14 +114,10 @@ def brier_scores(
 def log_losses(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Compute the negative log-likelihood of each clip's true label.
+    """Compute the negative log-likelihood of each clip's true label, in nats.
 
-    Args:
-        probabilities: ``(clips, labels)``; values below ``FLOOR`` are raised to it.
-        truth: ``(clips,)`` columns of the true labels.
-
-    Returns:
-        ``(clips,)`` nats, 0 or more; their mean is the log loss.
+    Shapes are those of :func:`brier_scores`; probabilities below ``FLOOR`` are raised to it. The
+    mean is the log loss.
 
     >>> log_losses(np.array([[0.5, 0.5]]), np.array([1])).round(4).tolist()
     [0.6931]
@@ -146,14 +126,11 @@ def log_losses(
 
 
 def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
-    """Find the temperature that minimizes the log loss.
+    """Find the temperature in [0.05, 20] that minimizes the log loss.
 
     Args:
         probabilities: ``(clips, labels)`` of validation speakers.
         truth: ``(clips,)`` columns of the true labels.
-
-    Returns:
-        The temperature in [0.05, 20]; above 1 if the probabilities are overconfident.
 
     Raises:
         LabelError: no clip.
@@ -174,14 +151,9 @@ def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integ
 def apply_temperature(
     probabilities: NDArray[np.floating], temperature: float
 ) -> NDArray[np.float64]:
-    """Divide the logits of probabilities by a temperature; the highest stays the highest.
+    """Divide the logits of ``(clips, labels)`` probabilities by a temperature above 0.
 
-    Args:
-        probabilities: ``(clips, labels)``.
-        temperature: above 0; above 1 it makes the probabilities more even.
-
-    Returns:
-        ``(clips, labels)`` probabilities.
+    The highest probability stays the highest; a temperature above 1 makes them more even.
 
     >>> apply_temperature(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
     [[0.667, 0.333]]

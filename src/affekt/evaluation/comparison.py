@@ -35,8 +35,8 @@ class Comparison:
     Attributes:
         difference: UAR of the first minus that of the second, with its 95 % interval.
         shown: the same as printed: with fewer than 8 speakers, with the range over speakers.
-        p: two-sided p value of a permutation test that exchanges both recipes' answers speaker
-            by speaker.
+        p: two-sided p value in (0, 1] of a permutation test that exchanges both recipes' answers
+            speaker by speaker.
     """
 
     difference: Interval
@@ -45,18 +45,11 @@ class Comparison:
 
 
 def compare(first: Tally, second: Tally) -> Comparison:
-    """Compare two recipes on the same clips, paired by speaker.
+    """Compare two recipes on the same clips, paired by speaker; their seeds may differ.
 
     If both recipes were equally good, exchanging their answers for any speaker would only add
     noise: ``p`` is the share of such exchanges with at least the measured difference, over all
     exchanges for few speakers, else over 10,000 random ones.
-
-    Args:
-        first: counts of one recipe.
-        second: counts of the other; its seeds may differ.
-
-    Returns:
-        The difference in UAR with its interval, and the two-sided p value in (0, 1].
 
     Raises:
         LabelError: the recipes did not answer the same clips, or a label has none.

@@ -16,15 +16,8 @@ from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 
 #: Knobs that choose the recordings to train on and to test, and not the method.
 RECORDINGS = (
-    "name",
-    "seed",
-    "corpus",
-    "source",
-    "partial",
-    "protocol",
-    "folds",
-    "held_out",
-    "validation",
+    *("name", "seed", "corpus", "source", "partial"),
+    *("protocol", "folds", "held_out", "validation"),
 )
 UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen corpora
 
@@ -58,9 +51,6 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
 
 def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
     """Compute the mean UAR over the unseen corpora of each recipe that tested several.
-
-    Args:
-        results: recipes with the same labels.
 
     Returns:
         A row for each finished recipe and main enrolment condition, with the columns of

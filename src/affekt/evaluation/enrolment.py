@@ -18,9 +18,6 @@ MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolm
 def enrolments(result: Result) -> pd.DataFrame:
     """Score a recipe under each enrolment condition.
 
-    Args:
-        result: a recipe that was tested under one condition or more.
-
     Returns:
         A row for each condition, ``none`` first: ``profile``; ``clips`` enrolled, ``0`` to
         ``all``, empty unless they were drawn at random from all emotions; ``uar``, ``low``,

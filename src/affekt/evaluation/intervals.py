@@ -56,26 +56,14 @@ class Interval:
 def uar_interval(tally: Tally) -> Interval:
     """Compute UAR, averaged over seeds, with its 95 % interval over speakers.
 
-    Args:
-        tally: counts of one recipe.
-
-    Returns:
-        UAR in [0, 1] and its interval; NaN for a label without clips, no interval (NaN) for one
-        speaker.
+    Both are NaN for a label without clips; the interval is NaN for one speaker.
     """
     drawn = drawn_recalls(tally, speaker_draws(tally)).mean(axis=1)
     return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
 
 
 def shown_uar(tally: Tally) -> Interval:
-    """Compute UAR as tables and figures show it.
-
-    Args:
-        tally: counts of one recipe.
-
-    Returns:
-        UAR with its 95 % interval, or with its range over speakers if there are fewer than 8.
-    """
+    """Compute UAR with its 95 % interval, or its range over speakers if there are fewer than 8."""
     if len(tally.speakers) >= FEW_SPEAKERS:
         return uar_interval(tally)
     return over_speakers(float(_pooled(tally).mean()), speaker_uars(tally))
@@ -84,12 +72,7 @@ def shown_uar(tally: Tally) -> Interval:
 def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
     """Compute the mean of the UARs on several corpora with its 95 % interval.
 
-    Args:
-        tallies: counts of one recipe on each corpus; the speakers of each are drawn separately.
-
-    Returns:
-        Mean UAR in [0, 1], every corpus with the same weight, and its interval, as in
-        :func:`uar_interval`.
+    Every corpus has the same weight, and its speakers are drawn separately.
     """
     value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
     by_corpus = [
@@ -105,15 +88,7 @@ def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
 
 
 def shown_recalls(tally: Tally) -> dict[str, Interval]:
-    """Compute class accuracies, averaged over seeds, as tables show them.
-
-    Args:
-        tally: counts of one recipe.
-
-    Returns:
-        For each label its recall in [0, 1], with its 95 % interval or its range over speakers,
-        as in :func:`shown_uar`.
-    """
+    """Compute the class accuracy of each label, averaged over seeds, as :func:`shown_uar` does."""
     speakers, pooled = len(tally.speakers), _pooled(tally)
     if speakers < FEW_SPEAKERS:
         of_speakers = recalls_of(tally.counts.sum(axis=0))
@@ -133,10 +108,6 @@ def speaker_uars(tally: Tally) -> NDArray[np.float64]:
 
 def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.int64]:
     """Draw speakers with replacement; a draw that leaves a label without a clip is drawn again.
-
-    Args:
-        tally: counts of the speakers to draw from.
-        seed: of the random generator; the same speakers and seed give the same draws.
 
     Returns:
         ``(RESAMPLES, speakers)``: how often each speaker is drawn, read-only; no rows for one
@@ -168,11 +139,7 @@ def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> 
 def drawn_sums(
     draws: NDArray[np.int64], sums: NDArray[np.int64] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Sum ``(seeds, speakers, columns)`` over the speakers of each draw.
-
-    Returns:
-        ``(draws, seeds, columns)``.
-    """
+    """Sum ``(seeds, speakers, columns)`` over each draw's speakers: ``(draws, seeds, columns)``."""
     seeds, speakers, columns = sums.shape
     flat = sums.transpose(1, 0, 2).reshape(speakers, -1).astype(np.float64)
     return np.asarray(draws.astype(np.float64) @ flat).reshape(-1, seeds, columns)
@@ -183,11 +150,8 @@ def percentiles(value: float, drawn: NDArray[np.float64], *, speakers: int) -> I
 
     Args:
         value: the score.
-        drawn: ``(resamples,)`` the score of each resample of the speakers.
+        drawn: ``(resamples,)`` the score of each resample; no interval (NaN) without any.
         speakers: number of speakers; the fewer, the wider the percentiles are taken.
-
-    Returns:
-        The score and its interval; no interval (NaN) without resamples.
 
     >>> found = percentiles(0.5, np.linspace(0, 1, 1001), speakers=1000)
     >>> found.value, round(found.low, 3), round(found.high, 3)

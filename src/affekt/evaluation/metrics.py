@@ -23,7 +23,7 @@ def confusion(
 
     Args:
         truth: ``(clips,)`` annotated labels.
-        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
+        predicted: ``(clips,)`` predicted labels.
         labels: all labels of the task, in the order of rows and columns.
 
     Returns:
@@ -50,15 +50,7 @@ def confusion(
 def unweighted_average_recall(
     truth: Iterable[Hashable], predicted: Iterable[Hashable], *, labels: Sequence[Hashable]
 ) -> float:
-    """Compute UAR, the mean of the recalls of ``labels``.
-
-    Args:
-        truth: ``(clips,)`` annotated labels.
-        predicted: ``(clips,)`` predicted labels, in the order of ``truth``.
-        labels: all labels of the task; the mean is over these, no others.
-
-    Returns:
-        UAR in [0, 1].
+    """Compute UAR in [0, 1]: the mean of the recalls of ``labels``, all labels of the task.
 
     Raises:
         LabelError: a label outside ``labels``, or one with no clip in ``truth``.
@@ -79,10 +71,7 @@ def unweighted_average_recall(
 
 
 def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the recalls of one or many confusion matrices.
-
-    Args:
-        counts: ``(..., labels, labels)`` counts, a row for each true label.
+    """Compute the recalls of one or many ``(..., labels, labels)`` confusion matrices.
 
     Returns:
         ``(..., labels)`` recalls in [0, 1]; NaN for a label without a clip.
@@ -95,13 +84,7 @@ def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute F1 of each label, for one or many confusion matrices.
-
-    Args:
-        counts: ``(..., labels, labels)`` counts, a row for each true label.
-
-    Returns:
-        ``(..., labels)`` F1 in [0, 1]; NaN for a label without a clip.
+    """Compute F1 of each label, as :func:`recalls_of` computes recalls.
 
     >>> f1_of(np.array([[1, 1], [0, 0]])).round(3).tolist()
     [0.667, nan]

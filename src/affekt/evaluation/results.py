@@ -16,12 +16,7 @@ from numpy.typing import NDArray
 
 from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError
-from affekt.evaluation.intervals import (
-    Interval,
-    shown_recalls,
-    shown_uar,
-    uar_interval,
-)
+from affekt.evaluation.intervals import Interval, shown_recalls, shown_uar, uar_interval
 from affekt.evaluation.paper import PUBLISHED, Published
 from affekt.evaluation.tally import Tally, tally
 from affekt.runs.predictions import PROFILE
@@ -112,9 +107,8 @@ class Result:
         planned = set(map(corpus_of, parts.loc[parts["part"] == "test", "speaker"].unique()))
         if len(planned) == 1:
             return (self,)
-        tested = sorted({corpus_of(speaker) for speaker in self.tally.speakers})
         found = []
-        for name in tested:
+        for name in sorted(set(map(corpus_of, self.tally.speakers))):
             runs = [_part(run, name) for run in self.runs]
             found.append(Result(self.recipe, tuple(run for run in runs if run.folds)))
         return tuple(found)
@@ -146,10 +140,7 @@ class Result:
 
 
 def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
-    """Collect the seeds of each recipe.
-
-    Args:
-        runs: in any order.
+    """Collect the seeds of each recipe, from runs in any order.
 
     Returns:
         A result for each recipe, sorted by name: of its complete runs, or of its unfinished runs
@@ -161,16 +152,15 @@ def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
     by_recipe: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.recipe, run.seed)):
         by_recipe.setdefault(run.recipe, []).append(run)
+    found = []
     for recipe, seeds in by_recipe.items():
         _check_alike(recipe, seeds)
-    return tuple(_result(recipe, seeds) for recipe, seeds in by_recipe.items())
-
-
-def _result(recipe: str, runs: Sequence[Run]) -> Result:
-    complete = tuple(run for run in runs if run.complete)
-    if not complete:
-        return Result(recipe, tuple(runs))
-    return Result(recipe, complete, tuple(run for run in runs if not run.complete))
+        complete = tuple(run for run in seeds if run.complete)
+        unfinished = tuple(run for run in seeds if not run.complete)
+        found.append(
+            Result(recipe, complete, unfinished) if complete else Result(recipe, unfinished)
+        )
+    return tuple(found)
 
 
 def profile_order(profile: str) -> tuple[int, str, float]:

@@ -21,10 +21,7 @@ COLUMNS = (*FACTS, "uar", "low", "high", "paper", "command")
 
 
 def summarize(results: Sequence[Result]) -> pd.DataFrame:
-    """Score each recipe on each corpus that it tested, under each enrolment condition.
-
-    Args:
-        results: complete ones.
+    """Score each complete result on each corpus that it tested, under each enrolment condition.
 
     Returns:
         A row of ``COLUMNS`` for each, as text: scores with six digits; ``paper`` is empty where
@@ -44,11 +41,7 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def write_summary(results: Sequence[Result], path: Path) -> None:
-    """Write ``summary.csv`` of the complete results.
-
-    Args:
-        results: complete and unfinished ones; the latter are left out.
-        path: the file.
+    """Write ``summary.csv`` of the complete results, and leave out the unfinished ones.
 
     Raises:
         RunError: the file cannot be written.

@@ -15,8 +15,9 @@ import pandas as pd
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import Interval, shown_uar, speaker_uars
 from affekt.evaluation.metrics import f1_of, recalls_of
+from affekt.evaluation.paper import Published
 from affekt.evaluation.results import Result
-from affekt.evaluation.tally import Tally
+from affekt.evaluation.tally import tally
 from affekt.runs.reading import Run
 
 
@@ -51,34 +52,28 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
+        none, paper = Interval(np.nan), result.published or Published(np.nan)
+        uar = result.shown if result.complete else none
+        accuracy = np.trace(result.counts) / result.counts.sum()
+        macro_f1 = f1_of(result.tally.counts.sum(axis=1)).mean()
         row: dict[str, object] = {
             "recipe": result.recipe,
             "seeds": len(result.runs),
             "folds": sum(len(run.folds) for run in result.runs),
             "planned": sum(run.planned for run in result.runs),
             "clips": len(result.clips),
+            **uar.columns(),
+            "spread": uar.kind,
+            "paper": paper.uar,
+            "accuracy": accuracy if result.complete else np.nan,
+            "macro_f1": macro_f1 if result.complete else np.nan,
         }
-        rows.append({**row, **_scores(result)})
+        for label in result.tally.labels:
+            recall = result.recalls[label] if result.complete else none
+            row |= recall.columns(label, f"{label}_")
+            row[f"{label}_paper"] = paper.recalls.get(label, np.nan)
+        rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _scores(result: Result) -> dict[str, object]:
-    none = Interval(np.nan)
-    uar = result.shown if result.complete else none
-    by_seed = result.tally.counts.sum(axis=1)
-    row: dict[str, object] = {
-        **uar.columns(),
-        "spread": uar.kind,
-        "paper": result.published.uar if result.published else np.nan,
-        "accuracy": np.trace(result.counts) / result.counts.sum() if result.complete else np.nan,
-        "macro_f1": f1_of(by_seed).mean() if result.complete else np.nan,
-    }
-    published = result.published.recalls if result.published else {}
-    for label in result.tally.labels:
-        recall = result.recalls[label] if result.complete else none
-        row |= recall.columns(label, f"{label}_")
-        row[f"{label}_paper"] = published.get(label, np.nan)
-    return row
 
 
 def confusion(result: Result) -> pd.DataFrame:
@@ -123,18 +118,13 @@ def genders(result: Result) -> pd.DataFrame:
         ``gender``, ``speakers``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, and the
         recall of each label.
     """
-    by_speaker = result.predictions.groupby("speaker")["gender"].first()
-    whole = result.tally
     rows = []
-    for gender in sorted(by_speaker.unique()):
-        of_it = [by_speaker[speaker] == gender for speaker in whole.speakers]
-        names = tuple(s for s, inside in zip(whole.speakers, of_it, strict=True) if inside)
-        part = Tally(whole.labels, whole.seeds, names, whole.counts[:, of_it])
-        uar = shown_uar(part)
-        row = {"gender": gender, "speakers": len(names), "clips": int(part.counts[0].sum())}
-        recalls = recalls_of(part.counts.sum(axis=1)).mean(axis=0)
+    for gender, predictions in result.predictions.groupby("gender"):
+        part = tally(predictions)
+        uar, recalls = shown_uar(part), recalls_of(part.counts.sum(axis=1)).mean(axis=0)
+        row = {"gender": gender, "speakers": len(part.speakers), "clips": part.counts[0].sum()}
         row |= uar.columns() | {"spread": uar.kind}
-        rows.append({**row, **dict(zip(part.labels, recalls, strict=True))})
+        rows.append(row | dict(zip(part.labels, recalls, strict=True)))
     return pd.DataFrame(rows)
 
 
@@ -152,18 +142,15 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
         for run in sorted((*result.runs, *result.unfinished), key=lambda run: run.seed):
             uar = next(scores) if run.complete else np.nan
             epochs = [f["best_epoch"] for f in run.folds if f.get("best_epoch") is not None]
+            # a resumed fold takes the time of all its epochs
+            trained = run.curves.groupby("fold")["seconds"].sum()
+            seconds = sum(max(f["seconds"], trained.get(f["fold"], 0.0)) for f in run.folds)
             row = {"recipe": run.recipe, "seed": run.seed, "folds": len(run.folds)}
             row |= {"planned": run.planned, "uar": uar}
             row |= {"best_epoch": float(np.median(epochs)) if epochs else np.nan}
-            row |= {"minutes": _seconds(run) / 60, "digest": run.digest}
-            rows.append({**row, "command": run.command})
+            row |= {"minutes": seconds / 60, "digest": run.digest, "command": run.command}
+            rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _seconds(run: Run) -> float:
-    """Time of all folds; a resumed fold takes the time of all its epochs."""
-    epochs = run.curves.groupby("fold")["seconds"].sum()
-    return float(sum(max(fold["seconds"], epochs.get(fold["fold"], 0.0)) for fold in run.folds))
 
 
 def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:

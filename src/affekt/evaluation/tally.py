@@ -27,11 +27,7 @@ class Tally:
 
 
 def tally(table: pd.DataFrame) -> Tally:
-    """Count truths and predictions of each seed and speaker.
-
-    Args:
-        table: predictions of one recipe, all seeds and folds, as ``read_predictions`` returns
-            them.
+    """Count the truths and predictions of one recipe, all seeds and folds.
 
     Returns:
         The counts; their sum over seeds and speakers is the pooled confusion matrix.

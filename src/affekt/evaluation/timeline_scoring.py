@@ -67,14 +67,13 @@ def emotion_diarization_errors(
     The emotions at an instant are the labels of all spans around it, without the unemotional
     ones; time outside of all spans has no emotion, like neutral speech.
 
-    Errors are summed over time, not over spans, so touching and overlapping spans of one label
-    count once. Add the seconds of several recordings to score them together.
+    Touching and overlapping spans of one label count once. Add the seconds of several recordings
+    to score them together.
 
     Args:
         reference: annotated spans, in any order.
         predicted: spans to score, in any order.
         seconds: duration of the recording; no span may end later.
-        labels: all labels of the task.
         unemotional: labels that count as no emotion.
 
     Returns:

@@ -1,8 +1,9 @@
 """Simulate recordings of other speakers, rooms, microphones and bandwidths.
 
-A simulated speaker has pitch and formants shifted together; for half of them the tempo changes with
-the pitch. A simulated speaker has the same shift, room, microphone and bandwidth in all recordings,
-so that a profile of it can be made. Only training speakers are simulated.
+All sounds are ``(samples,)`` arrays at 16 kHz. A simulated speaker has pitch and formants shifted
+together; for half of them the tempo changes with the pitch. It has the same shift, room, microphone
+and bandwidth in all recordings, so that a profile of it can be made. Only training speakers are
+simulated.
 
 Source: Jaitly & Hinton, "Vocal tract length perturbation improves speech recognition" (2013);
 Ko et al., "Audio augmentation for speech recognition" (2015), and "A study on data augmentation of
@@ -63,10 +64,8 @@ class Augmentation:
 
         Change a word when its simulation changes. Speaker 0 is the original recording.
         """
-        key: list[object] = [speaker]
-        key += ["elsewhere"] if speaker and self.channel else []
-        key += ["bandwidth"] if speaker and self.bandwidth else []
-        return key + (["noise"] if speaker and self.noise else [])
+        words = {"elsewhere": self.channel, "bandwidth": self.bandwidth, "noise": self.noise}
+        return [speaker, *(word for word, used in words.items() if speaker and used)]
 
 
 def simulated(
@@ -80,18 +79,16 @@ def simulated(
     """Simulate a recording of another speaker.
 
     Args:
-        samples: ``(samples,)`` at 16 kHz.
         speaker: of the recording.
         number: of the speaker simulated from them; 0 returns the recording unchanged.
         clip: name of the recording; seeds its noise.
-        augmentation: the settings.
 
     Returns:
-        ``(samples,)`` float32; another length unless the tempo is kept.
+        The sound; of another length unless the tempo is kept.
     """
     if number == 0:
         return samples
-    body = np.random.default_rng(_seed(speaker, number))
+    body = _generator(speaker, number)
     ratio = 2.0 ** (body.uniform(-SEMITONES, SEMITONES) / 12.0)
     keeps_tempo = bool(body.integers(2))
     gain = 10.0 ** (body.uniform(-DECIBELS, DECIBELS) / 20.0)
@@ -101,17 +98,15 @@ def simulated(
         lacking = max(0, STRETCHED - sound.size)
         stretched = librosa.effects.time_stretch(np.pad(sound, (0, lacking)), rate=1.0 / ratio)
         sound = stretched[: samples.size] if lacking else stretched
-    hiss = np.random.default_rng(_seed(clip, number)).standard_normal(sound.size)
-    level = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
-    made: NDArray[np.float32] = (gain * (sound + noise * level * hiss)).astype(np.float32)
+    hiss = _generator(clip, number).standard_normal(sound.size)
+    made = np.asarray(gain * (sound + noise * _rms(samples) * hiss), np.float32)
     if augmentation.channel:
-        made = simulate_channel(made, np.random.default_rng(_seed(f"place {speaker}", number)))
+        made = simulate_channel(made, _generator(f"place {speaker}", number))
     if augmentation.noise:
-        background = np.random.default_rng(_seed(f"noise {speaker}", number))
-        instants = np.random.default_rng(_seed(f"noise {clip}", number))
-        made = add_noise(made, background, instants)
+        background = _generator(f"noise {speaker}", number)
+        made = add_noise(made, background, _generator(f"noise {clip}", number))
     if augmentation.bandwidth:
-        made = limit_bandwidth(made, np.random.default_rng(_seed(f"band {speaker}", number)))
+        made = limit_bandwidth(made, _generator(f"band {speaker}", number))
     return made
 
 
@@ -120,13 +115,8 @@ def simulate_channel(
 ) -> NDArray[np.float32]:
     """Simulate another microphone, and for some recordings a room or a telephone.
 
-    Args:
-        samples: ``(samples,)`` at 16 kHz.
-        generator: the same state gives the same channel.
-
-    Returns:
-        ``(samples,)`` float32 of the same length, and of the same root mean square except for
-        what a telephone removes.
+    The same state of the generator gives the same channel. Length and root mean square stay,
+    except for what a telephone removes.
     """
     sound = fftconvolve(samples, _microphone(generator))[TAPS // 2 :][: samples.size]
     room = _room(generator)
@@ -136,8 +126,7 @@ def simulate_channel(
     sound *= _rms(samples) / max(_rms(sound), 1e-9)
     if telephone:
         sound = _telephone(sound)
-    made: NDArray[np.float32] = sound.astype(np.float32)
-    return made
+    return np.asarray(sound, np.float32)
 
 
 def add_noise(
@@ -145,13 +134,8 @@ def add_noise(
 ) -> NDArray[np.float32]:
     """Add background noise to some recordings, between white and brown, 0 to 30 dB below them.
 
-    Args:
-        samples: ``(samples,)`` at 16 kHz.
-        background: the same state gives the same spectrum and level, or no noise.
-        instants: draws the noise itself.
-
-    Returns:
-        ``(samples,)`` float32.
+    The same state of ``background`` gives the same spectrum and level, or no noise; ``instants``
+    draws the noise itself.
     """
     noisy = background.random() < NOISY
     decibels, slope = background.uniform(*SIGNAL_TO_NOISE), background.uniform(*SLOPES)
@@ -169,28 +153,21 @@ def limit_bandwidth(
 ) -> NDArray[np.float32]:
     """Remove all above 4, 5.5 or 7 kHz from some recordings; corpora differ in this.
 
-    Args:
-        samples: ``(samples,)`` at 16 kHz.
-        generator: the same state gives the same limit, or none.
-
-    Returns:
-        ``(samples,)`` float32 of the same length.
+    The same state of the generator gives the same limit, or none.
     """
     if generator.random() >= LIMITED:
         return samples
     rate = 2 * int(generator.choice(BANDWIDTHS))
     narrow = soxr.resample(samples, SAMPLE_RATE, rate)
     back = soxr.resample(narrow, rate, SAMPLE_RATE)[: samples.size]
-    made: NDArray[np.float32] = np.pad(back, (0, samples.size - back.size))
-    return made
+    return np.pad(back, (0, samples.size - back.size))
 
 
 def _microphone(generator: np.random.Generator) -> NDArray[np.float64]:
     """A linear-phase filter whose response is a random walk over the bands."""
     decibels = np.cumsum(generator.normal(0.0, STEP, len(BANDS)))
     gains = 10.0 ** ((decibels - decibels.mean()) / 20.0)
-    made: NDArray[np.float64] = firwin2(TAPS, BANDS, gains, fs=SAMPLE_RATE)
-    return made
+    return np.asarray(firwin2(TAPS, BANDS, gains, fs=SAMPLE_RATE))
 
 
 def _room(generator: np.random.Generator) -> NDArray[np.float64]:
@@ -212,13 +189,13 @@ def _telephone(sound: NDArray[np.float64]) -> NDArray[np.float64]:
     quantized = np.sign(line) * np.round(127.0 * loud) / 127.0
     expanded = np.expm1(np.abs(quantized) * np.log1p(COMPANDING)) / COMPANDING
     back = soxr.resample(np.sign(quantized) * expanded, TELEPHONE_RATE, SAMPLE_RATE)[: sound.size]
-    made: NDArray[np.float64] = np.pad(back, (0, sound.size - back.size))
-    return made
+    return np.pad(back, (0, sound.size - back.size))
 
 
 def _rms(sound: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
 
 
-def _seed(name: str, number: int) -> int:
-    return int.from_bytes(sha256(f"{number} {name}".encode()).digest()[:8], "big")
+def _generator(name: str, number: int) -> np.random.Generator:
+    digest = sha256(f"{number} {name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

@@ -20,12 +20,7 @@ FORMAT = 1  # of the matrix; part of its digest
 
 
 def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArray[np.float32]:
-    """Features of all clips, from the cache or computed now.
-
-    Args:
-        recipe: its method names the cepstra.
-        source: of all recordings.
-        locations: of the weights.
+    """Features of all clips, with the cepstra of the recipe's method; cached.
 
     Returns:
         ``(clips, 2126)``, in the manifest's order.

@@ -123,9 +123,6 @@ class Baseline:
         Those of ``svm`` are the softmax of its decision values: their order is the classifier's,
         their size is not calibrated. scikit-learn's own calibration would split speakers.
 
-        Args:
-            features: ``(clips, features)`` as fitted.
-
         Returns:
             ``(clips, labels)`` in [0, 1], a row sums to 1; 0 for a label never seen.
         """
@@ -162,9 +159,8 @@ def _random_state(seed: int, train: NDArray[np.intp]) -> int:
 def _pipeline(kind: str, random_state: int) -> Pipeline:
     if kind.startswith("chance-"):
         strategy = {"chance-majority": "most_frequent", "chance-stratified": "stratified"}[kind]
-        return Pipeline(
-            [("classify", DummyClassifier(strategy=strategy, random_state=random_state))]
-        )
+        chance = DummyClassifier(strategy=strategy, random_state=random_state)
+        return Pipeline([("classify", chance)])
     classifier = {
         "rf": RandomForestClassifier(TREES, random_state=random_state),
         "svm": SVC(),

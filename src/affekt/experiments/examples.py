@@ -24,11 +24,7 @@ from affekt.report.figures import ExampleClip
 
 
 def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
-    """Find and read the clips that Figure 2 shows of a corpus.
-
-    Args:
-        corpus: one of ``CORPORA``, or any other name.
-        root: folder that holds its recordings.
+    """Find and read the clips that Figure 2 shows of a corpus in the folder ``root``.
 
     Returns:
         A clip for each label, in the labels' order, of the first speaker who says the same words

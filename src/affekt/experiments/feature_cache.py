@@ -49,14 +49,7 @@ class Patches:
     starts: NDArray[np.int64]
 
     def gather(self, clips: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The windows of some clips.
-
-        Args:
-            clips: rows of the manifest.
-
-        Returns:
-            Their values, one clip after the other, and lengths ``(clips,)``.
-        """
+        """The windows of some clips, one clip after the other, and ``(clips,)`` lengths."""
         parts = [self.values[self.starts[clip] : self.starts[clip + 1]] for clip in clips]
         lengths = torch.tensor([len(part) for part in parts])
         return torch.from_numpy(np.concatenate(parts)), lengths
@@ -94,7 +87,6 @@ def sound_digest(manifest: Manifest) -> str:
         CorpusError: a recording that cannot be read.
     """
     digest = hashlib.sha256(manifest.digest.encode())
-    files = sorted({clip.file for clip in manifest.clips})
 
     def of(file: str) -> bytes:
         try:
@@ -107,7 +99,7 @@ def sound_digest(manifest: Manifest) -> str:
             ) from error
 
     with ThreadPoolExecutor() as pool:
-        for part in pool.map(of, files):
+        for part in pool.map(of, sorted({clip.file for clip in manifest.clips})):
             digest.update(part)
     return digest.hexdigest()
 
@@ -190,15 +182,13 @@ class Source:
         """The outputs of a frozen trunk for all clips, from the cache or computed now.
 
         Args:
-            classifier: the network.
-            trunk_key: values that identify its trunk.
-            speaker: number of the simulated speaker; 0 for the original recordings.
+            trunk_key: values that identify the classifier's trunk.
 
         Raises:
             AudioError: a recording that does not decode.
             RunError: the cache cannot be written.
         """
-        classifier = classifier.eval()
+        classifier.eval()
         inputs = self.inputs_of()
 
         def of(row: int) -> tuple[NDArray[Any], ...]:
@@ -246,13 +236,10 @@ def cached(
     facts: Sequence[object],
     compute: Callable[[], Sequence[NDArray[Any]]],
 ) -> list[Path]:
-    """Compute arrays unless their files are in the cache.
+    """Compute arrays unless their files are in the folder ``cache``.
 
     Args:
-        cache: folder of the files.
-        names: of the arrays.
         facts: everything that the arrays depend on; the files are named by its digest.
-        compute: returns the arrays.
 
     Returns:
         An ``.npy`` file for each name.

@@ -24,14 +24,13 @@ from affekt.corpora.recordings import Watch, unwatched
 from affekt.errors import CorpusError, RunError
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.intervals import shown_recalls, shown_uar
-from affekt.evaluation.metrics import confusion
 from affekt.evaluation.tally import Tally
 from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.fold import part_of_rows
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import set_population
-from affekt.experiments.profiles import profile_of, same_speaker
+from affekt.experiments.profiles import profiles_of, same_speaker
 from affekt.experiments.training import TrainingConfig, seed_torch, train
 from affekt.model.classifier import Classifier, fold_batch_norms, trunk_digest
 from affekt.model.export import describe, write_network
@@ -66,13 +65,8 @@ def load_features(network: Classifier, manifest: Manifest, cache: Path) -> Input
         AudioError: a recording that does not decode.
         RunError: the cache cannot be written.
     """
-    source = Source(
-        manifest,
-        sound_digest(manifest),
-        network.architecture,
-        Augmentation(),
-        cache,
-    )
+    digest = sound_digest(manifest)
+    source = Source(manifest, digest, network.architecture, Augmentation(), cache)
     key = ["model file", trunk_digest(network)]
     return Inputs(features=(source.features(network, key, 0),))
 
@@ -93,7 +87,6 @@ def adapt(
         manifest: of the clips; its labels are those of the new network.
         inputs: of :func:`load_features`.
         rows: ``(clips,)`` to learn from.
-        seed: two whole numbers.
         pretrained: start from the model's head, with random weights for labels that it lacks;
             otherwise from a random head.
 
@@ -126,16 +119,12 @@ def _with_labels(network: Classifier, labels: tuple[str, ...], *, pretrained: bo
     adapted.load_state_dict(kept | {"temperature": torch.ones(())}, strict=False)
     pairs = [(before.index(label), at) for at, label in enumerate(labels) if label in before]
     if pretrained and pairs:
-        olds, news = map(list, zip(*pairs, strict=True))
+        olds, news = (torch.tensor(each) for each in zip(*pairs, strict=True))
         old, new = network.head.classes, adapted.head.classes
-        of_rows = isinstance(old, nn.Linear)
+        axis = 0 if isinstance(old, nn.Linear) else -1  # of the labels
         with torch.no_grad():
             for name, weight in new.named_parameters():
-                stored = old.get_parameter(name)
-                if of_rows:
-                    weight[news] = stored[olds]
-                else:
-                    weight[..., news] = stored[..., olds]
+                weight.index_copy_(axis, news, old.get_parameter(name).index_select(axis, olds))
     return adapted
 
 
@@ -148,8 +137,7 @@ def predict_both(
     enrolled = unknown
     if network.speaker:
         others = same_speaker(manifest, rows)
-        each = [profile_of(inputs.features[0], others[int(row)]) for row in rows]
-        profiles = {name: torch.stack([profile[name] for profile in each]) for name in each[0]}
+        profiles = profiles_of(inputs.features[0], (others[int(row)] for row in rows))
         enrolled = predict(network, inputs, rows, profiles=profiles)
     return unknown.double().softmax(1).numpy(), enrolled.double().softmax(1).numpy()
 
@@ -197,7 +185,6 @@ def finetune(
         model: to start from: a name of a shipped model, or a file.
         labels: label of the new model by the table's own; an empty one leaves its clips out.
         columns: column of affekt by the table's own name, such as ``emotion`` for ``label``.
-        seed: of the random numbers, 0 or above.
         watch: shows progress; gets the items and their number.
 
     Returns:
@@ -274,11 +261,8 @@ def _described(
 
 
 def _tally(manifest: Manifest, truth: NDArray[np.int64], found: NDArray[np.float64]) -> Tally:
-    who = np.array([clip.speaker for clip in manifest.clips])
-    predicted = found.argmax(axis=1)
-    labels = range(len(manifest.labels))
-    counts = [
-        confusion(truth[who == name], predicted[who == name], labels=labels)
-        for name in manifest.speakers
-    ]
-    return Tally(manifest.labels, (0,), manifest.speakers, np.stack(counts)[None])
+    who = [manifest.speakers.index(clip.speaker) for clip in manifest.clips]
+    labels = len(manifest.labels)
+    counts = np.zeros((1, len(manifest.speakers), labels, labels), np.int64)
+    np.add.at(counts, (0, who, truth, found.argmax(axis=1)), 1)
+    return Tally(manifest.labels, (0,), manifest.speakers, counts)

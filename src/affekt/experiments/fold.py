@@ -49,14 +49,8 @@ from affekt.runs.folder import (
 from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
 
 
-def run_fold(recipe: Recipe, fold: Fold, folder: Path, locations: Locations) -> None:
-    """Train and test one fold on one thread, unless it is done.
-
-    Args:
-        recipe: the knobs.
-        fold: its training, validation and test speakers.
-        folder: the run folder, prepared; the fold's own is ``fold-<number>`` in it.
-        locations: of data and weights.
+def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
+    """Train and test one fold of a prepared run folder on one thread, unless it is done.
 
     Raises:
         AffektError: unusable data, weights or disk; finished epochs remain.
@@ -83,22 +77,19 @@ def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     facts = fold_facts(recipe.identity, fold, gpu=gpu)  # now: the checkout may change later
     manifest = manifest_of(own.parent, locations)
-    source = None
-    if recipe.method not in KINDS:
+    if recipe.method in KINDS:  # chance, which uses no features
+        features = np.zeros((len(manifest.clips), 1), np.float32)
+        facts |= _baseline(recipe, fold, manifest, features, own)
+    else:
         source = source_of(recipe, manifest, locations)
         facts["sound"] = source.digest
         _refuse_other_sound(own.parent, source.digest)
-    probabilities: NDArray[Any]
-    if source and recipe.method == "network":
-        probabilities, found = _network(recipe, fold, source, own, locations, facts)
-    else:
-        probabilities, found = _baseline(recipe, fold, manifest, source, locations)
-    if fold.test:
-        clips = part_of(manifest, fold.test).clips
-        path = own / "predictions.csv"
-        write_predictions(path, recipe.identity, fold, manifest, clips, probabilities)
-    seconds = round(time.monotonic() - started, 1)
-    write_json(own / DONE, {**facts, **found, "seconds": seconds})
+        if recipe.method == "network":
+            facts |= _network(recipe, fold, source, own, locations, facts)
+        else:
+            features = load_features(recipe, source, locations)
+            facts |= _baseline(recipe, fold, manifest, features, own)
+    write_json(own / DONE, {**facts, "seconds": round(time.monotonic() - started, 1)})
 
 
 def source_of(recipe: Recipe, manifest: Manifest, locations: Locations) -> Source:
@@ -155,17 +146,11 @@ def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None
 
 
 def part_of(
-    manifest: Manifest,
-    speakers: Sequence[str],
-    *,
-    balance: bool = False,
-    perceived: float = 0.0,
+    manifest: Manifest, speakers: Sequence[str], *, balance: bool = False, perceived: float = 0.0
 ) -> Part:
     """The clips of some speakers, in the manifest's order.
 
     Args:
-        manifest: of the clips.
-        speakers: of the part.
         balance: give every class of every corpus the same weight, instead of every clip.
         perceived: share of the perceived emotion in the labels of the loss.
 
@@ -177,11 +162,7 @@ def part_of(
 
 
 def part_of_rows(
-    manifest: Manifest,
-    clips: NDArray[np.int64],
-    *,
-    balance: bool = False,
-    perceived: float = 0.0,
+    manifest: Manifest, clips: NDArray[np.int64], *, balance: bool = False, perceived: float = 0.0
 ) -> Part:
     """As :func:`part_of`, of ``(clips,)`` rows of the manifest."""
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
@@ -205,8 +186,8 @@ def _network(
     own: Path,
     locations: Locations,
     facts: dict[str, Any],
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Train the network; return probabilities of the test clips, and further facts."""
+) -> dict[str, Any]:
+    """Train and test the network, and write it; return further facts."""
     torch.set_num_threads(1)
     manifest = source.manifest
     training = part_of(manifest, fold.train, balance=recipe.balance, perceived=recipe.perceived)
@@ -216,12 +197,11 @@ def _network(
     set_population(classifier, inputs.features, training.clips)
     config = training_config(recipe, fold.number)
     best_epoch = train(classifier, inputs, training, validation, own, config=config)
-    probabilities = np.zeros((0, len(manifest.labels)), np.float32)
     if fold.test:
-        probabilities = _test(recipe, fold, manifest, classifier, inputs, own)
+        _test(recipe, fold, manifest, classifier, inputs, own)
     corpora = corpora_facts(manifest, fold, source.digest)
     save_classifier(classifier, own / "model.pt", corpora=corpora, best_epoch=best_epoch, **facts)
-    return probabilities, {"best_epoch": best_epoch}
+    return {"best_epoch": best_epoch}
 
 
 def _test(
@@ -231,44 +211,37 @@ def _test(
     classifier: Classifier,
     inputs: Inputs,
     own: Path,
-) -> NDArray[np.float32]:
-    """Predict the test clips; write predictions with enrolment and of validation clips too."""
+) -> None:
+    """Write predictions of the test clips, also with enrolment, and of the validation clips."""
     validation, tested = (part_of(manifest, part).clips for part in (fold.validation, fold.test))
+    about = (recipe.identity, fold, manifest)
     probabilities, activations = evaluate(classifier, inputs, tested)
     files = np.array([manifest.names[clip] for clip in tested])
     np.savez_compressed(own / ACTIVATIONS, activations=activations, files=files)
-    about = (recipe.identity, fold, manifest)
+    write_predictions(own / "predictions.csv", *about, tested, probabilities)
     validated = predict(classifier, inputs, validation).softmax(dim=1).numpy()
     write_predictions(own / "validation.csv", *about, validation, validated)
     if recipe.speaker_normalization:
         seed = (recipe.seed, fold.number)
         enrolled = dict(predict_enrolled(classifier, inputs, manifest, tested, seed=seed))
         write_enrolment(own / "enrolment.csv", *about, tested, enrolled)
-    return probabilities
 
 
 def _baseline(
-    recipe: Recipe,
-    fold: Fold,
-    manifest: Manifest,
-    source: Source | None,
-    locations: Locations,
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Fit a baseline; return probabilities of the test clips, and further facts."""
+    recipe: Recipe, fold: Fold, manifest: Manifest, features: NDArray[np.float32], own: Path
+) -> dict[str, Any]:
+    """Fit a baseline and write its predictions of the test clips; return further facts."""
     truth = np.array([clip.label for clip in manifest.clips])
-    if source is None:  # chance, which uses no features
-        kind, features = recipe.method, np.zeros((len(truth), 1), np.float32)
-    else:
-        kind = recipe.method.partition("-")[2]
-        features = load_features(recipe, source, locations)
+    kind = recipe.method.removeprefix("mfcc-").removeprefix("gtcc-")
+    train, validation, tested = (
+        part_of(manifest, part).clips for part in (fold.train, fold.validation, fold.test)
+    )
     with threadpool_limits(1):
-        baseline = Baseline(kind, manifest.labels, recipe.seed, recipe.select_features).fit(
-            features,
-            truth,
-            train=part_of(manifest, fold.train).clips,
-            validation=part_of(manifest, fold.validation).clips,
-        )
-        probabilities = baseline.predict_proba(features[part_of(manifest, fold.test).clips])
+        baseline = Baseline(kind, manifest.labels, recipe.seed, recipe.select_features)
+        baseline.fit(features, truth, train=train, validation=validation)
+        probabilities = baseline.predict_proba(features[tested])
+    write_predictions(
+        own / "predictions.csv", recipe.identity, fold, manifest, tested, probabilities
+    )
     uar = round(baseline.validation_uar, 6)
-    chosen = {"chosen": baseline.chosen, "validation_uar": uar}
-    return probabilities, {"best_epoch": None, **chosen}
+    return {"best_epoch": None, "chosen": baseline.chosen, "validation_uar": uar}

@@ -39,7 +39,6 @@ class Inputs:
         """The trunk's outputs for some clips.
 
         Args:
-            classifier: the network.
             clips: ``(clips,)`` rows of the manifest.
             speakers: ``(clips,)`` number of the simulated speaker of each; 0 by default.
             bfloat16: whether the trunk computes in bfloat16.
@@ -71,7 +70,7 @@ def gather(
         speakers: ``(clips,)`` number of the simulated speaker of each.
 
     Returns:
-        Steps ``(windows, steps, features)``, shares ``(windows, steps)``, lengths ``(clips,)``.
+        As :meth:`Inputs.encode`.
     """
     parts = [
         (features[speaker], slice(*features[speaker].starts[clip : clip + 2]))
@@ -86,16 +85,10 @@ def gather(
 def shuffled(
     clips: NDArray[np.int64], size: int, *, seed: Sequence[int]
 ) -> Iterator[NDArray[np.int64]]:
-    """Mini-batches of one epoch in random order.
+    """Yield ``(size,)`` rows of one epoch after the other in random order; the last may be fewer.
 
-    Args:
-        clips: ``(clips,)`` rows to divide.
-        size: clips of a mini-batch; the last may be smaller.
-        seed: whole numbers, such as the recipe's seed, fold and epoch: the order depends on nothing
-            else, so that a resumed run draws the same mini-batches.
-
-    Yields:
-        ``(size,)`` rows.
+    The order depends on nothing but the seed, such as the recipe's seed, fold and epoch, so that a
+    resumed run draws the same mini-batches.
     """
     order = np.random.default_rng(seed).permutation(clips)
     for start in range(0, len(order), size):

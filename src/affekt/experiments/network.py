@@ -51,20 +51,12 @@ def training_config(recipe: Recipe, fold: int) -> TrainingConfig:
 
 
 def start_network(
-    recipe: Recipe,
-    fold: int,
-    source: Source,
-    training: NDArray[np.int64],
-    locations: Locations,
+    recipe: Recipe, fold: int, source: Source, training: NDArray[np.int64], locations: Locations
 ) -> Classifier:
     """The network before its first step: pretrained trunk, random head, seeded by recipe and fold.
 
     Args:
-        recipe: the knobs.
-        fold: number of the fold.
-        source: of all recordings.
         training: ``(clips,)`` rows to learn from; YAMNet's batch norms start from some of them.
-        locations: of the weights.
 
     Raises:
         ModelError: no weights, or others than the published ones.
@@ -103,10 +95,9 @@ def load_inputs(recipe: Recipe, source: Source, classifier: Classifier) -> Input
 def set_population(
     classifier: Classifier, features: Sequence[Features], clips: NDArray[np.int64]
 ) -> None:
-    """Set the population statistics of the speaker normalization.
+    """Set the population statistics of the speaker normalization, if the network has one.
 
     Args:
-        classifier: a network with speaker normalization; others are left alone.
         features: of the original recordings and of the simulated speakers.
         clips: ``(clips,)`` rows to learn from.
     """
@@ -128,20 +119,11 @@ def usual_device() -> torch.device:
 
 
 def load_trunk(
-    trunk: YAMNet,
-    recipe: Recipe,
-    source: Source,
-    clips: NDArray[np.int64],
-    locations: Locations,
+    trunk: YAMNet, recipe: Recipe, source: Source, clips: NDArray[np.int64], locations: Locations
 ) -> None:
     """Load the recipe's weights into YAMNet; random ones are already there.
 
-    Args:
-        trunk: the CNN to fill.
-        recipe: the knobs.
-        source: of all recordings.
-        clips: ``(clips,)`` rows that may be used; batch norms start from some of them.
-        locations: of the weights.
+    The batch norms start from some of the ``(clips,)`` rows, which must be allowed for training.
     """
     if recipe.weights != "random":
         spread = np.linspace(0, len(clips) - 1, UNFOLDING_CLIPS).astype(int)

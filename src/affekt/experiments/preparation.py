@@ -28,8 +28,6 @@ def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | Non
     """Make the run folder with its recipe, manifest and folds, unless it is there.
 
     Args:
-        recipe: the knobs.
-        locations: of data and run folders.
         numbers: of the folds to run; all by default.
 
     Returns:
@@ -53,8 +51,7 @@ def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | Non
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             if (folder / "folds.csv").is_file():
-                _refuse_others(folder, manifest)
-                _complete_knobs(folder, recipe)
+                _refuse_others(folder, recipe, manifest)
             else:
                 _fill(folder, recipe, manifest, folds)
     return folder
@@ -69,16 +66,13 @@ def _fill(folder: Path, recipe: Recipe, manifest: Manifest, folds: tuple[Fold, .
         write_folds(folds, part)
 
 
-def _refuse_others(folder: Path, manifest: Manifest) -> None:
+def _refuse_others(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
+    """Refuse other recordings or knobs than before; add knobs that are newer than the run."""
     if read_manifest(folder / "manifest.csv", manifest.root).digest != manifest.digest:
         raise RunError(
             f"{folder} must continue with the recordings that it began with. Got others in "
             f"{manifest.root}. Use --runs with another folder."
         )
-
-
-def _complete_knobs(folder: Path, recipe: Recipe) -> None:
-    """Add knobs that are newer than the run; refuse others that have changed."""
     knobs = json.loads(json.dumps(recipe.values()))  # lists in place of tuples
     before = from_stored(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
     odd = [name for name in before if name in knobs and before[name] != knobs[name]]

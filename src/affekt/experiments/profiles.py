@@ -4,7 +4,7 @@ A network must work with few enrolment clips, so it is trained with few: each tr
 normalized by some of its speaker's other clips, often by none. A clip is never in its own profile.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -33,11 +33,9 @@ def draw_profiles(
     """Draw a profile for each clip of a mini-batch, from random other clips of its speaker.
 
     Args:
-        features: of the original recordings and of the simulated speakers.
         clips: ``(clips,)`` rows of the mini-batch.
         speakers: ``(clips,)`` number of the simulated speaker of each, for its profile too.
         others: rows of the training part with the same speaker, for each row.
-        generator: of the random choices.
 
     Returns:
         Sums as :class:`~affekt.model.speaker_normalization.SpeakerNormalization` takes them.
@@ -59,6 +57,12 @@ def profile_of(features: Features, clips: NDArray[np.int64]) -> State:
     return {name: sums[clips].sum(0) for name, sums in features.sums.items()}
 
 
+def profiles_of(features: Features, enrolled: Iterable[NDArray[np.int64]]) -> State:
+    """Stack the profiles of several groups of clips: ``(groups, ...)``."""
+    profiles = [profile_of(features, clips) for clips in enrolled]
+    return {name: torch.stack([each[name] for each in profiles]) for name in features.sums}
+
+
 def same_speaker(manifest: Manifest, clips: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     """For each clip the other clips of its speaker, among ``clips``."""
     speakers = np.array([manifest.clips[row].speaker for row in clips])
@@ -74,7 +78,6 @@ def enrolments(
     """List the enrolment clips of the test speakers, one condition after the other.
 
     Args:
-        manifest: of the clips.
         clips: ``(clips,)`` rows of the test clips.
         seed: whole numbers; seeds the random clips.
 
@@ -115,21 +118,16 @@ def predict_enrolled(
     """Predict the test clips once for each enrolment of their speakers.
 
     Args:
-        classifier: the trained network.
-        inputs: of the whole manifest.
-        manifest: of the clips.
         clips: ``(clips,)`` rows of the test clips.
         seed: whole numbers; seeds the random clips.
 
     Yields:
-        The condition and probabilities ``(clips, labels)``: those of
-        :func:`enrolments`, and ``adaptive``: no enrolment, but the profile adapts to the clips
-        of the speaker so far, the current one included.
+        The condition and probabilities ``(clips, labels)``: those of :func:`enrolments`, and
+        ``adaptive``: no enrolment, but the profile adapts to the clips of the speaker so far, the
+        current one included.
     """
-    original = inputs.features[0]
     for name, enrolling in enrolments(manifest, clips, seed=seed):
-        each = [profile_of(original, enrolling[int(row)]) for row in clips]
-        profiles = {key: torch.stack([profile[key] for profile in each]) for key in each[0]}
+        profiles = profiles_of(inputs.features[0], (enrolling[int(row)] for row in clips))
         logits = predict(classifier, inputs, clips, profiles=profiles)
         yield name, logits.softmax(dim=1).numpy()
     yield ADAPTIVE, _adaptively(classifier, inputs, manifest, clips, seed)

@@ -58,14 +58,14 @@ class Recipe:
         allowed=PROTOCOLS,
     )
     folds: int = knob(
-        10, "number of folds of speaker-folds", source="paper, III-A", low=2, high=1_000
+        10, "number of folds of speaker-folds", source="paper, III-A", within=(2, 1_000)
     )
     held_out: tuple[str, ...] = knob((), "test speakers of held-out, such as ravdess:21")
     source: str = knob("", "training corpus of train-on-one-corpus")
     validation: float = knob(
-        0.2, "share of the other speakers for validation", source="paper, III-A", low=0.01, high=0.9
+        0.2, "share of the other speakers for validation", source="paper, III-A", within=(0.01, 0.9)
     )
-    seed: int = knob(0, "seed of folds, weights and mini-batches", low=0, high=2**31 - 1)
+    seed: int = knob(0, "seed of folds, weights and mini-batches", within=(0, 2**31 - 1))
     # method
     method: str = knob("network", "what is trained", allowed=METHODS)
     select_features: bool = knob(
@@ -76,13 +76,10 @@ class Recipe:
         "distance between the starts of windows, at 16 kHz",
         unit="samples",
         source="paper, II-A",
-        low=1,
-        high=WINDOW,
+        within=(1, WINDOW),
     )
     last_window: str = knob(
-        "drop",
-        "drop a last window that is not full, or pad it with zeros",
-        allowed=LAST_WINDOW,
+        "drop", "drop a last window that is not full, or pad it with zeros", allowed=LAST_WINDOW
     )
     trunk: str = knob(
         "yamnet",
@@ -107,44 +104,39 @@ class Recipe:
         allowed=("yamnet.tflite", "random"),
     )
     blocks: int = knob(
-        13, "number of separable blocks of YAMNet in use", source="paper, II-B", low=1, high=13
+        13, "number of separable blocks of YAMNet in use", source="paper, II-B", within=(1, 13)
     )
     encoder_layers: int = knob(
-        2, "number of transformer layers of Whisper's encoder in use", low=1, high=4
+        2, "number of transformer layers of Whisper's encoder in use", within=(1, 4)
     )
     context: int = knob(
-        1, "number of earlier windows in the input of Whisper's encoder", low=1, high=7
+        1, "number of earlier windows in the input of Whisper's encoder", within=(1, 7)
     )
     frozen: bool = knob(False, "do not train the pretrained network", source="paper, II-B")
     speaker_normalization: bool = knob(
         False, "normalize the features of a frozen network by the speaker's statistics"
     )
     head: str = knob(
-        "lstm",
-        "network from features to classes",
-        source="paper, II-C",
-        allowed=tuple(HEADS),
+        "lstm", "network from features to classes", source="paper, II-C", allowed=tuple(HEADS)
     )
     time_constant: float = knob(
         0.0,
         "time after which a window's weight in the head has fallen to 1/e; 0: never",
         unit="seconds",
-        low=0.0,
-        high=3_600.0,
+        within=(0.0, 3_600.0),
     )
     recent_time_constant: float = knob(
         0.0,
         "time constant of a second result about the last few seconds, trained jointly; 0: none",
         unit="seconds",
-        low=0.0,
-        high=3_600.0,
+        within=(0.0, 3_600.0),
     )
     ensemble_size: int = knob(
-        1, "number of statistics heads; their logits are averaged", low=1, high=64
+        1, "number of statistics heads; their logits are averaged", within=(1, 64)
     )
     # training
     augmented_speakers: int = knob(
-        0, "number of simulated speakers for each training speaker", low=0, high=64
+        0, "number of simulated speakers for each training speaker", within=(0, 64)
     )
     augment_channel: bool = knob(
         False, "simulate another microphone, room or telephone for each simulated speaker"
@@ -159,8 +151,7 @@ class Recipe:
         0.0,
         "share of the perceived emotion in the training labels, beside the acted one, for corpora "
         "that publish votes on the voice alone (CREMA-D)",
-        low=0.0,
-        high=1.0,
+        within=(0.0, 1.0),
     )
     balance: bool = knob(False, "give every class of every corpus the same weight in the loss")
     optimizer: str = knob(
@@ -176,17 +167,17 @@ class Recipe:
         allowed=("constant", "one-cycle"),
     )
     learning_rate: float = knob(
-        3e-4, "learning rate of Adam", source="paper, III-A", low=1e-8, high=1.0
+        3e-4, "learning rate of Adam", source="paper, III-A", within=(1e-8, 1.0)
     )
-    weight_decay: float = knob(0.0, "L2 penalty in Adam's gradient", low=0.0, high=1.0)
+    weight_decay: float = knob(0.0, "L2 penalty in Adam's gradient", within=(0.0, 1.0))
     label_smoothing: float = knob(
-        0.0, "share of each label that is distributed over all labels", low=0.0, high=0.9
+        0.0, "share of each label that is distributed over all labels", within=(0.0, 0.9)
     )
     batch: int = knob(
-        24, "size of a mini-batch", unit="clips", source="paper, III-A", low=1, high=4096
+        24, "size of a mini-batch", unit="clips", source="paper, III-A", within=(1, 4096)
     )
     epochs: int = knob(
-        50, "number of passes over the training speakers", source="paper, III-A", low=1, high=10_000
+        50, "number of passes over the training speakers", source="paper, III-A", within=(1, 10_000)
     )
     checkpoint: str = knob(
         "best",
@@ -267,8 +258,8 @@ def knob_table() -> list[tuple[str, str, str, str, str]]:
             words = [meta["meaning"]]
             if meta["allowed"]:
                 words.append(f"one of {', '.join(meta['allowed'])}")
-            if meta["low"] is not None:
-                words.append(f"{meta['low']} to {meta['high']}")
+            if meta["within"]:
+                words.append("{} to {}".format(*meta["within"]))
             default = json.dumps(each.default)
             rows.append((each.name, default, meta["unit"], "; ".join(words), meta["source"]))
     return rows

@@ -30,24 +30,15 @@ def knob(
     source: str = "",
     unit: str = "",
     allowed: tuple[str, ...] = (),
-    low: float | None = None,
-    high: float | None = None,
+    within: tuple[float, float] | None = None,
 ) -> Any:
     """Define a knob: its default, meaning, source, unit, and allowed values or range."""
     metadata = {"meaning": meaning, "source": source, "unit": unit}
-    return field(
-        default=default, metadata={**metadata, "allowed": allowed, "low": low, "high": high}
-    )
+    return field(default=default, metadata={**metadata, "allowed": allowed, "within": within})
 
 
 def check_value(recipe: "Recipe", name: str, meta: Any, default: Any) -> None:
     """Check one value; turn a list into a tuple, and a whole number into a float where needed.
-
-    Args:
-        recipe: the recipe.
-        name: of the knob.
-        meta: its metadata, as :func:`knob` makes them.
-        default: of the knob.
 
     Raises:
         RecipeError: a value of another type than the default, or outside its range.
@@ -62,9 +53,10 @@ def check_value(recipe: "Recipe", name: str, meta: Any, default: Any) -> None:
         wanted = "a list of strings"
     elif meta["allowed"]:
         fits, wanted = value in meta["allowed"], f"one of {', '.join(meta['allowed'])}"
-    elif meta["low"] is not None:
-        fits = type(value) is type(default) and meta["low"] <= value <= meta["high"]
-        wanted = f"{type(default).__name__} in [{meta['low']}, {meta['high']}]"
+    elif meta["within"]:
+        low, high = meta["within"]
+        fits = type(value) is type(default) and low <= value <= high
+        wanted = f"{type(default).__name__} in [{low}, {high}]"
     else:
         fits, wanted = type(value) is type(default), type(default).__name__
     if not fits:
@@ -81,12 +73,25 @@ def refuse_clashes(recipe: "Recipe") -> None:
         RecipeError: a knob has no effect, or two knobs exclude each other.
     """
     _refuse_without_effect(recipe)
-    _refuse_unnamed(recipe)
+    for name, what, protocol in (
+        ("held_out", "the test speakers", "held-out"),
+        ("source", "the training corpus", "train-on-one-corpus"),
+    ):
+        value = getattr(recipe, name)
+        if (recipe.protocol == protocol) != bool(value):
+            raise RecipeError(
+                f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
+                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
+            )
     _refuse_together(recipe)
 
 
 def _refuse_without_effect(recipe: "Recipe") -> None:
     """Reject knobs that have no effect with the others."""
+
+    def heads(able: Callable[[str], bool]) -> str:
+        return " or ".join(filter(able, HEADS))
+
     of_networks = [each.name for each in fields(recipe) if each.name not in OF_METHODS]
     for unused, needed in (
         (of_networks if recipe.method != "network" else (), "method network"),
@@ -99,10 +104,10 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
         (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
         (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
         (OF_WHISPER if recipe.trunk != "whisper" else (), "trunk whisper"),
-        (("time_constant",) if not decays(recipe.head) else (), f"head {_heads(decays)}"),
+        (("time_constant",) if not decays(recipe.head) else (), f"head {heads(decays)}"),
         (
             ("ensemble_size", "recent_time_constant") if not ensembles(recipe.head) else (),
-            f"head {_heads(ensembles)}",
+            f"head {heads(ensembles)}",
         ),
         (AUGMENTATIONS if not recipe.augmented_speakers else (), "augmented_speakers"),
         (("precision",) if recipe.frozen else (), "a network that is not frozen"),
@@ -113,24 +118,6 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
                     f"{name} of recipe {recipe.name} has no effect without {needed}. "
                     f"Got {getattr(recipe, name)!r}. Leave it out."
                 )
-
-
-def _heads(able: Callable[[str], bool]) -> str:
-    return " or ".join(filter(able, HEADS))
-
-
-def _refuse_unnamed(recipe: "Recipe") -> None:
-    """Require the names that a protocol needs, and reject them in other protocols."""
-    for name, what, protocol in (
-        ("held_out", "the test speakers", "held-out"),
-        ("source", "the training corpus", "train-on-one-corpus"),
-    ):
-        value = getattr(recipe, name)
-        if (recipe.protocol == protocol) != bool(value):
-            raise RecipeError(
-                f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
-                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
-            )
 
 
 def _refuse_together(recipe: "Recipe") -> None:

@@ -34,7 +34,6 @@ def run(
     """Run all folds of a recipe that are not done, side by side, one thread each.
 
     Args:
-        recipe: the knobs.
         locations: of data, runs, cache and weights; the run folder is ``<runs>/<recipe>-<digest>``.
         folds: numbers of the folds to run; all by default.
         archive: folder of archived runs, from which finished folds are restored.
@@ -53,14 +52,14 @@ def run(
         check_weights(recipe, locations)
     folder = prepare(recipe, locations, folds)
     planned = read_folds(folder / "folds.csv")
-    chosen = _chosen(planned, folds)
+    chosen = [fold for fold in planned if folds is None or fold.number in folds]
     manifest = manifest_of(folder, locations)
     if archive is not None:
         restore_folds(recipe.identity, folder, archive, manifest=manifest, folds=planned)
     if all(is_done(folder, fold) for fold in chosen):
         return ()
     fill_cache(recipe, manifest, locations)
-    work = partial(_run_fold, recipe, folder, locations)
+    work = partial(run_fold, recipe, folder, locations)
     failed = []
     epochs = recipe.epochs if recipe.method == "network" else 1
     with (
@@ -72,14 +71,6 @@ def run(
             if outcome is not None and outcome.error:
                 failed.append(f"{recipe.name}, fold {outcome.item.number}: {outcome.error}")
     return tuple(failed)
-
-
-def _run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
-    run_fold(recipe, fold, folder, locations)
-
-
-def _chosen(folds: Sequence[Fold], numbers: Collection[int] | None) -> tuple[Fold, ...]:
-    return tuple(fold for fold in folds if numbers is None or fold.number in numbers)
 
 
 def free_first(folder: Path, folds: Sequence[Fold]) -> Iterator[Fold]:

@@ -81,15 +81,12 @@ def train(
     config: TrainingConfig,
     after_epoch: Callable[[int], None] | None = None,
 ) -> int | None:
-    """Train a network, or resume a killed training.
+    """Train a network, or resume a killed training; it holds the chosen weights afterwards.
 
     Args:
-        classifier: the network at its start; holds the chosen weights afterwards.
-        inputs: all clips of the manifest.
         training: clips to learn from.
         validation: clips of other speakers, for the learning curve and the best epoch.
         folder: of the fold; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
-        config: the settings.
         after_epoch: is called with the number of each epoch, from 1, before ``last.pt`` is written.
 
     Returns:
@@ -128,7 +125,6 @@ def train(
             schedule.step()
             losses.append(loss.item() * len(clips))
         _refuse_divergence(losses, epoch, config)
-
         if mean and epoch > config.epochs * AVERAGED_FROM:
             mean.update_parameters(classifier)
         validation_loss, uar = _validate(classifier, inputs, validation)
@@ -196,10 +192,7 @@ def _loss(
         targets = training.perceived.shares
         logits = logits + for_each_head(training.perceived.log_priors)
     losses = nn.functional.cross_entropy(
-        logits,
-        for_each_head(targets),
-        label_smoothing=config.label_smoothing,
-        reduction="none",
+        logits, for_each_head(targets), label_smoothing=config.label_smoothing, reduction="none"
     )
     weights = for_each_head(training.weights)
     return (losses * weights).sum() / weights.sum()

@@ -8,18 +8,17 @@ plane.
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from affekt.aliases import from_stored
 from affekt.atomic_write import atomic_folder, atomic_write
 from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 from affekt.runs.folder import (
     ACTIVATIONS,
     ARCHIVED,
@@ -70,15 +69,9 @@ def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list
 
 
 def archive_run(run: Run, results: Path, *, points: Points) -> Path:
-    """Archive a run in place of what was archived of it before.
+    """Archive a run, finished or not, in place of what was archived of it before.
 
-    Args:
-        run: a complete one, or the finished folds of one.
-        results: folder of all archived runs.
-        points: projects the activations of a complete run to the plane.
-
-    Returns:
-        The folder written.
+    ``results`` and ``points`` are those of :func:`archive_runs`. Returns the folder written.
 
     Raises:
         RunError: it lacks a fold that is archived, or another recipe of its name is archived, or
@@ -97,7 +90,7 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
         "curve": run.curves,
         "points": points(run) if run.complete else pd.DataFrame(),
     }
-    try:
+    with writing(folder, RunError, "Name another folder."):
         with atomic_folder(folder) as part:
             for name, table in tables.items():
                 if len(table):
@@ -107,8 +100,6 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
         with atomic_write(folder / ARCHIVED) as file:  # last: it makes it a run
             text = json.dumps(about, indent=1, ensure_ascii=False)
             file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
 
 
@@ -136,17 +127,14 @@ def _refuse_loss(run: Run, folder: Path) -> None:
             f"{run.folder}: must be of the recipe archived in {folder}, digest {archived.digest}. "
             f"Got {run.digest}. Remove that folder to replace it."
         )
-    lost = set() if run.complete else _numbers(archived) - _numbers(run)
-    if lost:
+    before, now = ({fold["fold"] for fold in each.folds} for each in (archived, run))
+    lost = before - now
+    if lost and not run.complete:
         raise RunError(
             f"{run.folder}: an unfinished run must hold all folds that are archived of it. "
             f"Missing: {', '.join(map(str, sorted(lost)))}. Restore them first: "
             f"{run.command} --archive {folder.parents[1]}"
         )
-
-
-def _numbers(run: Run) -> set[int]:
-    return {fold["fold"] for fold in run.folds}
 
 
 def restore_folds(
@@ -157,18 +145,13 @@ def restore_folds(
     A restored fold has all that a report needs, and no network.
 
     Args:
-        identity: of the run.
         folder: the run folder, prepared; folds that are done there stay unchanged.
         results: folder of all archived runs; it may lack this recipe.
-        manifest: of the run.
-        folds: of the run.
 
     Raises:
-        RunError: no such folder; or the archive is of another recipe, other recordings or other
-            folds; or the run folder cannot be written.
+        RunError: the archive is of another recipe, other recordings or other folds; or the run
+            folder cannot be written.
     """
-    if not results.is_dir():
-        raise RunError(f"{results}: must be a folder of archived runs. Got none. Check --archive.")
     archived = archive_folder(results, identity.recipe, identity.seed)
     if not (archived / ARCHIVED).is_file():
         return
@@ -215,32 +198,27 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
 def _refuse_others(
     run: Run, identity: RunIdentity, manifest: Manifest, folds: Sequence[Fold]
 ) -> None:
-    for what, ours, archived in _compared(run, identity, manifest, folds):
+    """Compare what must be the same in the run and in the archive, as lines of text."""
+    knobs = json.loads(json.dumps(identity.knobs))  # lists in place of tuples
+    both = [name for name in run.knobs if name in knobs]  # knobs come and go between releases
+    parts = ((f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part))
+    done = {facts["fold"] for facts in run.folds}
+    tested = {who for fold in folds if fold.number in done for who in fold.test}
+    named = zip(manifest.names, manifest.clips, strict=True)
+    clips = ((name, clip.label) for name, clip in named if clip.speaker in tested)
+    for what, ours, archived in (
+        ("digest", {identity.digest}, {run.digest}),
+        ("knobs", _lines((k, knobs[k]) for k in both), _lines((k, run.knobs[k]) for k in both)),
+        ("recordings", {manifest.digest}, {run.corpus["digest"]}),
+        ("speakers", _lines(parts), _lines(run.parts.to_numpy())),
+        ("clips", _lines(clips), _lines(run.predictions[["file", "truth"]].to_numpy())),
+    ):
         if ours != archived:
             odd = min(archived - ours or ours - archived)
             raise RunError(
                 f"{run.folder}: archived folds must have the {what} that recipe {identity.recipe} "
                 f"has now. They differ in: {odd}. Leave --archive out to train all folds."
             )
-
-
-def _compared(
-    run: Run, identity: RunIdentity, manifest: Manifest, folds: Sequence[Fold]
-) -> Iterator[tuple[str, set[str], set[str]]]:
-    """What must be the same in the run and in the archive, as lines of text."""
-    yield "digest", {identity.digest}, {run.digest}
-    knobs = json.loads(json.dumps(identity.knobs))  # lists in place of tuples
-    before = from_stored(run.knobs)
-    both = [name for name in before if name in knobs]  # knobs come and go between releases
-    yield "knobs", _lines((k, knobs[k]) for k in both), _lines((k, before[k]) for k in both)
-    yield "recordings", {manifest.digest}, {run.corpus["digest"]}
-    parts = ((f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part))
-    yield "speakers", _lines(parts), _lines(run.parts.to_numpy())
-    done = {facts["fold"] for facts in run.folds}
-    tested = {who for fold in folds if fold.number in done for who in fold.test}
-    named = zip(manifest.names, manifest.clips, strict=True)
-    clips = ((name, clip.label) for name, clip in named if clip.speaker in tested)
-    yield "clips", _lines(clips), _lines(run.predictions[["file", "truth"]].to_numpy())
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> set[str]:

@@ -11,10 +11,7 @@ from affekt.corpora.manifest import read_manifest
 
 
 def read_corpus(path: Path) -> dict[str, Any]:
-    """Count a manifest's clips by class and by corpus, and leave its paths out.
-
-    Args:
-        path: ``manifest.csv``.
+    """Count the clips of a ``manifest.csv`` by class and by corpus, and leave its paths out.
 
     Returns:
         ``name``, ``task``, ``digest`` (as :attr:`affekt.corpora.manifest.Manifest.digest`), and
@@ -28,14 +25,14 @@ def read_corpus(path: Path) -> dict[str, Any]:
     manifest = read_manifest(path)
     rows = [(c.label, c.speaker, c.seconds, corpus_of(c.speaker)) for c in manifest.clips]
     clips = pd.DataFrame(rows, columns=["label", "speaker", "seconds", "corpus"])
-    found: dict[str, Any] = {"name": manifest.corpus, "task": manifest.task}
-    found["digest"] = manifest.digest
-    found["classes"] = _classes(clips, manifest.labels)
-    by_corpus = clips.groupby("corpus")
-    if len(by_corpus) > 1:
-        parts = {str(name): _classes(part, manifest.labels) for name, part in by_corpus}
-        found["corpora"] = parts
-    return found
+    found: dict[str, Any] = {
+        "name": manifest.corpus,
+        "task": manifest.task,
+        "digest": manifest.digest,
+        "classes": _classes(clips, manifest.labels),
+    }
+    by_corpus = {str(n): _classes(c, manifest.labels) for n, c in clips.groupby("corpus")}
+    return found | ({"corpora": by_corpus} if len(by_corpus) > 1 else {})
 
 
 def _classes(clips: pd.DataFrame, labels: Sequence[str]) -> list[dict[Hashable, Any]]:

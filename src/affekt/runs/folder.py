@@ -70,14 +70,11 @@ class Locations:
 def usual_locations(
     corpus: str, *, data: Path | None, runs: Path, weights: Path | None
 ) -> Locations:
-    """The default folders: data in ``AFFEKT_DATA``, cache in ``AFFEKT_CACHE``.
+    """The default folders: cache in ``AFFEKT_CACHE``, else the user's cache.
 
     Args:
-        corpus: of the recipe.
         data: folder of the corpus; ``None`` for ``AFFEKT_DATA/<corpus>``, and for several corpora
             ``AFFEKT_DATA``.
-        runs: folder of the run folders.
-        weights: file or folder of pretrained weights; ``None`` for the usual folders.
 
     Raises:
         RunError: neither ``data`` nor ``AFFEKT_DATA`` names the recordings.
@@ -123,15 +120,7 @@ def manifest_of(folder: Path, locations: Locations) -> Manifest:
 
 
 def table_file(folder: Path, name: str) -> Path:
-    """The CSV file of a table; archived ones may be compressed.
-
-    Args:
-        folder: of a fold or of an archived run.
-        name: of the table, such as ``predictions``.
-
-    Returns:
-        ``<name>.csv``, or ``<name>.csv.bz2`` if only that is there.
-    """
+    """The file ``<name>.csv`` of a table, or ``<name>.csv.bz2`` if only that is there."""
     plain, compressed = folder / f"{name}.csv", folder / f"{name}.csv.bz2"
     return compressed if compressed.is_file() and not plain.is_file() else plain
 

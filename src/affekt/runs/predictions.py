@@ -11,16 +11,17 @@ the validation clips of each fold, on which calibration is fitted.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from affekt.corpora.clips import GENDERS
 from affekt.errors import LabelError, RunError
 
 COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "predicted")
 PROFILE = "profile"  # column with the name of the enrolment
 PROBABILITY = "p_"  # prefix of the columns of probabilities
-GENDERS = ("f", "m", "")
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
 
 
@@ -38,39 +39,23 @@ def read_predictions(*paths: Path) -> pd.DataFrame:
             folds, values that are no probabilities.
         LabelError: a label without a column of probabilities.
     """
-    return _checked(paths, COLUMNS, once=("recipe", "seed", "file"))
+    return _checked(paths, once=("recipe", "seed", "file"))
 
 
 def read_validation(*paths: Path) -> pd.DataFrame:
     """Read ``validation.csv`` files: predictions for the validation clips of each fold.
 
-    Args:
-        paths: one file or more, such as one for each fold.
-
-    Returns:
-        Their rows, as :func:`read_predictions` gives them; a clip may stand in several folds.
-
-    Raises:
-        RunError: not such a file, as for :func:`read_predictions`.
-        LabelError: a label without a column of probabilities.
+    As :func:`read_predictions`, but a clip may stand in several folds.
     """
-    return _checked(paths, COLUMNS, once=("recipe", "seed", "fold", "file"))
+    return _checked(paths, once=("recipe", "seed", "fold", "file"))
 
 
 def read_enrolment(*paths: Path) -> pd.DataFrame:
     """Read ``enrolment.csv`` files: predictions for the test clips with each enrolment.
 
-    Args:
-        paths: one file or more, such as one for each fold.
-
-    Returns:
-        Their rows, as :func:`read_predictions` gives them, and a column ``profile`` before.
-
-    Raises:
-        RunError: not such a file, as for :func:`read_predictions`.
-        LabelError: a label without a column of probabilities.
+    As :func:`read_predictions`, with a column ``profile`` before.
     """
-    return _checked(paths, (PROFILE, *COLUMNS), once=("recipe", "seed", PROFILE, "file"))
+    return _checked(paths, once=("recipe", "seed", PROFILE, "file"))
 
 
 def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
@@ -82,7 +67,9 @@ def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
 
 
-def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:
+def _checked(paths: Sequence[Path], once: Sequence[str]) -> pd.DataFrame:
+    """Read and check files whose rows are different in the columns ``once``."""
+    columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS
     table = pd.concat({path: _read(path, columns) for path in paths})
     labels = labels_of(table)
     for column in ("truth", "predicted"):
@@ -103,19 +90,29 @@ def _checked(paths: Sequence[Path], columns: Sequence[str], once: Sequence[str])
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a file; columns of numbers that hold other text stay text, for :func:`_numbers`."""
     text = dict.fromkeys({PROFILE, *COLUMNS} - {"seed", "fold"}, str)
-    try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, low_memory=False)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
+    table = read_csv(path, dtype=text, keep_default_na=False, low_memory=False)
     missing = [name for name in columns if name not in table.columns]
     if missing or not labels_of(table) or table.empty:
         raise RunError(
             f"{path}: must have rows, the columns {', '.join(columns)}, and p_<label> for each "
             f"label. Got {len(table)} rows of {', '.join(table.columns)}."
         )
+    return table
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV file with options of :func:`pandas.read_csv`, or say in one line why not.
+
+    Raises:
+        RunError: unreadable, or no CSV of UTF-8 text.
+    """
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
     return table
 
 
@@ -138,18 +135,14 @@ def _check_probabilities(table: pd.DataFrame) -> None:
 
 def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:
     *run, _ = once
-    _refuse(table, table.duplicated(list(once)), "file", f"there once for a {_listed(run)}")
+    unit = f"{', '.join(run[:-1])} and {run[-1]}"
+    _refuse(table, table.duplicated(list(once)), "file", f"there once for a {unit}")
     for part, whole, rule in (
         ("fold", [*run, "speaker"], "the same for all clips of a speaker"),
         ("gender", ["speaker"], "the same for all clips of a speaker"),
     ):
         first = table.groupby(whole)[part].transform("first")
         _refuse(table, table[part] != first, part, rule)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}"
 
 
 def _refuse(

@@ -18,14 +18,8 @@ def shown(
 ) -> Iterator[Callable[[], None]]:
     """Show how many epochs of some folds are done; epochs of other runners count too.
 
-    Args:
-        name: of the recipe.
-        epochs: of each fold; 1 for a method without epochs.
-        folder: the run folder.
-        folds: to show.
-
-    Yields:
-        A function that updates what is shown.
+    A method without epochs counts as one epoch a fold. Yields a function that updates what is
+    shown.
     """
 
     def status() -> tuple[int, str]:
@@ -47,24 +41,20 @@ def shown(
 def _bar(
     name: str, total: int, status: Callable[[], tuple[int, str]]
 ) -> Iterator[Callable[[], None]]:
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[done]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[done]}"),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     )
     # an epoch may take minutes, so its speed is estimated over the whole run
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=1e9) as bar:
+    with progress.Progress(
+        *columns, console=Console(stderr=True), speed_estimate_period=1e9
+    ) as bar:
         task = bar.add_task(name, total=total, done="")
 
         def update() -> None:
@@ -97,8 +87,5 @@ def _lines(
 
 
 def _epochs(folder: Path, fold: Fold) -> int:
-    try:
-        curve = (fold_folder(folder, fold) / "curve.csv").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return 0
-    return curve.count("\n") - 1
+    curve = fold_folder(folder, fold) / "curve.csv"
+    return curve.read_text(encoding="utf-8").count("\n") - 1 if curve.is_file() else 0

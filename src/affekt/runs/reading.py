@@ -19,6 +19,7 @@ from affekt.runs.predictions import (
     COLUMNS,
     PROFILE,
     labels_of,
+    read_csv,
     read_enrolment,
     read_predictions,
     read_validation,
@@ -108,13 +109,7 @@ def _tested(result: Path) -> bool:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run of either form.
-
-    Args:
-        folder: one that :func:`find_runs` gives.
-
-    Returns:
-        What was measured so far.
+    """Read a run of either form, as far as it has come.
 
     Raises:
         RunError: no finished fold, a file that is missing or not what it should be, a profile
@@ -134,9 +129,9 @@ def read_run(folder: Path) -> Run:
         raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
     if missing:
         raise RunError(f"{folder}: each fold must have its facts. Missing: {', '.join(missing)}.")
-    _check_origin(folder, run)
-    _check_labels(folder, run)
-    _check_parts(folder, run)
+    _check_tables(folder, run)
+    _check_speakers(folder, run)
+    _check_enrolment(folder, run)
     return run
 
 
@@ -185,10 +180,7 @@ def _read_folder(folder: Path) -> Run:
 
 
 def _optional_table(
-    folders: Sequence[Path],
-    name: str,
-    read: Callable[..., pd.DataFrame],
-    columns: Sequence[str],
+    folders: Sequence[Path], name: str, read: Callable[..., pd.DataFrame], columns: Sequence[str]
 ) -> pd.DataFrame:
     """Read a table that each fold has, or none; an archived one may be compressed."""
     files = (table_file(folder, name) for folder in folders)
@@ -203,7 +195,8 @@ def _optional_table(
     return read(*paths)
 
 
-def _check_origin(folder: Path, run: Run) -> None:
+def _check_tables(folder: Path, run: Run) -> None:
+    """Check that all predictions are of this run, and have the same labels."""
     tables = (run.predictions, run.enrolment, run.validation)
     rows = pd.concat([table[["recipe", "seed"]] for table in tables]).drop_duplicates()
     found = [tuple(row) for row in rows.itertuples(index=False)]
@@ -212,9 +205,16 @@ def _check_origin(folder: Path, run: Run) -> None:
             f"{folder}: predictions must be of recipe {run.recipe}, seed {run.seed}, as the run. "
             f"Got {', '.join(f'{recipe}, seed {seed}' for recipe, seed in found)}."
         )
+    labels = labels_of(run.predictions)
+    for table in tables[1:]:
+        if len(table) and labels_of(table) != labels:
+            raise LabelError(
+                f"{folder}: enrolment.csv and validation.csv must have the labels of "
+                f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}."
+            )
 
 
-def _check_parts(folder: Path, run: Run) -> None:
+def _check_speakers(folder: Path, run: Run) -> None:
     """Check that no test speaker was in training or validation."""
     twice = run.parts.duplicated(["fold", "speaker"])
     if twice.any():
@@ -231,8 +231,9 @@ def _check_parts(folder: Path, run: Run) -> None:
             f"{run.planned}. Got {', '.join(map(str, tested.index))} of "
             f"{run.parts['fold'].nunique()}."
         )
-    by_part = {"test": run.predictions, "validation": run.validation}
-    for part, table in ((part, table) for part, table in by_part.items() if len(table)):
+    for part, table in (("test", run.predictions), ("validation", run.validation)):
+        if table.empty:
+            continue
         of_part = run.parts[run.parts["part"] == part].groupby("fold")["speaker"].agg(set)
         tested = table.groupby("fold")["speaker"].agg(set)
         for fold in sorted({*run.predictions["fold"], *tested.index}):
@@ -241,6 +242,10 @@ def _check_parts(folder: Path, run: Run) -> None:
                     f"{folder}: predictions of fold {fold} must be of the {part} speakers in "
                     f"folds.csv. Got {', '.join(sorted(tested.get(fold, set()))) or 'none'}."
                 )
+
+
+def _check_enrolment(folder: Path, run: Run) -> None:
+    """Check that each enrolment has predictions for all test clips."""
     clip = ["fold", "file", "speaker", "truth"]
     asked = run.predictions[clip].assign(asked=True)
     found = run.enrolment[[PROFILE, *clip]].merge(asked, "left", clip)
@@ -250,16 +255,6 @@ def _check_parts(folder: Path, run: Run) -> None:
                 f"{folder}: profile {profile} of enrolment.csv must hold the clips of "
                 f"predictions.csv, all of them and no others. Got {len(rows)} for {len(asked)}. "
                 f"Run the recipe again."
-            )
-
-
-def _check_labels(folder: Path, run: Run) -> None:
-    labels = labels_of(run.predictions)
-    for table in (run.enrolment, run.validation):
-        if len(table) and labels_of(table) != labels:
-            raise LabelError(
-                f"{folder}: enrolment.csv and validation.csv must have the labels of "
-                f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}."
             )
 
 
@@ -280,12 +275,7 @@ def read_table(path: Path, columns: Sequence[str], *, needed: bool = True) -> pd
     """Read some columns of a CSV; no rows where the file is missing and not ``needed``."""
     if not needed and not path.is_file():
         return pd.DataFrame(columns=list(columns))
-    try:
-        table = pd.read_csv(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {error}.") from error
+    table = read_csv(path)
     if not set(columns) <= set(table.columns):
         raise RunError(
             f"{path}: must have the columns {', '.join(columns)}. Got {', '.join(table.columns)}."

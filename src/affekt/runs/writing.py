@@ -35,15 +35,10 @@ def write_predictions(
     """Write ``predictions.csv``: one row for each test clip.
 
     Args:
-        path: the file.
-        run: recipe and seed.
-        fold: of the clips.
-        manifest: of the clips.
         clips: ``(clips,)`` rows of the test clips.
         probabilities: ``(clips, labels)``; the largest is the prediction.
     """
-    rows = _rows(run, fold, manifest, clips, probabilities)
-    _write_table(path, _header(manifest), rows)
+    _write_table(path, [], manifest, _rows(run, fold, manifest, clips, probabilities))
 
 
 def write_enrolment(
@@ -57,10 +52,6 @@ def write_enrolment(
     """Write ``enrolment.csv``: one row for each test clip and enrolment of its speaker.
 
     Args:
-        path: the file.
-        run: recipe and seed.
-        fold: of the clips.
-        manifest: of the clips.
         clips: ``(clips,)`` rows of the test clips.
         conditions: name of each enrolment, with ``(clips, labels)`` probabilities.
     """
@@ -69,11 +60,7 @@ def write_enrolment(
         for name, probabilities in conditions.items()
         for row in _rows(run, fold, manifest, clips, probabilities)
     )
-    _write_table(path, [PROFILE, *_header(manifest)], rows)
-
-
-def _header(manifest: Manifest) -> list[str]:
-    return [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
+    _write_table(path, [PROFILE], manifest, rows)
 
 
 def _rows(
@@ -91,10 +78,12 @@ def _rows(
         yield [run.recipe, run.seed, fold.number, *who, *numbers]
 
 
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write_table(
+    path: Path, first: Sequence[str], manifest: Manifest, rows: Iterable[Sequence[object]]
+) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow(header)
+        table.writerow([*first, *COLUMNS, *(f"p_{label}" for label in manifest.labels)])
         table.writerows(rows)
 
 
@@ -117,8 +106,6 @@ def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dic
     """Training and validation speakers of a fold, for the model file: one entry for each corpus.
 
     Args:
-        manifest: of one corpus, or of several joined.
-        fold: of the network.
         sound_digest: of all recordings of the manifest.
     """
     facts = []
@@ -161,11 +148,7 @@ def revision() -> str:
 def _git(*words: str) -> str:
     try:
         done = subprocess.run(
-            ["git", *words],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         )
     except OSError:  # no git here
         return ""
