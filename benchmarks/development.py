@@ -24,8 +24,8 @@ from affekt.corpora.manifest import Manifest
 from affekt.corpora.spec import FOUR
 from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.fold import run_fold
-from affekt.experiments.preparation import prepare
 from affekt.experiments.recipe_files import read_recipe
+from affekt.experiments.runner import prepare
 from affekt.runs.folder import fold_folder, manifest_of, usual_locations
 
 ROOT = Path(__file__).parents[1]

@@ -27,10 +27,10 @@ from affekt.evaluation.tally import tally
 from affekt.experiments.feature_cache import Source
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.network import load_inputs, start_network
-from affekt.experiments.preparation import make_folds
 from affekt.experiments.profiles import enrolments
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
+from affekt.experiments.runner import make_folds
 from affekt.experiments.training import Part
 from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import find_runs, read_run

@@ -38,9 +38,9 @@ from affekt.corpora.manifest import Manifest
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict, shuffled
 from affekt.experiments.network import load_inputs, start_network, training_config
-from affekt.experiments.preparation import prepare
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
+from affekt.experiments.runner import prepare
 from affekt.experiments.training import Part, train, validation_uar
 from affekt.model.classifier import Classifier, save
 from affekt.model.yamnet import YAMNet

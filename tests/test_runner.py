@@ -20,7 +20,7 @@ from affekt.cli import main
 from affekt.corpora.folds import read_folds
 from affekt.engines import local
 from affekt.errors import AffektError, RunError
-from affekt.experiments import baseline_features, baselines
+from affekt.experiments import baselines
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.runner import free_first, run
 from affekt.model.classifier import load_classifier
@@ -298,7 +298,7 @@ def test_runs_of_baselines(
     one, other = places_in(tmp_path / "one", corpus), places_in(tmp_path / "other", corpus)
     monkeypatch.setattr(baselines, "TREES", 10)
     run_inline(recipe, one)
-    monkeypatch.setattr(baseline_features, "read_samples", None)  # they are computed once
+    monkeypatch.setattr(baselines, "read_samples", None)  # they are computed once
     run_inline(recipe, other)
     folder = one.runs / recipe.run
     assert rows_of(folder) == rows_of(other.runs / recipe.run)

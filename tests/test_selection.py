@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from affekt.corpora.folds import read_folds
-from affekt.experiments.preparation import prepare
+from affekt.experiments.runner import prepare
 from affekt.experiments.training import validation_uar
 from affekt.runs.folder import Locations
 from synthetic_corpus import make_corpus, tiny_recipe

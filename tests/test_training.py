@@ -15,8 +15,8 @@ from affekt.experiments.feature_cache import Patches
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import start_network, training_config
-from affekt.experiments.preparation import make_folds
 from affekt.experiments.recipe import Recipe
+from affekt.experiments.runner import make_folds
 from affekt.experiments.training import CURVE, chosen_epoch, train, validation_uar
 from affekt.model.classifier import Classifier
 from affekt.runs.folder import Locations

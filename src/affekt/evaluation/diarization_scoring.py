@@ -62,8 +62,6 @@ def diarization_errors(
     """Measure the errors of a diarization against a reference with speech.
 
     Args:
-        reference: true spans, in any order; those of different speakers may overlap.
-        found: spans to score.
         collar: seconds around each boundary of the reference that are not scored.
 
     Returns:

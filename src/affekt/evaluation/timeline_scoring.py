@@ -71,8 +71,6 @@ def emotion_diarization_errors(
     to score them together.
 
     Args:
-        reference: annotated spans, in any order.
-        predicted: spans to score, in any order.
         seconds: duration of the recording; no span may end later.
         unemotional: labels that count as no emotion.
 

@@ -108,6 +108,9 @@ def sound_digest(manifest: Manifest) -> str:
 class Source:
     """Recordings, and the settings with which the trunk's inputs are computed.
 
+    Its methods raise AudioError for a recording that does not decode, and RunError for a cache that
+    cannot be written.
+
     Attributes:
         manifest: of the clips.
         digest: of :func:`sound_digest`.
@@ -156,12 +159,7 @@ class Source:
         return inputs
 
     def patches(self, speaker: int = 0) -> Patches:
-        """The trunk's inputs of all clips, from the cache or computed now.
-
-        Raises:
-            AudioError: a recording that does not decode.
-            RunError: the cache cannot be written.
-        """
+        """The trunk's inputs of all clips, from the cache or computed now."""
         inputs = self.inputs_of()
 
         def compute() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -183,10 +181,6 @@ class Source:
 
         Args:
             trunk_key: values that identify the classifier's trunk.
-
-        Raises:
-            AudioError: a recording that does not decode.
-            RunError: the cache cannot be written.
         """
         classifier.eval()
         inputs = self.inputs_of()

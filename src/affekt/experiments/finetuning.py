@@ -59,12 +59,7 @@ CONFIG = TrainingConfig(
 
 
 def load_features(network: Classifier, manifest: Manifest, cache: Path) -> Inputs:
-    """The outputs of a model's encoder for all clips, from the cache or computed now.
-
-    Raises:
-        AudioError: a recording that does not decode.
-        RunError: the cache cannot be written.
-    """
+    """The outputs of a model's encoder for all clips, from the cache or computed now."""
     digest = sound_digest(manifest)
     source = Source(manifest, digest, network.architecture, Augmentation(), cache)
     key = ["model file", trunk_digest(network)]
@@ -84,7 +79,6 @@ def adapt(
 
     Args:
         network: the model to start from; unchanged.
-        manifest: of the clips; its labels are those of the new network.
         inputs: of :func:`load_features`.
         rows: ``(clips,)`` to learn from.
         pretrained: start from the model's head, with random weights for labels that it lacks;
@@ -261,8 +255,8 @@ def _described(
 
 
 def _tally(manifest: Manifest, truth: NDArray[np.int64], found: NDArray[np.float64]) -> Tally:
-    who = [manifest.speakers.index(clip.speaker) for clip in manifest.clips]
+    who = np.array([manifest.speakers.index(clip.speaker) for clip in manifest.clips])
     labels = len(manifest.labels)
     counts = np.zeros((1, len(manifest.speakers), labels, labels), np.int64)
-    np.add.at(counts, (0, who, truth, found.argmax(axis=1)), 1)
+    np.add.at(counts[0], (who, truth, found.argmax(axis=1)), 1)
     return Tally(manifest.labels, (0,), manifest.speakers, counts)

@@ -18,8 +18,7 @@ from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.perceived import perceived_labels
 from affekt.errors import AffektError, RunError
-from affekt.experiments.baseline_features import load_features
-from affekt.experiments.baselines import KINDS, Baseline
+from affekt.experiments.baselines import KINDS, Baseline, load_features
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import (

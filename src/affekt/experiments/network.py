@@ -75,10 +75,6 @@ def load_inputs(recipe: Recipe, source: Source, classifier: Classifier) -> Input
 
     Pretrained weights are the same in all folds, and so are the features of a frozen trunk. A
     trunk of random weights differs from fold to fold, and so do its cached features.
-
-    Raises:
-        AudioError: a recording that does not decode.
-        RunError: the cache cannot be written.
     """
     speakers = range(recipe.augmented_speakers + 1)
     if not recipe.frozen:
