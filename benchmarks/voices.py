@@ -41,7 +41,6 @@ from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
 from affekt.inference.speakers.speaker_encoder import Embeddings, voice_embeddings
 from affekt.inference.speakers.speech_embedding import VoiceSample
-from affekt.inference.stream import Stream
 from affekt.inference.timelines.timeline import Utterance, fill_turns
 
 RATE = 16_000  # Hz
@@ -156,7 +155,7 @@ def profile_statistics(predictor: affekt.Predictor, clips: Sequence[Path]) -> Em
     def embed(windows: Sequence[Sound]) -> Embeddings:
         rows = []
         for window in windows:
-            stream = Stream(predictor.graph, adapt=True)
+            stream = replace(predictor, adapt=True, limits=None).stream()
             stream.flush(np.resize(window, max(window.size, RATE)))
             try:
                 profile = stream.profile

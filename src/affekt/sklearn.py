@@ -217,31 +217,20 @@ def _recordings(values: Any) -> list[Any]:
             f"X must be a list of recordings. Got one, {type(values).__name__}. Write [recording]."
         )
     if hasattr(values, "__array__") or hasattr(values, "tocsr"):
-        values = _cells(values)
-    found = [_recording(each) for each in values]
+        values = check_array(values, dtype=None, ensure_2d=False, ensure_all_finite=False)
+        if values.ndim > 1 and values.dtype.kind not in "OSU":
+            values = check_array(values)  # a row of numbers is a recording
+        elif values.ndim > 1:
+            if values.shape[1] != 1:
+                raise AudioError(
+                    f"X must be one column of recordings. Got {values.shape[1]} columns. "
+                    f"Choose one."
+                )
+            values = values[:, 0]
+    found = [np.asarray(each) if isinstance(each, list | tuple) else each for each in values]
     if not found:
         raise AudioError("X must hold at least one recording. Got none.")
-    return found
-
-
-def _cells(table: Any) -> NDArray[Any]:
-    """Rows of an array of numbers; cells of a list or of a table of one column."""
-    cells = check_array(table, dtype=None, ensure_2d=False, ensure_all_finite=False)
-    if cells.ndim == 1:
-        return np.asarray(cells)
-    if cells.dtype.kind not in "OSU":
-        return np.asarray(check_array(cells))
-    if cells.shape[1] != 1:
-        raise AudioError(
-            f"X must be one column of recordings. Got {cells.shape[1]} columns. Choose one."
-        )
-    return np.asarray(cells[:, 0])
-
-
-def _recording(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return np.asarray(value)  # numbers
-    return str(value) if isinstance(value, np.str_) else value
+    return [str(each) if isinstance(each, np.str_) else each for each in found]
 
 
 def _stamp(recording: Any) -> tuple[int, int] | None:

@@ -70,14 +70,10 @@ def embed_files(
 ) -> "Iterator[tuple[str, NDArray[np.float32] | Failure]]":
     """Compute the embeddings of many recordings.
 
-    Args:
-        predictor: the loaded model.
-        paths: as for :func:`predict_files`.
-        jobs: files at a time, at least 1; one a core by default.
+    The arguments and the order are those of :func:`predict_files`.
 
     Returns:
-        File and embedding ``(features,)``, in the order of :func:`predict_files`. A bad file has
-        a :class:`Failure` in its place.
+        File and embedding ``(features,)``; for a bad file, a :class:`Failure` in its place.
     """
     return in_order(predictor, _embedded, find_files(paths), jobs=jobs)
 
@@ -144,7 +140,7 @@ def timeline_files(
 def find_files(paths: Sequence[str], *, skip: Container[str] = ()) -> Iterator[str | Failure]:
     """Yield every file that :func:`predict_files` finds in ``paths``."""
     for path in paths:
-        for file in _at_location(path) if is_location(path) else _at_path(path):
+        for file in _files_at(path):
             if isinstance(file, Failure) or file not in skip:
                 yield file
 
@@ -161,26 +157,24 @@ def sound_files(paths: Sequence[str]) -> Iterator[str]:
         yield file
 
 
-def _at_path(path: str) -> Iterator[str | Failure]:
-    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
-        unreadable: list[OSError] = []
-        yield from _in_folder(path, walk_folders(path, unreadable.append), unreadable)
-    else:
-        yield path
-
-
-def _at_location(name: str) -> Iterator[str | Failure]:
+def _files_at(path: str) -> Iterator[str | Failure]:
+    """Yield the files at a path or location."""
     unreadable: list[OSError] = []
     try:
-        if "*" in name:
-            none = Failure(name, f"{name} matches no file. Check the location.")
-            yield from matches(name) or (none,)
-        elif Path(name).suffix.lower() not in SUFFIXES and is_folder(name):
-            yield from _in_folder(name, walk(name, unreadable.append), unreadable)
+        if not is_location(path):
+            if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
+                yield from _in_folder(path, walk_folders(path, unreadable.append), unreadable)
+            else:
+                yield path
+        elif "*" in path:
+            none = Failure(path, f"{path} matches no file. Check the location.")
+            yield from matches(path) or (none,)
+        elif Path(path).suffix.lower() not in SUFFIXES and is_folder(path):
+            yield from _in_folder(path, walk(path, unreadable.append), unreadable)
         else:
-            yield name
+            yield path
     except OSError as error:
-        yield _unsearched(name, error)
+        yield _unsearched(path, error)
 
 
 def _in_folder(

@@ -17,7 +17,6 @@ from affekt.errors import ModelError
 FORMAT = 1  # of the metadata
 MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
 OUTPUTS = ("probabilities", "recent", "embedding")
-PROFILE = ("weight", "sum", "square")  # tensors of a profile, in this order
 State = Mapping[str, NDArray[np.float32]]
 
 
@@ -230,17 +229,13 @@ def _are_names(values: object) -> bool:
 
 def _is_profile(value: object, shapes: Mapping[str, list[int]]) -> bool:
     """Tell whether the tensors for weight, sums and squares are named, with equal sizes."""
-    if not (
-        isinstance(value, dict)
-        and isinstance(value.get("of"), str)
-        and type(value.get("steps")) is int
-        and value["steps"] > 0
-        and _are_names(value.get("state"))
-        and len(value["state"]) == len(PROFILE)
-    ):
-        return False
-    weight, total, square = (shapes.get(name) for name in value["state"])
-    return weight == [1] and total is not None and len(total) == 1 and total == square
+    match value:
+        case {"of": str(), "steps": int(steps), "state": [_, _, _] as names} if (
+            steps > 0 and _are_names(names)
+        ):
+            weight, total, square = (shapes.get(name) for name in names)
+            return weight == [1] and total == square and len(total or ()) == 1
+    return False
 
 
 def _check_tensors(

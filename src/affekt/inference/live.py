@@ -51,17 +51,9 @@ class ChannelStreams:
     each: bool
 
     def push(self, block: NDArray[Any]) -> tuple[Segment, ...]:
-        """Take the next samples.
+        """Take the next ``(samples, channels)``, and return the segments that they complete.
 
-        Args:
-            block: ``(samples, channels)``, as :meth:`affekt.Stream.push` takes each channel.
-
-        Returns:
-            The segments of all windows that they complete, by their ends.
-
-        Raises:
-            AudioError: NaN or infinity.
-            ModelError: the model cannot run.
+        Segments are in the order of their ends. Errors are those of :meth:`affekt.Stream.push`.
         """
         pairs = zip(self.streams, block.T, strict=True)
         return self._merged([stream.push(samples) for stream, samples in pairs])

@@ -33,21 +33,19 @@ def in_order(
     *,
     jobs: int | None = None,
 ) -> Iterator[Value]:
-    """Apply a function to many items.
+    """Apply ``work``, a function of a predictor and an item, to many items.
 
     Args:
         predictor: the loaded model.
-        work: called with a predictor of that model and an item.
+        work: may be called with a copy of the predictor, in any thread.
         items: taken as needed.
         jobs: items at a time, at least 1; one a core by default.
 
     Yields:
-        One value an item, in order.
-
-    Raises:
-        Exception: from ``work``, when the item's value is due; it ends the iterator.
+        One value an item, in order. An error of ``work`` ends the iterator when its value is due.
     """
-    jobs = jobs or _cores()
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+    jobs = jobs or (len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()) or 1
     items = iter(items)
     worker = _Worker(predictor, [predictor])
 
@@ -62,13 +60,6 @@ def in_order(
             waiting.extend(pool.submit(value, item) for item in islice(items, 1))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Worker(threading.local):

@@ -26,7 +26,7 @@ from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_
 from affekt.inference.speakers.speaker_timelines import recording_timeline
 from affekt.inference.speakers.speech_embedding import SpeechEmbedder, mean_voice
 from affekt.inference.speech.quality import LIMITS, QualityLimits
-from affekt.inference.stream import Stream, process
+from affekt.inference.stream import Stream
 from affekt.inference.summary import predicted
 from affekt.inference.timelines.timeline import Timeline
 
@@ -35,16 +35,10 @@ Embedding = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictor:
-    """A loaded model; made by :func:`affekt.load`. Threads may share it.
+    """A loaded model with options; made by :func:`affekt.load`. Threads may share it.
 
     Args:
-        graph: the model.
-        profile: of the speaker; no enrolment by default.
-        adapt: whether each sound updates the profile while it is processed.
-        min_confidence: probability in [0, 1] below which a label is ``uncertain``.
-        channel: of every recording to use, from 0; the mean of all by default.
-        limits: of the quality below which a label is ``uncertain``; None measures no quality,
-            which is faster.
+        graph: the model; the other arguments are those of :func:`affekt.load`.
 
     Raises:
         ModelError: a profile or ``adapt`` for a model without speaker normalization, a profile of
@@ -64,11 +58,8 @@ class Predictor:
                 f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}. "
                 f"Use 0 to reject no result."
             )
-        if self.adapt and not self.graph.profile:
-            raise ModelError(
-                f"model {self.graph.file.stem} has no speaker normalization; "
-                f"leave out --adapt, or choose another --model."
-            )
+        if self.adapt:
+            require_speaker_normalization(self.graph, "leave out --adapt, or ")
         profile_state(self.profile, self.graph)
 
     def __repr__(self) -> str:
@@ -134,7 +125,7 @@ class Predictor:
             many = cast("Iterable[Source]", source)
             return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
         stream = self.stream()
-        segments, samples = process(stream, blocks(source, **part))
+        segments, samples = stream.process(blocks(source, **part))
         name = source_file(source)
         if not segments:
             raise AudioError(f"{name or 'The sound'} holds no samples.")
@@ -177,7 +168,7 @@ class Predictor:
             return in_order(self, lambda p, each: p.embed(each, **part), many, jobs=jobs)
         part.setdefault("channel", self.channel)
         stream = replace(self, limits=None).stream()
-        process(stream, blocks(source, **part))
+        stream.process(blocks(source, **part))
         return stream.embedding
 
     def timeline(self, source: Source, **options: Unpack[TimelineOptions]) -> Timeline:
@@ -211,14 +202,7 @@ class Predictor:
         Raises:
             AudioError: a sample rate out of range.
         """
-        return Stream(
-            self.graph,
-            sample_rate,
-            profile=self.profile,
-            adapt=self.adapt,
-            min_confidence=self.min_confidence,
-            limits=self.limits,
-        )
+        return Stream(self, sample_rate)
 
     def enroll(
         self, sources: Iterable[Source], *, sample_rate: int | None = None, voice: bool = False
@@ -239,11 +223,11 @@ class Predictor:
             ModelError: a model without speaker normalization, or recordings without speech.
         """
         require_speaker_normalization(self.graph)
-        stream = Stream(self.graph, profile=self.profile, adapt=True)
+        stream = replace(self, adapt=True, limits=None).stream()
         embedder = SpeechEmbedder()
         for source in [sources] if is_source(sources) else sources:  # one is meant, not its parts
             sound = blocks(source, sample_rate=sample_rate, channel=self.channel)
-            process(stream, embedder.observed(sound) if voice else sound)
+            stream.process(embedder.observed(sound) if voice else sound)
         known, seconds = (self.profile.voice, self.profile.seconds) if self.profile else (None, 0.0)
         if voice:
             known = mean_voice(embedder.embeddings, known, weight=seconds)
@@ -260,7 +244,7 @@ class Predictor:
         Raises:
             ModelError: damaged or forged bytes, or those of another model's stream.
         """
-        return Stream.restore(self.graph, saved)
+        return Stream.restore(self, saved)
 
 
 def load(

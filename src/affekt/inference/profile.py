@@ -81,11 +81,7 @@ def read_profile(path: str | Path) -> Profile:
 
 
 def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
-    """Parse the content of a profile's file; runs no code from it.
-
-    Args:
-        content: as :meth:`Profile.content` returns it.
-        name: of the profile in error messages.
+    """Parse the content of a profile's file, which errors call ``name``; runs no code from it.
 
     Raises:
         ModelError: not a profile.
@@ -135,11 +131,7 @@ def voice_in(profile: Profile, name: str) -> NDArray[np.float32]:
 
 
 def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np.float32]]:
-    """Convert a profile into the tensors of a graph's state.
-
-    Args:
-        profile: of the speaker; None for no enrolment.
-        graph: the loaded model.
+    """Convert a profile, or None for no enrolment, into the tensors of a graph's state.
 
     Raises:
         ModelError: a model without speaker normalization, or of another kind; a weight that is
@@ -172,15 +164,15 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
     }
 
 
-def require_speaker_normalization(graph: Graph) -> None:
-    """Refuse enrolment with a model without speaker normalization.
+def require_speaker_normalization(graph: Graph, remedy: str = "") -> None:
+    """Refuse a model that uses no profiles.
 
     Raises:
         ModelError: a model without speaker normalization.
     """
     if not graph.profile:
         raise ModelError(
-            f"model {graph.file.stem} has no speaker normalization; choose another --model."
+            f"model {graph.file.stem} has no speaker normalization; {remedy}choose another --model."
         )
 
 

@@ -27,10 +27,7 @@ def check_shipped(graph: Graph) -> None:
 
 
 def model_file(model: str | Path) -> Path:
-    """Return the file of a model.
-
-    Args:
-        model: path of a model file, or name of a shipped model.
+    """Return the file of a model: a path as it is, or that of a shipped model's name.
 
     Raises:
         ModelError: no shipped model has that name.

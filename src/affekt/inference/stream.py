@@ -6,9 +6,9 @@ and stream agree.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import repeat
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,14 @@ from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import AudioError, ModelError
 from affekt.inference.chunks import chunk_samples
-from affekt.inference.graph import Graph, State, require_embedding
+from affekt.inference.graph import State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state
 from affekt.inference.saved_stream import forged, packed, unpacked
 from affekt.inference.speech.quality import Quality, QualityLimits, QualityMeter
+
+if TYPE_CHECKING:
+    from affekt.inference.predictor import Predictor
 
 BATCH = 8  # windows a run: more are no faster and take up to 3 MB each
 QUALITY_SECONDS = 10.0  # time constant of the quality of a segment
@@ -35,36 +38,21 @@ class Stream:
     One thread at a time may use a stream. Any number of streams may share a loaded model.
 
     Args:
-        graph: the loaded model.
+        predictor: the loaded model, its profile and options; a reset keeps an adapted profile.
         sample_rate: Hz of the samples to come.
-        profile: of the speaker; no enrolment by default.
-        adapt: update the profile with the sound; a reset keeps it.
-        min_confidence: probability below which the label is ``uncertain``.
-        limits: of the quality below which the label is ``uncertain``; None measures none.
 
     Raises:
         AudioError: a sample rate out of range.
-        ModelError: a profile that is not for this model.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        sample_rate: int = SAMPLE_RATE,
-        *,
-        profile: Profile | None = None,
-        adapt: bool = False,
-        min_confidence: float = 0.0,
-        limits: QualityLimits | None = None,
-    ) -> None:
-        self._graph = graph
-        self.limits = limits
+    def __init__(self, predictor: "Predictor", sample_rate: int) -> None:
         if sample_rate % 1:  # NaN too
             raise AudioError(f"sample rate of a stream must be whole. Got {sample_rate} Hz.")
         self._rate, _ = checked(int(sample_rate), 1, "a stream")
-        self._adapt = adapt
-        self.min_confidence = min_confidence
-        self._state: State = {**graph.start, **profile_state(profile, graph)}
+        self._graph, self._adapt = predictor.graph, predictor.adapt
+        self.limits, self.min_confidence = predictor.limits, predictor.min_confidence
+        profile = profile_state(predictor.profile, predictor.graph)
+        self._state: State = {**predictor.graph.start, **profile}
         self._embedding: NDArray[np.float32] | None = None
         #: Of the whole sound so far, or that a flush ended; None if it is not measured.
         self.quality: Quality | None = None
@@ -90,11 +78,6 @@ class Stream:
         if self._embedding is None:
             raise ModelError("a stream has an embedding after its first window. Push more samples.")
         return self._embedding
-
-    @property
-    def hop(self) -> int:
-        """Samples at 16 kHz from one window's start to the next."""
-        return self._graph.hop
 
     def reset(self) -> None:
         """Discard the sound so far, but not the profile; the next push starts a new sound."""
@@ -163,6 +146,26 @@ class Stream:
         self.reset()
         return segments
 
+    def process(self, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
+        """Process a whole sound in as few runs of the model as possible.
+
+        Args:
+            sound: blocks ``(samples,)`` at 16 kHz, the rate of the stream.
+
+        Returns:
+            Its segments, and how many samples it had.
+        """
+        segments: list[Segment] = []
+        samples, held = 0, np.empty(0, np.float32)
+        enough = WINDOW + (BATCH - 1) * self._graph.hop  # samples that fill the first run
+        for block in sound:
+            samples += block.size
+            held = np.concatenate([held, block])
+            while held.size > enough:  # the rest is processed with the end
+                segments += self.push(held[:enough])
+                held, enough = held[enough:], BATCH * self._graph.hop
+        return segments + self.flush(held), samples
+
     def save(self) -> bytes:
         """The stream as bytes, for :meth:`affekt.Predictor.restore` in any process.
 
@@ -190,8 +193,9 @@ class Stream:
         return packed(header, [*self._state.values(), self._waiting, replay, meter])
 
     @classmethod
-    def restore(cls, graph: Graph, saved: bytes) -> Self:
+    def restore(cls, predictor: "Predictor", saved: bytes) -> Self:
         """Continue a saved stream; see :meth:`affekt.Predictor.restore`."""
+        graph = predictor.graph
         header, numbers = unpacked(saved, graph)
         sizes = [start.size for start in graph.start.values()]
         sizes += [header["waiting"], header["replay"]]
@@ -200,13 +204,13 @@ class Stream:
             raise forged("state", f"{numbers.size} numbers")
         if not all((np.abs(each) <= 2 * LOUDEST).all() for each in (waiting, replay)):
             raise forged("sound", "samples that are too loud")  # resampling may double the loudest
-        stream = cls(
-            graph,
-            header["sample_rate"],
+        began = replace(  # with the options of the stream, not those of this predictor
+            predictor,
             adapt=header["adapt"],
             min_confidence=header["min_confidence"],
             limits=header["limits"] and QualityLimits(**header["limits"]),
         )
+        stream = cls(began, header["sample_rate"])
         stream._state = {
             name: numbers.reshape(start.shape)
             for (name, start), numbers in zip(graph.start.items(), state, strict=True)
@@ -265,25 +269,3 @@ class Stream:
 
     def _labelled(self, rows: NDArray[np.float32]) -> list[dict[str, float]]:
         return [dict(zip(self._graph.labels, row, strict=True)) for row in rows.tolist()]
-
-
-def process(stream: Stream, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:
-    """Process a whole sound in as few runs of the model as possible.
-
-    Args:
-        stream: at 16 kHz, with no sound so far.
-        sound: blocks ``(samples,)`` at 16 kHz.
-
-    Returns:
-        Its segments, and how many samples it had.
-    """
-    segments: list[Segment] = []
-    samples, held = 0, np.empty(0, np.float32)
-    enough = WINDOW + (BATCH - 1) * stream.hop  # samples that fill the first run
-    for block in sound:
-        samples += block.size
-        held = np.concatenate([held, block])
-        while held.size > enough:  # the rest is processed with the end
-            segments += stream.push(held[:enough])
-            held, enough = held[enough:], BATCH * stream.hop
-    return segments + stream.flush(held), samples

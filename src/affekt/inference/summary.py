@@ -7,6 +7,7 @@ answered by the mean over all windows, weighted by the speech in them.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affekt.inference.prediction import Passage, Prediction, Segment, label_of
 from affekt.inference.stream import Stream
@@ -18,13 +19,9 @@ WINDOWS = 5  # of a passage
 def predicted(
     file: str, segments: Sequence[Segment], duration: float, stream: Stream
 ) -> Prediction:
-    """Make the prediction of a recording of ``duration`` seconds.
+    """Make the prediction of a recording of ``duration`` seconds from its segments, at least one.
 
-    Args:
-        file: its name.
-        segments: at least one.
-        duration: seconds.
-        stream: that recognized the whole recording.
+    The stream is the one that recognized the whole recording; it has the quality and the limits.
     """
     long = duration > LONG
     shares = mean_probabilities(segments) if long else segments[-1].probabilities
@@ -43,10 +40,7 @@ def predicted(
 
 
 def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float]:
-    """Average the recent probabilities of all windows, weighted by their share of speech.
-
-    Args:
-        segments: at least one.
+    """Average the recent probabilities of windows, weighted by their share of speech.
 
     Returns:
         The share of speech in each emotion; the sum is 1. Without any speech, the plain mean.
@@ -59,9 +53,6 @@ def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float]:
 
 def strongest_passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
     """For each emotion the five windows in a row in which it is most probable.
-
-    Args:
-        segments: of one recording, in order.
 
     Returns:
         Passages in order of time, of those emotions that lead in theirs.
@@ -81,11 +72,9 @@ def strongest_passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
     return tuple(sorted(found, key=lambda passage: passage.start))
 
 
-def _probabilities(
-    segments: Sequence[Segment],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _probabilities(segments: Sequence[Segment]) -> NDArray[np.float64]:
     return np.array([[*(each.recent or each.probabilities).values()] for each in segments])
 
 
-def _speech(segments: Sequence[Segment]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _speech(segments: Sequence[Segment]) -> NDArray[np.float64]:
     return np.array([1.0 if each.speech is None else each.speech for each in segments])

@@ -123,15 +123,12 @@ class VoiceSample:
 def mean_voice(
     embeddings: Embeddings, before: NDArray[np.float32] | None = None, *, weight: float = 0.0
 ) -> NDArray[np.float32]:
-    """Compute the mean speaker embedding of one person.
+    """Compute the mean speaker embedding of one person, ``(256,)`` of length 1.
 
     Args:
         embeddings: ``(windows, 256)`` of that person alone.
         before: ``(256,)`` that is extended; None for a new one.
         weight: of ``before``, in seconds of speech.
-
-    Returns:
-        ``(256,)`` of length 1.
 
     Raises:
         ModelError: no speech.
@@ -181,7 +178,7 @@ def name_channels(
         voices: as for :func:`named`.
 
     Returns:
-        A name for each channel; an unknown one is ``speaker 1`` on the first, and so on.
+        A name for each channel; an unknown speaker of the first is ``speaker 1``, and so on.
     """
     embedders: list[SpeechEmbedder] = []
     for block in sound:

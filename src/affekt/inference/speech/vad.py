@@ -112,10 +112,7 @@ class Speech:
 def speech_probabilities(
     blocks: Iterable[NDArray[np.float32]],
 ) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """Compute the probability of speech of each chunk.
-
-    Args:
-        blocks: ``(samples,)`` arrays of any lengths that join to one sound, 16 kHz.
+    """Cut a sound at 16 kHz, in blocks ``(samples,)`` of any lengths, into chunks.
 
     Yields:
         512 samples, the last ones perhaps fewer, and their probability of speech in [0, 1].
@@ -127,10 +124,7 @@ def speech_probabilities(
 
 
 def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
-    """Find the stretches of speech.
-
-    Args:
-        probabilities: of speech, one a chunk.
+    """Find the stretches of speech by the probability of speech of each chunk.
 
     Yields:
         Speech in order, without overlap, each at most :data:`LONGEST` chunks, as soon as the pause

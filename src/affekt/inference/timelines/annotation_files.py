@@ -67,12 +67,8 @@ def rttm(utterance: Utterance) -> str:
 def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
     """A whole TextGrid for Praat: a tier for each speaker, its intervals without speech empty.
 
-    Args:
-        utterances: of one recording, in order; only those of different speakers may overlap.
-        seconds: duration of the recording.
-
-    Returns:
-        The file's text.
+    The utterances are those of a recording of ``seconds``, in order; only those of different
+    speakers may overlap.
     """
     speakers = _speakers(utterances)
     end = max([seconds, *(each.end for each in utterances)])
@@ -95,14 +91,9 @@ def textgrid(utterances: Sequence[Utterance], seconds: float) -> str:
 
 
 def eaf(utterances: Sequence[Utterance], file: str) -> str:
-    """A whole annotation document: a tier for each speaker; it names the recording beside it.
+    """A whole annotation document (XML) for ELAN, with a tier for each speaker.
 
-    Args:
-        utterances: of one recording, in order.
-        file: name of the recording.
-
-    Returns:
-        The file's text, XML.
+    The utterances are those of one recording, in order. The document names the file beside it.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"AUTHOR": "affekt", "DATE": now, "FORMAT": "3.0", "VERSION": "3.0"}
@@ -144,16 +135,13 @@ SUFFIXES = {
 
 
 def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, file: str) -> str:
-    """Write the annotation file of one recording.
+    """Return the text of the annotation file of one recording.
 
     Args:
         form: one of :data:`SUFFIXES`.
         utterances: of the recording, in order.
         seconds: duration of the recording.
         file: name of the recording.
-
-    Returns:
-        The file's text.
     """
     if form == "textgrid":
         return textgrid(utterances, seconds)

@@ -21,11 +21,7 @@ _TEXT = 'font-family="sans-serif" font-size="13" fill="currentColor"'
 
 
 def draw_prediction(prediction: Prediction) -> str:
-    """Draw a bar for each label of a prediction.
-
-    Returns:
-        An ``svg`` element.
-    """
+    """Draw a bar for each label of a prediction, as an ``svg`` element."""
     title = f"{prediction.file or 'sound'}, {prediction.duration:.1f} s: {prediction.label}"
     longest = WIDTH - NAMES - PERCENT
     parts = [_text(0, 0, title, bold=True)]
@@ -38,14 +34,10 @@ def draw_prediction(prediction: Prediction) -> str:
 
 
 def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> str:
-    """Draw a row for each label; the opacity of an utterance is its probability.
+    """Draw a row for each label, as an ``svg`` element.
 
-    Args:
-        utterances: of one recording, in order.
-        labels: of the rows.
-
-    Returns:
-        An ``svg`` element; the tooltip of an utterance has times, label and probability.
+    The opacity of an utterance is its probability; its tooltip has times, label and probability.
+    The utterances are those of one recording, in order.
     """
     if not utterances:
         return _svg("no speech", ROW, [_text(0, 0, "no speech detected")])

@@ -49,14 +49,9 @@ def read_turns(path: str | Path, file: str = "") -> list[Turn]:
         if path.stat().st_size > MAX_BYTES:
             raise AudioError(f"{path} must be an RTTM file of at most {MAX_BYTES} bytes.")
         text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise AudioError(
-            f"{path} cannot be read: {error.strerror}. Name an RTTM file of a diarization."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise AudioError(
-            f"{path} must be an RTTM file in UTF-8. Got other bytes. Name a text file."
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.reason
+        raise AudioError(f"{path} cannot be read: {reason}. Name an RTTM file in UTF-8.") from error
     found = [*_parsed(text, path)]
     files = dict.fromkeys(name for name, _ in found)
     about = Path(file)

@@ -70,10 +70,6 @@ class Timeline(Iterator[Utterance]):
     """An iterator over the utterances of a recording, which are recognized when they are taken.
 
     A drawing or a table shows those that were not taken yet, and takes none.
-
-    Args:
-        utterances: in order.
-        labels: of the model.
     """
 
     def __init__(self, utterances: Iterable[Utterance], labels: Sequence[str]) -> None:
