@@ -43,7 +43,7 @@ def encoder(arrays: Arrays, context: int, layers: int, *, last: bool) -> Whisper
     steps = len(made.embed_positions.weight)
     positions = arrays["embed_positions.weight"]
     chosen = positions[-steps:] if last else positions[:steps]
-    load_whisper(made, {**arrays, "embed_positions.weight": chosen}, "the turn detector")
+    load_whisper(made, {**arrays, "embed_positions.weight": chosen})
     return made.eval()
 
 

@@ -270,15 +270,6 @@ def untouched(encoder: WhisperEncoder, fault: Any) -> str:
     return str(error.value)
 
 
-def test_a_missing_or_misshapen_weight_changes_nothing() -> None:
-    encoder = WhisperEncoder(layers=1, context=1)
-    arrays = {name: each.numpy() + 1 for name, each in encoder.state_dict().items()}
-    name = "layers.0.fc2.weight"
-    for wrong in ({**arrays, name: arrays[name].T}, {n: a for n, a in arrays.items() if n != name}):
-        message = untouched(encoder, lambda wrong=wrong: load_whisper(encoder, wrong, "a file"))
-        assert f"{name} of a file must have shape (384, 1536)" in message
-
-
 @pytest.fixture(scope="module")
 def turn_detector(weights: Path) -> Path:
     file = weights.with_name(TURN_DETECTOR)
@@ -299,9 +290,6 @@ def test_a_changed_turn_detector_changes_nothing(
     encoder = WhisperEncoder(layers=2, context=1)
     message = untouched(encoder, lambda: load_turn_detector(encoder, tmp_path))
     assert "must have the published SHA-256" in message
-    if fault != "damaged":
-        with pytest.raises(ModelError, match="must be a whole ONNX file"):
-            read_turn_detector(tmp_path / TURN_DETECTOR)
 
 
 def test_layers_follow_the_published_graph(turn_detector: Path, data: Path) -> None:
@@ -314,7 +302,7 @@ def test_layers_follow_the_published_graph(turn_detector: Path, data: Path) -> N
     arrays = read_turn_detector(turn_detector)
     encoder = WhisperEncoder(layers=2, context=0)
     encoder.embed_positions = torch.nn.Embedding(400, 384)
-    load_whisper(encoder.eval(), arrays, turn_detector)
+    load_whisper(encoder.eval(), arrays)
     frames = torch.from_numpy(eight_seconds(read(sorted((data / "ravdess").rglob("*.flac"))[10])))
     proto, names = onnx.load(turn_detector), ["add_146", "add_268"]
     proto.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)

@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -275,27 +274,17 @@ def test_a_cut_network_starts_as_the_whole_one(blocks: int, weights: Path) -> No
 
 TFLITE_FAULTS = {
     "truncated": lambda content: content[: len(content) // 2],
-    "header only": lambda content: content[:8],
     "empty": lambda _: b"",
     "text": lambda _: b"weights" * 1_000,
-    "noise after the header": lambda content: content[:64] + b"\xff\x7f" * 5_000,
 }
 
 
-@pytest.mark.parametrize("published", [False, True], ids=["other digest", "bytes alone"])
 @pytest.mark.parametrize("fault", TFLITE_FAULTS.values(), ids=TFLITE_FAULTS)
-def test_tflite_is_all_or_nothing(
-    fault: Callable[[bytes], bytes],
-    published: bool,
-    weights: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_changed_tflite_changes_nothing(
+    fault: Callable[[bytes], bytes], weights: Path, tmp_path: Path
 ) -> None:
-    content = fault(weights.read_bytes())
-    (tmp_path / "yamnet.tflite").write_bytes(content)
-    if published:
-        publish(monkeypatch, "yamnet.tflite", content)
-    assert ("SHA-256" in assert_untouched(tmp_path)) != published
+    (tmp_path / "yamnet.tflite").write_bytes(fault(weights.read_bytes()))
+    assert "SHA-256" in assert_untouched(tmp_path)
 
 
 def test_tflite_with_one_bit_changed_is_refused(weights: Path, tmp_path: Path) -> None:
@@ -303,16 +292,3 @@ def test_tflite_with_one_bit_changed_is_refused(weights: Path, tmp_path: Path) -
     content[len(content) // 2] ^= 1
     (tmp_path / "yamnet.tflite").write_bytes(content)
     assert "SHA-256" in assert_untouched(tmp_path)
-
-
-def test_another_network_is_refused(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A whole TFLite file whose third kernel is 32 frames high."""
-    published, other = struct.pack("<4i", 64, 1, 1, 32), struct.pack("<4i", 64, 32, 1, 1)
-    content = weights.read_bytes()
-    assert content.count(published) == 1
-    content = content.replace(published, other)
-    (tmp_path / "yamnet.tflite").write_bytes(content)
-    publish(monkeypatch, "yamnet.tflite", content)
-    assert "27 convolutions in order" in assert_untouched(tmp_path)

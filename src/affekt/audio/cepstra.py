@@ -27,7 +27,6 @@ from affekt.audio.windows import (
     MEL_LOW,
     SAMPLE_RATE,
 )
-from affekt.errors import AudioError
 
 Floats = NDArray[np.float32]
 Cepstra = Literal["mfcc", "gtcc"]
@@ -44,25 +43,18 @@ def cepstra(samples: Floats, kind: Cepstra) -> Floats:
     """Cepstral coefficients of every frame.
 
     Args:
-        samples: ``(samples,)`` mono at 16 kHz; less than 25 ms are padded with zeros to one frame.
+        samples: ``(samples,)`` mono at 16 kHz, at least one; less than 25 ms are padded with zeros
+            to one frame.
         kind: ``"mfcc"`` or ``"gtcc"``.
 
     Returns:
         ``(frames, 13)``; natural logarithm of the energies, orthonormal cosine transform.
-
-    Raises:
-        AudioError: no samples, or more than one axis.
 
     Source: Davis & Mermelstein, 1980; Valero & Alias, 2012.
 
     >>> cepstra(np.zeros(15_600, np.float32), "gtcc").shape
     (96, 13)
     """
-    if samples.ndim != 1 or samples.size == 0:
-        raise AudioError(
-            f"samples of cepstra must be (samples,), at least one. "
-            f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
-        )
     # librosa centres the 400-point window in the 512 points of the FFT; with these zeros around
     # the sound, frame t is samples 160 t to 160 t + 400, as in the front end.
     margin = (FFT - FRAME) // 2
@@ -80,7 +72,7 @@ def clip_features(samples: Floats, kind: Cepstra) -> Floats:
     """Statistics over a clip of its cepstra and their first and second differences.
 
     Args:
-        samples: as for :func:`cepstra`, with the same errors; so is ``kind``.
+        samples: as for :func:`cepstra`; so is ``kind``.
 
     Returns:
         ``(78,)``: means, then deviations, each of 13 coefficients, their first and their second
@@ -98,13 +90,7 @@ def clip_features(samples: Floats, kind: Cepstra) -> Floats:
 
 
 def statistics(rows: Floats) -> Floats:
-    """Mean and standard deviation of each column: a clip of any length becomes one vector.
-
-    Args:
-        rows: ``(rows, columns)``, at least one row: frames of cepstra or windows of embeddings.
-
-    Returns:
-        ``(2 * columns,)``: all means, then all standard deviations.
+    """Means, then standard deviations of all columns: ``(rows, columns)`` to ``(2 * columns,)``.
 
     >>> statistics(np.array([[0.0, 1.0], [4.0, 1.0]], np.float32)).tolist()
     [2.0, 1.0, 2.0, 0.0]
@@ -114,10 +100,10 @@ def statistics(rows: Floats) -> Floats:
 
 @cache
 def gammatone_bands() -> Floats:
-    """Power responses of gammatone filters, equally spaced on the ERB scale.
+    """Power responses of gammatone filters, equally spaced on the ERB scale, of peak 1.
 
     Returns:
-        ``(64, 257)``: 64 bands from 125 to 7,500 Hz at the frequencies of the FFT, peak 1.
+        ``(64, 257)``: 64 bands from 125 to 7,500 Hz at the frequencies of the FFT.
 
     Source: Glasberg & Moore, 1990; Slaney, 1993.
     """

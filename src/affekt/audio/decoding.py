@@ -54,7 +54,13 @@ def decode(
     seekable = hasattr(file, "seekable") and file.seekable()
     decoded = None
     try:
-        opened = _opened(file, name, start, pcm) if seekable else _opened_pipe(file, name, pcm)
+        if seekable:
+            file.seek(0)
+        head = head_of(file, name)
+        if pcm and not is_recording(head):
+            opened = _bare(head, file, name, pcm)
+        else:
+            opened = _file(file, head, name, start) if seekable else _pipe(file, head, name)
         with opened as decoded:
             yield decoded
     except _faults() as error:
@@ -163,24 +169,20 @@ class _SndfileInput:
         return len(part)
 
 
-def _opened_pipe(file: BinaryIO, name: str, pcm: Pcm | None) -> AbstractContextManager[Decoded]:
-    """Open a file that is not seekable, waiting for its first bytes only."""
-    head = head_of(file, name)
-    riff = riff_of(io.BytesIO(head), name)
-    if riff and riff.pcm:  # with the header, FFmpeg would wait for seconds of sound
-        piped = _PipeReader(head[riff.start :], file, riff.promised)
-        return _from_pipe(piped, name, riff, riff.pcm)
-    if pcm and not is_recording(head):
-        return _bare(head, file, name, pcm)
-    return _from_pipe(_PipeReader(head, file), name, riff)
-
-
 def _bare(head: bytes, file: BinaryIO, name: str, pcm: Pcm) -> AbstractContextManager[Decoded]:
     """Open samples without a header; ``head`` holds the bytes already read."""
     if not head.strip(string.printable.encode()):
         raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
     checked(pcm.sample_rate, pcm.channels, name)
     return _from_pipe(_PipeReader(head, file), name, None, pcm)
+
+
+def _pipe(file: BinaryIO, head: bytes, name: str) -> AbstractContextManager[Decoded]:
+    riff = riff_of(io.BytesIO(head), name)
+    if riff and riff.pcm:  # with the header, FFmpeg would wait for seconds of sound
+        piped = _PipeReader(head[riff.start :], file, riff.promised)
+        return _from_pipe(piped, name, riff, riff.pcm)
+    return _from_pipe(_PipeReader(head, file), name, riff)
 
 
 @contextmanager
@@ -205,13 +207,7 @@ def _from_pipe(
         raise
 
 
-def _opened(
-    file: BinaryIO, name: str, start: float, pcm: Pcm | None
-) -> AbstractContextManager[Decoded]:
-    file.seek(0)
-    head = head_of(file, name)
-    if pcm and not is_recording(head):
-        return _bare(head, file, name, pcm)
+def _file(file: BinaryIO, head: bytes, name: str, start: float) -> AbstractContextManager[Decoded]:
     riff = riff_of(file, name)
     promised, there = promised_size(head), file.seek(0, io.SEEK_END)
     file.seek(0)

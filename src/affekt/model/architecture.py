@@ -20,40 +20,25 @@ REMOVED_FIELDS = {"columns": 1, "backbone": "", "ceiling": 6.0}
 
 @dataclass(frozen=True)
 class Architecture:
-    """All settings of a network.
+    """All settings of a network."""
 
-    Attributes:
-        labels: the classes, in the order of the network's outputs.
-        trunk: pretrained network that turns windows into features, one of ``TRUNKS``.
-        front_end: log-mel variant before YAMNet; see :class:`~affekt.model.logmel.LogMel`.
-        blocks: separable blocks of YAMNet that are kept.
-        encoder_layers: transformer layers of Whisper's encoder that are kept.
-        context: windows before the current one that Whisper's encoder sees.
-        head: one of ``HEADS``.
-        hop: samples between the starts of two windows.
-        last_window: what happens to a last window that is not full, one of ``LAST_WINDOW``.
-        loudness: ``given`` leaves the recorded loudness; ``running`` brings each window to a
-            reference loudness, measured on the sound so far.
-        speaker_normalization: whether features are normalized by the speaker's profile.
-        ensemble_size: statistics heads that are trained side by side and averaged.
-        time_constant: seconds after which a window's weight in a head has fallen to 1/e; 0: never.
-        recent_time_constant: seconds, likewise, of a second answer about the last few seconds;
-            0: there is none.
-    """
-
-    labels: tuple[str, ...]
-    trunk: str = "yamnet"
-    front_end: str = "magnitude"
-    blocks: int = BLOCKS
-    encoder_layers: int = 2
-    context: int = 1
-    head: str = "lstm"
-    hop: int = WINDOW_HOP
-    last_window: str = "drop"
+    labels: tuple[str, ...]  #: the classes, in the order of the network's outputs
+    trunk: str = "yamnet"  #: pretrained network from windows to features, one of ``TRUNKS``
+    front_end: str = "magnitude"  #: of :class:`~affekt.model.logmel.LogMel`, before YAMNet
+    blocks: int = BLOCKS  #: separable blocks of YAMNet that are kept
+    encoder_layers: int = 2  #: transformer layers of Whisper's encoder that are kept
+    context: int = 1  #: windows before the current one that Whisper's encoder sees
+    head: str = "lstm"  #: one of ``HEADS``
+    hop: int = WINDOW_HOP  #: samples between the starts of two windows
+    last_window: str = "drop"  #: what happens to one that is not full, of ``LAST_WINDOW``
+    #: ``given`` leaves the recorded loudness; ``running`` brings each window to a reference
+    #: loudness, measured on the sound so far
     loudness: str = "given"
-    speaker_normalization: bool = False
+    speaker_normalization: bool = False  #: whether features are normalized by a profile
+    #: seconds after which a window's weight in a head has fallen to 1/e; 0: never
     time_constant: float = 0.0
-    ensemble_size: int = 1
+    ensemble_size: int = 1  #: statistics heads that are trained side by side and averaged
+    #: seconds, likewise, of a second answer about the last few seconds; 0: there is none
     recent_time_constant: float = 0.0
 
     def __post_init__(self) -> None:

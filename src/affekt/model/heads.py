@@ -8,15 +8,13 @@ A head gives one answer for each of its time constants: the first over all the s
 second one, if there is any, over the last few seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from affekt.model.loudness import decaying_sums
-
-State = Mapping[str, Tensor]
+from affekt.model.loudness import State, decaying_sums
 
 SILENT = 1e-6  # smallest weight of speech: no division by zero
 HIGHEST = 5.0  # bound of an attention score

@@ -80,15 +80,11 @@ class SpeakerNormalization(nn.Module):
 
 
 def window_sums(steps: Tensor, shares: Tensor) -> State:
-    """Compute what each window adds to a profile.
+    """Sum over steps what each window adds to a profile: ``(..., 1)``, twice ``(..., features)``.
 
     Args:
         steps: ``(..., steps, features)``.
         shares: ``(..., steps)``: share of speech in each step.
-
-    Returns:
-        ``(..., 1)`` and twice ``(..., features)``: the sums over steps of the shares, of the
-        weighted features and of their weighted squares.
     """
     weighted = steps * shares[..., None]
     return {

@@ -32,6 +32,7 @@ RANGE = 8.5  # decades below the reference loudness that are kept
 REFERENCE = 4.0
 FLOOR = 6.0  # decades below the reference; a quieter sound is not brought up further
 HALF = 2.5  # decades: a frame this much softer than the reference counts half as speech
+WIDTH, HEADS = 384, 6  # numbers of a step, and attention heads, of Whisper-tiny
 POOLED = 2  # encoder steps of 20 ms whose mean is one step
 STEPS = PATCH // 2 // POOLED  # of a window: 24
 
@@ -136,22 +137,21 @@ def encoder_speech_shares(segments: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention, as in Whisper: keys have no bias."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.heads = heads
-        self.q_proj = nn.Linear(width, width)
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.v_proj = nn.Linear(width, width)
-        self.out_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(WIDTH, WIDTH)
+        self.k_proj = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.v_proj = nn.Linear(WIDTH, WIDTH)
+        self.out_proj = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(windows, steps, width)`` to the same shape."""
         windows, steps, width = x.shape
         q, k, v = (
-            projection(x).reshape(windows, steps, self.heads, -1).transpose(1, 2)
+            projection(x).reshape(windows, steps, HEADS, -1).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        weights = (q @ k.transpose(2, 3) * (width // self.heads) ** -0.5).softmax(dim=-1)
+        weights = (q @ k.transpose(2, 3) * (width // HEADS) ** -0.5).softmax(dim=-1)
         mixed: Tensor = self.out_proj((weights @ v).transpose(1, 2).reshape(windows, steps, width))
         return mixed
 
@@ -159,13 +159,13 @@ class Attention(nn.Module):
 class EncoderLayer(nn.Module):
     """One transformer layer: attention and two linear layers, each after a layer norm."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.self_attn = Attention(width, heads)
-        self.final_layer_norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
+        self.self_attn_layer_norm = nn.LayerNorm(WIDTH)
+        self.self_attn = Attention()
+        self.final_layer_norm = nn.LayerNorm(WIDTH)
+        self.fc1 = nn.Linear(WIDTH, 4 * WIDTH)
+        self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(windows, steps, width)`` to the same shape."""
@@ -182,19 +182,17 @@ class WhisperEncoder(nn.Module):
     Args:
         layers: transformer layers to keep, at least 1.
         context: windows before the current one that a segment holds.
-        width: of a step: 384 for tiny, 512 for base.
-        heads: 6 for tiny, 8 for base.
     """
 
-    def __init__(self, *, layers: int, context: int, width: int = 384, heads: int = 6) -> None:
+    def __init__(self, *, layers: int, context: int) -> None:
         super().__init__()
         positions = (1 + context) * PATCH // 2
-        self.conv1 = nn.Conv1d(BANDS, width, 3, padding=1)
-        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.embed_positions = nn.Embedding(positions, width)
-        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
+        self.conv1 = nn.Conv1d(BANDS, WIDTH, 3, padding=1)
+        self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(positions, WIDTH)
+        self.layers = nn.ModuleList(EncoderLayer() for _ in range(layers))
         #: Steps of a window, and numbers of a step.
-        self.steps, self.features = STEPS, layers * width
+        self.steps, self.features = STEPS, layers * WIDTH
 
     def forward(self, segments: Tensor) -> Tensor:
         """Encode segments of :class:`WindowContext`: ``(windows, 96 * (1 + context), 80)``.

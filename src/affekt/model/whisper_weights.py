@@ -1,8 +1,8 @@
 """Read the weights of Whisper's encoder and put them into the network.
 
 ``smart-turn-v3.2-cpu.onnx`` is the encoder of Whisper-tiny, fine-tuned to detect the end of a
-turn; its matrices are int8 with one scale per output channel. Names, counts, shapes and digest are
-checked before the first copy.
+turn; its matrices are int8 with one scale per output channel. Its digest is checked before it is
+read.
 
 Source: turn detector of the PyPI package ``pipecat-ai`` 1.14.0 (BSD-2-Clause, Daily), which
 fine-tuned Whisper-tiny (MIT, OpenAI).
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from affekt.errors import ModelError
 from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.model.whisper import WhisperEncoder
 
@@ -36,63 +35,30 @@ def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) 
         path: as in :func:`~affekt.model.pretrained.find`.
 
     Raises:
-        ModelError: no file, another digest, or other names, counts or shapes.
+        ModelError: no file, or another digest.
     """
     file = find(TURN_DETECTOR, path)
     check_digest(file)
-    load_whisper(encoder, read_turn_detector(file), file)
+    load_whisper(encoder, read_turn_detector(file))
 
 
-def load_whisper(encoder: WhisperEncoder, arrays: Arrays, source: object) -> None:
-    """Put weights into an encoder, all or nothing.
-
-    Args:
-        encoder: to fill; may have fewer layers and positions than the file, whose first ones
-            are used.
-        arrays: by the names of ``WhisperEncoder``.
-        source: file or model that an error names.
-
-    Raises:
-        ModelError: a weight is missing or has another shape.
-    """
-    wanted = encoder.state_dict()
-    state = {}
-    for name, tensor in wanted.items():
-        array = arrays.get(name)
-        if array is not None and name == "embed_positions.weight":
-            array = array[: len(tensor)]
-        if array is None or array.shape != tuple(tensor.shape):
-            got = "nothing there" if array is None else str(array.shape)
-            raise ModelError(
-                f"{name} of {source} must have shape {tuple(tensor.shape)}. Got {got}. "
-                f"Run `affekt weights --download`."
-            )
-        state[name] = torch.tensor(array)
-    encoder.load_state_dict(state)
+def load_whisper(encoder: WhisperEncoder, arrays: Arrays) -> None:
+    """Put weights of :func:`read_turn_detector` into an encoder, which may have fewer positions."""
+    weights = {name: torch.tensor(arrays[name]) for name in encoder.state_dict()}
+    positions = "embed_positions.weight"
+    weights[positions] = weights[positions][: len(encoder.embed_positions.weight)]
+    encoder.load_state_dict(weights)
 
 
 def read_turn_detector(file: Path) -> Arrays:
     """Read the encoder inside the turn detector, dequantized to float32.
 
-    Args:
-        file: ``smart-turn-v3.2-cpu.onnx``.
-
     Returns:
         Weights by the names of ``WhisperEncoder``: 4 layers, 400 positions.
-
-    Raises:
-        ModelError: not a whole ONNX file.
     """
     import onnx
 
-    try:
-        graph = onnx.load(str(file)).graph
-        return dict(_encoder_weights(graph))
-    except Exception as error:  # the reader raises whatever the bytes make it raise
-        raise ModelError(
-            f"{file} must be a whole ONNX file of the turn detector. "
-            f"Got {type(error).__name__}. Run `affekt weights --download`."
-        ) from error
+    return dict(_encoder_weights(onnx.load(str(file)).graph))
 
 
 def _encoder_weights(graph: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
