@@ -25,14 +25,8 @@ __all__ = [
 ]
 
 CORPORA: dict[str, Corpus] = {
-    "ravdess": ravdess.CORPUS,
-    "demos": demos.CORPUS,
-    "emodb": emodb.CORPUS,
-    "emovo": emovo.CORPUS,
-    "nemo": nemo.CORPUS,
-    "savee": savee.CORPUS,
-    "tess": tess.CORPUS,
-    "cremad": cremad.CORPUS,
+    module.CORPUS.name: module.CORPUS
+    for module in (ravdess, demos, emodb, emovo, nemo, savee, tess, cremad)
 }
 
 

@@ -20,13 +20,9 @@ COLUMNS = ("fold", "speaker", "part")
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of all speakers.
+    """One division of all speakers into training, validation and test speakers, each sorted.
 
-    Attributes:
-        number: counted from 1.
-        train: training speakers, sorted.
-        validation: validation speakers, sorted.
-        test: test speakers, sorted. Empty, like validation, if all speakers train.
+    Folds are counted from 1. Validation and test are empty if all speakers train.
 
     Raises:
         CorpusError: a part is empty that must not be, or a speaker occurs twice.

@@ -146,13 +146,9 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 
 
 def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
-    """Read ``manifest.csv`` and check all of it.
+    """Read ``manifest.csv`` and check all of it; ``root`` is for recordings that have moved.
 
-    Args:
-        root: folder of the recordings, if it has moved.
-
-    Returns:
-        The manifest; its digest is that of the one written.
+    Its digest is that of the manifest written.
 
     Raises:
         CorpusError: no such file, not a manifest, an unknown or missing column, an invalid number,

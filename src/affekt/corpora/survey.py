@@ -55,11 +55,8 @@ class Survey:
     def manifest(self, *, partial: bool = False) -> Manifest:
         """Return the clips as a manifest.
 
-        Args:
-            partial: accept missing, extra and undecodable files.
-
         Raises:
-            CorpusError: the folder is not as published, or has no clip.
+            CorpusError: the folder is not as published and not ``partial``, or has no clip.
         """
         faults = self.faults()
         if faults and not partial:

@@ -37,8 +37,7 @@ def read_text(path: Path) -> str:
 def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of each line of a CSV text that is not blank.
 
-    Args:
-        first_row: number of its first line in ``path``.
+    The text begins in line ``first_row`` of the file.
 
     Raises:
         CorpusError: a quotation mark out of place.

@@ -19,13 +19,9 @@ COVERAGES = tuple(np.arange(20, 0, -1) / 20)  # points of the coverage curve
 
 
 def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[float]:
-    """Find the minimum confidence, over all seeds, for each share of clips to answer.
+    """Find the minimum confidence, over all seeds, for each share of clips to answer, in (0, 1].
 
-    Args:
-        coverages: shares in (0, 1].
-
-    Returns:
-        For each share a confidence in [0, 1]; at least this share of clips lies at or above it.
+    At least this share of clips lies at or above the confidence.
     """
     confidence = answers_of(result).confidence
     found = np.quantile(confidence, 1 - np.asarray(coverages), method="lower")
@@ -39,9 +35,6 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
     answered clip in some seed, UAR is undefined (NaN) and ``vanished`` names the label: a mean
     over fewer labels would be another score. Resamples that lose a label are left out of the
     interval.
-
-    Args:
-        least: minimum confidences, in [0, 1].
 
     Returns:
         A row for each: ``threshold``, ``coverage`` (share of clips answered), ``uar``, ``low``,

@@ -152,9 +152,6 @@ def calibrations(result: Result) -> pd.DataFrame:
 def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
     """Compute confidence and accuracy of all seeds' predictions in each bin of confidence.
 
-    Args:
-        edges: of the bins.
-
     Returns:
         A row for each bin with clips: ``low``, ``high``, ``clips``, ``confidence`` (mean of the
         highest probability), ``accuracy``.

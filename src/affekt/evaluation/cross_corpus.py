@@ -28,9 +28,6 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
     Where several recipes were trained and tested on the same corpora, the one with the shortest
     name is in the matrix: the others are its variants.
 
-    Args:
-        results: recipes with the same labels, trained and tested on any corpora.
-
     Returns:
         ``recipe``, ``protocol``, ``train``, ``test``, ``seeds``, ``profile``, ``spread``,
         ``uar``, ``low``, ``high``, sorted by ``train``, which names corpora as

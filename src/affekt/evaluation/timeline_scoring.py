@@ -13,8 +13,8 @@ from typing import Protocol
 from affekt.errors import LabelError
 
 
-class Span(Protocol):
-    """A time span with a label."""
+class TimeSpan(Protocol):
+    """A time span in a recording."""
 
     @property
     def start(self) -> float:
@@ -23,6 +23,10 @@ class Span(Protocol):
     @property
     def end(self) -> float:
         """Seconds, after ``start``."""
+
+
+class Span(TimeSpan, Protocol):
+    """A time span with a label."""
 
     @property
     def label(self) -> str:

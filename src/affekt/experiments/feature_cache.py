@@ -179,8 +179,7 @@ class Source:
     ) -> Features:
         """The outputs of a frozen trunk for all clips, from the cache or computed now.
 
-        Args:
-            trunk_key: values that identify the classifier's trunk.
+        ``trunk_key`` is everything that the classifier's trunk depends on.
         """
         classifier.eval()
         inputs = self.inputs_of()
@@ -230,13 +229,9 @@ def cached(
     facts: Sequence[object],
     compute: Callable[[], Sequence[NDArray[Any]]],
 ) -> list[Path]:
-    """Compute arrays unless their files are in the folder ``cache``.
+    """Compute arrays unless their files are in the folder ``cache``; return the files' paths.
 
-    Args:
-        facts: everything that the arrays depend on; the files are named by its digest.
-
-    Returns:
-        An ``.npy`` file for each name.
+    The files are named by the digest of ``facts``, everything that the arrays depend on.
 
     Raises:
         RunError: the cache cannot be written.

@@ -179,6 +179,7 @@ def finetune(
         model: to start from: a name of a shipped model, or a file.
         labels: label of the new model by the table's own; an empty one leaves its clips out.
         columns: column of affekt by the table's own name, such as ``emotion`` for ``label``.
+        seed: of the random numbers, 0 or above.
         watch: shows progress; gets the items and their number.
 
     Returns:

@@ -45,7 +45,7 @@ from affekt.runs.folder import (
     manifest_of,
     write_json,
 )
-from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
+from affekt.runs.writing import corpora_facts, fold_facts, write_predictions
 
 
 def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
@@ -223,7 +223,7 @@ def _test(
     if recipe.speaker_normalization:
         seed = (recipe.seed, fold.number)
         enrolled = dict(predict_enrolled(classifier, inputs, manifest, tested, seed=seed))
-        write_enrolment(own / "enrolment.csv", *about, tested, enrolled)
+        write_predictions(own / "enrolment.csv", *about, tested, enrolled)
 
 
 def _baseline(

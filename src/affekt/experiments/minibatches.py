@@ -62,15 +62,9 @@ class Inputs:
 def gather(
     features: Sequence[Features], clips: NDArray[np.int64], speakers: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The cached features of some clips.
+    """The cached features of some clips, as :meth:`Inputs.encode` returns them.
 
-    Args:
-        features: of the original recordings and of the simulated speakers.
-        clips: ``(clips,)`` rows of the manifest.
-        speakers: ``(clips,)`` number of the simulated speaker of each.
-
-    Returns:
-        As :meth:`Inputs.encode`.
+    ``features`` are those of the original recordings and of the simulated speakers.
     """
     parts = [
         (features[speaker], slice(*features[speaker].starts[clip : clip + 2]))

@@ -55,8 +55,7 @@ def start_network(
 ) -> Classifier:
     """The network before its first step: pretrained trunk, random head, seeded by recipe and fold.
 
-    Args:
-        training: ``(clips,)`` rows to learn from; YAMNet's batch norms start from some of them.
+    YAMNet's batch norms start from some of the ``(clips,)`` rows to learn from.
 
     Raises:
         ModelError: no weights, or others than the published ones.

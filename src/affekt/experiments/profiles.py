@@ -117,10 +117,6 @@ def predict_enrolled(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Predict the test clips once for each enrolment of their speakers.
 
-    Args:
-        clips: ``(clips,)`` rows of the test clips.
-        seed: whole numbers; seeds the random clips.
-
     Yields:
         The condition and probabilities ``(clips, labels)``: those of :func:`enrolments`, and
         ``adaptive``: no enrolment, but the profile adapts to the clips of the speaker so far, the

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 OF_YAMNET = ("front_end", "weights", "blocks", "precision")
 OF_WHISPER = ("encoder_layers", "context")
 OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
-UNSELECTED = ("network", "chance")  # methods without a selection of features
+OF_ENSEMBLES = ("ensemble_size", "recent_time_constant")
 AUGMENTATIONS = ("augment_channel", "augment_bandwidth", "augment_noise")
 #: Knobs of every method; all others are of networks.
 OF_METHODS = (
@@ -92,28 +92,23 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
     def heads(able: Callable[[str], bool]) -> str:
         return " or ".join(filter(able, HEADS))
 
+    method = recipe.method.partition("-")[0]
     of_networks = [each.name for each in fields(recipe) if each.name not in OF_METHODS]
-    for unused, needed in (
-        (of_networks if recipe.method != "network" else (), "method network"),
-        (OF_TRUNKS if recipe.method.startswith("chance") else (), "a method with features"),
-        (
-            ("select_features",) if recipe.method.partition("-")[0] in UNSELECTED else (),
-            "a baseline's features",
-        ),
-        (("validation",) if recipe.protocol == "train-on-everybody" else (), "other protocols"),
-        (("folds",) if recipe.protocol != "speaker-folds" else (), "protocol speaker-folds"),
-        (OF_YAMNET if recipe.trunk != "yamnet" else (), "trunk yamnet"),
-        (OF_WHISPER if recipe.trunk != "whisper" else (), "trunk whisper"),
-        (("time_constant",) if not decays(recipe.head) else (), f"head {heads(decays)}"),
-        (
-            ("ensemble_size", "recent_time_constant") if not ensembles(recipe.head) else (),
-            f"head {heads(ensembles)}",
-        ),
-        (AUGMENTATIONS if not recipe.augmented_speakers else (), "augmented_speakers"),
-        (("precision",) if recipe.frozen else (), "a network that is not frozen"),
+    for unused, names, needed in (
+        (method != "network", of_networks, "method network"),
+        (method == "chance", OF_TRUNKS, "a method with features"),
+        (method in ("network", "chance"), ("select_features",), "a baseline's features"),
+        (recipe.protocol == "train-on-everybody", ("validation",), "other protocols"),
+        (recipe.protocol != "speaker-folds", ("folds",), "protocol speaker-folds"),
+        (recipe.trunk != "yamnet", OF_YAMNET, "trunk yamnet"),
+        (recipe.trunk != "whisper", OF_WHISPER, "trunk whisper"),
+        (not decays(recipe.head), ("time_constant",), f"head {heads(decays)}"),
+        (not ensembles(recipe.head), OF_ENSEMBLES, f"head {heads(ensembles)}"),
+        (not recipe.augmented_speakers, AUGMENTATIONS, "augmented_speakers"),
+        (recipe.frozen, ("precision",), "a network that is not frozen"),
     ):
-        for name in unused:
-            if name in recipe.changed:
+        for name in names:
+            if unused and name in recipe.changed:
                 raise RecipeError(
                     f"{name} of recipe {recipe.name} has no effect without {needed}. "
                     f"Got {getattr(recipe, name)!r}. Leave it out."

@@ -82,14 +82,8 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
         return folder
     _refuse_loss(run, folder)
     about = {name: getattr(run, name) for name in ABOUT}
-    tables = {
-        "predictions": run.predictions,
-        "enrolment": run.enrolment,
-        "validation": run.validation,
-        "folds": run.parts,
-        "curve": run.curves,
-        "points": points(run) if run.complete else pd.DataFrame(),
-    }
+    tables = _tables_of_folds(run) | {"folds": run.parts}
+    tables |= {"points": points(run)} if run.complete else {}
     with writing(folder, RunError, "Name another folder."):
         with atomic_folder(folder) as part:
             for name, table in tables.items():
@@ -101,6 +95,11 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
             text = json.dumps(about, indent=1, ensure_ascii=False)
             file.write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+def _tables_of_folds(run: Run) -> dict[str, pd.DataFrame]:
+    names = ("predictions", "enrolment", "validation")
+    return {name: getattr(run, name) for name in names} | {"curve": run.curves}
 
 
 def _write_table(table: pd.DataFrame, folder: Path, name: str) -> None:
@@ -176,12 +175,7 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
     with suppress(Timeout), FileLock(own / "lock", timeout=0):  # else another runner trains it
         if is_done(folder, fold):
             return
-        for name, table in (
-            ("predictions", run.predictions),
-            ("enrolment", run.enrolment),
-            ("validation", run.validation),
-            ("curve", run.curves),
-        ):
+        for name, table in _tables_of_folds(run).items():
             rows = table[table["fold"] == fold.number]
             rows = rows.drop(columns="fold") if name == "curve" else rows
             if len(rows):

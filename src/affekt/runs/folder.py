@@ -28,14 +28,7 @@ POINTS = "points"  # table of an archived run: activations projected to the plan
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Identity of a run.
-
-    Attributes:
-        recipe: name of the recipe.
-        digest: of its knobs.
-        seed: of all random choices.
-        knobs: every knob with its value.
-    """
+    """Name and digest of a recipe, seed of all random choices, and every knob with its value."""
 
     recipe: str
     digest: str
@@ -72,9 +65,8 @@ def usual_locations(
 ) -> Locations:
     """The default folders: cache in ``AFFEKT_CACHE``, else the user's cache.
 
-    Args:
-        data: folder of the corpus; ``None`` for ``AFFEKT_DATA/<corpus>``, and for several corpora
-            ``AFFEKT_DATA``.
+    Without ``data``, the corpus is in ``AFFEKT_DATA/<corpus>``, and several corpora in
+    ``AFFEKT_DATA``.
 
     Raises:
         RunError: neither ``data`` nor ``AFFEKT_DATA`` names the recordings.

@@ -28,9 +28,6 @@ SUM_TOLERANCE = 1e-3  # probabilities are written rounded
 def read_predictions(*paths: Path) -> pd.DataFrame:
     """Read ``predictions.csv`` files and check that together they can be scored.
 
-    Args:
-        paths: one file or more, such as one for each fold.
-
     Returns:
         Their rows in the files' order; seed and fold are integers, probabilities floats.
 

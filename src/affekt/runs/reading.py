@@ -84,9 +84,6 @@ def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
 
     Runs without test speakers are left out.
 
-    Args:
-        paths: run folders, or folders that hold some at any depth.
-
     Returns:
         The run folders, sorted by path within each of ``paths``, none twice.
 

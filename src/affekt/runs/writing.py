@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,61 +30,27 @@ def write_predictions(
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
+    probabilities: NDArray[np.floating] | Mapping[str, NDArray[np.floating]],
 ) -> None:
-    """Write ``predictions.csv``: one row for each test clip.
+    """Write ``predictions.csv``: one row for each clip; or ``enrolment.csv``.
 
     Args:
-        clips: ``(clips,)`` rows of the test clips.
-        probabilities: ``(clips, labels)``; the largest is the prediction.
+        clips: ``(clips,)`` rows of the manifest.
+        probabilities: ``(clips, labels)``; the largest is the prediction. For ``enrolment.csv``,
+            those of each enrolment by its name.
     """
-    _write_table(path, [], manifest, _rows(run, fold, manifest, clips, probabilities))
-
-
-def write_enrolment(
-    path: Path,
-    run: RunIdentity,
-    fold: Fold,
-    manifest: Manifest,
-    clips: NDArray[np.int64],
-    conditions: Mapping[str, NDArray[np.floating]],
-) -> None:
-    """Write ``enrolment.csv``: one row for each test clip and enrolment of its speaker.
-
-    Args:
-        clips: ``(clips,)`` rows of the test clips.
-        conditions: name of each enrolment, with ``(clips, labels)`` probabilities.
-    """
-    rows = (
-        [name, *row]
-        for name, probabilities in conditions.items()
-        for row in _rows(run, fold, manifest, clips, probabilities)
-    )
-    _write_table(path, [PROFILE], manifest, rows)
-
-
-def _rows(
-    run: RunIdentity,
-    fold: Fold,
-    manifest: Manifest,
-    clips: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-) -> Iterator[list[object]]:
-    for row, shares in zip(clips, probabilities, strict=True):
-        clip = manifest.clips[row]
-        predicted = manifest.labels[shares.argmax()]
-        who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
-        numbers = (f"{share:.6f}" for share in shares)
-        yield [run.recipe, run.seed, fold.number, *who, *numbers]
-
-
-def _write_table(
-    path: Path, first: Sequence[str], manifest: Manifest, rows: Iterable[Sequence[object]]
-) -> None:
+    conditions = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
+    enrolled = isinstance(probabilities, Mapping)
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow([*first, *COLUMNS, *(f"p_{label}" for label in manifest.labels)])
-        table.writerows(rows)
+        columns = [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
+        table.writerow([PROFILE, *columns] if enrolled else columns)
+        for name, found in conditions.items():
+            for at, shares in zip(clips, found, strict=True):
+                clip, predicted = manifest.clips[at], manifest.labels[shares.argmax()]
+                who = (manifest.names[at], clip.speaker, clip.gender, clip.label, predicted)
+                row = [run.recipe, run.seed, fold.number, *who, *(f"{p:.6f}" for p in shares)]
+                table.writerow([name, *row] if enrolled else row)
 
 
 def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]:
@@ -103,11 +69,7 @@ def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]
 
 
 def corpora_facts(manifest: Manifest, fold: Fold, sound_digest: str) -> list[dict[str, Any]]:
-    """Training and validation speakers of a fold, for the model file: one entry for each corpus.
-
-    Args:
-        sound_digest: of all recordings of the manifest.
-    """
+    """Training and validation speakers of a fold, for the model file: one entry for each corpus."""
     facts = []
     for name in manifest.corpus.split(JOINT):
         train, validation = (
