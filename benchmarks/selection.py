@@ -1,9 +1,9 @@
-"""Compare which weights of a training to use, and variants of the training, without test speakers.
+"""Compare which weights of a training to use, and variants of the training.
 
     python benchmarks/selection.py --data DATA [--variant NAME] [--seeds 0,1,2] [--folds 17-24]
 
 DATA holds ravdess. Trains the network of ``ravdess-yamnet-lstm`` in some of its folds, and scores
-the validation speakers of each fold by these rules:
+the validation speakers of each fold, on which rules and variants are compared, by these rules:
 
 * ``mean of the last ten``: the mean UAR of the weights of the last ten epochs.
 * ``best epoch``: the epoch is chosen on one half of the validation speakers and scored on the
@@ -12,9 +12,12 @@ the validation speakers of each fold by these rules:
 * ``last epoch``, ``averaged``: the last weights, and the mean of those of the last ten epochs.
 * the same two, ``recomputed``: the statistics of the batch norms recomputed over the training part.
 
+The last four also score the test speaker, to report what the chosen rule is worth.
+
 Variants: ``published``; ``l2``, an L2 penalty of 1e-4; ``padded``, clips padded with zeros to the
-longest of the mini-batch, in training and validation; ``shuffled-once``, the same mini-batches in
-all epochs; ``relu``, ReLU in place of ReLU6. Adds rows to ``results/selection.csv``. A killed run
+longest of the mini-batch, in training and tests; ``shuffled-once``, the same mini-batches in all
+epochs; ``matlab``, these three together, which are MATLAB's defaults; ``relu``, ReLU in place of
+ReLU6. Adds rows to ``results/selection.csv``. A killed run
 resumes; finished folds are not trained again. Weights stay in ``runs/selection`` (170 MB a fold).
 """
 
@@ -49,7 +52,7 @@ from affekt.runs.folder import Locations, fold_name, manifest_of, usual_location
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results/selection.csv"
 LAST = 10  # epochs whose weights are kept
-KEYS = ["variant", "seed", "fold", "rule"]
+KEYS = ["variant", "seed", "fold", "speakers", "rule"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ VARIANTS = {
     "l2": Variant({"weight_decay": 1e-4}),
     "padded": Variant({}, inputs=PaddedInputs),
     "shuffled-once": Variant({}, shuffle=shuffled_once),
+    "matlab": Variant({"weight_decay": 1e-4}, inputs=PaddedInputs, shuffle=shuffled_once),
     "relu": Variant({}, change=rectified),
 }
 
@@ -117,6 +121,7 @@ class Fitted:
     inputs: Inputs
     training: Part
     validation: Part
+    test: Part
     manifest: Manifest
     folder: Path
     epochs: int
@@ -126,11 +131,13 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
     """Train a fold, or resume it; keep validation logits of all epochs and the last weights."""
     manifest = manifest_of(places.runs / recipe.run, places)
     source = source_of(recipe, manifest, places)
-    training, validation = part_of(manifest, fold.train), part_of(manifest, fold.validation)
+    training, validation, test = (
+        part_of(manifest, part) for part in (fold.train, fold.validation, fold.test)
+    )
     classifier = start_network(recipe, fold.number, source, training.clips, places)
     variant.change(classifier)
     inputs = variant.inputs(patches=load_inputs(recipe, source, classifier).patches)
-    fitted = Fitted(classifier, inputs, training, validation, manifest, own, recipe.epochs)
+    fitted = Fitted(classifier, inputs, training, validation, test, manifest, own, recipe.epochs)
     own.mkdir(parents=True, exist_ok=True)
 
     def keep(epoch: int) -> None:
@@ -153,28 +160,44 @@ def weights_of(fitted: Fitted, epoch: int) -> Path:
     return fitted.folder / f"{epoch}.pt"
 
 
-def scores(fitted: Fitted) -> dict[str, float]:
-    """UAR of the validation speakers by each rule."""
+def scores(fitted: Fitted) -> list[dict[str, str]]:
+    """Rows of the UAR of validation and test speakers by each rule."""
+    return [
+        {"speakers": speakers, "rule": rule, "uar": f"{uar:.4f}"}
+        for speakers, found in (("validation", by_epoch(fitted)), *by_weights(fitted).items())
+        for rule, uar in found.items()
+    ]
+
+
+def by_epoch(fitted: Fitted) -> dict[str, float]:
+    """UAR of the validation speakers by the rules that need no weights."""
     truth, epochs = fitted.validation.truth, range(1, fitted.epochs + 1)
     files = [fitted.folder / f"validation-{epoch}.npy" for epoch in epochs]
     logits = [torch.from_numpy(np.load(file)) for file in files]
     every = [validation_uar(each, truth) for each in logits]
     speakers = np.array([fitted.manifest.clips[row].speaker for row in fitted.validation.clips])
-    found = {
+    return {
         "mean of the last ten": float(np.mean(every[-LAST:])),
         "best epoch": crossed(logits, truth, speakers),
         "best epoch, as reported": max(every),
-        "last epoch": every[-1],
     }
+
+
+def by_weights(fitted: Fitted) -> dict[str, dict[str, float]]:
+    """UAR of the validation and the test speakers by the rules that make weights."""
     mean = AveragedModel(fitted.classifier)
-    for epoch in epochs[-LAST:]:
+    for epoch in range(fitted.epochs - LAST + 1, fitted.epochs + 1):
         fitted.classifier.load_state_dict(torch.load(weights_of(fitted, epoch), weights_only=True))
         mean.update_parameters(fitted.classifier)
     averaged: Classifier = mean.module
-    found["averaged"] = validated(fitted, averaged)
+    found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for name, network in (("last epoch", fitted.classifier), ("averaged", averaged)):
-        recompute(fitted, network)
-        found[f"{name}, recomputed"] = validated(fitted, network)
+        for rule in (name, f"{name}, recomputed"):
+            if rule != name:
+                recompute(fitted, network)
+            for speakers, part in (("validation", fitted.validation), ("test", fitted.test)):
+                logits = predict(network, fitted.inputs, part.clips)
+                found[speakers][rule] = validation_uar(logits, part.truth)
     return found
 
 
@@ -189,12 +212,6 @@ def crossed(
         by_epoch = [validation_uar(each[half], truth[half]) for each in logits]
         joined[~half] = logits[int(np.argmax(by_epoch))][~half]
     return validation_uar(joined, truth)
-
-
-def validated(fitted: Fitted, network: Classifier) -> float:
-    """UAR of the validation speakers."""
-    logits = predict(network, fitted.inputs, fitted.validation.clips)
-    return validation_uar(logits, fitted.validation.truth)
 
 
 def recompute(fitted: Fitted, network: Classifier) -> None:
@@ -233,10 +250,10 @@ def main() -> None:
         planned = {fold.number: fold for fold in read_folds(folder / "folds.csv")}
         for number in track(given.folds, f"seed {seed}"):
             own = folder / fold_name(number)
-            found = scores(fit(variant, recipe, planned[number], own, places))
             keys = {"variant": given.variant, "seed": str(seed), "fold": str(number)}
-            write([{**keys, "rule": rule, "uar": f"{uar:.4f}"} for rule, uar in found.items()])
-    table = pd.read_csv(RESULTS).groupby(["variant", "rule"], sort=False)["uar"]
+            fitted = fit(variant, recipe, planned[number], own, places)
+            write([keys | row for row in scores(fitted)])
+    table = pd.read_csv(RESULTS).groupby(["variant", "speakers", "rule"], sort=False)["uar"]
     print(table.agg(["mean", "count"]).round(3).to_string())
 
 
