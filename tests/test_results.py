@@ -432,7 +432,7 @@ def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
     assert abs(paper - uar) < width
     assert f"one below {width:.3f} could not be detected" in page
     each = [ours.with_seeds({seed}).uar.value for seed in range(runs)]
-    assert f"have UAR {' and '.join(f'{uar:.3f}' for uar in each)}." in page
+    assert f"have UAR {', '.join(f'{uar:.3f}' for uar in each[:-1])} and {each[-1]:.3f}." in page
 
 
 def test_the_page_on_reproducing_has_the_measured_rules_of_selection() -> None:
