@@ -300,7 +300,8 @@ def test_statistics_are_weighted_mean_and_deviation() -> None:
 
 def test_members_learn_apart_and_answer_together() -> None:
     torch.manual_seed(0)
-    made = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decays_by=(KEEP,), drop=0.0)
+    made = StatisticsHead(FEATURES, LABELS, ensemble_size=3, decays_by=(KEEP,))
+    made.dropout.p = 0.0
     sound, shares = heard(2, 4, 3)
     each, _ = answered(made, sound, shares, start(made, 2))
     assert each.shape == (2, 4, 3, LABELS)

@@ -52,15 +52,21 @@ def decode(
         AudioError: not a sound, or a damaged one; also while the chunks are read.
     """
     seekable = hasattr(file, "seekable") and file.seekable()
+    opened: AbstractContextManager[Decoded]
     decoded = None
     try:
         if seekable:
             file.seek(0)
         head = head_of(file, name)
         if pcm and not is_recording(head):
-            opened = _bare(head, file, name, pcm)
+            if not head.strip(string.printable.encode()):
+                raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
+            checked(pcm.sample_rate, pcm.channels, name)
+            opened = _from_pipe(_PipeReader(head, file), name, None, pcm)
+        elif seekable:
+            opened = _file(file, head, name, start)
         else:
-            opened = _file(file, head, name, start) if seekable else _pipe(file, head, name)
+            opened = _pipe(file, head, name)
         with opened as decoded:
             yield decoded
     except _faults() as error:
@@ -167,14 +173,6 @@ class _SndfileInput:
             return 0
         buffer[: len(part)] = part
         return len(part)
-
-
-def _bare(head: bytes, file: BinaryIO, name: str, pcm: Pcm) -> AbstractContextManager[Decoded]:
-    """Open samples without a header; ``head`` holds the bytes already read."""
-    if not head.strip(string.printable.encode()):
-        raise AudioError(f"{name} is text, not a sound. Give a recording, or samples.")
-    checked(pcm.sample_rate, pcm.channels, name)
-    return _from_pipe(_PipeReader(head, file), name, None, pcm)
 
 
 def _pipe(file: BinaryIO, head: bytes, name: str) -> AbstractContextManager[Decoded]:

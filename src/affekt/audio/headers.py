@@ -148,10 +148,7 @@ def _caf_size(head: bytes) -> int | None:
 
 
 def missing_of_page(tail: bytes) -> int:
-    """Bytes of the last page that an Ogg lacks, at least; 0 if it is whole.
-
-    Args:
-        tail: the last :data:`MAX_PAGE` bytes of the file.
+    """Bytes of its last page that an Ogg lacks, at least, given its last :data:`MAX_PAGE` bytes.
 
     Source: RFC 3533, section 6.
     """
@@ -187,15 +184,10 @@ def missing_of_frame(frame: bytes) -> int:
 
 
 def riff_of(file: BinaryIO, name: str) -> Riff | None:
-    """Read the chunks of a WAV or AIFF up to its sound; None if it is neither.
-
-    Args:
-        file: seekable; its position changes.
-        name: used in messages.
+    """Read the chunks of a seekable WAV or AIFF up to its sound; None if it is neither.
 
     Raises:
-        AudioError: a WAV with a sample rate or a number of channels out of range, or with too many
-            chunks before its sound.
+        AudioError: sample rate or number of channels out of range, or too many chunks.
 
     Source: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0"; EBU 3306.
     """

@@ -27,9 +27,6 @@ class Handover:
 
     If they are not read for ten seconds, further ones become silence of the same length: times stay
     correct, and memory does not grow.
-
-    Args:
-        name: the microphone's, for messages.
     """
 
     def __init__(self, name: str) -> None:

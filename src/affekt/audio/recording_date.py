@@ -1,10 +1,11 @@
 """Find when a recording was made: in its metadata, or in its file name."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from affekt.audio.opening import open_file
+from affekt.audio.sources import open_file
 
 TAGS = ("creation_time", "date")  # as FFmpeg names them, the more precise one first
 EARLIEST = 1990  # earlier years come from clocks that were never set
@@ -24,7 +25,18 @@ def recording_date(file: str) -> str:
     Raises:
         AudioError: the file cannot be opened.
     """
-    return _from_metadata(file) or date_in(Path(file).name)
+    import av  # slow to load
+
+    tags: dict[str, str] = {}
+    # what is not a sound has no metadata; reading it says what is wrong
+    with open_file(file, file) as opened, suppress(av.FFmpegError), av.open(opened) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    for tag in filter(None, map(tags.get, TAGS)):
+        with suppress(ValueError):  # such as a year alone
+            found = local_time(tag.replace("UTC", "+00:00"))
+            if EARLIEST <= int(found[:4]) <= datetime.now(UTC).year + 1:
+                return found
+    return date_in(Path(file).name)
 
 
 def date_in(text: str) -> str:
@@ -63,22 +75,3 @@ def local_time(text: str) -> str:
     if moment.tzinfo:
         moment = moment.astimezone().replace(tzinfo=None)
     return moment.isoformat(timespec="seconds")
-
-
-def _from_metadata(file: str) -> str:
-    import av  # slow to load
-
-    with open_file(file, file) as opened:
-        try:
-            with av.open(opened) as container:
-                tags = {key.lower(): value for key, value in container.metadata.items()}
-        except av.FFmpegError:  # not a sound: reading it says so
-            return ""
-    for tag in filter(None, map(tags.get, TAGS)):
-        try:
-            found = local_time(tag.replace("UTC", "+00:00"))
-        except ValueError:  # such as a year alone
-            continue
-        if EARLIEST <= int(found[:4]) <= datetime.now(UTC).year + 1:
-            return found
-    return ""

@@ -17,15 +17,12 @@ from affekt.audio.windows import SAMPLE_RATE
 def resampled(
     sound: Iterator[NDArray[np.float32]], sample_rate: int, *, channels: int = 0
 ) -> Iterator[NDArray[np.float32]]:
-    """Resample a whole sound.
+    """Resample a whole sound into blocks at 16 kHz, none empty.
 
     Args:
         sound: blocks ``(samples,)`` or ``(samples, channels)``, in order.
         sample_rate: Hz of the sound.
         channels: of blocks with two axes; 0 for blocks with one.
-
-    Yields:
-        Blocks of the same number of axes at 16 kHz, none empty.
     """
     if sample_rate == SAMPLE_RATE:
         yield from sound

@@ -10,8 +10,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.opening import open_file
 from affekt.audio.recording_date import recording_date
+from affekt.audio.sources import open_file
 from affekt.errors import AffektError, AudioError, JournalError
 from affekt.inference.files import Failure, find_files
 from affekt.inference.predictor import Predictor

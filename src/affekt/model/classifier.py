@@ -94,10 +94,9 @@ class Classifier(nn.Module):
         return {name: shape for part in parts if part for name, shape in part.state.items()}
 
     def shares(self, inputs: Tensor) -> Tensor:
-        """Estimate the share of speech in each step of the trunk's inputs.
+        """Estimate the share of speech in the trunk's inputs, ``(windows, steps)`` in [0, 1).
 
-        Returns:
-            ``(windows, steps)`` in [0, 1); all ones where loudness is left as given.
+        It is 1 where loudness is left as given.
         """
         if self.loudness is None:
             return torch.ones_like(inputs.flatten(1)[:, : self.trunk.steps])

@@ -225,8 +225,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
 def largest_difference(classifier: Classifier, content: bytes) -> float:
     """Compare ONNX Runtime with PyTorch on a stream of silent, soft and loud windows.
 
-    Returns:
-        The largest difference between probabilities; NaN if one is not a number.
+    Returns the largest difference between probabilities; NaN if one is not a number.
     """
     import onnxruntime
 

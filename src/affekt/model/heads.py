@@ -57,17 +57,10 @@ class LSTMHead(nn.Module):
 
     decays = False
 
-    def __init__(
-        self,
-        features: int,
-        labels: int,
-        *,
-        decays_by: Sequence[float] = (1.0,),
-        units: int = 150,
-        layers: int = 2,
-    ) -> None:
+    def __init__(self, features: int, labels: int, *, decays_by: Sequence[float] = (1.0,)) -> None:
         super().__init__()
         del decays_by  # an LSTM learns its own
+        units, layers = 150, 2
         self.state = {"hidden": (layers, units), "cell": (layers, units)}
         self.lstm = nn.LSTM(features, units, layers, batch_first=True)
         self.classes = nn.Linear(units, labels)
@@ -163,10 +156,9 @@ class StatisticsHead(nn.Module):
         *,
         decays_by: Sequence[float] = (1.0,),
         ensemble_size: int = 1,
-        units: int = 128,
-        drop: float = 0.5,
     ) -> None:
         super().__init__()
+        units = 128
         self.decays_by = dict(zip(("", "recent_"), decays_by, strict=False))
         self.ensemble_size = ensemble_size
         names = [f"{prefix}{name}" for prefix in self.decays_by for name in SUMS]
@@ -174,7 +166,7 @@ class StatisticsHead(nn.Module):
         self.projection = nn.Linear(features, ensemble_size * units)
         self.attention = nn.Parameter(torch.empty(ensemble_size, units, units))
         nn.init.uniform_(self.attention, -(units**-0.5), units**-0.5)
-        self.dropout = nn.Dropout(drop)
+        self.dropout = nn.Dropout(0.5)
         self.classes = Classes(2 * units, labels, ensemble_size)
 
     def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:

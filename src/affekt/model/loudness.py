@@ -67,14 +67,11 @@ def running_loudness(power: Tensor, state: State, decay: float) -> tuple[Tensor,
 
 
 def speech_shares(patches: Tensor, steps: int) -> Tensor:
-    """Estimate the share of speech in each step, from its loudness alone.
+    """Estimate the share of speech, ``(windows, steps)`` in [0, 1), from loudness alone.
 
     Args:
         patches: ``(windows, 96, 64)`` log-mels at the reference loudness.
         steps: of a window; divides 96.
-
-    Returns:
-        ``(windows, steps)`` in [0, 1).
     """
     power = (patches.exp() - LOG_OFFSET).square().sum(dim=2)
     shares = power / (power + HALF * REFERENCE)

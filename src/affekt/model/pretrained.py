@@ -102,10 +102,7 @@ class Found(NamedTuple):
 
 
 def survey(name: str | None = None) -> Iterator[Found]:
-    """List the files of pretrained weights in each of :func:`folders`.
-
-    Args:
-        name: a key of :data:`OFFICIAL`; all of them by default.
+    """List one file of pretrained weights, or each, in each of :func:`folders`.
 
     Raises:
         ModelError: no such name.
@@ -121,13 +118,7 @@ def survey(name: str | None = None) -> Iterator[Found]:
 
 
 def download(name: str = "yamnet.tflite") -> Path:
-    """Download a published file into the user's cache, unless the cache holds it.
-
-    Args:
-        name: a key of :data:`OFFICIAL`.
-
-    Returns:
-        Its path.
+    """Download a published file, a key of :data:`OFFICIAL`, unless the user's cache holds it.
 
     Raises:
         ModelError: the machine is offline, or the content has another digest; the cache stays

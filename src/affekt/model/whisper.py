@@ -79,9 +79,8 @@ def mel_matrix() -> NDArray[np.float64]:
 class WindowContext(nn.Module):
     """Bring each window and those before it to one loudness, and join their frames.
 
-    Loudness is measured as in :class:`~affekt.model.loudness.RunningLoudness`: the power of the
-    frames so far, weighted by their own power, so that pauses have almost no weight. The gain that
-    holds at the end of a window is applied to all of its segment.
+    Loudness is measured as in :class:`~affekt.model.loudness.RunningLoudness`. The gain that holds
+    at the end of a window is applied to all of its segment.
 
     Args:
         windows: windows before the current one that are joined with it, at least 1.
@@ -120,13 +119,9 @@ class WindowContext(nn.Module):
 
 
 def encoder_speech_shares(segments: Tensor) -> Tensor:
-    """Estimate how much of each step is speech, from its loudness alone.
+    """Estimate the share of speech, ``(windows, 24)`` in [0, 1), from loudness alone.
 
-    Args:
-        segments: ``(windows, frames, 80)`` of :class:`WindowContext`.
-
-    Returns:
-        ``(windows, 24)`` in [0, 1), of the last window of each segment.
+    It is that of the last window of each segment ``(windows, frames, 80)``.
     """
     frames = 4.0 * segments[:, -PATCH:] - 4.0
     power = (10.0 ** (frames - REFERENCE)).sum(dim=2)
