@@ -121,14 +121,8 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn labels of one's own from the embeddings of recordings.
 
     Args:
-        model: as for :class:`EmotionEmbedding`, like the others besides ``classifier``.
         classifier: of the embeddings; a scaled logistic regression with balanced classes by
-            default.
-        profile: of the speaker.
-        channel: to use, from 0.
-        sample_rate: Hz, of arrays.
-        jobs: recordings at a time.
-        memory: keeps embeddings.
+            default. The other arguments are those of :class:`EmotionEmbedding`.
 
     Attributes:
         classes_: labels in the order of the probabilities.

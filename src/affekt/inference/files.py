@@ -5,7 +5,7 @@ Files are searched as needed, so memory does not grow with their number.
 
 import os
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -94,7 +94,7 @@ def timeline_files(
     paths: Sequence[str],
     *,
     watch: "Callable[[str], Watch]",
-    note: Callable[[str], None] | None = None,
+    note: Callable[[str], None],
     channel: Channel = None,
     **speakers: Unpack[SpeakerOptions],
 ) -> "Iterator[Utterance | Failure]":
@@ -119,7 +119,7 @@ def timeline_files(
             yield file
             continue
         try:
-            sample = VoiceSample() if note and not distinguished else None
+            sample = None if distinguished else VoiceSample()
             for utterance in predictor.timeline(
                 _source(file),
                 watch=watch(file),
@@ -128,7 +128,7 @@ def timeline_files(
                 **speakers,
             ):
                 yield replace(utterance, file=file)
-            if sample and note and (voices := sample.voices()) > 1:
+            if sample and (voices := sample.voices()) > 1:
                 note(
                     f"{file} may hold {voices} speakers, who are processed as one. Distinguish "
                     f"them with --speakers {voices}."
@@ -159,18 +159,15 @@ def sound_files(paths: Sequence[str]) -> Iterator[str]:
 
 def _files_at(path: str) -> Iterator[str | Failure]:
     """Yield the files at a path or location."""
-    unreadable: list[OSError] = []
+    remote = is_location(path)
     try:
-        if not is_location(path):
-            if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on names that are too long
-                yield from _in_folder(path, walk_folders(path, unreadable.append), unreadable)
-            else:
-                yield path
-        elif "*" in path:
+        if remote and "*" in path:
             none = Failure(path, f"{path} matches no file. Check the location.")
             yield from matches(path) or (none,)
-        elif Path(path).suffix.lower() not in SUFFIXES and is_folder(path):
-            yield from _in_folder(path, walk(path, unreadable.append), unreadable)
+        elif remote and Path(path).suffix.lower() not in SUFFIXES and is_folder(path):
+            yield from _in_folder(path, walk)
+        elif not remote and os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises on long names
+            yield from _in_folder(path, walk_folders)
         else:
             yield path
     except OSError as error:
@@ -178,10 +175,11 @@ def _files_at(path: str) -> Iterator[str | Failure]:
 
 
 def _in_folder(
-    folder: str, visited: Iterable[Visited], unreadable: Sequence[OSError]
+    folder: str, walk: Callable[[str, Callable[[OSError], None]], Iterator[Visited]]
 ) -> Iterator[str | Failure]:
+    unreadable: list[OSError] = []
     files = 0
-    for place, name in sound_names(visited):
+    for place, name in sound_names(walk(folder, unreadable.append)):
         files += 1
         yield f"{place}/{name}" if is_location(place) else str(Path(place, name))
     for error in unreadable:

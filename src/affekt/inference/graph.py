@@ -109,7 +109,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     onnxruntime.disable_telemetry_events()  # if it was loaded before affekt
     try:
         session = onnxruntime.InferenceSession(
-            content, _options(threads), providers=["CPUExecutionProvider"], enable_fallback=0
+            content, session_options(threads), providers=["CPUExecutionProvider"], enable_fallback=0
         )  # its fallback would print and try the same again
     except Exception as error:
         raise ModelError(
@@ -171,7 +171,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Options of ONNX Runtime: so many CPU threads, little memory, no printing."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -82,15 +82,11 @@ def _check_header(header: dict[str, Any], hop: int) -> None:
     confidence = header.get("min_confidence")
     require("min_confidence", isinstance(confidence, int | float) and 0 <= confidence <= 1)
     limits = header.get("limits", 0)
-    require(
-        "limits",
-        limits is None
-        or (
-            isinstance(limits, dict)
-            and limits.keys() == {field.name for field in fields(QualityLimits)}
-            and all(type(each) is float or _whole(each, -_MOST, _MOST) for each in limits.values())
-        ),
-    )
+    if limits is not None:
+        names = {field.name for field in fields(QualityLimits)}
+        require("limits", isinstance(limits, dict) and limits.keys() == names)
+        for limit in limits.values():
+            require("limits", type(limit) is float or _whole(limit, -_MOST, _MOST))
     windows = header["windows"]
     processed = (windows - 1) * hop + WINDOW if limits and windows else 0
     require("measured", header["measured"] == processed)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime import InferenceSession
+
+from affekt.inference.graph import session_options
 
 FILE = Path(__file__).with_name("speaker_encoder.onnx")
 FRAMES = 160  # of one embedding, every 10 ms
@@ -66,7 +68,4 @@ def power_spectra(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def _session() -> InferenceSession:
-    options = SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return InferenceSession(FILE, options, providers=["CPUExecutionProvider"])
+    return InferenceSession(FILE, session_options(threads=1), providers=["CPUExecutionProvider"])

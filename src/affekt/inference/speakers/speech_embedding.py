@@ -158,12 +158,11 @@ def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[
     people = [*voices]
     alike = means @ np.stack([*voices.values()]).T if people else np.empty((len(means), 0))
     found: dict[int, str] = {}
-    for voice, person in zip(
-        *np.unravel_index(np.argsort(-alike, axis=None), alike.shape), strict=True
-    ):
+    for place in np.argsort(-alike, axis=None).tolist():  # the most similar pair first
+        voice, person = divmod(place, len(people))
         name = people[person]
         if alike[voice, person] > PERSON and voice not in found and name not in found.values():
-            found[int(voice)] = name
+            found[voice] = name
     unknown = (f"speaker {n}" for n in count(1) if f"speaker {n}" not in people)
     return [found[n] if n in found else next(unknown) for n in range(len(means))]
 
