@@ -124,6 +124,13 @@ def test_folders_and_equal_names_are_kept_apart(
     ]
 
 
+def test_speakers_of_many_recordings_are_distinguished(model: str, tmp_path: Path) -> None:
+    words = ["--speakers", "2", "--format", "rttm", "-o", f"{tmp_path}/"]
+    assert run(*FILES[:2], *words, "--model", model) == 0
+    for file in FILES[:2]:
+        assert " speaker_1 " in (tmp_path / f"{file.stem}.rttm").read_text()
+
+
 def test_what_is_refused(model: str, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "file").write_text("")
     for words, message in (

@@ -1,19 +1,18 @@
 """Write the annotation file of each of many recordings into a folder."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 from affekt.atomic_write import atomic_write
 from affekt.commands.output.printing import complain
+from affekt.commands.output.timeline_printing import print_timelines
 from affekt.errors import RunError, writing
 
 if TYPE_CHECKING:
-    from affekt.inference.options import Channel, SpeakerOptions
     from affekt.inference.predictor import Predictor
-    from affekt.inference.timelines.timeline import Watch
-    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 
 def is_output_folder(output: str | None) -> bool:
@@ -22,53 +21,38 @@ def is_output_folder(output: str | None) -> bool:
 
 
 def write_annotations(
-    predictor: "Predictor",
-    paths: Sequence[str],
-    folder: Path,
-    form: str,
-    *,
-    channel: "Channel" = None,
-    **speakers: "Unpack[SpeakerOptions]",
+    predictor: "Predictor", paths: Sequence[str], folder: Path, form: str, **options: Any
 ) -> int:
     """Predict recordings, write and print a file for each, and return the exit code.
 
     The folder gets the subfolders of the recordings below their common folder. A recording that
-    failed has no file.
+    failed has no file. Options are those of :func:`print_timelines`.
 
     Raises:
         RunError: a file cannot be written.
     """
-    from affekt.inference.files import Failure, find_files, timeline_files
-    from affekt.inference.timelines.annotation_files import SUFFIXES, annotation_file
-    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
+    from affekt.inference.files import Failure, find_files
+    from affekt.inference.timelines.annotation_files import SUFFIXES
 
     found = [*find_files(paths)]
     failures = [each for each in found if isinstance(each, Failure)]
     files = [each for each in found if isinstance(each, str)]
+    code = 1 if failures else 0
     for file, target in _targets(files, folder, SUFFIXES[form]).items():
-        peaks = WaveformPeaks()  # counts seconds
-        results = [
-            *timeline_files(
-                predictor, [file], watch=_watch(peaks), note=complain, channel=channel, **speakers
-            )
-        ]
-        utterances = [each for each in results if not isinstance(each, Failure)]
-        if len(utterances) < len(results):
-            failures += [each for each in results if isinstance(each, Failure)]
+        text = StringIO()
+        if print_timelines(predictor, [file], text, form=form, plot=None, **options):
+            code = 1
             continue
-        text = annotation_file(form, utterances, peaks.seconds, file)
         with writing(target, RunError, "Name another --output."):
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as part:
-                part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+                part.write_text(
+                    text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="\n"
+                )
         print(target, flush=True)
     for failure in failures:
         complain(failure.error)
-    return 1 if failures else 0
-
-
-def _watch(peaks: "WaveformPeaks") -> "Callable[[str], Watch]":
-    return lambda _: peaks.push
+    return code
 
 
 def _targets(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]:
