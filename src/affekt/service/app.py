@@ -110,7 +110,7 @@ def make_app(
     app = Starlette(
         routes=[
             Route("/health", service.health),
-            Route("/metrics", service.metrics),
+            Route("/metrics", metrics.response),
             Route("/model", service.model),
             Route("/openapi.json", service.openapi),
             Route("/docs", service.docs),
@@ -162,9 +162,6 @@ class _Service:
     async def health(self, _: Request) -> Response:
         status, report = await self._readiness.report()
         return JSONResponse(report, status)
-
-    async def metrics(self, _: Request) -> Response:
-        return self._metrics.response()
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document(self._predictor.labels, MAX_UPLOAD))

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,7 +84,7 @@ class Metrics:
     def _name(self, path: str) -> str:
         return path if path in self._paths else "other"
 
-    def response(self) -> Response:
+    async def response(self, _: Request) -> Response:
         """All numbers as text."""
         registry = self.registry
         if folder := os.environ.get(METRICS_FOLDER):

@@ -151,9 +151,9 @@ def timeline_table(console: "Console", labels: Sequence[str], *, speakers: bool 
 def _progress(
     peaks: "WaveformPeaks", out: TextIO, form: str
 ) -> "Iterator[tuple[Callable[[str], Watch], Console]]":
-    """Yield a function that observes a file's samples, and the console for the table.
+    """Yield what observes the samples of a file, and the console for the table.
 
-    On a terminal, show a progress bar, unless the terminal shows results other than the table.
+    A terminal shows a progress bar too, unless it shows results other than the table.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
