@@ -11,7 +11,6 @@ import typer
 
 from affekt.commands import options
 from affekt.commands.options import argument, flag, option, refuse_together
-from affekt.commands.output.annotation_writing import is_output_folder, write_annotations
 from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 from affekt.commands.output.result_printing import (
     csv_columns,
@@ -27,16 +26,9 @@ from affekt.commands.output.timeline_printing import (
     ONE_RECORDING,
     PICTURES,
     SPEAKER,
+    is_output_folder,
     print_timelines,
-)
-from affekt.commands.speakers import (
-    AnyChannel,
-    Speaker,
-    Speakers,
-    channel_of,
-    check_speakers,
-    profiles_of,
-    speakers_of,
+    write_annotations,
 )
 from affekt.shipped_folders import shipped_folder
 
@@ -69,9 +61,9 @@ def predict(
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
     no_quality: options.NoQuality = False,
-    channel: AnyChannel = None,
-    speakers: Speakers = None,
-    speaker: Speaker = None,
+    channel: options.AnyChannel = None,
+    speakers: options.Speakers = None,
+    speaker: options.Speaker = None,
     jobs: options.Jobs = None,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -109,8 +101,8 @@ def predict(
         raise typer.BadParameter("--address needs --engine ray.")
     into_folder = bool(annotation) and is_output_folder(output)
     _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
-    chosen = channel_of(channel)
-    distinguished = check_speakers(chosen, speakers, speaker, timeline, profile, plot)
+    chosen = options.channel_of(channel)
+    distinguished = options.check_speakers(chosen, speakers, speaker, timeline, profile, plot)
     if output == "-":
         raise typer.BadParameter(
             "--output must be a file or location. Got -. Leave it out to print to the terminal."
@@ -133,8 +125,8 @@ def predict(
     )
     voices: Any = {
         "channel": chosen,
-        "speakers": speakers_of(speakers),
-        "enrolled": profiles_of(speaker or []),
+        "speakers": options.speakers_of(speakers),
+        "enrolled": options.profiles_of(speaker or []),
     }
     if into_folder:
         with sigterm_as_ctrl_c():

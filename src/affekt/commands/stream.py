@@ -11,7 +11,6 @@ from affekt.commands import options
 from affekt.commands.options import argument, option, refuse_together
 from affekt.commands.output.printing import complain, sigterm_as_ctrl_c
 from affekt.commands.output.stream_printing import print_stream
-from affekt.commands.speakers import AnyChannel, channel_of
 from affekt.errors import AudioError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def stream(
     adapt: options.Adapt = False,
     min_confidence: options.MinConfidence = 0.0,
     no_quality: options.NoQuality = False,
-    channel: AnyChannel = None,
+    channel: options.AnyChannel = None,
     rate: Annotated[
         int | None, option("HZ", "Sample rate of raw samples (default: 16000) or microphone.")
     ] = None,
@@ -51,7 +50,7 @@ def stream(
     from affekt.inference.speech.quality import LIMITS
 
     limits = None if no_quality else LIMITS
-    chosen = channel_of(channel)
+    chosen = options.channel_of(channel)
     each = chosen == "each"
     refuse_together({"--channel each": each, "--profile": profile})
     if each and source is None:
