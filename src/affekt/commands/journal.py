@@ -42,7 +42,10 @@ def journal_create(
     person: Annotated[str, option("NAME", "Name of the person (default: none).")] = "",
     baseline: Baseline = None,
     passphrase: Annotated[
-        bool, flag("--passphrase", f"Encrypt it; {VARIABLE} may hold the passphrase.")
+        bool,
+        flag(
+            "--passphrase", f"Encrypt it; ask for a passphrase, or use {VARIABLE} (extra journal)."
+        ),
     ] = False,
 ) -> None:
     """Make an empty journal of one person.

@@ -23,10 +23,6 @@ MAX_PROCESSOR = 60  # s of processor time for one recording
 MAX_WALL = 180.0  # s for one recording, on a busy machine
 NICENESS = 5  # live streams come first
 MAX_START = 30.0  # s until a worker has started
-NO_WORKER = (
-    "no process that decodes recordings can start. It imports the main module of the program: "
-    'start the service below `if __name__ == "__main__":`.'
-)
 
 
 async def decoded(
@@ -61,7 +57,10 @@ async def _ready_worker() -> None:
     for _ in range(2):
         with move_on_after(MAX_START), suppress(BrokenWorkerProcess, ProcessLookupError):
             return await to_process.run_sync(_prepare, cancellable=True)
-    raise RuntimeError(NO_WORKER)  # the first may have ended while it waited; the second is new
+    raise RuntimeError(  # the first may have ended while it waited; the second is new
+        "no process that decodes recordings can start. It imports the main module of the program: "
+        'start the service below `if __name__ == "__main__":`.'
+    )
 
 
 def _decode(

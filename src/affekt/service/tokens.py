@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from affekt.errors import RunError
-from affekt.service.origin_check import POLICY_VIOLATION
+from affekt.service.origin_check import HEALTH, POLICY_VIOLATION
 
 SHORTEST = 16  # characters of a token
-OPEN_PATHS = ("/health",)  # answered without a token
 
 
 class Tokens:
@@ -74,7 +73,7 @@ class TokenCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401; a WebSocket handshake fails instead."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+        if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH:
             await self._app(scope, receive, send)
             return
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")

@@ -57,15 +57,6 @@ def with_hint(results: Iterable[Shown]) -> Iterator[Shown]:
             )
 
 
-def printer_of(
-    form: str, out: TextIO, columns: Sequence[str], *, header: bool = True
-) -> Printer | None:
-    """Choose the printer of the form ``json`` or ``csv``; None for any other form."""
-    if form == "csv":
-        return csv_rows(out, columns, header=header)
-    return json_lines(out) if form == "json" else None
-
-
 def json_lines(out: TextIO) -> Printer:
     """Print each result as one JSON object; a failure has the keys ``file`` and ``error``."""
     return lambda result: print(json.dumps(result.as_dict()), file=out, flush=True)
@@ -78,8 +69,12 @@ def csv_columns(
     return [*about, *(f"p_{label}" for label in labels), "reason", "error"]
 
 
-def csv_rows(out: TextIO, columns: Sequence[str], *, header: bool = True) -> Printer:
-    """Print each result as one CSV row with :func:`csv_columns`."""
+def printer_of(
+    form: str, out: TextIO, columns: Sequence[str], *, header: bool = True
+) -> Printer | None:
+    """Print each result in the form ``json``, or ``csv`` with these columns; None for others."""
+    if form != "csv":
+        return json_lines(out) if form == "json" else None
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
     if header:
         writer.writeheader()
