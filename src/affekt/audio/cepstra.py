@@ -3,7 +3,8 @@
 Both are the cosine transform of log band energies, with the frames, the number of bands and the
 frequency range of the network's front end. MFCC have triangular bands on the mel scale (librosa),
 GTCC fourth-order gammatone filters on the ERB scale (SciPy), of gain 1 at the centre and a
-bandwidth of 1.019 ERB.
+bandwidth of 1.019 ERB. The package spafe confuses two orders, which makes its filters up to 40 %
+too narrow.
 
 Source: Sharan, Mascolo & Schuller (MFCC and GTCC baselines); Valero & Alias, "Gammatone Cepstral
 Coefficients", 2012; Glasberg & Moore, 1990; frames and bands as in :mod:`affekt.audio.windows`.

@@ -53,17 +53,20 @@ class Resampler:
     def __init__(self, sample_rate: int) -> None:
         self._soxr = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
         self._rate = sample_rate
-        self.replay = np.empty(0, np.float32)  #: the last 1 to 2 seconds of input, or all of less
+        self._kept = np.empty(2 * sample_rate, np.float32)
+        self._filled = 0
         self._unwanted = 0  # samples to drop: the former resampler returned them
         self.second = 0  #: whole seconds of input before replay
         self.given = 0  #: samples at 16 kHz returned so far
 
+    @property
+    def replay(self) -> NDArray[np.float32]:
+        """The last 1 to 2 seconds of input, or all of a shorter input."""
+        return self._kept[: self._filled]
+
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample the next chunk, ``(samples,)``; the result is delayed by some milliseconds."""
-        kept = np.concatenate([self.replay, samples])
-        old = max(0, -(-kept.size // self._rate) - 2)  # whole seconds
-        self.second += old
-        self.replay = kept[old * self._rate :].copy()  # a view would hold all that was pushed
+        self._keep(samples)
         return self._fresh(self._soxr.resample_chunk(samples))
 
     def end(self) -> NDArray[np.float32]:
@@ -80,6 +83,18 @@ class Resampler:
         self.second, self.given = second, given
         self._unwanted = given - second * SAMPLE_RATE
         return self.push(replay)
+
+    def _keep(self, samples: NDArray[np.float32]) -> None:
+        # filled in place: to join arrays takes eight times as long as to resample a short chunk
+        while samples.size:
+            if self._filled == self._kept.size:
+                self._kept[: self._rate] = self._kept[self._rate :]
+                self._filled = self._rate
+                self.second += 1
+            taken = samples[: self._kept.size - self._filled]
+            self._kept[self._filled : self._filled + taken.size] = taken
+            self._filled += taken.size
+            samples = samples[taken.size :]
 
     def _fresh(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         dropped = min(self._unwanted, samples.size)

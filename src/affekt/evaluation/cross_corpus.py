@@ -16,8 +16,15 @@ from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 
 #: Knobs that choose the recordings to train on and to test, and not the method.
 RECORDINGS = (
-    *("name", "seed", "corpus", "source", "partial"),
-    *("protocol", "folds", "held_out", "validation"),
+    "name",
+    "seed",
+    "corpus",
+    "source",
+    "partial",
+    "protocol",
+    "folds",
+    "held_out",
+    "validation",
 )
 UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen corpora
 
