@@ -1,6 +1,7 @@
 """Draw scores of recipes, speakers, enrolment conditions and variants, and calibration.
 
 Bars are 95 % intervals over speakers or, with fewer than 8 speakers, the range over speakers.
+``chance`` is the expected UAR of guessing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +28,9 @@ def curves(table: pd.DataFrame) -> Figure:
         table: ``fold``, ``epoch``, ``train_loss``, ``validation_loss``, ``validation_uar``.
     """
     figure = Figure(figsize=(9.4, 2.9), layout="constrained")
-    panels = {
-        "train_loss": "training loss",
-        "validation_loss": "validation loss",
-        "validation_uar": "validation UAR",
-    }
-    for axes, (column, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+    panels = ("train_loss", "validation_loss", "validation_uar")
+    titles = ("training loss", "validation loss", "validation UAR")
+    for axes, column, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
         by_fold = table.pivot(index="epoch", columns="fold", values=column)
         axes.plot(by_fold.index, by_fold.to_numpy(), color=OURS, lw=0.7, alpha=0.28)
         axes.plot(by_fold.index, by_fold.median(axis=1), color=PAPER, lw=2)
@@ -49,7 +47,6 @@ def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
     Args:
         table: ``speaker``, ``gender``, ``uar``, the lowest first.
         uar: of all speakers together.
-        chance: expected UAR of guessing.
     """
     figure = Figure(figsize=(6.6, 0.9 + 0.19 * len(table)), layout="constrained")
     axes = figure.subplots()
@@ -75,7 +72,6 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
     Args:
         table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
         names: of the recipes.
-        chance: expected UAR of guessing.
     """
     figure = Figure(figsize=(7.6, 1.05 + 0.33 * len(table)), layout="constrained")
     axes = figure.subplots()
@@ -125,7 +121,6 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
     Args:
         table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, as
             :func:`affekt.evaluation.enrolment.enrolments` returns them.
-        chance: expected UAR of guessing.
     """
     figure = Figure(figsize=(1.6 + 0.6 * len(table), 3.7), layout="constrained")
     axes = figure.subplots()
@@ -191,7 +186,6 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
         curve: ``coverage``, ``uar``, ``low``, ``high``, as
             :func:`affekt.evaluation.abstention.abstention` returns them.
         marks: the same and ``threshold``, for the minimum confidences to mark.
-        chance: expected UAR of guessing.
     """
     figure = Figure(figsize=(6.6, 3.7), layout="constrained")
     axes = figure.subplots()
@@ -200,24 +194,13 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
     axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of answered clips")
     axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
     given = marks[marks["uar"].notna()].drop_duplicates("coverage", keep="last")
-    style: dict[str, Any] = {
-        "mfc": "white",
-        "mec": INK,
-        "mew": 1.3,
-        "ms": 6,
-        "label": "minimum confidence",
-    }
-    axes.plot(given["coverage"], given["uar"], "o", **style)
+    style: dict[str, Any] = {"mfc": "white", "mec": INK, "mew": 1.3, "ms": 6}
+    axes.plot(given["coverage"], given["uar"], "o", label="minimum confidence", **style)
+    text: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
     last = 2.0
     for threshold, share, uar in given[["threshold", "coverage", "uar"]].to_numpy(float):
         if last - share > 0.035:  # labels would overlap
-            text: dict[str, Any] = {
-                "textcoords": "offset points",
-                "ha": "center",
-                "fontsize": 8,
-                "color": INK,
-            }
-            axes.annotate(f"{threshold:.1f}", (share, uar), (0, 8), **text)
+            axes.annotate(f"{threshold:.1f}", (share, uar), (0, 8), color=INK, **text)
             last = share
     least = float(np.nanmin([chance, *curve["uar"], *curve["low"]]))
     axes.set(xlim=(1.02, 0), ylim=(max(0, least - 0.1), 1.04))

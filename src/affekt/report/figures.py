@@ -56,14 +56,8 @@ def examples(clips: Sequence[ExampleClip]) -> Figure:
         wave.tick_params(length=0)
         end = len(clip.log_mel) * clip.hop_seconds
         extent = (0, end, 0.5, clip.log_mel.shape[1] + 0.5)
-        style: dict[str, Any] = {
-            "origin": "lower",
-            "aspect": "auto",
-            "cmap": "magma",
-            "vmin": low,
-            "vmax": high,
-        }
-        image = patch.imshow(clip.log_mel.T, extent=extent, **style)
+        style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "cmap": "magma"}
+        image = patch.imshow(clip.log_mel.T, extent=extent, vmin=low, vmax=high, **style)
         patch.set_xlabel("time in s")
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("mel band")

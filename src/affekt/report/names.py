@@ -15,15 +15,8 @@ GUESSES = {"chance-majority": "Majority class", "chance-stratified": "Stratified
 TRUNKS = {"yamnet": "YAMNet", "whisper": "Whisper encoder"}
 HEADS = {"lstm": "-LSTM", "mean": ", mean pooling", "statistics": ", statistics pooling"}
 OF_YAMNET, OF_WHISPER = {"front_end", "weights", "blocks"}, {"encoder_layers", "context"}
-OF_OTHERS = {
-    "method",
-    "select_features",
-    "task",
-    "hop",
-    "front_end",
-    "weights",
-    *RECORDINGS,
-}  # than networks
+# Knobs of methods that are no networks.
+OF_OTHERS = {"method", "select_features", "task", "hop", "front_end", "weights", *RECORDINGS}
 
 
 def corpus_name(corpora: str) -> str:

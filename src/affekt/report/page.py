@@ -18,7 +18,7 @@ from affekt.html_templates import html_templates
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import corpus_name, enrolment_name, method_name
-from affekt.report.sections import Files, records, section
+from affekt.report.sections import Files, section
 
 Groups = dict[tuple[str, ...], list[Result]]
 
@@ -53,38 +53,27 @@ def build_report(
     """
     if not results:
         raise RunError("report needs at least one run. Got none. Run a recipe first.")
-    with writing(output, RunError, "Name another folder."):
-        output.mkdir(parents=True, exist_ok=True)
-        return _write(results, output, clips, progress, png=png)
-
-
-def _write(
-    results: Sequence[Result],
-    output: Path,
-    clips: Callable[[str], Sequence[ExampleClip]],
-    progress: Callable[[Sequence[Any]], Iterable[Any]],
-    *,
-    png: bool,
-) -> Path:
     by_method: Groups = {}
     for result in results:
         task = method_name(result.runs[0].knobs), *result.tally.labels
         by_method.setdefault(task, []).append(result)
-    matrices = [
-        _matrix(group, method, output, png=png) for (method, *_), group in by_method.items()
-    ]
-    sections = [
-        section(group, how, output, clips(corpus), png=png)
-        for (corpus, how, *_), group in progress(_groups(results))
-    ]
     environment = html_templates("affekt.report")
     environment.filters |= {"score": _score, "p": _p}
     environment.filters |= {"corpus": corpus_name, "enrolment": enrolment_name}
     page = output / "index.html"
-    text = environment.get_template("page.html.jinja").render(
-        sections=sections, matrices=[matrix for matrix in matrices if matrix]
-    )
-    page.write_text(text, encoding="utf-8")
+    with writing(output, RunError, "Name another folder."):
+        output.mkdir(parents=True, exist_ok=True)
+        matrices = [
+            _matrix(group, method, output, png) for (method, *_), group in by_method.items()
+        ]
+        sections = [
+            section(group, how, output, clips(corpus), png=png)
+            for (corpus, how, *_), group in progress(_groups(results))
+        ]
+        text = environment.get_template("page.html.jinja").render(
+            sections=sections, matrices=[matrix for matrix in matrices if matrix]
+        )
+        page.write_text(text, encoding="utf-8")
     return page
 
 
@@ -102,7 +91,7 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrix(results: Sequence[Result], method: str, output: Path, *, png: bool) -> dict[str, Any]:
+def _matrix(results: Sequence[Result], method: str, output: Path, png: bool) -> dict[str, Any]:
     """The cross-corpus matrix of recipes with one method and labels; empty if there is none."""
     table = cross_corpus_matrix(results)
     if table.empty:
@@ -113,7 +102,8 @@ def _matrix(results: Sequence[Result], method: str, output: Path, *, png: bool) 
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
     means = unseen_means(inside)
-    rows = _by_profile(records(files.table("means", means)), ("recipe",)) if len(means) else []
+    if len(means):
+        files.table("means", means)
     profiles = list(dict.fromkeys(table["profile"]))
     names = {name: corpus_name(name) for name in [*table["train"], *table["test"]]}
     names |= {profile: enrolment_name(profile) for profile in profiles}
@@ -123,7 +113,7 @@ def _matrix(results: Sequence[Result], method: str, output: Path, *, png: bool) 
         "picture": files.picture("matrix", figures.cross_corpus(table, names)),
         "cells": _by_profile(files.tables["matrix"], ("recipe", "train", "test")),
         "profiles": profiles,
-        "means": rows,
+        "means": _by_profile(files.tables.get("means", []), ("recipe",)),
         "commands": [result.command for result in inside],
         "labels": labels,
     }

@@ -1,6 +1,5 @@
 """Assemble the tables and figures that a report shows of one corpus and protocol."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
-from affekt.report.style import label_colors, lay_out, save_png, themed, to_svg
+from affekt.report.style import data_uri, label_colors, lay_out, save_png, to_svg
 from affekt.report.tsne import read_points
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
@@ -28,14 +27,14 @@ class Files:
 
     def __init__(self, output: Path, name: str, *, png: bool) -> None:
         self.output, self.name, self.png = output, name, png
-        self.tables: dict[str, list[dict[str, Any]]] = {}
+        self.tables: dict[str, list[Any]] = {}  # rows, as dictionaries
         self.pictures: dict[str, dict[str, Any]] = {}
 
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
         """Save a table as ``<name>-<part>.csv``."""
         path = self.output / f"{self.name}-{part}.csv"
         table.to_csv(path, index=False, lineterminator="\n")
-        self.tables[part.replace("-", "_")] = records(table)
+        self.tables[part.replace("-", "_")] = table.to_dict("records")
         return table
 
     def picture(self, part: str, figure: Figure) -> dict[str, Any]:
@@ -46,10 +45,9 @@ class Files:
         (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
         if self.png:
             save_png(figure, self.output / f"{name}.png")
-        source = base64.b64encode(themed(drawing).encode()).decode()
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
-            "source": f"data:image/svg+xml;base64,{source}",
+            "source": data_uri(drawing),
             "text": name.replace("-", " "),
             "file": f"{name}.svg",
             "width": width,  # CSS pixels
@@ -64,7 +62,7 @@ def section(
     output: Path,
     clips: Sequence[ExampleClip],
     *,
-    png: bool = False,
+    png: bool,
 ) -> dict[str, Any]:
     """Save the tables and figures of recipes with the same recordings and protocol ``how``.
 
@@ -181,7 +179,8 @@ def _ablations(
         ]
         picture = files.picture(f"ablation-{full}", charts.variants(drawn, labels))
         by_profile = {
-            str(profile): records(rows) for profile, rows in table.groupby("profile", sort=False)
+            profile: rows.to_dict("records")
+            for profile, rows in table.groupby("profile", sort=False)
         }
         found.append({"full": full, "profiles": by_profile, "picture": picture})
     return found
@@ -242,8 +241,3 @@ def _origins(result: Result) -> list[str]:
         versions = ", ".join(f"{name} {number}" for name, number in fold["versions"].items())
         lines[f"Revision {fold['revision']}. {versions}. {fold['hardware']}."] = None
     return list(lines)
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Convert a table to its rows."""
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -6,6 +6,7 @@ differ in their markers. Text in the SVG of a page follows the reader's light or
 Source: Okabe & Ito, "Color Universal Design" (2008).
 """
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -85,6 +86,11 @@ def themed(drawing: str) -> str:
     for colour, name in ((INK, "ink"), (MUTED, "muted"), (LINE, "line"), (OURS, "blue")):
         drawing = drawing.replace(colour, f"var(--{name})")
     return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + THEME, drawing, count=1)
+
+
+def data_uri(drawing: str) -> str:
+    """Encode an SVG document, with the theme of its reader, as the source of an image."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(themed(drawing).encode()).decode()}"
 
 
 def label_colors(labels: Sequence[str]) -> dict[str, str]:

@@ -24,10 +24,7 @@ PERPLEXITY = 30  # effective number of neighbours; the default of scikit-learn
 
 
 def read_points(run: Run) -> pd.DataFrame:
-    """Read the archived points of a run, or project its folds' activations.
-
-    Args:
-        run: a run folder or an archived run.
+    """Read the points of an archived run, or project the activations of a run folder.
 
     Returns:
         ``file``, ``truth``, ``x``, ``y`` of the test clips; no rows if no activations were saved.
@@ -60,13 +57,9 @@ def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
 
 
 def project(activations: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """Project activations to two dimensions by t-SNE.
+    """Project ``(clips, units)`` of each fold to ``(clips of all folds, 2)`` points by t-SNE.
 
-    Args:
-        activations: for each fold ``(clips, units)``; four clips or more in all.
-
-    Returns:
-        ``(clips of all folds, 2)`` points; the axes have no meaning and no unit.
+    There must be four clips or more in all. The axes have no meaning and no unit.
     """
     from sklearn.manifold import TSNE  # slow to import, and only this figure needs it
     from sklearn.preprocessing import StandardScaler
