@@ -167,13 +167,13 @@ def card(model: str) -> str:
 
 def join(parts: list[Path], output: Path) -> None:
     """Score the answers of several audits as one, and keep those to undistorted clips."""
-    from affekt.audit.page import audit_folder, write_audit
+    from affekt.audit.page import write_audit
     from affekt.audit.recognizers import Recognizer
 
     answers = pd.concat([pd.read_csv(part / "answers.csv", na_values="") for part in parts])
     recognizer = Recognizer(output.name, lambda _: [], trained_on=frozenset())
     rows = answers.fillna({"unit": "", "gender": "", "language": ""}).to_dict("records")
-    write_audit(rows, recognizer, audit_folder(output), seed=0)
+    write_audit(rows, recognizer, output, seed=0)
     undistorted = answers[answers["test"] == CLEAN.test]
     undistorted.to_csv(output / "undistorted.csv", index=False, float_format="%.4f")
 

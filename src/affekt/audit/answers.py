@@ -14,7 +14,7 @@ from affekt.audit.recognizers import Answer, Recognizer
 from affekt.corpora import CORPORA, Clip, Manifest
 from affekt.errors import CorpusError, ModelError
 
-CLEAN = Distortion("none", math.nan, "", lambda sound, _: sound)  # the undistorted clip
+CLEAN = Distortion("none", math.nan, "", lambda sound, _, __: sound)  # the undistorted clip
 TALKERS = 6  # of the babble
 Chosen = tuple[Manifest, str, Clip]  # the corpus, the clip's name in it, and the clip
 
@@ -116,7 +116,7 @@ def _generator(*key: object) -> np.random.Generator:
 def _facts(test: Distortion, each: Chosen) -> dict[str, object]:
     manifest, name, clip = each
     facts = {"test": test.test, "strength": float(test.strength), "unit": test.unit}
-    facts |= {"tiny": test.tiny, "corpus": manifest.corpus, "clip": name}
+    facts |= {"tiny": bool(test.drawn), "corpus": manifest.corpus, "clip": name}
     facts["language"] = CORPORA[manifest.corpus].language if manifest.corpus in CORPORA else ""
     return facts | {"speaker": clip.speaker, "gender": clip.gender, "truth": clip.label}
 

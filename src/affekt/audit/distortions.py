@@ -37,15 +37,21 @@ class Distortion:
         test: name of the test.
         strength: in the test's unit; NaN if each clip draws its own.
         unit: of the strength, such as dB.
-        apply: turns ``(samples,)`` at 16 kHz into the distorted sound.
-        tiny: whether people hardly notice it, so that nearly all answers must stay.
+        effect: distorts a sound, with a strength and a generator of random numbers.
+        drawn: strengths that a clip draws from, of a tiny change: one that people hardly notice,
+            so that nearly all answers must stay.
     """
 
     test: str
     strength: float
     unit: str
-    apply: Callable[[Sound, Generator], Sound]
-    tiny: bool = False
+    effect: Effect
+    drawn: tuple[float, ...] = ()
+
+    def apply(self, sound: Sound, generator: Generator) -> Sound:
+        """Distort ``(samples,)`` at 16 kHz."""
+        strength = float(generator.choice(self.drawn)) if self.drawn else self.strength
+        return np.ascontiguousarray(self.effect(sound, strength, generator), np.float32)
 
 
 def distortions(babble: Sound) -> Iterator[Distortion]:
@@ -54,19 +60,11 @@ def distortions(babble: Sound) -> Iterator[Distortion]:
     Args:
         babble: ``(samples,)`` at 16 kHz, speech of other people at once; repeated as needed.
     """
-    for test, effect, choices in _tiny():
-        yield Distortion(test, math.nan, "", partial(_drawn, effect, choices), tiny=True)
+    for test, effect, drawn in _tiny():
+        yield Distortion(test, math.nan, "", effect, drawn)
     for test, unit, effect, strengths in _tests(babble):
         for strength in strengths:
-            yield Distortion(test, strength, unit, partial(_applied, effect, strength))
-
-
-def _applied(effect: Effect, strength: float, sound: Sound, generator: Generator) -> Sound:
-    return np.ascontiguousarray(effect(sound, strength, generator), np.float32)
-
-
-def _drawn(effect: Effect, choices: tuple[float, ...], sound: Sound, generator: Generator) -> Sound:
-    return _applied(effect, float(generator.choice(choices)), sound, generator)
+            yield Distortion(test, strength, unit, effect)
 
 
 def _tiny() -> Iterator[tuple[str, Effect, tuple[float, ...]]]:

@@ -1,6 +1,5 @@
 """Write an audit: one HTML page that needs no other file, and its tables as CSV."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,24 +13,11 @@ from matplotlib.figure import Figure
 from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
-from affekt.errors import RunError
+from affekt.errors import RunError, writing
 from affekt.html_templates import html_templates
-from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, lay_out, themed, to_svg
+from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, lay_out, to_svg
 
 WORST, ENOUGH = 5, 4  # speakers that the page names, and how many clips each must have
-
-
-def audit_folder(output: Path) -> Path:
-    """Make the folder of an audit, before minutes are spent on it.
-
-    Raises:
-        RunError: a folder that cannot be made.
-    """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{output}: cannot be made a folder: {error.strerror}.") from error
-    return output
 
 
 def write_audit(
@@ -47,7 +33,7 @@ def write_audit(
     Args:
         found: rows of :func:`affekt.audit.answers.rows`.
         recognizer: who gave them.
-        output: folder for ``index.html`` and the CSV files.
+        output: folder for ``index.html`` and the CSV files; created if missing.
         seed: of the simulation of fairness.
         checks: ``consistency`` and ``profiles``, as far as they were measured.
 
@@ -66,13 +52,12 @@ def write_audit(
     summary = _summary(answers, recognizer, tables)
     for name, table in (checks or {}).items():
         summary[name] = table.to_dict("records")
-    try:
+    with writing(output, RunError, "Name another folder."):
+        output.mkdir(parents=True, exist_ok=True)
         for name, table in {"answers": answers, **tables, **(checks or {})}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
         (output / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
         (output / "index.html").write_text(_page(summary, tables), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{output}: cannot be written: {error.strerror}.") from error
     return summary
 
 
@@ -84,13 +69,14 @@ def _summary(
     tiny, undistorted = tests["tiny"], answers[answers["test"] == CLEAN.test]
     right = undistorted["truth"] == undistorted["predicted"]
     known = recognizer.trained_on
+    scores = ("uar", "low", "high", "ece", "error")  # None in place of NaN, which JSON has not
     return {
         "model": recognizer.name,
         "corpora": sorted(answers["corpus"].unique()),
         "clips": len(undistorted),
         "speakers": len(by_speaker),
         "speakers_of_training": None if known is None else len({*by_speaker["speaker"]} & known),
-        **{name: _number(clean[name]) for name in ("uar", "low", "high", "ece", "error")},
+        **{x: float(clean[x]) if np.isfinite(clean[x]) else None for x in scores},
         "spread": str(clean["spread"]),
         "recalls": right.groupby(undistorted["truth"]).mean().to_dict(),
         "tiny_changes": int(tiny.sum()),
@@ -100,11 +86,6 @@ def _summary(
         "comparisons": len(fair),
         "comparisons_passed": int(fair["passed"].sum()),
     }
-
-
-def _number(value: float) -> float | None:
-    """The value, or None in place of NaN, which JSON has not."""
-    return float(value) if np.isfinite(value) else None
 
 
 def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
@@ -142,5 +123,4 @@ def _curve(group: pd.DataFrame, uar: float) -> str:
     axes.grid(axis="y", color=LINE)
     figure.legend(loc="outside upper left", ncols=3, fontsize=7.5, columnspacing=1.2)
     lay_out(figure)
-    source = base64.b64encode(themed(to_svg(figure)).encode()).decode()
-    return f"data:image/svg+xml;base64,{source}"
+    return data_uri(to_svg(figure))

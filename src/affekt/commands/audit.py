@@ -6,6 +6,7 @@ from typing import Annotated
 
 from affekt.commands.options import argument, flag, option, refuse_together
 from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
+from affekt.errors import RunError, writing
 
 CONSISTENCY = 10  # every so many clips are compared between the ways
 
@@ -36,7 +37,7 @@ def audit(
     """
     from affekt.audit.answers import choose, rows
     from affekt.audit.consistency import consistency
-    from affekt.audit.page import audit_folder, write_audit
+    from affekt.audit.page import write_audit
     from affekt.audit.profiles import identification, pairs_of_profiles
     from affekt.audit.recognizers import open_command, open_recognizer
     from affekt.corpora import load, read_manifest
@@ -49,7 +50,8 @@ def audit(
         for path in data
     ]
     chosen = choose(manifests, clips, seed)
-    audit_folder(output)
+    with writing(output, RunError, "Name another folder."):  # before minutes are spent
+        output.mkdir(parents=True, exist_ok=True)
     with sigterm_as_ctrl_c():
         batches = rows(recognizer, chosen, seed)
         steps = -(-len(chosen) // recognizer.clips)
