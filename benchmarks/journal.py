@@ -31,7 +31,8 @@ from affekt.journal.changes import ALPHA, change_points, holm
 from affekt.journal.confusion import Confusion
 from affekt.journal.course import ONE_EMOTION
 from affekt.journal.estimation import Sample, estimate
-from affekt.report.style import EMOTIONS, LINE, STYLE, to_svg
+from affekt.label_colors import EMOTIONS
+from affekt.report.style import LINE, STYLE, to_svg
 from affekt.runs.reading import read_run
 
 RUN = Path("results/corpora-encoder/seed-0")

@@ -58,6 +58,7 @@ ROOMS = {
     "atomic_write": Room(),
     "aliases": Room(),
     "shipped_folders": Room(),
+    "label_colors": Room(),
     "html_templates": Room(lazily={"jinja2"}, extra="report"),
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
@@ -84,8 +85,9 @@ ROOMS = {
         extra="report",
     ),
     "report": Room(
-        {"evaluation", "runs", "aliases", "atomic_write", "html_templates"},
+        {"evaluation", "runs", "aliases", "atomic_write", "html_templates", "label_colors"},
         {"numpy", "pandas", "sklearn", "matplotlib", "jinja2"},
+        {"inference"},
         extra="report",
     ),
     "audit": Room(
@@ -95,7 +97,7 @@ ROOMS = {
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
     "journal": Room(
-        {"audio", "inference", "atomic_write", "html_templates"},
+        {"audio", "inference", "atomic_write", "html_templates", "label_colors"},
         {"numpy"},
         {"ruptures", "statsmodels", "scipy", "fhir", "sqlcipher3"},
         "journal",

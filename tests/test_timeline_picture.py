@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from affekt.report.style import LINE, label_colors
+from affekt.label_colors import label_colors
+from affekt.report.style import LINE
 from affekt.report.timeline_picture import COLUMNS, draw_timeline, save
 
 LABELS = ["angry", "happy", "sad", "neutral"]

@@ -26,7 +26,6 @@ Generator = np.random.Generator
 Effect = Callable[[Sound, float, Generator], NDArray[np.floating]]
 PACKET = RATE // 50  # 20 ms
 SHORT = (100, 500, 1_000)  # samples
-SPEECH_LIKE = 0.5  # exponent of pink noise: its power falls by 3 dB an octave
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _white(sound: Sound, snr: float, generator: Generator) -> NDArray[np.floatin
 
 def _pink(sound: Sound, snr: float, generator: Generator) -> NDArray[np.floating]:
     spectrum = np.fft.rfft(generator.standard_normal(sound.size))
-    spectrum /= np.arange(1, spectrum.size + 1) ** SPEECH_LIKE
+    spectrum /= np.sqrt(np.arange(1, spectrum.size + 1))  # the power falls by 3 dB an octave
     return _mixed(sound, np.fft.irfft(spectrum, sound.size), snr)
 
 

@@ -17,13 +17,7 @@ TICKS = 4  # dates on the axis, at most
 
 
 def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
-    """Compute coordinates, texts and colors of a chart for the template, in a box of 340 x 150.
-
-    Args:
-        course: of the person.
-        name: of the measure.
-        palette: color of each label.
-    """
+    """Compute coordinates, texts and colors of the chart of a measure, in a box of 340 x 150."""
     before, after = course.weeks
     estimates = [week.measures[name] for week in (*before, *after)]
     low, high, unit = _scale(name, course.labels, estimates)

@@ -190,7 +190,8 @@ def _warnings(
         found.append(
             f"Weeks with fewer than {FEW} recordings: {len(few)}. Their intervals are wide."
         )
-    if _is_late(entries, before):
+    span, whole = (each[-1].day - each[0].day for each in (before, entries))
+    if span > LATE * whole or len(before) > LATE * len(entries):
         found.append(
             "The baseline takes more than half of the journal. A change within it cannot be seen, "
             "and the profile takes it as usual for this person."
@@ -231,17 +232,11 @@ def middle(entries: Sequence[Entry], key: str) -> float:
     return float(np.median(values)) if values else np.nan
 
 
-def _is_late(entries: Sequence[Entry], before: Sequence[Entry]) -> bool:
-    whole = (entries[-1].day - entries[0].day).days
-    return (before[-1].day - before[0].day).days > LATE * whole or len(before) > LATE * len(entries)
-
-
 def _one_emotion(journal: Journal, before: Sequence[Entry]) -> str:
     """Return the emotion that dominates the baseline without enrolment; empty if none does."""
     voices = journal.voices()
     plain = [voices[entry.digest].plain for entry in before if entry.digest in voices]
     plain = plain or [entry.probabilities for entry in before]
-    labels = plain[0]
-    means = {label: fmean(each.get(label, 0.0) for each in plain) for label in labels}
-    label = max(means, key=lambda name: means[name])
+    means = {label: fmean(each.get(label, 0.0) for each in plain) for label in plain[0]}
+    label = max(means, key=means.__getitem__)
     return label if means[label] >= ONE_EMOTION else ""

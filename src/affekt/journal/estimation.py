@@ -138,14 +138,7 @@ def estimate(
     rng: np.random.Generator,
     baseline: Sample | None = None,
 ) -> Mapping[str, Estimate]:
-    """Estimate every measure of a period.
-
-    Args:
-        sample: recordings of the period.
-        confusion: of the model.
-        rng: of the resamples.
-        baseline: recordings to compare with; none within the baseline.
-    """
+    """Estimate every measure of a period, and its change from the baseline if that is given."""
     drawn = rng.integers(len(confusion.matrices), size=RESAMPLES)
     value, spread = _estimated(sample, confusion, rng, drawn)
     enough = len(sample.seconds) >= FEWEST

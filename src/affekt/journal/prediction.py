@@ -15,8 +15,6 @@ from affekt.inference.profile import Profile, profile_of
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.journal.entry import Entry, Voice
 
-NO_SPEECH = "no speech was detected"
-
 
 def predict_entry(
     predictor: Predictor, source: Source, profile: Profile | None, entry: Entry
@@ -43,7 +41,7 @@ def predict_entry(
     found = list(own.timeline(source, sample_rate=rate, time_constant=0.0, watch=meter.push))
     meter.push(np.empty(0, np.float32), end=True)
     quality = meter.whole
-    reason = LIMITS.reason(quality) or ("" if found else NO_SPEECH)
+    reason = LIMITS.reason(quality) or ("" if found else "no speech was detected")
     speech = [each.speech * (each.end - each.start) for each in found]
     shares = {
         label: sum(s * each.probabilities[label] for s, each in zip(speech, found, strict=True))

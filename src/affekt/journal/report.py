@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import cycle, groupby
+from itertools import groupby
 from typing import Any
 
 from affekt.errors import JournalError
@@ -14,9 +14,8 @@ from affekt.journal.course import Course, course_of, middle
 from affekt.journal.entry import Entry
 from affekt.journal.formats import day, minutes, percent, points, signed
 from affekt.journal.store import Journal
+from affekt.label_colors import label_colors
 
-COLOURS = {"angry": "#d55e00", "happy": "#e69f00", "sad": "#0072b2", "neutral": "#7f8790"}
-OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#b3a100")
 QUALITY = (  # name, key and form of each measure
     ("level of speech", "level", "{:.0f} dB"),
     ("speech above noise", "snr", "{:.0f} dB"),
@@ -45,8 +44,7 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
     environment = html_templates("affekt.journal")
     environment.filters |= {"percent": percent, "points": points, "signed": signed}
     environment.filters |= {"day": day, "minutes": minutes}
-    others = cycle(OTHERS)
-    palette = {label: COLOURS.get(label) or next(others) for label in course.labels}
+    palette = label_colors(course.labels)
     inside = set(journal.baseline_digests())
     return environment.get_template("report.html.jinja").render(
         person=journal.person,

@@ -92,8 +92,7 @@ class Journal:
     def add(self, entry: Entry, voice: Voice | None) -> bool:
         """Add an entry, and its voice statistics if it is in the baseline, in one step.
 
-        Returns:
-            False if the recording is in the journal already, which stays as it is.
+        Returns False if the recording is in the journal already, which stays as it is.
         """
         with self._transaction():
             if self._rows("SELECT 1 FROM entries WHERE digest = ?", entry.digest):
@@ -161,7 +160,7 @@ def create_journal(
 
     Args:
         path: of the new file.
-        person: name of the person.
+        person: their name.
         baseline: ``first=N`` entries, or all ``until=DATE``.
         passphrase: None for a file that is not encrypted.
 

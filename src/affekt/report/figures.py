@@ -17,7 +17,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from affekt.evaluation.intervals import RANGE
-from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, label_colors
+from affekt.label_colors import label_colors
+from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,9 @@ def method_name(knobs: Mapping[str, Any]) -> str:
 
 
 def method_names(results: Sequence[Result]) -> dict[str, str]:
-    """Name the method of each recipe so that no two names are equal.
+    """Name the method of each recipe of a table or figure, so that no two names are equal.
 
-    Args:
-        results: recipes of one table or figure.
-
-    Returns:
-        A name for each recipe: of its method; of a variant with the changed knobs; of recipes
-        that are still alike with the recipe's name.
+    The name of a variant has the changed knobs; names that are still alike have the recipe's.
     """
     methods = {result.recipe: method_name(result.runs[0].knobs) for result in results}
     names = dict(methods)

@@ -13,10 +13,11 @@ from affekt.evaluation.calibration_metrics import equal_width
 from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import tested_corpora, trained_corpora
+from affekt.label_colors import label_colors
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
-from affekt.report.style import data_uri, label_colors, lay_out, save_png, to_svg
+from affekt.report.style import data_uri, lay_out, save_png, to_svg
 from affekt.report.tsne import read_points
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}

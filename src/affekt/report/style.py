@@ -1,16 +1,12 @@
 """Define the colors and fonts of all figures, and save figures as SVG and PNG.
 
-The colors of Okabe and Ito can be distinguished with any color vision; overlapping points also
-differ in their markers. Text in the SVG of a page follows the reader's light or dark theme.
-
-Source: Okabe & Ito, "Color Universal Design" (2008).
+Overlapping points differ in their colors and markers. Text in the SVG of a page follows the
+reader's light or dark theme.
 """
 
 import base64
 import io
 import re
-from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,8 +17,6 @@ from matplotlib.layout_engine import LayoutEngine
 
 INK, MUTED, LINE = "#1b2430", "#5d6875", "#d3d9e0"
 OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
-EMOTIONS = {"angry": "#d55e00", "happy": "#e69f00", "sad": "#0072b2", "neutral": "#7f8790"}
-OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#b3a100")
 MARKERS = "os^Dv*P"
 SHADES = LinearSegmentedColormap.from_list("counts", ["#eef4f9", "#56a3d0", "#00446e"])
 STYLE: Any = {  # keys that matplotlib checks itself
@@ -91,13 +85,3 @@ def themed(drawing: str) -> str:
 def data_uri(drawing: str) -> str:
     """Encode an SVG document, with the theme of its reader, as the source of an image."""
     return f"data:image/svg+xml;base64,{base64.b64encode(themed(drawing).encode()).decode()}"
-
-
-def label_colors(labels: Sequence[str]) -> dict[str, str]:
-    """Choose the color of each label, the same in every figure.
-
-    >>> label_colors(["sad", "calm"])
-    {'sad': '#0072b2', 'calm': '#009e73'}
-    """
-    others = cycle(OTHERS)
-    return {label: EMOTIONS.get(label) or next(others) for label in labels}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,27 +12,21 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from affekt.evaluation.timeline_scoring import Span
-from affekt.report.style import LINE, STYLE, label_colors, save_png, themed, to_svg
+from affekt.label_colors import label_colors
+from affekt.report.style import LINE, STYLE, save_png, themed, to_svg
+
+if TYPE_CHECKING:
+    from affekt.inference.timelines.timeline import Utterance
 
 WIDTH = 7.0  # inches: the text width of a page
 COLUMNS = 250  # longer timelines are averaged over this number of equal parts
 TITLE = 40  # characters, so that the legend fits beside the title
 STEPS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200)
-SUFFIXES = frozenset({".png", ".svg"})
-
-
-class Answer(Span, Protocol):
-    """A span with the probability of every label."""
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        """Probability of each label; their sum is 1."""
 
 
 @rc_context(STYLE)
 def draw_timeline(
-    answers: Sequence[Answer],
+    answers: "Sequence[Utterance]",
     peaks: NDArray[np.float32],
     *,
     seconds: float,
@@ -82,7 +76,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def _draw_wave(
     axes: Axes,
-    answers: Sequence[Answer],
+    answers: "Sequence[Utterance]",
     peaks: NDArray[np.float32],
     seconds_per_part: float,
     palette: dict[str, str],
@@ -102,7 +96,7 @@ def _draw_wave(
 
 
 def _draw_stack(
-    axes: Axes, answers: Sequence[Answer], seconds: float, palette: dict[str, str]
+    axes: Axes, answers: "Sequence[Utterance]", seconds: float, palette: dict[str, str]
 ) -> None:
     """The probabilities over time, stacked."""
     starts, widths, shares = _columns(answers, seconds, [*palette])
@@ -117,7 +111,7 @@ def _draw_stack(
 
 
 def _columns(
-    answers: Sequence[Answer], seconds: float, labels: Sequence[str]
+    answers: "Sequence[Utterance]", seconds: float, labels: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Starts, widths and probabilities of answers, or of their averages in a long timeline."""
     times = np.array([(each.start, each.end) for each in answers]).reshape(-1, 2)
@@ -133,7 +127,7 @@ def _columns(
     return some * width, width, sums[some] / weights[some, None]
 
 
-def _draw_lanes(axes: Axes, answers: Sequence[Answer], palette: dict[str, str]) -> None:
+def _draw_lanes(axes: Axes, answers: "Sequence[Utterance]", palette: dict[str, str]) -> None:
     """A block for each answer in the lane of its label."""
     for lane, (label, colour) in enumerate(palette.items()):
         blocks = [(each.start, each.end - each.start) for each in answers if each.label == label]
