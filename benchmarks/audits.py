@@ -173,7 +173,7 @@ def join(parts: list[Path], output: Path) -> None:
     answers = pd.concat([pd.read_csv(part / "answers.csv", na_values="") for part in parts])
     recognizer = Recognizer(output.name, lambda _: [], trained_on=frozenset())
     rows = answers.fillna({"unit": "", "gender": "", "language": ""}).to_dict("records")
-    write_audit(rows, recognizer, output, seed=0)
+    write_audit(rows, recognizer, output, seed=0, checks={})
     undistorted = answers[answers["test"] == CLEAN.test]
     undistorted.to_csv(output / "undistorted.csv", index=False, float_format="%.4f")
 

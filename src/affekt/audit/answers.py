@@ -1,11 +1,11 @@
 """Collect a recognizer's answers on clean and on distorted clips."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.audio.reading import read
@@ -46,15 +46,12 @@ def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]
 
 def _drawn(manifest: Manifest, clips: int, seed: int) -> list[tuple[str, Clip]]:
     """Take the first clip of each speaker and label, then the second of each, and so on."""
-    of_both, of_label = Counter[tuple[str, str]](), Counter[tuple[str, int]]()
-    ranks = []
-    for at in np.random.default_rng(seed).permutation(len(manifest.clips)).tolist():
-        clip = manifest.clips[at]
-        turn = of_both[clip.speaker, clip.label]
-        ranks.append((turn, of_label[clip.label, turn], at))  # labels alternate within a turn
-        of_both[clip.speaker, clip.label] += 1
-        of_label[clip.label, turn] += 1
-    drawn = sorted(at for *_, at in sorted(ranks)[:clips])
+    facts = [(clip.speaker, clip.label) for clip in manifest.clips]
+    table = pd.DataFrame(facts, columns=["speaker", "label"]).rename_axis("at")
+    table = table.iloc[np.random.default_rng(seed).permutation(len(table))]
+    table["turn"] = table.groupby(["speaker", "label"]).cumcount()
+    table["rank"] = table.groupby(["label", "turn"]).cumcount()  # labels alternate within a turn
+    drawn = sorted(table.sort_values(["turn", "rank", "at"]).index[:clips])
     return [(manifest.names[at], manifest.clips[at]) for at in drawn]
 
 

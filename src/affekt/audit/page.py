@@ -26,7 +26,7 @@ def write_audit(
     output: Path,
     *,
     seed: int,
-    checks: Mapping[str, pd.DataFrame] | None = None,
+    checks: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
     """Score the answers, and write the page and its tables.
 
@@ -44,17 +44,13 @@ def write_audit(
         RunError: a folder that cannot be written.
     """
     answers = pd.DataFrame(found)
-    tables = {
-        "robustness": robustness(answers),
-        "fairness": fairness(answers, seed),
-        "speakers": speakers(answers),
-    }
+    tables = {"robustness": robustness(answers), "fairness": fairness(answers, seed)}
+    tables["speakers"] = speakers(answers)
     summary = _summary(answers, recognizer, tables)
-    for name, table in (checks or {}).items():
-        summary[name] = table.to_dict("records")
+    summary |= {name: table.to_dict("records") for name, table in checks.items()}
     with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
-        for name, table in {"answers": answers, **tables, **(checks or {})}.items():
+        for name, table in {"answers": answers, **tables, **checks}.items():
             table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
         (output / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
         (output / "index.html").write_text(_page(summary, tables), encoding="utf-8")

@@ -55,14 +55,11 @@ class Change:
 def find_recordings(
     paths: Sequence[str], *, recorded: str = ""
 ) -> tuple[list[Recording], list[Failure]]:
-    """Find recordings, their digests and dates.
+    """Find recordings, each once and by time, and files that cannot be read.
 
     Args:
         paths: files, folders or locations.
         recorded: date of all of them; by default that of each one's metadata or name.
-
-    Returns:
-        Each recording once, by time; and files that cannot be read.
     """
     found: dict[str, Recording] = {}
     failures = []

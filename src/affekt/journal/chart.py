@@ -47,7 +47,7 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
             "text": f"{text}, {week.recordings} recordings",
         }
 
-    step = max(1, math.ceil(span / TICKS))
+    days = [first + timedelta(n) for n in range(0, span + 1, math.ceil(span / TICKS))]
     shares = name in course.labels
     return {
         "name": f"share of {name}" if shares else name,
@@ -57,10 +57,7 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
         "baseline": y(course.baseline.measures[name].value),
         "baseline_end": x(course.baseline.last),
         "ticks": [(y(value), _text(value, unit)) for value in (low, (low + high) / 2, high)],
-        "dates": [
-            (x(when), f"{when.day} {when:%b}")
-            for when in (first + timedelta(n) for n in range(0, span + 1, step))
-        ],
+        "dates": [(x(when), f"{when.day} {when:%b}") for when in days],
         "changes": [x(entry.day) for entry in course.change_points],
         "change": course.later.measures[name] if course.later else None,
         "unit": unit,

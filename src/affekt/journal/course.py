@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 
 from affekt.journal import changes
-from affekt.journal.confusion import Confusion, Floats
+from affekt.journal.confusion import Confusion
 from affekt.journal.entry import Entry
 from affekt.journal.estimation import Estimate, Sample, estimate
 from affekt.journal.store import Journal
@@ -76,7 +76,7 @@ class Course:
     shares: Mapping[date, Mapping[str, float]]
     change_points: tuple[Entry, ...]
     trends: tuple[changes.Trend, ...]
-    detectable: tuple[Mapping[str, float], Mapping[str, float]]
+    detectable: tuple[Mapping[str, float], ...]
     warnings: tuple[str, ...]
 
 
@@ -87,10 +87,8 @@ def course_of(journal: Journal) -> Course | None:
         ModuleNotFoundError: the extra ``journal`` is not installed.
     """
     spoken = [entry for entry in journal.entries() if not entry.reason]
-    if not spoken:
-        return None
     counts = Counter(entry.model for entry in spoken)
-    model = max(counts, key=lambda digest: (counts[digest], digest == spoken[-1].model))
+    model = max(counts, key=lambda one: (counts[one], one == spoken[-1].model), default="")
     entries = [entry for entry in spoken if entry.model == model]
     inside = set(journal.baseline_digests())
     before = [entry for entry in entries if entry.digest in inside]
@@ -107,6 +105,9 @@ def course_of(journal: Journal) -> Course | None:
     every = Sample.of(entries, labels)
     corrected = confusion.linear(every.shares)
     size = round(fmean(week.recordings for week in weeks)) if weeks else 0
+    detectable = [
+        changes.smallest_detectable(corrected, len(before), n) for n in (len(after), size)
+    ]
     return Course(
         labels=labels,
         source=confusion.source,
@@ -117,10 +118,7 @@ def course_of(journal: Journal) -> Course | None:
         shares=_daily(entries, labels),
         change_points=tuple(entries[n] for n in changes.change_points(every.shares, SEED)),
         trends=tuple(changes.trends(labels, corrected, [entry.day for entry in entries])),
-        detectable=(
-            _detectable(labels, corrected, len(before), len(after)),
-            _detectable(labels, corrected, len(before), size),
-        ),
+        detectable=tuple(dict(zip(labels, each.tolist(), strict=True)) for each in detectable),
         warnings=tuple(_warnings(journal, entries, before, after, len(spoken), confusion)),
     )
 
@@ -162,13 +160,6 @@ def _daily(entries: Sequence[Entry], labels: Sequence[str]) -> dict[date, dict[s
         means = sample.means(np.ones((1, len(sample.seconds))))[0]
         found[day] = dict(zip(labels, means.tolist(), strict=True))
     return found
-
-
-def _detectable(
-    labels: Sequence[str], corrected: Floats, before: int, after: int
-) -> dict[str, float]:
-    smallest = changes.smallest_detectable(corrected, before, after)
-    return dict(zip(labels, smallest.tolist(), strict=True))
 
 
 def _warnings(

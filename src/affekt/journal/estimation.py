@@ -133,10 +133,7 @@ def _expressive_range(sample: Sample, counts: Floats, means: Floats) -> Floats:
 
 
 def estimate(
-    sample: Sample,
-    confusion: Confusion,
-    rng: np.random.Generator,
-    baseline: Sample | None = None,
+    sample: Sample, confusion: Confusion, rng: np.random.Generator, baseline: Sample | None = None
 ) -> Mapping[str, Estimate]:
     """Estimate every measure of a period, and its change from the baseline if that is given."""
     drawn = rng.integers(len(confusion.matrices), size=RESAMPLES)

@@ -93,14 +93,11 @@ def voice_of(predictor: Predictor, source: Source) -> Voice | None:
 
 
 def pooled_profile(voices: Iterable[Voice], predictor: Predictor) -> Profile | None:
-    """Join voice statistics of several recordings into one profile of the model's features.
+    """Join voice statistics of several recordings into one profile; None without any.
 
     Args:
         voices: in a fixed order; those of another kind of model are left out.
-        predictor: the loaded model.
-
-    Returns:
-        The profile; None without any statistics.
+        predictor: whose features the profile must have.
     """
     parts = [profile_of(voice.statistics) for voice in voices]
     parts = [part for part in parts if part.measure == predictor.graph.measure]

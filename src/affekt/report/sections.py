@@ -58,12 +58,7 @@ class Files:
 
 
 def section(
-    results: Sequence[Result],
-    how: str,
-    output: Path,
-    clips: Sequence[ExampleClip],
-    *,
-    png: bool,
+    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip], *, png: bool
 ) -> dict[str, Any]:
     """Save the tables and figures of recipes with the same recordings and protocol ``how``.
 
