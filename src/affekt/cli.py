@@ -120,18 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _usage_message(error: Any, words: Sequence[str]) -> str:
     """Say what is wrong and which help to read, or which command was meant."""
-    name = words[0] if words[0] in (command.__name__ for command in EXAMPLES) else ""
+    command = error.ctx.command_path if error.ctx else "affekt"
     first_option = words[0].startswith("-") and any(map(is_recording, words))
-    if not name and (first_option or is_recording(words[0])):
+    if command == "affekt" and (first_option or is_recording(words[0])):
         return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
-    if words[0] == "journal":
-        parts = {command.__name__.removeprefix("journal_") for command in JOURNAL}
-        name = " ".join(["journal", *(word for word in words[1:2] if word in parts)])
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
     message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
     message = re.sub(r"Input should be a valid (integer|number).*", "not a number", message)
-    help_command = " ".join(filter(None, ["affekt", name, "--help"]))
-    return f"{message}{'' if message.endswith('?') else '.'} See {help_command}."
+    return f"{message}{'' if message.endswith('?') else '.'} See {command} --help."
 
 
 def _prepare_streams() -> None:
