@@ -8,7 +8,6 @@ Source: turn detector of the PyPI package ``pipecat-ai`` 1.14.0 (BSD-2-Clause, D
 fine-tuned Whisper-tiny (MIT, OpenAI).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ from affekt.model.whisper import WhisperEncoder
 Arrays = dict[str, NDArray[np.float32]]
 PREFIX = "inner.encoder."
 LAYERS = 4
-ATTENTION = tuple(f"self_attn.{name}_proj" for name in ("k", "q", "v", "out"))
 #: The matrices of a layer in the order of the file, which has no names for them.
-MATRICES = (*ATTENTION, "fc1", "fc2")
+MATRICES = (
+    *("self_attn.k_proj", "self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj"),
+    *("fc1", "fc2"),
+)
 
 
 def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
@@ -57,24 +58,23 @@ def read_turn_detector(file: Path) -> Arrays:
         Weights by the names of ``WhisperEncoder``: 4 layers, 400 positions.
     """
     import onnx
-
-    return dict(_encoder_weights(onnx.load(str(file)).graph))
-
-
-def _encoder_weights(graph: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
     from onnx import numpy_helper
     from onnx.reference import ReferenceEvaluator
 
+    graph = onnx.load(str(file)).graph
     stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     floats: dict[str, Any] = {n: each for n, each in stored.items() if each.dtype == np.float32}
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in stored:
             inputs = {name: stored[name] for name in node.input}
             (floats[node.output[0]],) = ReferenceEvaluator(node).run(None, inputs)
-    for name, values in floats.items():
-        if name.startswith(PREFIX) and not name.endswith("_scale"):
-            yield name.removeprefix(PREFIX).removesuffix("_DequantizeLinear_Output"), values
+    weights = {
+        name.removeprefix(PREFIX).removesuffix("_DequantizeLinear_Output"): values
+        for name, values in floats.items()
+        if name.startswith(PREFIX) and not name.endswith("_scale")
+    }
     names = [f"layers.{layer}.{name}.weight" for layer in range(LAYERS) for name in MATRICES]
     products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in floats]
     for name, product in zip(names, products, strict=False):  # more follow the encoder
-        yield name, floats[product.input[1]].T
+        weights[name] = floats[product.input[1]].T
+    return weights

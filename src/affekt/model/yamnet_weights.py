@@ -6,7 +6,6 @@ normalization. Its digest is checked before it is read.
 Source: YAMNet's ``yamnet.py`` (tensorflow/models, audioset, Apache-2.0).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +44,20 @@ def read_tflite(file: Path) -> Kernels:
     Returns:
         27 pairs, in the network's order.
     """
-    return list(_convolutions(file.read_bytes()))
-
-
-def _convolutions(content: bytes) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     import tflite
 
-    model = tflite.Model.GetRootAs(content, 0)
+    model = tflite.Model.GetRootAs(file.read_bytes(), 0)
     graph = model.Subgraphs(0)
     dense, depthwise = tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
+    kernels = []
+    for operator in map(graph.Operators, range(graph.OperatorsLength())):
         code = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
         if code in (dense, depthwise):
             kernel, bias = (_dequantize(model, graph, operator.Inputs(i)) for i in (1, 2))
             # Dense kernels are stored (out, h, w, in), depthwise ones (1, h, w, out).
-            yield kernel.transpose((0, 3, 1, 2) if code == dense else (3, 0, 1, 2)), bias
+            axes = (0, 3, 1, 2) if code == dense else (3, 0, 1, 2)
+            kernels.append((kernel.transpose(axes), bias))
+    return kernels
 
 
 def _dequantize(model: Any, graph: Any, index: int) -> NDArray[np.float32]:
