@@ -44,7 +44,6 @@ def decode(
 
     Args:
         file: binary; read from its first byte if it is seekable, else from its position.
-        name: used in messages.
         start: seconds; the chunks begin there if the format is seekable, else at 0.
         pcm: format of samples without a header; None refuses such samples.
 

@@ -59,16 +59,14 @@ class _CountingReader:
         self.seek(max(self.seek(0, io.SEEK_END) - MAX_PAGE, 0))
         return bytes(self._file.read(MAX_PAGE))
 
-    def restart(self, limit: int) -> None:
-        self._count, self._limit = 0, limit
-
-    def check(self, name: str) -> None:
-        """Raise an AudioError if the file ended after too many bytes."""
+    def restart(self, name: str, limit: int) -> None:
+        """Count up to a new limit; raise an AudioError if the last one was passed."""
         if self._count > self._limit:
             raise AudioError(
                 f"{name} must have at most {self._limit >> 20} MiB of other bytes before a frame "
                 f"of sound. Got more. Cut them off or convert it."
             )
+        self._count, self._limit = 0, limit
 
 
 @contextmanager
@@ -79,7 +77,6 @@ def from_ffmpeg(
 
     Args:
         file: with a method ``read``; if it can ``seek``, FFmpeg may.
-        name: used in messages.
         riff: header of a WAV or AIFF.
         pcm: format of samples without a header.
         live: yield samples as soon as they arrive, not in chunks of a second.
@@ -98,9 +95,8 @@ def from_ffmpeg(
             raise AudioError(
                 f"{name} has no audio track ({container.format.long_name}). Use an audio file."
             )
-        counted.check(name)
         limit = MAX_BETWEEN if container.format.name in _UNINDEXED else MAX_BESIDE
-        counted.restart(limit)
+        counted.restart(name, limit)
         frames = _frames(container, name, counted, limit)
         first = next(frames, None)
         if first is None or (riff and riff.promised == 0):
@@ -138,8 +134,7 @@ def _frames(
     if checks:
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
     for packet in container.demux(stream):
-        file.check(name)
-        file.restart(limit)
+        file.restart(name, limit)
         if packet.size and form in _FRAMED:
             missing = missing_of_frame(bytes(packet))
         try:

@@ -37,8 +37,10 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
     """
     if isinstance(source, Mapping):
         source, sample_rate = _unpacked(source, sample_rate)
-    if is_tensor(source):
-        source = _from_tensor(source)
+    if is_tensor(source):  # (samples,) or (channels, samples)
+        tensor = cast(Any, source).detach().cpu()
+        tensor = tensor.float() if tensor.is_floating_point() else tensor  # NumPy has no bfloat16
+        source = np.asarray(tensor.numpy()).T
     if isinstance(source, np.ndarray):
         yield _array(source, sample_rate)
         return
@@ -166,14 +168,6 @@ def _unpacked(source: Mapping[str, Any], sample_rate: int | None) -> tuple[Any, 
 def is_tensor(value: object) -> bool:
     """Whether a value is a tensor of PyTorch, which is not imported for it."""
     return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
-
-
-def _from_tensor(tensor: Any) -> NDArray[Any]:
-    """Copy a tensor ``(samples,)`` or ``(channels, samples)`` into an array, channels last."""
-    values = tensor.detach().cpu()
-    if values.is_floating_point():
-        values = values.float()  # NumPy has no bfloat16
-    return np.asarray(values.numpy()).T
 
 
 def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:

@@ -24,8 +24,7 @@ class SpeakerNormalization(nn.Module):
     Args:
         features: of a step.
         prior: weight of the population, in steps of speech.
-        decay: factor by which a window's weight in an adapting profile decays from one window to
-            the next.
+        decay: of the sums of an adapting profile, from one window to the next.
     """
 
     mean: Tensor

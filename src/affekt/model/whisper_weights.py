@@ -22,10 +22,7 @@ Arrays = dict[str, NDArray[np.float32]]
 PREFIX = "inner.encoder."
 LAYERS = 4
 #: The matrices of a layer in the order of the file, which has no names for them.
-MATRICES = (
-    *("self_attn.k_proj", "self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj"),
-    *("fc1", "fc2"),
-)
+MATRICES = [f"self_attn.{name}_proj" for name in ("k", "q", "v", "out")] + ["fc1", "fc2"]
 
 
 def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
