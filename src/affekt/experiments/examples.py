@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from affekt.audio.reading import read
 from affekt.audio.windows import (
     FRAME,
     FRAME_HOP,
@@ -19,6 +18,7 @@ from affekt.audio.windows import (
 )
 from affekt.corpora import Clip, Manifest, load
 from affekt.errors import CorpusError
+from affekt.experiments.feature_cache import read_samples
 from affekt.model.logmel import LogMel
 from affekt.report.figures import ExampleClip
 
@@ -36,7 +36,7 @@ def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
         return ()
     clips = []
     for clip in _alike(manifest):
-        samples = read(root / clip.file, channel=clip.channel, start=clip.start or 0, end=clip.end)
+        samples = read_samples(manifest, clip)
         hop_seconds = FRAME_HOP / SAMPLE_RATE
         clips.append(ExampleClip(clip.label, samples, _log_mel(samples), SAMPLE_RATE, hop_seconds))
     return tuple(clips)

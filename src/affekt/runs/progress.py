@@ -22,25 +22,22 @@ def shown(
     shown.
     """
 
-    def status() -> tuple[int, str]:
-        """Epochs done, and folds in words."""
+    def update() -> None:
         done = [fold for fold in folds if is_done(folder, fold)]
         running = {fold.number: _epochs(folder, fold) for fold in folds if fold not in done}
         text = [f"{len(done)} of {len(folds)} folds"]
         text += [f"fold {number} epoch {epoch}" for number, epoch in running.items() if epoch]
-        return epochs * len(done) + sum(running.values()), ", ".join(text)
+        show(epochs * len(done) + sum(running.values()), ", ".join(text))
 
-    show = _bar if sys.stderr.isatty() else _lines
-    with show(name, epochs * len(folds), status) as update:
+    display = _bar if sys.stderr.isatty() else _lines
+    with display(name, epochs * len(folds)) as show:
         update()
         yield update
         update()
 
 
 @contextmanager
-def _bar(
-    name: str, total: int, status: Callable[[], tuple[int, str]]
-) -> Iterator[Callable[[], None]]:
+def _bar(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
     from rich import progress
     from rich.console import Console
 
@@ -52,30 +49,21 @@ def _bar(
         progress.TimeRemainingColumn(),
     )
     # an epoch may take minutes, so its speed is estimated over the whole run
-    with progress.Progress(
-        *columns, console=Console(stderr=True), speed_estimate_period=1e9
-    ) as bar:
+    console = Console(stderr=True)
+    with progress.Progress(*columns, console=console, speed_estimate_period=1e9) as bar:
         task = bar.add_task(name, total=total, done="")
-
-        def update() -> None:
-            completed, text = status()
-            bar.update(task, completed=completed, done=text)
-
-        yield update
+        yield lambda completed, text: bar.update(task, completed=completed, done=text)
 
 
 @contextmanager
-def _lines(
-    name: str, total: int, status: Callable[[], tuple[int, str]]
-) -> Iterator[Callable[[], None]]:
-    started = time.monotonic()
-    before, last = status()[0], -INTERVAL
-    printed = -1
+def _lines(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    started, last = time.monotonic(), -INTERVAL
+    before = printed = -1
 
-    def update() -> None:
-        nonlocal last, printed
+    def show(completed: int, text: str) -> None:
+        nonlocal before, last, printed
         now = time.monotonic()
-        completed, text = status()
+        before = completed if before < 0 else before
         if completed == printed or (now - last < INTERVAL and completed < total):
             return
         last, printed = now, completed
@@ -83,7 +71,7 @@ def _lines(
         left = f", {(total - completed) / speed / 60:.0f} min left" if speed else ""
         print(f"{name}: {text}, {completed} of {total} epochs{left}", file=sys.stderr, flush=True)
 
-    yield update
+    yield show
 
 
 def _epochs(folder: Path, fold: Fold) -> int:
