@@ -46,6 +46,7 @@ def load(
         root: folder of the corpus, with any depth and audio format. For several corpora, a folder
             with a folder of each name; for the user's own recordings, their manifest.
         task: ``four`` or ``all``.
+        partial: accept missing, extra and undecodable files.
 
     Raises:
         CorpusError: unknown name or task, no such folder, another corpus than published, or a

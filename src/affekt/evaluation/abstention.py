@@ -29,7 +29,7 @@ def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[f
 
 
 def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
-    """Score the clips whose confidence reaches each threshold.
+    """Score the clips whose confidence reaches each threshold of ``least``, in [0, 1].
 
     UAR is the mean recall over **all** labels among the answered clips. If a label has no
     answered clip in some seed, UAR is undefined (NaN) and ``vanished`` names the label: a mean

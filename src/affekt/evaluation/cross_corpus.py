@@ -32,8 +32,8 @@ UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen 
 def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
     """Score each pair of training corpora and test corpus under the main enrolment conditions.
 
-    Where several recipes were trained and tested on the same corpora, the one with the shortest
-    name is in the matrix: the others are its variants.
+    All recipes must have the same labels. Where several were trained and tested on the same
+    corpora, the one with the shortest name is in the matrix: the others are its variants.
 
     Returns:
         ``recipe``, ``protocol``, ``train``, ``test``, ``seeds``, ``profile``, ``spread``,

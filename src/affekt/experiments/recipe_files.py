@@ -35,7 +35,18 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         path = own if own.is_file() else _shipped(path.name)
     knobs = _read_toml(path)
     if BASE in knobs:
-        knobs = _read_base(path, knobs.pop(BASE)) | knobs
+        name = knobs.pop(BASE)
+        if not isinstance(name, str) or Path(name).name != name:
+            raise RecipeError(
+                f"base of {path} must be the name of a recipe beside it. Got {name!r}. "
+                f'Write base = "affekt".'
+            )
+        inherited = _read_toml(path.with_name(f"{name}.toml"))
+        if BASE in inherited:
+            raise RecipeError(
+                f"base of {path} must be a recipe without a base. Got {name}. Name its base."
+            )
+        knobs = inherited | knobs
     knobs |= from_stored(dict(_parsed(change) for change in changes))
     refuse_unknown(knobs, path)
     return Recipe(name=path.stem, **knobs)
@@ -52,21 +63,6 @@ def _shipped(name: str) -> Path:
             f"{'such as ' + ', '.join(close or names[:3])}. Got {name}. Name one of {folder}."
         )
     return path
-
-
-def _read_base(path: Path, name: object) -> dict[str, Any]:
-    """Read the recipe that another one names as its base, from the same folder."""
-    if not isinstance(name, str) or Path(name).name != name:
-        raise RecipeError(
-            f"base of {path} must be the name of a recipe beside it. Got {name!r}. "
-            f'Write base = "affekt".'
-        )
-    inherited = _read_toml(path.with_name(f"{name}.toml"))
-    if BASE in inherited:
-        raise RecipeError(
-            f"base of {path} must be a recipe without a base. Got {name}. Name its base."
-        )
-    return inherited
 
 
 def _parsed(change: str) -> tuple[str, Any]:
