@@ -28,7 +28,7 @@ from affekt.inference.speakers.speaker_encoder import (
     voice_embeddings,
     windows_of,
 )
-from affekt.inference.speakers.speech_embedding import named
+from affekt.inference.speakers.speech_embedding import Stretch, named
 from affekt.inference.speech.vad import SOFT_SPEECH, SpeechFinder, Thresholds
 from affekt.inference.timelines.rttm import Turn
 from affekt.inference.timelines.timeline import Utterance, fill_turns
@@ -99,6 +99,17 @@ def test_soft_speech_belongs_to_a_speaker_of_clear_speech() -> None:
     assert diarization_errors(spans, turns, collar=0.0).missed < missed
     finder.stretches = []  # soft sounds alone are not speech
     assert finder.turns(2) == []
+
+
+def test_turns_change_where_similarities_are_equal() -> None:
+    """Windows at 0 and 0.8 s: the second one is of both speakers, and more of the other."""
+    one, other = np.eye(2, 256, dtype=np.float32)
+    finder = SpeakerFinder()
+    finder.stretches = [Stretch(0, RATE, np.stack([one, one, other, other]))]
+    finder.soft = [Stretch(RATE, RATE * 34 // 10, np.stack([one, 0.6 * one + 0.8 * other]))]
+    first, second = finder.turns(2)
+    assert (first.start, second.end) == (1.0, 3.4)
+    assert first.end == second.start == pytest.approx(1 + 0.8 + 0.8 / 1.2, abs=1e-4)
 
 
 def said(start: float, end: float, speaker: str) -> Utterance:

@@ -147,6 +147,30 @@ def test_overlapping_turns_are_answered_for_both(predictor: affekt.Predictor, ca
     assert first
 
 
+@pytest.mark.parametrize("start", [0.0, 2.0])
+def test_the_emotion_is_of_the_speaker_alone(predictor: affekt.Predictor, start: float) -> None:
+    """A change of the sound in the turn of another speaker changes no emotion."""
+    sound = np.pad(read(SAMPLES / "slow.flac"), (RATE // 2 + int(start * RATE), RATE))
+
+    def anna(sound: Sound, *bo: float) -> Utterance:
+        """The first utterance of anna; bo speaks from a time to the end."""
+        turns = [affekt.Turn(at, 60, "bo") for at in bo] + [affekt.Turn(start, 60, "anna")]
+        options = {"sample_rate": RATE, "start": start, "time_constant": 0.0}
+        found = predictor.timeline(sound, speakers=turns, **options)
+        return next(each for each in found if each.speaker == "anna")
+
+    alone = anna(sound)
+    middle = (alone.start + alone.end) / 2
+    changed = sound.copy()
+    changed[round((middle + 0.1) * RATE) :] *= 0.7
+    found = anna(sound, middle)
+    assert (found.start, found.end, found.speech) == (alone.start, alone.end, alone.speech)
+    assert found.probabilities == anna(changed, middle).probabilities
+    assert alone.probabilities != anna(changed).probabilities
+    little = alone.start + 0.4  # too little of anna alone
+    assert anna(sound, little).probabilities == alone.probabilities
+
+
 def test_turns_of_two_channels_are_searched_there(
     predictor: affekt.Predictor, call: Path, tmp_path: Path
 ) -> None:

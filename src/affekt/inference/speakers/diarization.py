@@ -2,7 +2,8 @@
 
 Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered by Ward's method.
 Then speech is detected with lower thresholds, which miss less of soft voices, and cut into windows
-again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound.
+again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound. Between two
+windows of different clusters, the turn changes where the interpolated similarities are equal.
 
 If the number of speakers is not given, it is 1 if the means of two clusters are similar. It is more
 than 2 if all means of that many clusters differ even more: a cluster of windows with two voices at
@@ -14,6 +15,7 @@ chosen on joined clips of RAVDESS actors 1 to 12 and, for further speakers, of C
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Unpack, cast
 
 import numpy as np
@@ -80,14 +82,14 @@ class SpeakerFinder(SpeechEmbedder):
         if not self.stretches:
             return []
         means = speaker_means(self.embeddings, speakers)
-        nearest = (joined(self.soft) @ means.T).argmax(axis=1)
-        order = [*dict.fromkeys(nearest.tolist())]
+        similar = joined(self.soft) @ means.T
+        order = [*dict.fromkeys(similar.argmax(axis=1).tolist())]
         names = dict(zip(order, named(means[order], voices or {}), strict=True))
-        parts = np.split(nearest, np.cumsum([len(each.embeddings) for each in self.soft])[:-1])
+        parts = np.split(similar, np.cumsum([len(each.embeddings) for each in self.soft])[:-1])
         return [
             Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, names[label])
-            for stretch, labels in zip(self.soft, parts, strict=True)
-            for start, end, label in _runs(stretch, labels.tolist())
+            for stretch, part in zip(self.soft, parts, strict=True)
+            for start, end, label in _runs(stretch, part)
         ]
 
 
@@ -186,14 +188,20 @@ def _unit(vectors: Embeddings) -> Embeddings:
     return unit
 
 
-def _runs(stretch: Stretch, labels: list[int]) -> Iterator[tuple[int, int, int]]:
-    """First sample, end and label of the windows in a row with one label."""
+def _runs(stretch: Stretch, similar: Embeddings) -> Iterator[tuple[int, int, int]]:
+    """First sample, end and label of the windows in a row with one label.
+
+    A run ends where the similarities, interpolated between two windows, are equal.
+    """
+    labels = similar.argmax(axis=1).tolist()
     last = max(0, stretch.end - stretch.start - SPAN)
     starts = [min(n * SPAN // 2, last) for n in range(len(labels))]
     begin = stretch.start
-    for n in range(1, len(labels)):
-        if labels[n] != labels[n - 1]:
-            middle = stretch.start + (starts[n - 1] + starts[n] + SPAN) // 2
-            yield begin, middle, labels[n - 1]
-            begin = middle
+    for n, (label, new) in enumerate(pairwise(labels), 1):
+        if label != new:
+            before = similar[n - 1, label] - similar[n - 1, new] + 1e-6
+            share = before / (before + similar[n, new] - similar[n, label] + 1e-6)
+            end = starts[n - 1] + SPAN // 2 + round((starts[n] - starts[n - 1]) * float(share))
+            yield begin, stretch.start + end, label
+            begin = stretch.start + end
     yield begin, stretch.end, labels[-1]

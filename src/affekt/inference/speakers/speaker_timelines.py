@@ -6,6 +6,7 @@ are independent. The recording is decoded once for all speakers.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,10 +85,13 @@ def timeline(
         )
 
     def recognizer(
-        speaker: str | None, at: int | None, spans: Sequence[Turn] | None = None
+        speaker: str | None, at: int | None, turns: Sequence[Turn] | None = None
     ) -> SpeakerRecognizer:
         stream = stream_of(speaker)
         smoother = Smoother(time_constant, stream.min_confidence) if time_constant else None
+        spans = turns and [turn for turn in turns if turn.speaker == speaker]
+        others = [turn for turn in turns or () if turn.speaker != speaker]
+        others = [replace(turn, start=turn.start - start, end=turn.end - start) for turn in others]
         cutter = SpeechCutter(spans, start)
         return SpeakerRecognizer(
             stream,
@@ -97,6 +101,7 @@ def timeline(
             speaker=speaker,
             channel=at,
             listen=listen,
+            others=deque(sorted(others, key=lambda turn: turn.start)),
         )
 
     several = turns is not None and channel is None and len({turn.channel for turn in turns}) > 1
@@ -239,10 +244,7 @@ def _recognizers(
 ) -> list[SpeakerRecognizer]:
     """A recognizer for each speaker of some turns."""
     speakers = dict.fromkeys(turn.speaker for turn in turns)
-    return [
-        make(speaker, channel, [turn for turn in turns if turn.speaker == speaker])
-        for speaker in speakers
-    ]
+    return [make(speaker, channel, turns) for speaker in speakers]
 
 
 def _one_channel(sound: Iterable[Chunk], speakers: list[SpeakerRecognizer]) -> _Channels:
