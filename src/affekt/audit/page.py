@@ -32,7 +32,6 @@ def write_audit(
 
     Args:
         found: rows of :func:`affekt.audit.answers.rows`.
-        recognizer: who gave them.
         output: folder for ``index.html`` and the CSV files; created if missing.
         seed: of the simulation of fairness.
         checks: ``consistency`` and ``profiles``, as far as they were measured.

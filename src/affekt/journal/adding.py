@@ -88,8 +88,6 @@ def add_recordings(
     add at the same time.
 
     Args:
-        journal: open for writing.
-        predictor: the loaded model.
         recordings: of the person alone, by time.
         note: for new entries.
 
@@ -122,8 +120,6 @@ def refresh_recordings(
     """Predict entries again that were predicted by another model or profile.
 
     Args:
-        journal: open for writing.
-        predictor: the loaded model.
         recordings: their sound, matched by digest; others are left out.
         known: digests to report even if nothing changed.
 

@@ -63,7 +63,6 @@ def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[
     """Fit a line to the share of each label over time, if ten recordings span a week or more.
 
     Args:
-        labels: of the columns.
         shares: ``(recordings, labels)``, corrected one by one, unbounded.
         days: of the recordings.
     """

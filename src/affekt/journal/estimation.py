@@ -105,7 +105,6 @@ def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats
     labels allow them, the expressive range, and the speech in seconds.
 
     Args:
-        sample: the recordings.
         counts: ``(rows, recordings)``: how often each one counts.
         shares: ``(rows, labels)``: the corrected shares.
     """

@@ -22,7 +22,6 @@ def predict_entry(
     """Predict a recording.
 
     Args:
-        predictor: the loaded model.
         source: the recording: a path, or samples at 16 kHz.
         profile: of the person; None for no enrolment.
         entry: with digest, date, name and note.

@@ -28,7 +28,6 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
     """Compute the course of a journal and render the report as HTML.
 
     Args:
-        journal: open; it is only read.
         back: link to the page of the service.
 
     Raises:

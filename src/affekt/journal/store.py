@@ -159,8 +159,6 @@ def create_journal(
     """Make an empty journal that only its owner may read.
 
     Args:
-        path: of the new file.
-        person: their name.
         baseline: ``first=N`` entries, or all ``until=DATE``.
         passphrase: None for a file that is not encrypted.
 
@@ -188,7 +186,6 @@ def open_journal(path: Path, *, passphrase: str | None = None, write: bool = Tru
     """Open a journal, and bring a file of an earlier version up to date.
 
     Args:
-        path: of the file.
         passphrase: of an encrypted journal.
         write: whether entries may be changed.
 

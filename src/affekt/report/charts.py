@@ -71,7 +71,6 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
 
     Args:
         table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
-        names: of the recipes.
     """
     figure = Figure(figsize=(7.6, 1.05 + 0.33 * len(table)), layout="constrained")
     axes = figure.subplots()
@@ -96,7 +95,6 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     Args:
         table: ``difference``, ``difference_low``, ``difference_high``, ``spread`` of variants,
             the last on top.
-        names: of the variants.
     """
     figure = Figure(figsize=(7.6, 0.85 + 0.36 * len(table)), layout="constrained")
     axes = figure.subplots()

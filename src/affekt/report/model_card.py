@@ -63,7 +63,6 @@ def write_card(
     """Write the card beside the model file.
 
     Args:
-        made: the model.
         start: metadata of the model that it was adapted from.
         start_file: its file, beside which its card may lie; its credits are copied.
         table: name of the table of recordings.
