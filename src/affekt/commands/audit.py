@@ -61,6 +61,6 @@ def audit(
             checks["consistency"] = consistency(predictor, chosen[::CONSISTENCY], seed)
             if predictor.graph.profile:
                 drawn = pairs_of_profiles(manifests, seed)
-                checks["profiles"] = identification(predictor, with_progress(drawn, len(drawn)))
+                checks["profiles"] = identification(predictor, with_progress(drawn))
     summary = write_audit(answers, recognizer, output, seed=seed, checks=checks)
     print(json.dumps(summary) if as_json else output / "index.html")

@@ -48,8 +48,7 @@ def enroll(
             raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
     predictor = load(model, profile=profile if add else None, channel=channel)
     files = list(sound_files(paths))
-    watched = with_progress(files, len(files))
-    with_speech = [file for file in watched if speaks(blocks(file, channel=channel))]
+    with_speech = [file for file in with_progress(files) if speaks(blocks(file, channel=channel))]
     for file in files:
         if file not in with_speech:
             complain(f"{file}: no speech detected; the file is skipped.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from affekt.commands.options import argument, flag, option
+from affekt.commands.output.printing import with_progress
 
 
 def report(
@@ -30,9 +31,6 @@ def report(
     png: Annotated[bool, flag("--png", "Also write figures as PNG.")] = False,
 ) -> None:
     """Write a page with the results of runs, beside those of the paper."""
-    from rich.console import Console
-    from rich.progress import track
-
     from affekt.evaluation.results import collect
     from affekt.evaluation.summary import write_summary
     from affekt.report.page import build_report, no_clips
@@ -40,12 +38,9 @@ def report(
     from affekt.runs.archive import archive_runs
     from affekt.runs.reading import find_runs, read_run
 
-    console = Console(stderr=True)
-    progress = partial(track, console=console, transient=True, disable=not console.is_terminal)
     if archive:
         archive_runs(runs, archive, points=read_points)
-    folders = progress(find_runs(runs), "reading runs")
-    results = collect(read_run(folder) for folder in folders)
+    results = collect(read_run(folder) for folder in with_progress(find_runs(runs)))
     if summary:
         write_summary(results, summary)
     clips = no_clips
@@ -53,5 +48,4 @@ def report(
         from affekt.experiments.examples import example_clips
 
         clips = partial(example_clips, root=data)
-    draw = partial(progress, description="drawing figures")
-    print(build_report(results, output, clips=clips, progress=draw, png=png))
+    print(build_report(results, output, clips=clips, progress=with_progress, png=png))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def with_progress(
-    items: Iterable[Item], total: int | Callable[[], int], *, delay: float = 2.0
+    items: Iterable[Item], total: int | Callable[[], int] | None = None, *, delay: float = 2.0
 ) -> Iterator[Item]:
     """Pass items on; after ``delay`` seconds, show a progress bar if standard error is a terminal.
 
-    ``total`` may be a function, which is called when the bar appears.
+    ``total`` may be a function, which is called when the bar appears; the length by default.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -87,6 +88,7 @@ def with_progress(
     begin = time.monotonic() + delay if console.is_terminal else math.inf
     progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)
     task = progress.add_task("", total=None)
+    total = length_hint(items) if total is None else total
     with ExitStack() as shown:
         for item in items:
             yield item
