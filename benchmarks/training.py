@@ -22,18 +22,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from affekt.experiments.batches import Patches, load_patches, read_samples, shuffled
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from affekt.audio.windows import sliding_windows
-from affekt.corpora import Manifest, load
+from affekt.corpora import load
 from affekt.corpora.splits import leave_one_speaker_out
-from affekt.experiments.fold import part_of
-from affekt.experiments.minibatches import Inputs
-from affekt.experiments.network import architecture_of, start_network
+from affekt.experiments.feature_cache import Patches, Source, read_samples
+from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.minibatches import Inputs, shuffled
+from affekt.experiments.network import start_network, training_config
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, keep_freed_memory, train
 from affekt.model.classifier import Classifier
@@ -62,13 +62,19 @@ class Work:
     cache: Path
     share: float
 
-    def prepared(self) -> tuple[Manifest, Patches, Part, Part]:
+    def prepared(self) -> tuple[Source, Patches, Part, Part]:
         """The corpus, and what the first fold trains and validates on."""
         manifest = load("ravdess", self.data / "ravdess")
-        patches = load_patches(manifest, self.cache, architecture_of(RECIPE, manifest.labels))
+        source = source_of(RECIPE, manifest, places(self.cache))
+        patches = source.patches()
         fold = leave_one_speaker_out(manifest, seed=RECIPE.seed)[0]
         training, validation = part_of(manifest, fold.train), part_of(manifest, fold.validation)
-        return manifest, patches, some(training, self.share), some(validation, self.share)
+        return source, patches, some(training, self.share), some(validation, self.share)
+
+
+def places(cache: Path) -> Locations:
+    """Folders of a recipe of which only the cache is used."""
+    return Locations(Path(), Path(), cache)
 
 
 def some(part: Part, share: float) -> Part:
@@ -90,7 +96,7 @@ def plain_loop(network: Classifier, patches: Patches, training: Part, validation
     def logits(clips: NDArray[np.int64]) -> torch.Tensor:
         windows, lengths = patches.gather(clips)
         steps = network.trunk.layers(windows[:, None]).mean(dim=(2, 3))[:, None]
-        return network.read(steps, torch.ones_like(steps[..., 0]), lengths)
+        return network.read(steps, torch.ones_like(steps[..., 0]), lengths).flatten(1)
 
     network.train()
     for clips in shuffled(training.clips, RECIPE.batch, seed=(0,)):
@@ -105,16 +111,15 @@ def plain_loop(network: Classifier, patches: Patches, training: Part, validation
             logits(clips)
 
 
-def network_for(manifest: Manifest, patches: Patches) -> Classifier:
-    nowhere = Locations(Path(), Path(), Path())
-    return start_network(RECIPE, manifest.labels, 1, patches, np.arange(1), nowhere)
+def network_for(source: Source) -> Classifier:
+    return start_network(RECIPE, 1, source, np.arange(1), places(source.cache))
 
 
 def seconds_of(loop: str, work: Work) -> float:
     """Seconds of one loop's whole epoch, warm; our own pays for checkpoints as well."""
     torch.set_num_threads(1)
-    manifest, patches, training, validation = work.prepared()
-    network = network_for(manifest, patches)
+    source, patches, training, validation = work.prepared()
+    network = network_for(source)
     warmth = rows_of(training, slice(2 * RECIPE.batch)), rows_of(validation, slice(1))
     for parts in (warmth, (training, validation)):  # kernels are compiled, memory is taken
         with tempfile.TemporaryDirectory() as folder:
@@ -122,8 +127,8 @@ def seconds_of(loop: str, work: Work) -> float:
             if loop == "plain":
                 plain_loop(network, patches, *parts)
             else:
-                recipe = RECIPE.with_(precision=loop)
-                train(network, Inputs((patches,)), *parts, Path(folder), recipe=recipe, fold=1)
+                config = training_config(RECIPE.with_(precision=loop), 1)
+                train(network, Inputs((patches,)), *parts, Path(folder), config=config)
     return (time.perf_counter() - started) / work.share
 
 
@@ -131,8 +136,8 @@ def stages_of(work: Work) -> dict[str, float]:
     """Seconds a training batch would take in each stage, if nothing were cached."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    manifest, patches, training, _ = work.prepared()
-    network, front_end = network_for(manifest, patches).train(), LogMel()
+    source, patches, training, _ = work.prepared()
+    manifest, network, front_end = source.manifest, network_for(source).train(), LogMel()
     seconds = dict.fromkeys(("decode", "front end", "forward", "backward"), 0.0)
 
     def timed(stage: str, work: Callable[..., Any], *given: Any) -> Any:
@@ -148,7 +153,7 @@ def stages_of(work: Work) -> dict[str, float]:
         with torch.inference_mode():
             timed("front end", front_end, windows)
         truth = torch.from_numpy(training.truth[np.searchsorted(training.clips, clips)])
-        logits = timed("forward", network, *patches.gather(clips))
+        logits = timed("forward", network, *patches.gather(clips)).flatten(1)
         loss = torch.nn.functional.cross_entropy(logits, truth)
         timed("backward", loss.backward)
     return {stage: whole / len(batches) for stage, whole in seconds.items()}
