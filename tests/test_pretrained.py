@@ -57,6 +57,7 @@ def test_a_file_of_a_wheel_is_downloaded_once(
     assert command[1:5] == ["-m", "pip", "download", "--no-deps"]
     assert command[-1] == "made==1.0"
     assert [each.name for each in cache.iterdir()] == [TURN_DETECTOR]
+    assert (cache / TURN_DETECTOR).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_changed_file_is_downloaded_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

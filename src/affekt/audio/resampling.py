@@ -76,9 +76,10 @@ class Resampler:
     def catch_up(
         self, replay: NDArray[np.float32], *, second: int, given: int
     ) -> NDArray[np.float32]:
-        """Continue a sound of another resampler, whose attributes the arguments are.
+        """Continue a sound of another resampler, before any other call.
 
-        To be called before any other method; returns samples that the other has not returned yet.
+        The arguments are the other's attributes of the same names. Returns samples that the other
+        has not returned yet.
         """
         self.second, self.given = second, given
         self._unwanted = given - second * SAMPLE_RATE

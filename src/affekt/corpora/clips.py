@@ -106,8 +106,7 @@ def read_clips(
     allowed: tuple[str, ...],
     required: tuple[str, ...],
 ) -> Iterator[Clip]:
-    """Read clips from the CSV text of a file; only ``allowed`` and ``required`` columns and numbers
-    are checked.
+    """Read clips from the CSV text of a file; only columns and numbers are checked.
 
     Raises:
         CorpusError: an unknown, missing or repeated column, a row of another length, or an

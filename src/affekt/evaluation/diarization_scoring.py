@@ -72,9 +72,10 @@ def diarization_errors(
     true, truth = _activity(reference, steps)
     given, guess = _activity(found, steps)
     scored = np.ones(steps, bool)
-    for boundary in (time for span in reference for time in (span.start, span.end)):
-        first, last = (round((boundary + side) / STEP) for side in (-collar, collar))
-        scored[max(0, first) : last] = False
+    for span in reference:
+        for boundary in (span.start, span.end):
+            first = round((boundary - collar) / STEP)
+            scored[max(0, first) : round((boundary + collar) / STEP)] = False
     truth, guess = truth[:, scored].astype(np.int32), guess[:, scored].astype(np.int32)
     common = truth @ guess.T
     rows, columns = linear_sum_assignment(common, maximize=True)

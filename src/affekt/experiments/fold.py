@@ -45,7 +45,7 @@ from affekt.runs.folder import (
     manifest_of,
     write_json,
 )
-from affekt.runs.writing import corpora_facts, fold_facts, write_predictions
+from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
 
 
 def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
@@ -222,8 +222,8 @@ def _test(
     write_predictions(own / "validation.csv", *about, validation, validated)
     if recipe.speaker_normalization:
         seed = (recipe.seed, fold.number)
-        enrolled = dict(predict_enrolled(classifier, inputs, manifest, tested, seed=seed))
-        write_predictions(own / "enrolment.csv", *about, tested, enrolled)
+        enrolled = predict_enrolled(classifier, inputs, manifest, tested, seed=seed)
+        write_enrolment(own / "enrolment.csv", *about, tested, enrolled)
 
 
 def _baseline(

@@ -79,7 +79,7 @@ def gather(
 def shuffled(
     clips: NDArray[np.int64], size: int, *, seed: Sequence[int]
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield ``(size,)`` rows of one epoch after the other in random order; the last may be fewer.
+    """Yield the mini-batches of one epoch: ``(size,)`` rows in random order; the last may be fewer.
 
     The order depends on nothing but the seed, such as the recipe's seed, fold and epoch, so that a
     resumed run draws the same mini-batches.

@@ -55,7 +55,7 @@ class Change:
 def find_recordings(
     paths: Sequence[str], *, recorded: str = ""
 ) -> tuple[list[Recording], list[Failure]]:
-    """Find recordings, each once and by time, and files that cannot be read.
+    """Return recordings, each once and by time, and the files that cannot be read.
 
     Args:
         paths: files, folders or locations.

@@ -72,9 +72,12 @@ class Journal:
     def baseline_digests(self) -> list[str]:
         """Digests of the entries with an emotion that the baseline's rule selects, by time."""
         kind, _, value = self.baseline.partition("=")
-        query = "SELECT digest FROM entries WHERE reason = '' {} ORDER BY recorded, digest {}"
-        limits = ("AND substr(recorded, 1, 10) <= ?", "") if kind == "until" else ("", "LIMIT ?")
-        return [str(row[0]) for row in self._rows(query.format(*limits), value)]
+        query = "SELECT digest FROM entries WHERE reason = ''"
+        if kind == "until":
+            query += " AND substr(recorded, 1, 10) <= ? ORDER BY recorded, digest"
+        else:
+            query += " ORDER BY recorded, digest LIMIT ?"
+        return [str(row[0]) for row in self._rows(query, value)]
 
     def voices(self) -> dict[str, Voice]:
         """Voice statistics of the entries in the baseline that have some, by digest."""

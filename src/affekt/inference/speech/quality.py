@@ -101,7 +101,9 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     """
     found = np.asarray(probabilities, np.float32)
     missing = found.size * CHUNK - samples.size
-    chunks = np.pad(samples, (0, missing)).reshape(-1, CHUNK)
+    if missing:
+        samples = np.pad(samples, (0, missing))
+    chunks = samples.reshape(-1, CHUNK)
     weights = np.ones(found.size, np.float32)  # share of each chunk that the sound fills
     weights[-1] -= missing / CHUNK
     speech = (found >= SPEECH) * weights
