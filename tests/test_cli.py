@@ -563,6 +563,7 @@ def test_a_mistake_points_to_the_help_of_its_command(
         (["--plot", "a.png"], "--plot needs --timeline."),
         (["--address", "head:1"], "--address needs --engine ray."),
         (["--jobs", "many"], "Invalid value for '--jobs': not a number."),
+        (["--address"], "Option '--address' requires an argument."),
         (["--resume"], "--resume needs --output, and --json or --csv."),
     ],
 )

@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _usage_message(error: Any, words: Sequence[str]) -> str:
     """Say what is wrong and which help to read, or which command was meant."""
-    command = error.ctx.command_path if error.ctx else "affekt"
+    command = _command_of(words)
     first_option = words[0].startswith("-") and any(map(is_recording, words))
     if command == "affekt" and (first_option or is_recording(words[0])):
         return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
@@ -128,6 +128,17 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
     message = re.sub(r"Input should be a valid (integer|number).*", "not a number", message)
     return f"{message}{'' if message.endswith('?') else '.'} See {command} --help."
+
+
+def _command_of(words: Sequence[str]) -> str:
+    """Return the command of a command line, such as ``affekt journal add``.
+
+    An error knows it too, but not if an option lacks its value.
+    """
+    parts = (command.__name__.replace("_", " ") for command in JOURNAL)
+    names = {"journal", *parts, *(command.__name__ for command in EXAMPLES)}
+    found = [name for name in (" ".join(words[:2]), words[0]) if name in names]
+    return " ".join(["affekt", *found[:1]])
 
 
 def _prepare_streams() -> None:
