@@ -180,10 +180,11 @@ def test_it_may_be_a_part_of_a_larger_application(predictor: affekt.Predictor) -
         assert "emotion" in client.get("/emotion/").text
 
 
-def test_unknown_paths_are_answered_in_json(client: TestClient) -> None:
-    found = client.get("/nothing")
+@pytest.mark.parametrize("path", ["/nothing", "/affekt/nothing", "/affekt/predict"])
+def test_unknown_paths_are_answered_in_json(client: TestClient, path: str) -> None:
+    found = client.get(path)
     assert found.status_code == 404
-    assert found.json() == {"error": "there is no GET /nothing. See /openapi.json."}
+    assert found.json() == {"error": f"there is no GET {path}. See /openapi.json."}
 
 
 def test_health_is_that_of_the_model(

@@ -269,7 +269,9 @@ def _error(status: int, message: str, **headers: str) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answer requests for missing files, and with a wrong method, in the form of other errors."""
-    for route in request.app.routes:
+    *_, page = request.app.routes  # the last one takes what no other route does
+    reached_page = request.scope.get("endpoint") is page.app  # other mounts shorten the path
+    for route in request.app.routes if reached_page else ():
         if isinstance(route, Route) and route.matches(request.scope)[0] is Match.PARTIAL:
             methods = sorted(route.methods or ())
             message = f"{route.path} takes {methods[0]} only. Got {request.method}."
