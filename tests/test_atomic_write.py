@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from affekt.atomic_write import atomic_folder, atomic_write
+from affekt.errors import RunError, writing
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -103,3 +104,17 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("Access denied.\nRequest 12\n"), "Access denied"),  # as a remote store's
+        (OSError(), "OSError"),
+    ],
+)
+def test_a_fault_of_writing_is_one_line(fault: OSError, reason: str) -> None:
+    with pytest.raises(RunError) as caught, writing("x", RunError):
+        raise fault
+    assert str(caught.value) == f"x cannot be written: {reason}. Name another file."

@@ -194,6 +194,16 @@ def test_a_foreign_output_is_refused_and_unchanged(
     assert output.read_bytes() == content
 
 
+def test_an_output_that_cannot_be_read_is_not_resumed(
+    model: str, folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ["predict", str(folder), "--json", "--model", model, "-o", str(tmp_path), "--resume"]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    reason = "cannot be resumed: Is a directory. Name another file with --output."
+    assert line == f"affekt: {tmp_path} {reason}"
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv"])
 def test_another_model_is_refused(
     model: str, folder: Path, tmp_path: Path, form: str, capsys: Captured

@@ -43,9 +43,19 @@ class JournalError(AffektError, ValueError):
 
 @contextmanager
 def writing(
-    path: object, error: type[AffektError], remedy: str = "Name another file."
+    path: object,
+    error: type[AffektError],
+    remedy: str = "Name another file.",
+    *,
+    done: str = "written",
 ) -> Iterator[None]:
     """Turn an OSError into an error of one line, while a file or folder is written.
+
+    Args:
+        path: as the message names it.
+        error: to raise.
+        remedy: last sentence of the message.
+        done: what cannot be done with the file or folder.
 
     Raises:
         AffektError: ``error``, if the disk or its permissions do not allow it.
@@ -55,5 +65,11 @@ def writing(
     except AffektError:  # some are OSErrors too
         raise
     except OSError as fault:
-        reason = fault.strerror or fault
-        raise error(f"{path} cannot be written: {reason}. {remedy}") from fault
+        reason = fault.strerror or first_line(fault)
+        raise error(f"{path} cannot be {done}: {reason}. {remedy}") from fault
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a message without its dot, or the error's type without message."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from affekt.errors import RunError, writing
+from affekt.errors import RunError, first_line, writing
 
 BUFFER = 1 << 16  # bytes
 STORE_SECONDS = 60.0  # at least, between two times that a growing file is stored
@@ -185,16 +185,11 @@ def _faults(name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise RunError(
-            f"{name} cannot be reached ({_line(error)}). Install what s3://, http:// and https:// "
-            f"need with: pip install 'affekt[remote]'"
+            f"{name} cannot be reached ({first_line(error)}). Install what s3://, http:// and "
+            f"https:// need with: pip install 'affekt[remote]'"
         ) from error
     except Exception as error:  # the stores' errors share no base class
-        raise OSError(_line(error)) from error
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+        raise OSError(first_line(error)) from error
 
 
 def _store(copy: Path, name: str) -> None:

@@ -60,7 +60,7 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
             model, or cannot be written.
     """
     keys: set[bytes] = set()
-    with writing(name, RunError, "Name another file with --output."):
+    with writing(name, RunError, "Name another file with --output.", done="resumed"):
         output = output.resolve()
         if not output.exists() or not output.stat().st_size:
             return Finished()
