@@ -208,8 +208,11 @@ def test_an_encrypted_journal_opens_with_its_passphrase_only(
         open_journal(journal.path)
 
 
-def test_a_plain_journal_is_encrypted(made: Made, tmp_path: Path) -> None:
+def test_a_plain_journal_is_encrypted(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("sqlcipher3")
+    monkeypatch.setattr("affekt.journal.encryption.BLOCK", 1_000)  # the file has many blocks
     with made(person="Anna", baseline="first=3") as journal:
         journal.add(entry(1, note="private words"), VOICE)
     backup = tmp_path / "linked"

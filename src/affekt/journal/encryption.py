@@ -3,12 +3,14 @@
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError
 from affekt.journal.connection import BUSY_SECONDS, PLAIN, connect, faults, first_bytes
 from affekt.journal.store import open_journal
+
+BLOCK = 1 << 20  # bytes overwritten at a time
 
 
 def encrypt_journal(path: Path, passphrase: str) -> None:
@@ -43,13 +45,19 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
                 with atomic_write(path) as part:
                     part.chmod(0o600)
                     _export(plain, part, passphrase)
-                old.write(bytes(os.fstat(old.fileno()).st_size))
-                old.flush()
-                os.fsync(old.fileno())
+                _overwrite(old)
             finally:
                 plain.close()
     except OSError as error:
         raise JournalError(f"{path} cannot be encrypted: {error.strerror}.") from error
+
+
+def _overwrite(old: BinaryIO) -> None:
+    size = os.fstat(old.fileno()).st_size
+    for start in range(0, size, BLOCK):
+        old.write(bytes(min(BLOCK, size - start)))
+    old.flush()
+    os.fsync(old.fileno())
 
 
 def _lock(plain: Any) -> None:
