@@ -78,6 +78,7 @@ PROFILED = [
         {**PROFILE, "state": ["sum", "weight", "square"]},
         {**PROFILE, "state": "weight"},
         {**PROFILE, "steps": 0},
+        {**PROFILE, "steps": True},
         {**PROFILE, "steps": "12"},
         {**PROFILE, "of": 3},
         {"of": "ab", "steps": 12},

@@ -232,7 +232,7 @@ def _is_profile(value: object, shapes: Mapping[str, list[int]]) -> bool:
     """Tell whether the tensors for weight, sums and squares are named, with equal sizes."""
     match value:
         case {"of": str(), "steps": int(steps), "state": [_, _, _] as names} if (
-            steps > 0 and _are_names(names)
+            type(steps) is int and steps > 0 and _are_names(names)  # True is an int too
         ):
             weight, total, square = (shapes.get(name) for name in names)
             return weight == [1] and total == square and len(total or ()) == 1
