@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from affekt.errors import AffektError, RunError
 
@@ -38,8 +38,13 @@ class Outcome(Generic[Item]):
     made: Any = None
 
 
-#: Takes the arguments of :func:`local`; closing the generator stops running items.
-Engine = Callable[..., Generator[Outcome[Any] | None]]
+class Engine(Protocol):
+    """The interface of an engine; closing the generator stops running items."""
+
+    def __call__(
+        self, function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None
+    ) -> Generator[Outcome[Item] | None]:
+        """Yield outcomes as they come, and ``None`` about every second."""
 
 
 def engine_named(name: str, address: str | None = None) -> Engine:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,8 +80,9 @@ def _write_parquet(digest: str, path: Path, rows: Iterator[Row]) -> None:
     from pyarrow.parquet import ParquetWriter
 
     batch = [*islice(rows, BATCH)]
-    types = chain([pa.string()], repeat(pa.float32()))
-    schema = pa.schema(zip(_columns(batch), types, strict=False), metadata={"affekt_model": digest})
+    file, *numbers = _columns(batch)
+    fields = [(file, pa.string()), *((number, pa.float32()) for number in numbers)]
+    schema = pa.schema(fields, metadata={"affekt_model": digest})
     with ParquetWriter(path, schema) as writer:
         while batch:
             columns = [[name for name, _ in batch], *zip(*(v for _, v in batch), strict=True)]

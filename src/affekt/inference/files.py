@@ -175,11 +175,11 @@ def _files_at(path: str) -> Iterator[str | Failure]:
 
 
 def _in_folder(
-    folder: str, walk: Callable[[str, Callable[[OSError], None]], Iterator[Visited]]
+    folder: str, walker: Callable[[str, Callable[[OSError], None]], Iterator[Visited]]
 ) -> Iterator[str | Failure]:
     unreadable: list[OSError] = []
     files = 0
-    for place, name in sound_names(walk(folder, unreadable.append)):
+    for place, name in sound_names(walker(folder, unreadable.append)):
         files += 1
         yield f"{place}/{name}" if is_location(place) else str(Path(place, name))
     for error in unreadable:

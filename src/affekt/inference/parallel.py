@@ -44,8 +44,7 @@ def in_order(
     Yields:
         One value an item, in order. An error of ``work`` ends the iterator when its value is due.
     """
-    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
-    jobs = jobs or (len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()) or 1
+    jobs = jobs or _cores()
     items = iter(items)
     worker = _Worker(predictor, [predictor])
 
@@ -60,6 +59,13 @@ def in_order(
             waiting.extend(pool.submit(value, item) for item in islice(items, 1))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Worker(threading.local):
