@@ -431,6 +431,8 @@ def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
     uar = ours.uar.value
     assert f"are expected from {uar - width:.3f} to {uar + width:.3f}." in page
     assert abs(paper - uar) < width
+    row = f"| the paper's network on RAVDESS, mean of three runs (the paper: {paper}) | {uar:.3f} |"
+    assert row in text_of("README.md")
     assert f"one below {width:.3f} could not be detected" in page
     each = [ours.with_seeds({seed}).uar.value for seed in range(runs)]
     assert f"have UAR {', '.join(f'{uar:.3f}' for uar in each[:-1])} and {each[-1]:.3f}." in page
