@@ -17,8 +17,8 @@ The last four also score the test speaker, to report what the chosen rule is wor
 Variants: ``published``; ``l2``, an L2 penalty of 1e-4; ``padded``, clips padded with zeros to the
 longest of the mini-batch, in training and tests; ``shuffled-once``, the same mini-batches in all
 epochs; ``matlab``, these three together, which are MATLAB's defaults; ``relu``, ReLU in place of
-ReLU6. Adds rows to ``results/selection.csv``. A killed run
-resumes; finished folds are not trained again. Weights stay in ``runs/selection`` (170 MB a fold).
+ReLU6. Adds rows to ``results/selection.csv``. A killed run resumes; finished folds are not trained
+again. Weights stay in ``runs/selection`` (170 MB a fold).
 """
 
 import argparse
