@@ -12,6 +12,7 @@ from affekt.evaluation.paper import PUBLISHED
 from affekt.experiments.baselines import KINDS
 from affekt.experiments.recipe import Recipe, knob_table
 from affekt.experiments.recipe_files import read_recipe
+from affekt.runs.folder import command_of
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {
@@ -66,7 +67,7 @@ def test_recipes_of_the_repository(path: Path) -> None:
     corpora = recipe.corpus.split("+")
     assert {*corpora} <= {*CORPORA}
     if len(corpora) == 1 and recipe.protocol != "train-on-everybody":
-        own = recipe.name.startswith("ingredients")
+        own = recipe.name.startswith(("ingredients", "encoder-ablation"))
         assert own or recipe.name.startswith(recipe.corpus)
         few = (
             own
@@ -178,6 +179,13 @@ def test_knobs_are_changed_as_in_a_file(tmp_path: Path) -> None:
     path = write(tmp_path, "epochs = 3")
     recipe = read_recipe(path, ["epochs=4", "tail=pad", 'head = "mean"', "seed=1"])
     assert (recipe.epochs, recipe.last_window, recipe.head) == (4, "pad", "mean")
+    assert recipe.name == "mine-epochs=4-head=mean-last_window=pad"
+    assert command_of(recipe.name, recipe.seed) == (
+        "affekt run mine --set epochs=4 --set head=mean --set last_window=pad --seed 1"
+    )
+    assert read_recipe(path, ['held_out=["ravdess:21"]', "protocol=held-out"]).name == (
+        "mine-protocol=held-out"
+    )
     for change, words in (
         ("epochs", "must be set as name=value"),
         ("epoch=3", "Did you mean epochs"),

@@ -9,6 +9,7 @@ from typing import Any
 from affekt.aliases import from_stored
 from affekt.errors import RecipeError
 from affekt.experiments.recipe import Recipe, refuse_unknown
+from affekt.runs.folder import variant_name
 from affekt.shipped_folders import shipped_folder
 
 BASE = "base"  # key that names the recipe that a file starts from
@@ -24,7 +25,8 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
 
     Returns:
-        The recipe, named as the file.
+        The recipe, named as the file. Changed knobs follow the name, such as
+        ``ingredients-head=mean``, so that the run is archived as a variant of the recipe.
 
     Raises:
         RecipeError: no such file, not TOML, an unknown knob, or a bad value.
@@ -47,9 +49,10 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
                 f"base of {path} must be a recipe without a base. Got {name}. Name its base."
             )
         knobs = inherited | knobs
-    knobs |= from_stored(dict(_parsed(change) for change in changes))
+    changed = from_stored(dict(_parsed(change) for change in changes))
+    knobs |= changed
     refuse_unknown(knobs, path)
-    return Recipe(name=path.stem, **knobs)
+    return Recipe(name=variant_name(path.stem, changed), **knobs)
 
 
 def _shipped(name: str) -> Path:

@@ -8,6 +8,8 @@ the same numbers in a few small files, without paths, weights or sound.
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,30 @@ def usual_locations(
     cache = os.environ.get("AFFEKT_CACHE") or pooch.os_cache("affekt")
     folder = "" if JOINT in corpus else corpus
     return Locations(data or Path(home or "", folder), runs, Path(cache), weights)
+
+
+def variant_name(recipe: str, changes: Mapping[str, Any]) -> str:
+    """Name of a recipe with changed knobs: ``ingredients-head=mean``.
+
+    The seed is left out, and so is a value that is neither a number, a boolean nor a word.
+
+    >>> variant_name("ingredients", {"hop": 7680, "frozen": True, "seed": 1})
+    'ingredients-frozen=true-hop=7680'
+    """
+    values = {name: str(value).lower() for name, value in sorted(changes.items())}
+    words = {name: word for name, word in values.items() if re.fullmatch(r"[\w.+-]{1,40}", word)}
+    words.pop("seed", None)
+    return "-".join([recipe, *(f"{name}={word}" for name, word in words.items())])
+
+
+def command_of(recipe: str, seed: int) -> str:
+    """The command that makes a run of this name; the seed of a recipe is 0.
+
+    >>> command_of("ingredients-frozen=true-hop=7680", 1)
+    'affekt run ingredients --set frozen=true --set hop=7680 --seed 1'
+    """
+    parts = re.split(r"-(?=\w+=)", recipe)
+    return f"affekt run {' --set '.join(parts)}{f' --seed {seed}' if seed else ''}"
 
 
 def fold_name(number: int) -> str:

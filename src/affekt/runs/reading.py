@@ -14,7 +14,7 @@ import pandas as pd
 from affekt.aliases import from_stored
 from affekt.errors import AffektError, LabelError, RunError
 from affekt.runs.corpus_facts import read_corpus
-from affekt.runs.folder import ARCHIVED, CURVE, DONE, table_file
+from affekt.runs.folder import ARCHIVED, CURVE, DONE, command_of, table_file
 from affekt.runs.predictions import (
     COLUMNS,
     PROFILE,
@@ -75,8 +75,7 @@ class Run:
     @property
     def command(self) -> str:
         """The command that makes this run; the seed of a recipe is 0."""
-        seed = f" --seed {self.seed}" if self.seed else ""
-        return f"affekt run {self.recipe}{seed}"
+        return command_of(self.recipe, self.seed)
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
