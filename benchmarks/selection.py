@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.optim.swa_utils import AveragedModel
 
 from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.manifest import Manifest
@@ -44,14 +44,19 @@ from affekt.experiments.network import load_inputs, start_network, training_conf
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import prepare
-from affekt.experiments.training import Part, train, validation_uar
+from affekt.experiments.training import (
+    AVERAGED,
+    Part,
+    recompute_statistics,
+    train,
+    validation_uar,
+)
 from affekt.model.classifier import Classifier, save
 from affekt.model.yamnet import YAMNet
 from affekt.runs.folder import Locations, fold_name, manifest_of, usual_locations
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results/selection.csv"
-LAST = 10  # epochs whose weights are kept
 KEYS = ["variant", "seed", "fold", "speakers", "rule"]
 
 
@@ -125,6 +130,7 @@ class Fitted:
     manifest: Manifest
     folder: Path
     epochs: int
+    batch: int
 
 
 def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locations) -> Fitted:
@@ -137,13 +143,14 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
     classifier = start_network(recipe, fold.number, source, training.clips, places)
     variant.change(classifier)
     inputs = variant.inputs(patches=load_inputs(recipe, source, classifier).patches)
-    fitted = Fitted(classifier, inputs, training, validation, test, manifest, own, recipe.epochs)
+    numbers = (recipe.epochs, recipe.batch)
+    fitted = Fitted(classifier, inputs, training, validation, test, manifest, own, *numbers)
     own.mkdir(parents=True, exist_ok=True)
 
     def keep(epoch: int) -> None:
         logits = predict(classifier, inputs, validation.clips)
         np.save(own / f"validation-{epoch}.npy", logits.numpy())
-        if epoch > recipe.epochs - LAST:
+        if epoch > recipe.epochs - AVERAGED:
             save(classifier.state_dict(), weights_of(fitted, epoch))
 
     if not weights_of(fitted, recipe.epochs).is_file() or (own / "last.pt").is_file():
@@ -177,7 +184,7 @@ def by_epoch(fitted: Fitted) -> dict[str, float]:
     every = [validation_uar(each, truth) for each in logits]
     speakers = np.array([fitted.manifest.clips[row].speaker for row in fitted.validation.clips])
     return {
-        "mean of the last ten": float(np.mean(every[-LAST:])),
+        "mean of the last ten": float(np.mean(every[-AVERAGED:])),
         "best epoch": crossed(logits, truth, speakers),
         "best epoch, as reported": max(every),
     }
@@ -186,7 +193,7 @@ def by_epoch(fitted: Fitted) -> dict[str, float]:
 def by_weights(fitted: Fitted) -> dict[str, dict[str, float]]:
     """UAR of the validation and the test speakers by the rules that make weights."""
     mean = AveragedModel(fitted.classifier)
-    for epoch in range(fitted.epochs - LAST + 1, fitted.epochs + 1):
+    for epoch in range(fitted.epochs - AVERAGED + 1, fitted.epochs + 1):
         fitted.classifier.load_state_dict(torch.load(weights_of(fitted, epoch), weights_only=True))
         mean.update_parameters(fitted.classifier)
     averaged: Classifier = mean.module
@@ -194,7 +201,7 @@ def by_weights(fitted: Fitted) -> dict[str, dict[str, float]]:
     for name, network in (("last epoch", fitted.classifier), ("averaged", averaged)):
         for rule in (name, f"{name}, recomputed"):
             if rule != name:
-                recompute(fitted, network)
+                recompute_statistics(network, fitted.inputs, fitted.training, fitted.batch)
             for speakers, part in (("validation", fitted.validation), ("test", fitted.test)):
                 logits = predict(network, fitted.inputs, part.clips)
                 found[speakers][rule] = validation_uar(logits, part.truth)
@@ -212,16 +219,6 @@ def crossed(
         by_epoch = [validation_uar(each[half], truth[half]) for each in logits]
         joined[~half] = logits[int(np.argmax(by_epoch))][~half]
     return validation_uar(joined, truth)
-
-
-def recompute(fitted: Fitted, network: Classifier) -> None:
-    """Recompute the statistics of the batch norms over the training part, in mini-batches."""
-
-    def patches() -> Iterator[Tensor]:
-        for clips in shuffled(fitted.training.clips, 24, seed=(0,)):
-            yield fitted.inputs.patches[0].gather(clips)[0]
-
-    update_bn(patches(), network.trunk)
 
 
 def numbers(text: str) -> tuple[int, ...]:

@@ -106,11 +106,39 @@ def test_it_learns_and_the_last_epoch_can_be_kept(
     assert equal(weights_of(classifier), last)
 
 
+def test_averaged_weights_have_the_statistics_of_their_own_activations(
+    manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[dict[str, torch.Tensor]] = []
+    save = training.save
+
+    def noted(content: dict[str, dict[str, torch.Tensor]], path: Path) -> None:
+        if path.name == "last.pt":
+            epochs.append({name: each.clone() for name, each in content["classifier"].items()})
+        save(content, path)
+
+    monkeypatch.setattr(training, "save", noted)
+    monkeypatch.setattr(training, "AVERAGED", 2)
+    recipe = tiny_recipe(epochs=3, checkpoint="averaged", batch=8)
+    classifier, epoch = trained(recipe, manifest, patches, tmp_path)
+    assert epoch is None
+    for name, weights in classifier.named_parameters():
+        torch.testing.assert_close(weights, (epochs[1][name] + epochs[2][name]) / 2)
+    first = classifier.trunk.rows[0]  # its inputs are the patches, whatever the weights are
+    clips = part_of(manifest, make_folds(recipe, manifest)[0].train).clips
+    seen: list[torch.Tensor] = []
+    first.norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    predict(classifier, Inputs((patches,)), clips)
+    mean = torch.cat(seen).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(first.norm.running_mean, mean, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "averaged"])
 def test_only_training_clips_change_the_weights(
-    manifest: Manifest, patches: Patches, tmp_path: Path
+    manifest: Manifest, patches: Patches, tmp_path: Path, checkpoint: str
 ) -> None:
     """What others say is not a number: a single look would spread through all weights."""
-    recipe = tiny_recipe(checkpoint="last")
+    recipe = tiny_recipe(checkpoint=checkpoint)
     fold = make_folds(recipe, manifest)[0]
     clean, _ = trained(recipe, manifest, patches, tmp_path / "clean")
     for poisoned in (fold.test, fold.validation):

@@ -182,7 +182,7 @@ class Recipe:
     checkpoint: str = knob(
         "best",
         "weights to use: epoch of the best validation UAR (ties: lower loss), last epoch, or mean "
-        "of the last third of the epochs",
+        "of the last ten epochs, with statistics of the batch norms recomputed",
         allowed=("best", "last", "averaged"),
     )
     precision: str = knob(

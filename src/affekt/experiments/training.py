@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from affekt.atomic_write import atomic_write
 from affekt.corpora.perceived import PerceivedLabels
@@ -26,7 +26,7 @@ from affekt.experiments.profiles import draw_profiles
 from affekt.model.classifier import Classifier, save
 from affekt.runs.folder import CURVE
 
-AVERAGED_FROM = 2 / 3  # of the epochs: later ones are averaged
+AVERAGED = 10  # last epochs whose weights are averaged
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def train(
             schedule.step()
             losses.append(loss.item() * len(clips))
         _refuse_divergence(losses, epoch, config)
-        if mean and epoch > config.epochs * AVERAGED_FROM:
+        if mean and epoch > config.epochs - AVERAGED:
             mean.update_parameters(classifier)
         validation_loss, uar = _validate(classifier, inputs, validation)
         seconds = time.monotonic() - started
@@ -139,10 +139,24 @@ def train(
 
     if mean:
         classifier.load_state_dict(mean.module.state_dict())
+        if not config.frozen:
+            recompute_statistics(classifier, inputs, training, config.batch)
         return None
     chosen = torch.load(best, map_location="cpu", weights_only=True)
     classifier.load_state_dict(chosen["classifier"])
     return chosen_epoch(curve, config.checkpoint)
+
+
+def recompute_statistics(
+    classifier: Classifier, inputs: Inputs, training: Part, batch: int
+) -> None:
+    """Recompute the statistics of the trunk's batch norms over the training clips.
+
+    Those of averaged weights are not the average of the statistics (Izmailov et al. 2018, 3.2).
+    """
+    mini_batches = shuffled(training.clips, batch, seed=(0,))
+    patches = (inputs.patches[0].gather(clips)[0] for clips in mini_batches)
+    update_bn(patches, classifier.trunk, device=classifier.device)
 
 
 def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
