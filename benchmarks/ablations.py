@@ -1,8 +1,9 @@
-"""Print the ablation table of affekt's own network, as it is in the documentation.
+"""Print the table of the variants of a recipe, as it is in the documentation.
 
-    python benchmarks/ablations.py
+    python benchmarks/ablations.py [RECIPE]
 
-Reads archived results; needs no recordings.
+RECIPE is ``ingredients`` (affekt-small; the default) or ``encoder-ablation`` (affekt). Reads
+archived results; needs no recordings.
 """
 
 import argparse
@@ -14,23 +15,22 @@ from affekt.evaluation.ablation import ablation
 from affekt.evaluation.results import collect
 from affekt.runs.reading import find_runs, read_run
 
-FULL = "ingredients"
 PROFILES = {"none": "no enrolment", "all": "all other clips enrolled"}
 SIGNIFICANT = 0.05
 
 
-def markdown(results: Path) -> str:
+def markdown(results: Path, recipe: str = "ingredients") -> str:
     """Tabulate the full recipe and the difference of each variant, with and without enrolment.
 
     The last line counts the p values that are significant after Bonferroni's correction.
     """
-    found = collect(read_run(folder) for folder in find_runs(results.glob(f"{FULL}*")))
-    full = next(result for result in found if result.recipe == FULL)
+    found = collect(read_run(folder) for folder in find_runs(results.glob(f"{recipe}*")))
+    full = next(result for result in found if result.recipe == recipe)
     table = ablation([full, *(result for result in found if result is not full)])
     lines = [
         f"| changed setting | {' | '.join(PROFILES.values())} |",
         "| --- |" + " --- |" * len(PROFILES),
-        f"| none | {' | '.join(_score(table, profile) for profile in PROFILES)} |",
+        f"| none | {' | '.join(_score(table, recipe, profile) for profile in PROFILES)} |",
     ]
     for changes in dict.fromkeys(table[table["changes"] != ""]["changes"]):
         cells = " | ".join(_difference(table, changes, profile) for profile in PROFILES)
@@ -42,8 +42,8 @@ def markdown(results: Path) -> str:
     return "\n".join(lines)
 
 
-def _score(table: pd.DataFrame, profile: str) -> str:
-    row = table[(table["recipe"] == FULL) & (table["profile"] == profile)].iloc[0]
+def _score(table: pd.DataFrame, recipe: str, profile: str) -> str:
+    row = table[(table["recipe"] == recipe) & (table["profile"] == profile)].iloc[0]
     return f"**{row['uar']:.3f}** ({row['low']:.3f} to {row['high']:.3f})"
 
 
@@ -61,8 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("recipe", nargs="?", default="ingredients")
     parser.add_argument("--results", type=Path, default=Path("results"))
-    print(markdown(parser.parse_args().results))
+    given = parser.parse_args()
+    print(markdown(given.results, given.recipe))
 
 
 if __name__ == "__main__":
