@@ -115,6 +115,11 @@ def test_every_channel_has_its_profile(client: TestClient, predictor: affekt.Pre
         ("channels=2", ["aGVsbG8="], f"{WORD}. Got 'aGVsbG8='."),
         ("channels=2", ["aGVsbG8= 1"], "must be a whole profile"),
         ("channels=2", [bytes(8), "aGVsbG8= 1"], "must be sent before the first samples"),
+        (
+            "channel=1",
+            [],
+            "parameters must be among adapt, min_confidence, quality, rate, encoding",
+        ),
         ("", ["profile 0"], "must be end, profile, or a profile in base64. Got 'profile 0'"),
     ],
 )

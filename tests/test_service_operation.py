@@ -121,9 +121,10 @@ def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predicto
     assert "each, auto, 1" in refused.json()["error"]
     found = client.post("/embed", files={"file": file.read_bytes()}).json()
     np.testing.assert_allclose(found["embedding"], predictor.embed(file), rtol=1e-6)
-    refused = client.post("/predict?time_constant=2", content=file.read_bytes())
-    assert refused.status_code == 422
-    assert "query parameters must be among" in refused.json()["error"]
+    for wrong in ("/predict?time_constant=2", "/embed?min_confidence=1", "/embed?quality=0"):
+        refused = client.post(wrong, content=file.read_bytes())
+        assert refused.status_code == 422
+        assert "query parameters must be among" in refused.json()["error"]
 
 
 def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: Path) -> None:
@@ -185,6 +186,7 @@ def test_unknown_paths_are_answered_in_json(client: TestClient, path: str) -> No
     found = client.get(path)
     assert found.status_code == 404
     assert found.json() == {"error": f"there is no GET {path}. See /openapi.json."}
+    assert client.post(f"{path}/").status_code == 404
 
 
 def test_health_is_that_of_the_model(

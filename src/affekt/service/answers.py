@@ -11,7 +11,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import TimelineOptions
 from affekt.inference.predictor import Predictor
-from affekt.service.request_options import number
+from affekt.service.request_options import COMMON, number
 
 Sound = NDArray[np.float32]
 
@@ -23,8 +23,9 @@ class Answer(NamedTuple):
     seconds: float
 
 
-#: What computes an answer from a recording at 16 kHz, and its query parameters besides the usual.
+#: What computes an answer from a recording at 16 kHz, and its query parameters.
 Work = tuple[Callable[[Predictor, Sound, QueryParams], Answer], tuple[str, ...]]
+CHANNEL = "channel"
 TIME = "time_constant"
 SPEAKERS = "speakers"
 EACH = "each"
@@ -65,7 +66,7 @@ def _embed(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
 
 
 WORK: dict[str, Work] = {
-    "/predict": (_predict, ()),
-    "/timeline": (_timeline, (TIME, SPEAKERS)),
-    "/embed": (_embed, ()),
+    "/predict": (_predict, (*COMMON, CHANNEL)),
+    "/timeline": (_timeline, (*COMMON, CHANNEL, TIME, SPEAKERS)),
+    "/embed": (_embed, ("adapt", CHANNEL)),
 }

@@ -278,5 +278,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
             return _error(405, f"{message} See /openapi.json.", Allow=", ".join(methods))
     status = getattr(error, "status_code", 500)
     headers = getattr(error, "headers", None) or {}
+    if status == 405 and page.app.get_path(request.scope) != ".":  # of files, only / names methods
+        status, headers = 404, {}
     message = f"there is no {request.method} {request.url.path[:100]}. See /openapi.json."
     return _error(status, message, **headers)

@@ -27,7 +27,7 @@ from affekt.inference.prediction import Segment
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import Stream
 from affekt.service.origin_check import POLICY_VIOLATION
-from affekt.service.request_options import decode_profile, number, with_query
+from affekt.service.request_options import COMMON, decode_profile, number, with_query
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
@@ -63,7 +63,7 @@ async def run_session(
     """
     try:
         query = socket.query_params
-        predictor = with_query(predictor, query, "rate", "encoding", "channels")
+        predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
         rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
         streams = _streams(predictor, rate, channels)
         dtype = _dtype(query.get("encoding", "f32le"))

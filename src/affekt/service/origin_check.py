@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -47,19 +47,20 @@ class OriginCheck:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        probe = scope["path"] == HEALTH and "origin" not in headers  # by address, not by name
-        if self._allows(host, headers.get("origin")):
+        host, origin = headers.get("host", ""), headers.get("origin")
+        probe = scope["path"] == HEALTH and origin is None  # by address, not by name
+        if self._allows(host, origin):
             sockets = f" ws://{host} wss://{host}"
             await self._app(scope, receive, _with_security_headers(send, sockets, self._scripts))
         elif probe:
             await self._app(scope, receive, _with_security_headers(send))
         elif scope["type"] == "http":
-            message = (
-                f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the service's "
-                f"own page. Got another. Allow a host name with affekt serve --name."
-            )
-            await PlainTextResponse(message, 403)(scope, receive, send)
+            error = {
+                "error": f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the "
+                f"service's own page. Got {host[:100]!r} and {(origin or 'none')[:100]!r}. Allow "
+                f"others with affekt serve --name HOST or --allow-origin ORIGIN."
+            }
+            await JSONResponse(error, 403)(scope, receive, send)
         else:
             await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
 

@@ -10,17 +10,18 @@ from affekt.errors import AudioError, ModelError
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile, profile_of
 
+COMMON = ("adapt", "min_confidence", "quality")  # parameters of whatever has a label
 
-def with_query(predictor: Predictor, query: QueryParams, *more: str) -> Predictor:
+
+def with_query(predictor: Predictor, query: QueryParams, *allowed: str) -> Predictor:
     """Apply the query's ``adapt``, ``min_confidence``, ``channel`` and ``quality`` to a predictor.
 
-    ``more`` are further parameters that the query may hold.
+    ``allowed`` are the parameters that the query may hold.
 
     Raises:
         AffektError: an unknown parameter, a value that is not a number or out of range, or
             ``adapt`` for a model without speaker normalization.
     """
-    allowed = ("adapt", "min_confidence", "channel", "quality", *more)
     for name in query:
         if name not in allowed:
             raise AudioError(
