@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from sklearn.metrics import recall_score
 
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.spec import FOUR
-from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.fold import run_fold
 from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import prepare
@@ -64,7 +64,7 @@ def scores(own: Path) -> Iterator[tuple[str, str, float]]:
     corpus = table["speaker"].map(corpus_of)
     for (name, profile), rows in table.groupby([corpus, "profile"], sort=True):
         if profile in ENROLMENTS:
-            uar = unweighted_average_recall(rows["truth"], rows["predicted"], labels=FOUR)
+            uar = recall_score(rows["truth"], rows["predicted"], labels=FOUR, average="macro")
             yield str(name), str(profile), uar
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import recall_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,7 +23,6 @@ from sklearn.svm import SVC
 from affekt.audio.windows import sliding_windows
 from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
-from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
 from affekt.model.pretrained import TURN_DETECTOR, find
 from affekt.model.whisper import HOP, WhisperEncoder, WhisperLogMel, WindowContext
@@ -73,7 +73,7 @@ def uar(rows: NDArray[np.float32], manifest: Manifest, folds: int, *, normalized
     for train, test in GroupKFold(folds).split(rows, truth, speakers):
         model = make_pipeline(StandardScaler(), SVC(C=3.0, class_weight="balanced"))
         predicted[test] = model.fit(rows[train], truth[train]).predict(rows[test])
-    return unweighted_average_recall(truth, predicted, labels=manifest.labels)
+    return float(recall_score(truth, predicted, labels=manifest.labels, average="macro"))
 
 
 def compare(data: Path) -> pd.DataFrame:

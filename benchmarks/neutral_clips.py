@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
+from sklearn.metrics import recall_score
 
 from affekt.corpora import load
-from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.finetuning import load_features
 from affekt.experiments.minibatches import predict
 from affekt.experiments.profiles import profile_of, same_speaker
@@ -61,7 +61,7 @@ def measure(fold: Path, data: Path) -> Iterator[dict[str, object]]:
         found = predict(network, inputs, rows, profiles=profiles).argmax(1).tolist()
         of_network = network.architecture.labels
         predicted = [of_network[label] for label in found]
-        uar = unweighted_average_recall(labels, predicted, labels=of_network)
+        uar = recall_score(labels, predicted, labels=of_network, average="macro")
         yield {"corpus": corpus, "enrolment": kind, "clips": amount, "uar": round(uar, 4)}
 
 

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from rich.progress import track
+from sklearn.metrics import recall_score
 
 import affekt
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import read_manifest
-from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
@@ -76,7 +76,7 @@ def table(found: list[Answer]) -> pd.DataFrame:
             said = [each.said[kind] for each in of_corpus]
             exact = [each.said["float32"] for each in of_corpus]
             changed = np.mean([one != other for one, other in zip(said, exact, strict=True)])
-            uar = unweighted_average_recall(truth, said, labels=labels)
+            uar = recall_score(truth, said, labels=labels, average="macro")
             rows.append((corpus, kind, len(said), uar, changed))
     frame = pd.DataFrame(rows, columns=["corpus", "weights", "clips", "uar", "changed"])
     means = frame.groupby("weights")[["uar", "changed"]].mean().loc[list(KINDS)].reset_index()

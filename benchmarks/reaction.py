@@ -13,6 +13,7 @@ speech after it. Also measured: UAR after the first seconds of each clip. Writes
 import argparse
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -20,12 +21,12 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import recall_score
 
 from affekt.audio.windows import SAMPLE_RATE, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
-from affekt.evaluation.metrics import unweighted_average_recall
 from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
 from affekt.model.classifier import Classifier, load_classifier
@@ -153,8 +154,9 @@ def main() -> None:
     by_pair.to_csv("results/reaction.csv", index=False, lineterminator="\n")
     print(table.groupby(["answer", "enrolment"], sort=False).agg(**SUMMARY).round(2).to_string())
     cuts = pd.DataFrame(cut_rows)
+    uar = partial(recall_score, labels=manifest.labels, average="macro")
     scores = [
-        (*key, unweighted_average_recall(group["truth"], group["found"], labels=manifest.labels))
+        (*key, uar(group["truth"], group["found"]))
         for key, group in cuts.groupby(["windows", "answer"], sort=False)
     ]
     short = pd.DataFrame(scores, columns=["windows", "answer", "uar"]).round(3)

@@ -36,12 +36,12 @@ import affekt
 from affekt.audit.distortions import distortions
 from affekt.corpora import Manifest, load
 from affekt.errors import ModelError
-from affekt.evaluation.diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
 from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
 from affekt.inference.speakers.speaker_encoder import Embeddings, voice_embeddings
 from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.timelines.timeline import Utterance, fill_turns
+from diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
 
 RATE = 16_000  # Hz
 FRAME = 160  # samples: 10 ms

@@ -19,7 +19,6 @@ from affekt.audio.reading import read
 from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
-from affekt.evaluation.diarization_scoring import diarization_errors
 from affekt.inference.profile import profile_of, read_profile
 from affekt.inference.speakers.diarization import SpeakerFinder, diarize, speaker_means
 from affekt.inference.speakers.speaker_encoder import (
@@ -32,6 +31,7 @@ from affekt.inference.speakers.speech_embedding import Stretch, named
 from affekt.inference.speech.vad import SOFT_SPEECH, SpeechFinder, Thresholds
 from affekt.inference.timelines.rttm import Turn
 from affekt.inference.timelines.timeline import Utterance, fill_turns
+from diarization_scoring import diarization_errors
 from small_model import small_model
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -136,7 +136,6 @@ BEYOND = {
     "affekt.commands.embed": ({"pyarrow"}, "tables"),
     "affekt.corpora.own_tables": ({"pyarrow"}, "tables"),
     "affekt.evaluation.calibration_metrics": ({"scipy"}, "report"),
-    "affekt.evaluation.diarization_scoring": ({"scipy"}, "report"),
     "affekt.evaluation.intervals": ({"scipy"}, "report"),
     "affekt.locations": ({"fsspec"}, "remote"),
     "affekt.experiments.fold": ({"threadpoolctl"}, "train"),

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.image import imread
 
 from affekt.cli import main
 from affekt.errors import RunError
@@ -60,7 +59,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(runs, tmp_path_factory):
-    return build_report(read(runs), tmp_path_factory.mktemp("report"), clips=clips, png=True)
+    return build_report(read(runs), tmp_path_factory.mktemp("report"), clips=clips)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +141,6 @@ def test_every_figure_has_words_and_files(page):
     assert len(images) >= 8
     assert all(image["alt"] for image in images)
     for path in page.parent.glob("*.svg"):
-        assert min(imread(path.with_suffix(".png")).shape[:2]) > 200
         drawing = path.read_text(encoding="utf-8")
         assert ElementTree.fromstring(drawing.encode()).tag.endswith("svg")
         assert "var(--" not in drawing  # which other programs than browsers do not know

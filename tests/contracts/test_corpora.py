@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
@@ -371,28 +371,6 @@ def test_more_than_published_is_extra(disk: Disk) -> None:
     disk.files = [*TREES["demos"](), "DEMOS/PR_f_01_gio99c.wav"]
     with pytest.raises(CorpusError, match=r"Got extra: 1 \(happy of demos:01\)"):
         load("demos", disk.root)
-
-
-def write_tsv(path: Path, rows: Mapping[str, str], columns: str = "speaker_id\tgender") -> None:
-    lines = [columns, *(f"\t{who}\t{gender}" for who, gender in rows.items())]
-    path.write_text("\n".join(f"file_id\t{lines[0]}".splitlines() + lines[1:]), encoding="utf-8")
-
-
-def test_nemo_reads_genders_beside_its_samples(disk: Disk) -> None:
-    disk.files = TREES["nemo"]()
-    write_tsv(disk.root / "data.tsv", {"     EB0": "female", "     WR0": "male"})
-    assert len(load("nemo", disk.root).clips) == 3076
-    (disk.root / "samples").mkdir()
-    write_tsv(disk.root / "data.tsv", {"     EB0": "male"})
-    for root in (disk.root, disk.root / "samples"):
-        with pytest.raises(CorpusError, match=r"speaker 'EB0' must be f. Got 'm'"):
-            load("nemo", root)
-    write_tsv(disk.root / "data.tsv", {"     XX0": "male"})
-    with pytest.raises(CorpusError, match="speaker 'XX0' must be absent"):
-        load("nemo", disk.root)
-    write_tsv(disk.root / "data.tsv", {"EB0": "female"}, columns="who\tgender")
-    with pytest.raises(CorpusError, match="speaker '' must be absent"):
-        load("nemo", disk.root)
 
 
 def test_refuses_names(tmp_path: Path) -> None:

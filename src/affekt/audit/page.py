@@ -15,7 +15,7 @@ from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
 from affekt.errors import RunError, writing
 from affekt.html_templates import html_templates
-from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, lay_out, to_svg
+from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, to_svg
 
 WORST, ENOUGH = 5, 4  # speakers that the page names, and how many clips each must have
 
@@ -117,5 +117,4 @@ def _curve(group: pd.DataFrame, uar: float) -> str:
     axes.set(ylim=(0, 1.02), xlim=(-0.5, len(group) - 0.5), xlabel=group["unit"].iloc[0])
     axes.grid(axis="y", color=LINE)
     figure.legend(loc="outside upper left", ncols=3, fontsize=7.5, columnspacing=1.2)
-    lay_out(figure)
     return data_uri(to_svg(figure))

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from affekt.commands.options import argument, flag, option
+from affekt.commands.options import argument, option
 from affekt.commands.output.printing import with_progress
 
 
@@ -28,7 +28,6 @@ def report(
     summary: Annotated[
         Path | None, option("FILE", "Also write a CSV file with a row for each result.")
     ] = None,
-    png: Annotated[bool, flag("--png", "Also write figures as PNG.")] = False,
 ) -> None:
     """Write a page with the results of runs, beside those of the paper."""
     from affekt.evaluation.results import collect
@@ -48,4 +47,4 @@ def report(
         from affekt.experiments.examples import example_clips
 
         clips = partial(example_clips, root=data)
-    print(build_report(results, output, clips=clips, progress=with_progress, png=png))
+    print(build_report(results, output, clips=clips, progress=with_progress))

@@ -1,17 +1,12 @@
 """nEMO: 9 Polish actors, 6 emotions, 90 sentences, 4,481 clips.
 
-``samples/SSS_emotion_NN.wav``: speaker, emotion, sentence. ``data.tsv`` beside the folder holds
-each speaker's gender; its speaker ids have leading blanks. 24 kHz, mono.
+``samples/SSS_emotion_NN.wav``: speaker, emotion, sentence. 24 kHz, mono. Genders are those of its
+``data.tsv``.
 
 Source: Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024.
 """
 
-import csv
-import io
-from pathlib import Path
-
 from affekt.corpora.spec import Corpus, Speaker, tasks
-from affekt.corpora.tables import read_text
 
 EMOTIONS = {
     "anger": "angry",
@@ -21,19 +16,6 @@ EMOTIONS = {
     "fear": "fearful",
     "surprised": "surprised",
 }
-
-
-def _genders(root: Path) -> dict[str, str]:
-    for path in (root / "data.tsv", root.parent / "data.tsv"):
-        if path.is_file():
-            rows = csv.DictReader(io.StringIO(read_text(path)), dialect=csv.excel_tab)
-            return {_cell(row, "speaker_id"): _cell(row, "gender")[:1] for row in rows}
-    return {}
-
-
-def _cell(row: dict[str, str | None], column: str) -> str:
-    return (row.get(column) or "").strip()
-
 
 CORPUS = Corpus(
     name="nemo",
@@ -59,5 +41,4 @@ CORPUS = Corpus(
         "fear": 736,
         "surprised": 669,
     },
-    genders=_genders,
 )

@@ -44,8 +44,6 @@ class Corpus:
         names: all file names without suffix, if they are known.
         unusable: names of files to leave out: silent ones and those with two labels.
         channel: channel to read, or None for the mean of all.
-        genders: reads gender by speaker id from the corpus' own table under the root; it must
-            agree with ``speakers``.
         perceived: reads, by file name without suffix, the labels that most listeners chose from
             the voice alone (several: a tie), from the corpus' own table under the root.
     """
@@ -63,7 +61,6 @@ class Corpus:
     credit: str = ""
     source: str = ""
     licence_link: str = ""
-    genders: Callable[[Path], Mapping[str, str]] | None = None
     perceived: Callable[[Path], Mapping[str, tuple[str, ...]]] | None = None
 
     def labels(self, task: str) -> tuple[str, ...]:

@@ -129,12 +129,10 @@ def survey(
         task: ``four`` or ``all``.
 
     Raises:
-        CorpusError: no such task or folder, a duplicate recording, or another gender of a speaker
-            in the corpus' own table.
+        CorpusError: no such task or folder, or a duplicate recording.
     """
     root, labels = Path(root).resolve(), corpus.labels(task)
     files = recordings_in(root)
-    _refuse_other_genders(corpus, root)
     clips, others = recognize(corpus, files, task)
     missing, extra = compare(corpus, task, clips)
     good, bad = measured(root, clips, watch)
@@ -153,17 +151,6 @@ def survey(
         published=expected,
         genders={speaker: gender for speaker, gender in listed.items() if speaker in named},
     )
-
-
-def _refuse_other_genders(corpus: Corpus, root: Path) -> None:
-    for name, gender in (corpus.genders(root) if corpus.genders else {}).items():
-        speaker = corpus.speakers.get(name)
-        if speaker is None or speaker.gender != gender:
-            raise CorpusError(
-                f"{corpus.name} under {root}: gender of speaker {name!r} must be "
-                f"{speaker.gender if speaker else 'absent, as the speaker'}. Got {gender!r} in the "
-                f"corpus' own table. Take the table from the corpus' archive."
-            )
 
 
 def compare(

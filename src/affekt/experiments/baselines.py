@@ -26,6 +26,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectPercentile, VarianceThreshold, f_classif
+from sklearn.metrics import recall_score
 from sklearn.model_selection import ParameterGrid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
@@ -34,7 +35,6 @@ from sklearn.svm import SVC
 
 from affekt.audio.cepstra import clip_features, statistics
 from affekt.errors import LabelError
-from affekt.evaluation.metrics import confusion, recalls_of
 from affekt.experiments.feature_cache import Source, cached, each_clip, read_samples
 from affekt.experiments.network import load_trunk
 from affekt.experiments.recipe import Recipe
@@ -198,8 +198,7 @@ class Baseline:
     ) -> float:
         best = self._probabilities(pipeline, features).argmax(axis=1)
         predicted = [self.labels[column] for column in best]
-        recalls = recalls_of(confusion(truth.tolist(), predicted, labels=self.labels))
-        return float(np.nanmean(recalls))
+        return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
 
 
 def _random_state(seed: int, train: NDArray[np.intp]) -> int:

@@ -34,7 +34,6 @@ def build_report(
     *,
     clips: Callable[[str], Sequence[ExampleClip]] = no_clips,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
-    png: bool = False,
 ) -> Path:
     """Write the report of some recipes.
 
@@ -43,7 +42,6 @@ def build_report(
         output: folder for the page, its figures (SVG) and tables (CSV); created if missing.
         clips: returns the example clips for the name of a corpus.
         progress: iterates over the parts of the page, and may show how far it is.
-        png: save figures as PNG as well.
 
     Returns:
         The page, ``output/index.html``.
@@ -63,11 +61,9 @@ def build_report(
     page = output / "index.html"
     with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
-        matrices = [
-            _matrix(group, method, output, png) for (method, *_), group in by_method.items()
-        ]
+        matrices = [_matrix(group, method, output) for (method, *_), group in by_method.items()]
         sections = [
-            section(group, how, output, clips(corpus), png=png)
+            section(group, how, output, clips(corpus))
             for (corpus, how, *_), group in progress(_groups(results))
         ]
         text = environment.get_template("page.html.jinja").render(
@@ -91,14 +87,14 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrix(results: Sequence[Result], method: str, output: Path, png: bool) -> dict[str, Any]:
+def _matrix(results: Sequence[Result], method: str, output: Path) -> dict[str, Any]:
     """The cross-corpus matrix of recipes with one method and labels; empty if there is none."""
     table = cross_corpus_matrix(results)
     if table.empty:
         return {}
     labels = results[0].tally.labels
     name = "-".join(["cross-corpus", *method.lower().replace(",", "").split(), str(len(labels))])
-    files = Files(output, name, png=png)
+    files = Files(output, name)
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
     means = unseen_means(inside)

@@ -17,7 +17,7 @@ from affekt.label_colors import label_colors
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import method_names, used_knobs
-from affekt.report.style import data_uri, lay_out, save_png, to_svg
+from affekt.report.style import data_uri, to_svg
 from affekt.report.tsne import read_points
 
 VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temperature scaling"}
@@ -26,8 +26,8 @@ VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temp
 class Files:
     """Save the tables and figures of one section, and collect them for the page."""
 
-    def __init__(self, output: Path, name: str, *, png: bool) -> None:
-        self.output, self.name, self.png = output, name, png
+    def __init__(self, output: Path, name: str) -> None:
+        self.output, self.name = output, name
         self.tables: dict[str, list[Any]] = {}  # rows, as dictionaries
         self.pictures: dict[str, dict[str, Any]] = {}
 
@@ -39,13 +39,10 @@ class Files:
         return table
 
     def picture(self, part: str, figure: Figure) -> dict[str, Any]:
-        """Save a figure as ``<name>-<part>.svg``, and as PNG if asked for."""
+        """Save a figure as ``<name>-<part>.svg``."""
         name = f"{self.name}-{part}"
-        lay_out(figure)
         drawing = to_svg(figure)
         (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
-        if self.png:
-            save_png(figure, self.output / f"{name}.png")
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
             "source": data_uri(drawing),
@@ -58,7 +55,7 @@ class Files:
 
 
 def section(
-    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip], *, png: bool
+    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip]
 ) -> dict[str, Any]:
     """Save the tables and figures of recipes with the same recordings and protocol ``how``.
 
@@ -74,7 +71,7 @@ def section(
     labels = chosen.tally.labels
     corpus, train = tested_corpora(chosen), trained_corpora(chosen)
     name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
-    files = Files(output, name, png=png)
+    files = Files(output, name)
     names = method_names(results)
     _scores(files, chosen, results, names)
     for part, figure in _drawings(chosen, clips).items():

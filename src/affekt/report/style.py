@@ -8,12 +8,11 @@ import base64
 import io
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import LayoutEngine
 
 INK, MUTED, LINE = "#1b2430", "#5d6875", "#d3d9e0"
 OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
@@ -47,14 +46,6 @@ THEME = """<style>
 </style>"""
 
 
-def lay_out(figure: Figure) -> None:
-    """Place all parts of a figure once, so that saving it in several formats is fast."""
-    with rc_context(STYLE):
-        engine = cast(LayoutEngine, figure.get_layout_engine())
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-
-
 def save_png(figure: Figure, path: Path) -> None:
     """Save a figure as PNG with 200 dots per inch on white."""
     with rc_context(STYLE):
@@ -71,6 +62,9 @@ def to_svg(figure: Figure) -> str:
     """Convert a figure to SVG with fixed colors; equal figures give equal text."""
     text = io.StringIO()
     with rc_context(STYLE):
+        if engine := figure.get_layout_engine():  # savefig would draw the figure twice
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(text, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
     return text.getvalue()
 
