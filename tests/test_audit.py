@@ -258,7 +258,8 @@ def test_docs_and_cards_hold_the_measured_audits(monkeypatch: pytest.MonkeyPatch
     audits = import_module("audits")
     page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
     for lines in (audits.summaries(), audits.robustness(), audits.profiles(), audits.unheard()):
-        assert len(lines) == 2 or "\n".join(lines) in page
+        assert len(lines) > 2
+        assert "\n".join(lines) in page
     for model in audits.cards():
         text = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
         assert audits.card(model) in text

@@ -1,8 +1,10 @@
 """Test that a model is adapted to a user's labels, and tested on speakers it did not learn from."""
 
 import importlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,8 +61,36 @@ def kept(table: Path, speakers: str) -> Path:
     return part
 
 
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Speakers of the clips scored, which the network that scores them must not have learned."""
+    learned: set[str] = set()
+    found: list[str] = []
+    adapt, predict = finetuning.adapt, finetuning.predict_both
+
+    def adapting(network: Any, manifest: Manifest, inputs: Any, rows: Any, seed: Any) -> Any:
+        learned.clear()
+        learned.update(manifest.clips[row].speaker for row in rows)
+        return adapt(network, manifest, inputs, rows, seed)
+
+    def predicting(network: Any, manifest: Manifest, inputs: Any, rows: Any) -> Any:
+        held = [manifest.clips[row].speaker for row in rows]
+        assert learned
+        assert not learned & {*held}
+        found.extend(held)
+        return predict(network, manifest, inputs, rows)
+
+    monkeypatch.setattr(finetuning, "adapt", adapting)
+    monkeypatch.setattr(finetuning, "predict_both", predicting)
+    return found
+
+
 def test_an_adapted_model_is_a_model_file(
-    table: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path,
+    start: Path,
+    tmp_path: Path,
+    scored: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "mine.onnx"
     assert main(["finetune", str(table), "-o", str(file), "--model", str(start)]) == 0
@@ -68,6 +98,7 @@ def test_an_adapted_model_is_a_model_file(
     assert "16 clips, 4 speakers" in printed
     assert "UAR on held-out speakers: " in printed
     assert "not known" not in printed
+    assert Counter(scored) == {f"own:{speaker}": 4 for speaker in range(4)}
     predictor = affekt.load(file)
     assert sorted(predictor.labels) == sorted(PITCHES)
     for label in PITCHES:

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,8 +287,18 @@ def test_dates_in_names(name: str, when: str) -> None:
     assert date_in(name) == when
 
 
-def test_a_time_with_an_offset_becomes_local_time() -> None:
-    assert local_time("2026-09-10T08:15:00Z").startswith("2026-09-")
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")
+def test_a_time_with_an_offset_becomes_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC-9")  # nine hours ahead
+        time.tzset()
+        assert local_time("2026-09-10T20:15:00Z") == "2026-09-11T05:15:00"
+        assert local_time("2026-09-10T20:15:00+02:00") == "2026-09-11T03:15:00"
+        assert local_time("2026-09-10T20:15:00") == "2026-09-10T20:15:00"
+    time.tzset()
+
+
+def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="Invalid isoformat"):
         local_time("yesterday")
 

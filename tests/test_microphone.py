@@ -154,23 +154,24 @@ def test_in_python_it_is_an_error_to_catch(monkeypatch: pytest.MonkeyPatch) -> N
         pytest.fail("there is none")
 
 
-WRONG_USE = (
-    ["--channels", "2"],
-    ["--encoding", "s16le"],
-    ["--rate", "5"],
-    ["--rate", "many"],
-    ["microphone"],
-    ["samples/calm.flac"],
-)
+WRONG_USE = {
+    "--channels 2": "--channels needs raw samples from standard input (-).",
+    "--encoding s16le": "--encoding needs raw samples from standard input (-).",
+    "--rate 5": "must be in [1000, 768000] Hz. Got 5.",
+    "--rate many": "Invalid value for '--rate'",
+    "microphone": "or left out for the microphone. Got microphone.",
+    "samples/calm.flac": "For recordings, use affekt predict.",
+}
 
 
-@pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)
-def test_wrong_use_is_one_line_and_exit_2(words: list[str], capsys: Captured) -> None:
-    assert main(["stream", *words]) == 2
+@pytest.mark.parametrize(("words", "message"), WRONG_USE.items(), ids=WRONG_USE)
+def test_wrong_use_is_one_line_and_exit_2(words: str, message: str, capsys: Captured) -> None:
+    assert main(["stream", *words.split()]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
     assert line.startswith("affekt: ")
+    assert message in line
 
 
 # -------------------------------------------------- a microphone of software

@@ -165,6 +165,17 @@ def test_segments_become_uncertain_after_speech_ends(speech: Sound) -> None:
     assert "s of speech" in str(stream.push(noise(60.0, 1e-4))[-1].reason)
 
 
+def test_the_page_on_quality_has_the_limits() -> None:
+    page = (SAMPLES.parent / "docs" / "quality.md").read_text(encoding="utf-8")
+    for name, words in (
+        ("speech_seconds", "at least {:g} s"),
+        ("level", "at least {:g} dB"),
+        ("clipping", "at most {:g}"),
+        ("snr", "at least {:g} dB"),
+    ):
+        assert f"| `{name}` | {words.format(getattr(LIMITS, name))} |" in page
+
+
 def test_limits_can_be_chosen(speech: Sound) -> None:
     strict = affekt.load(limits=QualityLimits(speech_seconds=60.0))
     assert "at least 60 s is needed" in str(strict.predict(speech, sample_rate=RATE).reason)

@@ -502,10 +502,6 @@ def test_zeros_after_the_header_of_a_pipe_end():
 # ----------------------------------------------------------------- what is wrong
 
 
-def test_there_are_thirty_kinds_of_bad_input():
-    assert len(BAD_INPUTS) >= 30
-
-
 @pytest.mark.parametrize("name", BAD_INPUTS)
 def test_bad_input_is_one_clear_error(name, tmp_path, capfd):
     path = BAD_INPUTS[name](tmp_path)

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from affekt import engines
@@ -31,6 +33,7 @@ from synthetic_corpus import make_corpus, own_recipe, places_in, tiny_recipe
 from worker_functions import die_at_two, forked, inline, run_and_die, run_inline
 
 SPEAKERS = 3
+LABELS = ("angry", "happy", "sad", "neutral")
 NETWORK = tiny_recipe()
 OWN = own_recipe()
 
@@ -126,6 +129,49 @@ def test_predictions_equal_those_of_the_saved_network(undisturbed: Path, corpus:
             outputs, _ = classifier.step(windows, state)
         given = [float(row[f"p_{label}"]) for label in classifier.architecture.labels]
         np.testing.assert_allclose(outputs["probabilities"][-1].numpy(), given, atol=1e-4)
+
+
+def with_other_test_speaker(corpus: Path, folder: Path) -> Path:
+    """A copy of the corpus in which recordings of fold 1's test speaker exchange their names."""
+    copy = shutil.copytree(corpus, folder / "ravdess")
+    files = sorted((copy / "Actor_01").glob("03-01-0[1345]-*.wav"))
+    contents = [file.read_bytes() for file in files]
+    for file, content in zip(files, [*contents[1:], contents[0]], strict=True):
+        file.write_bytes(content)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("recipe", "before"),
+    [(NETWORK, "undisturbed"), (OWN, "undisturbed_own")],
+    ids=["trained", "frozen"],
+)
+def test_recordings_of_test_speakers_change_no_weight(
+    recipe: Recipe, before: str, corpus: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    other = with_other_test_speaker(corpus, tmp_path)
+    for file in (other / "Actor_01").glob("*.wav"):
+        sound, rate = soundfile.read(file)
+        soundfile.write(file, sound / 2, rate)
+    places = places_in(tmp_path, other)
+    run_inline(recipe, places, [1])
+    folders = (request.getfixturevalue(before), places.runs / recipe.run)
+    one, two = (load_classifier(each / "fold-1" / "model.pt")[0].state_dict() for each in folders)
+    for name, weight in one.items():
+        assert torch.equal(weight, two[name]), name
+
+
+def test_labels_of_test_speakers_change_no_prediction_of_a_baseline(
+    corpus: Path, tmp_path: Path
+) -> None:
+    recipe, found = tiny_recipe(method="mfcc-svm"), []
+    for data in (corpus, with_other_test_speaker(corpus, tmp_path / "other")):
+        places = places_in(tmp_path / data.parent.name, data)
+        run_inline(recipe, places, [1])
+        rows = {(data / row["file"]).read_bytes(): row for row in rows_of(places.runs / recipe.run)}
+        found.append([[float(rows[each][f"p_{x}"]) for x in LABELS] for each in sorted(rows)])
+    assert np.std(found[0], axis=0).max() > 0.01
+    np.testing.assert_allclose(found[0], found[1], atol=2e-6)
 
 
 def test_the_local_engine_gives_the_same_results(
@@ -387,6 +433,26 @@ def test_errors_before_the_first_fold(
     assert "must take what is computed" in refused(
         tiny_recipe(), Locations(corpus, tmp_path / "runs", file)
     )
+
+
+@pytest.mark.parametrize("method", ["network", "mfcc-svm"])
+def test_a_recording_without_features_is_one_line(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header is right, so that it is found only when its features are computed."""
+    corpus = make_corpus(tmp_path / "ravdess", speakers=SPEAKERS)
+    bad = next(corpus.rglob("*-05-*.wav"))
+    soundfile.write(bad, np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    recipe, runs = tmp_path / "mine.toml", tmp_path / "runs"
+    recipe.write_text(f'partial = true\nweights = "random"\nmethod = "{method}"\n')
+    monkeypatch.setenv("AFFEKT_CACHE", f"{tmp_path / 'cache'}")
+    assert main(["run", f"{recipe}", "--data", f"{corpus}", "--runs", f"{runs}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("affekt: ")
+    assert f"{bad.name} " in line
+    assert "Got nan" in line
+    assert not list(tmp_path.rglob("fold-*"))
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_other_recordings_are_refused(tmp_path: Path) -> None:

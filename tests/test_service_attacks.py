@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 from anyio import CapacityLimiter, to_process
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosedError
@@ -32,10 +34,12 @@ from affekt.service.app import make_app
 from affekt.service.decoding import decoded
 from affekt.service.uploads import Upload
 from running_service import served
+from small_model import small_model
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
 SOUND = made_sound(3.0)
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -96,19 +100,53 @@ def test_a_profile_of_impossible_weight_is_blamed(
     assert sum(limit.predict(SOUND, sample_rate=RATE).probabilities.values()) == pytest.approx(1)
 
 
-def test_no_answer_names_a_path_of_the_server(
-    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_answer_names_a_path_of_the_server(predictor: affekt.Predictor, tmp_path: Path) -> None:
+    """Whatever is wrong: the recording, the query, the profile, the model."""
+
     class Broken:
         def run(self, *_: object) -> None:
             raise ValueError("out of memory")
 
-    graph = replace(predictor.graph, session=Broken())  # type: ignore[arg-type]
-    app = make_app(replace(predictor, graph=graph), hosts={"localhost"})
+    broken = replace(predictor.graph, session=Broken())  # type: ignore[arg-type]
+    models = {
+        "own": predictor,
+        "small": affekt.load(small_model(tmp_path / "small.onnx")),  # takes no profiles
+        "broken": replace(predictor, graph=broken),
+    }
+    app = Starlette(
+        routes=[
+            Mount(f"/{name}", make_app(each, hosts={"localhost"})) for name, each in models.items()
+        ]
+    )
+    foreign = affekt.load().enroll(SAMPLES / "calm.flac")
+    short = replace(foreign, measure=predictor.graph.measure, mean=foreign.mean[:9])
+    people = [each.content() for each in (foreign, replace(short, deviation=short.mean))]
+    profiles = [base64.b64encode(each).decode() for each in people]
+    half = wav(SOUND)[: len(wav(SOUND)) // 2]
+    not_numbers = wav(np.full(16_000, np.nan, np.float32))
+    told = []
     with TestClient(app, base_url="http://localhost") as client:
-        for found in (client.post("/predict", content=wav(SOUND)), client.get("/health")):
-            assert "out of memory" in found.json()["error"]
-            assert str(predictor.graph.file.parent) not in found.text
+        for path in ("/own/predict", "/own/timeline", "/own/embed"):
+            told += [client.post(path, content=each) for each in (b"", b"text", half, not_numbers)]
+        for path in ("/own/predict", "/own/embed", "/small/timeline"):
+            given = [{"Profile": each} for each in profiles]
+            told += [client.post(path, content=wav(SOUND), headers=each) for each in given]
+        told += [client.post(f"/own/timeline?speakers={tmp_path}/a.rttm", content=wav(SOUND))]
+        told += [client.post("/small/predict?adapt=1", content=wav(SOUND))]
+        told += [client.post("/small/embed", content=wav(SOUND))]
+        told += [client.get(f"/own/{path}") for path in ("nothing", "predict", "affekt/nothing")]
+        assert [each.status_code for each in told if not 400 <= each.status_code < 500] == []
+        failing = [client.post("/broken/predict", content=wav(SOUND)), client.get("/broken/health")]
+        assert all("out of memory" in each.json()["error"] for each in failing)
+        texts = [each.text for each in (*told, *failing)]
+        for path, message in (("own", profiles[0]), ("small", profiles[0]), ("small?adapt=1", "")):
+            name, _, query = path.partition("?")
+            with client.websocket_connect(f"ws://localhost/{name}/stream?{query}") as session:
+                session.send_text(message)
+                texts.append(session.receive_text())
+    assert all("error" in each for each in texts)
+    ours = (predictor.graph.file.parent, tmp_path, Path(affekt.__file__).parent, sys.prefix)
+    assert [each for each in texts if any(str(path) in each for path in ours)] == []
 
 
 def test_a_fault_of_the_service_is_answered_by_a_request_id(

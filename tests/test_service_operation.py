@@ -26,7 +26,7 @@ import affekt
 from affekt.cli import main
 from affekt.errors import ModelError, RunError
 from affekt.service import app as serving
-from affekt.service import readiness
+from affekt.service import decoding, live_session, processes, readiness
 from affekt.service.app import make_app
 from affekt.service.tokens import Tokens
 from affekt.service.uploads import FORM
@@ -356,6 +356,36 @@ def test_the_description_is_valid_and_true(client: TestClient, predictor: affekt
     check("/model", client.get("/model", headers={"host": "evil.example"}))
     names = [each["name"] for each in described["paths"]["/predict"]["post"]["parameters"]]
     assert names == ["adapt", "min_confidence", "channel", "quality", "Profile"]
+
+
+def test_the_pages_have_the_limits_of_the_service() -> None:
+    """Tests of limits set smaller ones: these are the real ones."""
+    docs = Path(__file__).parents[1] / "docs"
+    service, deploy, reliability = (
+        " ".join((docs / f"{name}.md").read_text(encoding="utf-8").split())
+        for name in ("service", "deploy", "reliability")
+    )
+    hours, minutes = decoding.MAX_SECONDS / 3_600, serving.MAX_RECEIVE / 60
+    words = {1.0: "one", 5.0: "five"}
+    assert f"up to {serving.MAX_UPLOAD >> 20} MB and {words[hours]} hour." in service
+    assert f"the upload pauses for {serving.MAX_IDLE:g} seconds, or takes longer" in service
+    assert f"takes longer than {words[minutes]} minutes" in service
+    assert f"the upload waited {serving.MAX_WAIT:g} seconds for other uploads" in service
+    assert f"do not arrive within {processes.MAX_HEAD:g} seconds is closed" in service
+    assert f"is disconnected after {words[processes.PING_TIMEOUT / 60]} minutes" in service
+    assert f"for up to {'a minute' * (processes.SHUTDOWN_SECONDS == 60)}." in service
+    assert f"samples, at most {live_session.MAX_MESSAGE >> 20} MB" in service
+    assert f"`channels` | 1 (default) to {live_session.MAX_CHANNELS}," in service
+    streams = serving.MAX_STREAMS
+    assert f"Up to {streams} streams run at a time, {streams // 2} of one client." in service
+    assert f"sends nothing for {'a minute' * (live_session.MAX_SILENCE == 60)} is" in service
+    assert f"handles {serving.MAX_UPLOADS} uploads and {streams} live streams at a time" in deploy
+    assert f"with at most {decoding.MAX_PROCESSOR} s of processor time" in deploy
+    assert f"and {decoding.MAX_MEMORY >> 30} GB of memory" in deploy
+    assert f"does not react for {processes.HANG_SECONDS} seconds" in deploy
+    stalled, silent = serving.MAX_IDLE, live_session.MAX_SILENCE
+    words_of_both = f"ends after {stalled:g} s, a silent stream after {silent:g} s"
+    assert f"A stalled upload {words_of_both}" in reliability
 
 
 def test_uploads_that_do_not_arrive_end(

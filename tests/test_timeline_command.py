@@ -191,29 +191,30 @@ def test_standard_input(
 
 
 WRONG_USE = {
-    "two forms": ["x.wav", "--timeline", "--json", "--format", "rttm"],
-    "no such form": ["x.wav", "--timeline", "--format", "srt"],
-    "a form without a timeline": ["x.wav", "--format", "rttm"],
-    "a picture without a timeline": ["x.wav", "--plot", "x.png"],
-    "no picture": ["x.wav", "--timeline", "--plot", "x.jpeg"],
-    "a picture nowhere": ["x.wav", "--timeline", "--plot", "nowhere/x.png"],
-    "a picture of two": ["x.wav", "y.wav", "--timeline", "--plot", "x.png"],
-    "labels of two": ["x.wav", "y.wav", "--timeline", "--format", "audacity"],
-    "labels of a folder": [".", "--timeline", "--format", "textgrid"],
-    "many at a time": ["x.wav", "--timeline", "--jobs", "2"],
-    "over a recording": ["x.wav", "--timeline", "-o", "x.wav"],
-    "into nowhere": ["x.wav", "-o", "nowhere/x.json"],
+    "x.wav --timeline --json --format rttm": "--json cannot be combined with --format.",
+    "x.wav --timeline --format srt": "--format must be one of audacity,",
+    "x.wav --format rttm": "--format needs --timeline.",
+    "x.wav --timeline --plot x.jpeg": "--plot must end in .png or .svg. Got x.jpeg.",
+    "x.wav --timeline --plot nowhere/x.png": "--plot must name a file in a folder that exists.",
+    "x.wav y.wav --timeline --plot x.png": "--plot needs exactly one recording.",
+    "x.wav y.wav --timeline --format audacity": "--format audacity needs exactly one recording.",
+    "{folder} --timeline --format textgrid": "--format textgrid needs exactly one recording.",
+    "x.wav --timeline -o x.wav": "--output must not be a file that the command uses.",
+    "x.wav --timeline -o y.wav": "y.wav is named like a recording.",
+    "x.wav -o nowhere/x.json": "nowhere/x.json cannot be written: No such file or directory.",
 }
 
 
-@pytest.mark.parametrize("words", WRONG_USE.values(), ids=WRONG_USE.keys())
+@pytest.mark.parametrize(("words", "message"), WRONG_USE.items(), ids=WRONG_USE)
 def test_wrong_use_is_one_line_and_exit_code_2(
-    words: list[str], model: str, capsys: Captured
+    words: str, message: str, model: str, folder: Path, capsys: Captured
 ) -> None:
-    assert main(["predict", *words, "--model", model]) == 2
+    given = [word.format(folder=folder) for word in words.split()]
+    assert main(["predict", *given, "--model", model]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert len(printed.err.splitlines()) == 1
+    (line,) = printed.err.splitlines()
+    assert message in line
 
 
 def test_a_closed_pipe_ends_the_command_silently(model: str, long: Path) -> None:

@@ -326,22 +326,25 @@ def test_tiers_of_speakers_may_overlap() -> None:
 
 
 USAGE = {
-    "two ways": ["--timeline", "--channel", "each", "--speakers", "a.rttm"],
-    "each without a timeline": ["--channel", "each"],
-    "speakers without a timeline": ["--speakers", "a.rttm"],
-    "a word as channel": ["--timeline", "--channel", "left"],
-    "a negative channel": ["--timeline", "--channel", "-1"],
-    "a name without speakers": ["--timeline", "--speaker", "a=b"],
-    "a name without a file": ["--timeline", "--speakers", "a.rttm", "--speaker", "anna"],
-    "one profile for several": ["--timeline", "--channel", "each", "--profile", "a.profile"],
-    "a plot of several": ["--timeline", "--channel", "each", "--plot", "a.svg"],
+    "--timeline --channel each --speakers a.rttm": "--channel each cannot be combined with --sp",
+    "--channel each": "--channel each needs --timeline.",
+    "--speakers a.rttm": "--speakers needs --timeline.",
+    "--timeline --channel left": "--channel must be each, or a number from 0. Got left.",
+    "--timeline --channel -1": "--channel must be each, or a number from 0. Got -1.",
+    "--timeline --speaker a=b": "--speaker needs --speakers or --channel each.",
+    "--timeline --speakers a.rttm --speaker anna": "--speaker must be NAME=FILE, each name once.",
+    "--timeline --channel each --profile a.profile": "cannot be combined with --profile (name it",
+    "--timeline --channel each --plot a.svg": "--channel each cannot be combined with --plot.",
 }
 
 
-@pytest.mark.parametrize("case", USAGE)
-def test_wrong_use_is_refused(case: str, call: Path, model: str, capsys: Captured) -> None:
-    assert main(["predict", str(call), "--model", model, *USAGE[case]]) == 2
-    assert "--" in capsys.readouterr().err
+@pytest.mark.parametrize(("words", "message"), USAGE.items(), ids=USAGE)
+def test_wrong_use_is_refused(
+    words: str, message: str, call: Path, model: str, capsys: Captured
+) -> None:
+    assert main(["predict", str(call), "--model", model, *words.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def test_several_voices_are_noted(data: Path, tmp_path: Path, capsys: Captured) -> None:

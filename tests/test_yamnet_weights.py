@@ -26,6 +26,7 @@ from affekt.model.pretrained import (
 )
 from affekt.model.yamnet import YAMNet
 from affekt.model.yamnet_weights import load_yamnet, read_tflite
+from synthetic_corpus import make_corpus
 
 NAMES = tuple(OFFICIAL)
 PATCHES = torch.zeros(2, 96, 64)
@@ -272,23 +273,42 @@ def test_a_cut_network_starts_as_the_whole_one(blocks: int, weights: Path) -> No
         assert torch.equal(value, whole.state_dict()[name])
 
 
-TFLITE_FAULTS = {
-    "truncated": lambda content: content[: len(content) // 2],
-    "empty": lambda _: b"",
-    "text": lambda _: b"weights" * 1_000,
-}
-
-
-@pytest.mark.parametrize("fault", TFLITE_FAULTS.values(), ids=TFLITE_FAULTS)
-def test_a_changed_tflite_changes_nothing(
-    fault: Callable[[bytes], bytes], weights: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "yamnet.tflite").write_bytes(fault(weights.read_bytes()))
-    assert "SHA-256" in assert_untouched(tmp_path)
-
-
-def test_tflite_with_one_bit_changed_is_refused(weights: Path, tmp_path: Path) -> None:
-    content = bytearray(weights.read_bytes())
-    content[len(content) // 2] ^= 1
+@pytest.mark.parametrize("content", [b"", b"weights" * 1_000, b"\x1c\0\0\0TFL3" + bytes(99)])
+def test_another_file_changes_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "yamnet.tflite").write_bytes(content)
     assert "SHA-256" in assert_untouched(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "one bit"])
+def test_a_damaged_tflite_changes_nothing(fault: str, weights: Path, tmp_path: Path) -> None:
+    content = bytearray(weights.read_bytes())
+    if fault == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    (tmp_path / "yamnet.tflite").write_bytes(content)
+    assert "SHA-256" in assert_untouched(tmp_path)
+
+
+ENCODER = """trunk = "whisper"
+hop = 15360
+last_window = "pad"
+loudness = "running"
+frozen = true
+head = "statistics"
+"""
+
+
+@pytest.mark.parametrize(("name", "knobs"), {"yamnet.tflite": "", TURN_DETECTOR: ENCODER}.items())
+def test_a_run_refuses_other_weights_in_one_line_before_it_begins(
+    name: str, knobs: str, tmp_path: Path, capsys: Captured
+) -> None:
+    make_corpus(tmp_path / "ravdess", speakers=3)
+    (tmp_path / name).write_bytes(b"damaged")
+    (tmp_path / "mine.toml").write_text(f"partial = true\n{knobs}")
+    words = {"--data": "ravdess", "--runs": "runs", "--weights": name}
+    given = [each for word, path in words.items() for each in (word, str(tmp_path / path))]
+    assert main(["run", str(tmp_path / "mine.toml"), *given]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name} must have the published SHA-256" in line
+    assert not (tmp_path / "runs").exists()

@@ -220,7 +220,8 @@ def each_clip(function: Callable[[int], Value], clips: int, what: str) -> list[V
     console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         values = pool.map(function, range(clips))
-        return list(track(values, what, total=clips, console=console, transient=True))
+        hidden = not console.is_terminal  # it would write an empty line
+        return list(track(values, what, clips, console=console, transient=True, disable=hidden))
 
 
 def cached(

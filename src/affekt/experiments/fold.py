@@ -34,7 +34,7 @@ from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, train
 from affekt.model.classifier import Classifier, save_classifier
-from affekt.model.pretrained import TURN_DETECTOR, find
+from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.runs.folder import (
     ACTIVATIONS,
     DONE,
@@ -113,15 +113,15 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
 
 
 def check_weights(recipe: Recipe, locations: Locations) -> None:
-    """Check that the recipe's pretrained weights are there.
+    """Check that the recipe's pretrained weights are there, and the published ones.
 
     Raises:
         ModelError: they are not.
     """
     if recipe.trunk == "whisper":
-        find(TURN_DETECTOR, locations.weights)
+        check_digest(find(TURN_DETECTOR, locations.weights))
     elif recipe.weights != "random":
-        find(recipe.weights, locations.weights)
+        check_digest(find(recipe.weights, locations.weights))
 
 
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
