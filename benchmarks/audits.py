@@ -18,7 +18,7 @@ import pandas as pd
 
 from affekt.audit.answers import CLEAN
 from affekt.evaluation.comparison import compare
-from affekt.evaluation.tally import tally
+from affekt.evaluation.metrics import tally
 
 ROOT = Path(__file__).parents[1]
 RESULTS, MODELS = ROOT / "results" / "audit", ROOT / "src" / "affekt" / "models"

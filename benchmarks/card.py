@@ -21,7 +21,7 @@ from rich.progress import track
 import affekt
 from affekt.corpora import Manifest, load
 from affekt.evaluation.intervals import shown_recalls, shown_uar
-from affekt.evaluation.tally import tally
+from affekt.evaluation.metrics import tally
 from affekt.inference.predictor import Predictor
 
 HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))

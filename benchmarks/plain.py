@@ -22,8 +22,8 @@ from sklearn.svm import SVC
 from affekt.corpora import Manifest, load
 from affekt.corpora.folds import Fold
 from affekt.evaluation.comparison import compare
+from affekt.evaluation.metrics import tally
 from affekt.evaluation.results import collect
-from affekt.evaluation.tally import tally
 from affekt.experiments.feature_cache import Source
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.network import load_inputs, start_network

@@ -32,7 +32,7 @@ from affekt.corpora import load
 from affekt.corpora.folds import read_folds
 from affekt.corpora.manifest import Manifest
 from affekt.evaluation.intervals import uar_interval
-from affekt.evaluation.tally import tally
+from affekt.evaluation.metrics import tally
 from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities

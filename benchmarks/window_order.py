@@ -23,7 +23,7 @@ from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import uar_interval
-from affekt.evaluation.tally import Tally, tally
+from affekt.evaluation.metrics import Tally, tally
 from affekt.experiments.feature_cache import read_samples
 from affekt.model.classifier import load_classifier
 

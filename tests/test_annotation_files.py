@@ -10,6 +10,7 @@ from pympi import Eaf
 
 import affekt
 from affekt.cli import main
+from affekt.commands.output.timeline_printing import _targets
 from affekt.inference.timelines.annotation_files import SUFFIXES, eaf
 from affekt.inference.timelines.timeline import Utterance
 from small_model import small_model
@@ -102,6 +103,13 @@ def test_speakers_have_tiers_of_their_own(tmp_path: Path) -> None:
     assert sorted(document.get_tier_names()) == ["anna", "dr"]
     anna = sorted(each[:3] for each in document.get_annotation_data_for_tier("anna"))
     assert anna == [(0, 2_000, "sad"), (4_000, 5_000, "happy")]
+
+
+def test_each_location_has_a_file_of_its_own() -> None:
+    files = [f"s3://bucket/{person}/memo.wav" for person in "abcd"]
+    targets = _targets(files, Path("out"), ".eaf")
+    names = ["memo.eaf", "memo.wav.eaf", "memo.wav-2.eaf", "memo.wav-3.eaf"]
+    assert targets == {file: Path("out", name) for file, name in zip(files, names, strict=True)}
 
 
 def test_folders_and_equal_names_are_kept_apart(

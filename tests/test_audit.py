@@ -227,6 +227,15 @@ def test_a_missing_function_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no_such_module:f" in capsys.readouterr().err
 
 
+def test_the_error_of_a_module_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unlicensed.py").write_text("raise RuntimeError('no licence')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", "unlicensed:f", "--data", str(tmp_path), "-o", str(tmp_path)]) == 2
+    assert "Got unlicensed:f: no licence." in capsys.readouterr().err
+
+
 def test_clips_are_drawn_evenly(tmp_path: Path) -> None:
     clips = [
         Clip(f"{speaker}-{label}-{number}.wav", label, f"own:{speaker}", seconds=1.0)

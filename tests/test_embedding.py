@@ -1,5 +1,6 @@
 """Test embeddings: those of the network, for every kind of recording, and as tables."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,17 @@ def test_the_command_writes_a_table(
     assert table.columns[0] == "e0"
     expected = np.stack([predictor.embed(file) for file in FILES])
     np.testing.assert_allclose(table.to_numpy(np.float32), expected, rtol=1e-6)
+
+
+def test_a_name_that_is_no_text_is_escaped(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.flac")
+    try:
+        path.write_bytes(FILES[0].read_bytes())
+    except OSError:
+        pytest.skip("this disk has no such names")
+    output = tmp_path / "x.parquet"
+    assert main(["embed", f"{path}", "-o", f"{output}", "--model", f"{model}"]) == 0
+    assert pd.read_parquet(output)["file"].tolist() == [f"{tmp_path / 'caf'}\\udce9.flac"]
 
 
 def test_outputs_that_cannot_be_written(

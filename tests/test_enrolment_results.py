@@ -10,10 +10,10 @@ from affekt.errors import LabelError, RunError
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
-from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.intervals import mean_uar_interval, uar_interval
 from affekt.evaluation.results import collect
 from affekt.evaluation.summary import protocol, summarize
+from affekt.evaluation.tables import enrolments, main_profiles
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run
 from affekt.runs.reading import find_runs, read_run

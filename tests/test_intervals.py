@@ -11,8 +11,7 @@ from scipy.stats import bootstrap, norm, t
 from affekt.errors import LabelError
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import mean_uar_interval, shown_recalls, uar_interval
-from affekt.evaluation.metrics import recalls_of
-from affekt.evaluation.tally import Tally
+from affekt.evaluation.metrics import Tally, recalls_of
 
 LABELS = ("angry", "sad")
 

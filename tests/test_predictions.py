@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from affekt.errors import LabelError, RunError
-from affekt.evaluation.tally import tally
+from affekt.evaluation.metrics import tally
 from affekt.runs.predictions import COLUMNS, labels_of, read_predictions
 
 ROWS = pd.DataFrame(

@@ -154,8 +154,7 @@ def test_an_unfinished_run_has_no_score(tmp_path):
     make_run(tmp_path, done=2)
     unfinished = only(tmp_path)
     assert unfinished.progress == "2 of 4 folds"
-    with pytest.raises(RunError, match="Unfinished: ravdess-yamnet-lstm"):
-        summarize([unfinished])
+    assert summarize([unfinished]).empty
     make_run(tmp_path, "ravdess-mfcc-svm", epochs=0)
     write_summary(results_of(tmp_path), tmp_path / "summary.csv")
     assert pd.read_csv(tmp_path / "summary.csv")["recipe"].tolist() == ["ravdess-mfcc-svm"]

@@ -62,7 +62,7 @@ def open_recognizer(name: str) -> Recognizer:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python itself has it there
         try:
             found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the module raises
             raise ModelError(
                 f"MODEL must be a model, or module:function that Python can import. "
                 f"Got {name}: {error}."

@@ -10,7 +10,7 @@ from affekt.audit.answers import CLEAN
 from affekt.evaluation.calibration_metrics import equal_width, expected_calibration_error
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import shown_uar, speaker_uars
-from affekt.evaluation.tally import tally
+from affekt.evaluation.metrics import tally
 
 MAX_DROP = 0.05  # of UAR, as ser-tests for noise and telephones
 MIN_UNCHANGED = 0.95  # share of answers, under tiny changes, as ser-tests

@@ -85,6 +85,8 @@ def _write_parquet(digest: str, path: Path, rows: Iterator[Row]) -> None:
     schema = pa.schema(fields, metadata={"affekt_model": digest})
     with ParquetWriter(path, schema) as writer:
         while batch:
-            columns = [[name for name, _ in batch], *zip(*(v for _, v in batch), strict=True)]
+            # names that are no UTF-8 are escaped: Parquet holds no other text
+            names = [name.encode("utf-8", "backslashreplace").decode() for name, _ in batch]
+            columns = [names, *zip(*(vector for _, vector in batch), strict=True)]
             writer.write_table(pa.table(columns, schema=schema))
             batch = [*islice(rows, BATCH)]

@@ -3,15 +3,13 @@
 A :class:`Fold` raises an error if a speaker is in two of its parts.
 """
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from affekt.corpora.tables import read_lines, read_text, write_text
+from affekt.corpora.tables import csv_text, read_lines, read_text, write_text
 from affekt.errors import CorpusError
 
 PARTS = ("train", "validation", "test")
@@ -54,13 +52,10 @@ def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
     Raises:
         CorpusError: it cannot be written.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for fold in folds:
-        for part in PARTS:
-            table.writerows((fold.number, speaker, part) for speaker in getattr(fold, part))
-    write_text(Path(path), text.getvalue())
+    rows = (
+        (f.number, speaker, part) for f in folds for part in PARTS for speaker in getattr(f, part)
+    )
+    write_text(Path(path), csv_text([COLUMNS, *rows]))
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:

@@ -7,9 +7,7 @@ The first line of the file is ``# {...}``: JSON with corpus, task, labels in the
 folder of the recordings. CSV (UTF-8) follows.
 """
 
-import csv
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from affekt.corpora.clips import COLUMNS, Clip, fault_of, part_name, read_clips
-from affekt.corpora.tables import read_text, write_text
+from affekt.corpora.tables import csv_text, read_text, write_text
 from affekt.errors import CorpusError
 
 
@@ -127,11 +125,7 @@ def _overlaps(clips: tuple[Clip, ...]) -> Iterator[tuple[Clip, Clip]]:
 
 
 def _rows(manifest: Manifest) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows(vars(clip).values() for clip in manifest.clips)
-    return text.getvalue()
+    return csv_text([COLUMNS, *(vars(clip).values() for clip in manifest.clips)])
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:

@@ -5,15 +5,13 @@ Tables of audformat have times such as ``0 days 00:00:01.500000``, and genders i
 Source: audformat's documentation, "Table".
 """
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora.tables import read_lines, read_text
+from affekt.corpora.tables import csv_text, read_lines, read_text
 from affekt.errors import CorpusError
 
 PARQUET = (".parquet", ".pq")
@@ -52,12 +50,8 @@ def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> st
         )
     own = {name: names.get(name, name) for name in header}
     keep = [place for place, name in enumerate(header) if own[name] in known or not names]
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([own[header[place]] for place in keep])
-    for row in rows:
-        writer.writerow([_cell(own[header[at]], row[at]) for at in keep if at < len(row)])
-    return file.getvalue()
+    cells = ([_cell(own[header[at]], row[at]) for at in keep if at < len(row)] for row in rows)
+    return csv_text([[own[header[at]] for at in keep], *cells])
 
 
 def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:

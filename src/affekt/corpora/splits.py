@@ -7,7 +7,8 @@ The split is greedy: speakers with the rarest classes come first, and each goes 
 lacks its classes and gender most. Ties are broken by SHA-256 of seed and name, in whole numbers, so
 a seed gives the same folds on every machine.
 
-Source: paper, section III-A (leave one subject out; 10 folds; of the rest 80 / 20 by subject);
+Source: paper, section III-A (leave one subject out for RAVDESS, 10 folds for DEMoS; of the other
+subjects 80 % train and 20 % validate);
 the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
 data" (2011), with speakers in place of examples.
 """
@@ -33,8 +34,6 @@ def leave_one_speaker_out(
 
     Raises:
         CorpusError: fewer than three speakers, or a share out of range.
-
-    Source: paper, section III-A, the RAVDESS protocol.
     """
     return _folds(manifest, [(s,) for s in manifest.speakers], seed, validation)
 
@@ -46,8 +45,6 @@ def speaker_folds(
 
     Raises:
         CorpusError: too few speakers for so many folds, or a share out of range.
-
-    Source: paper, section III-A, the DEMoS protocol (10 folds).
     """
     speakers = manifest.speakers
     if not 2 <= folds <= len(speakers):

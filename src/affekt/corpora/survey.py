@@ -80,33 +80,31 @@ class Survey:
 
     def rows(self) -> tuple[Row, ...]:
         """Count all clips, those of each gender, and those of each speaker."""
-        here = {clip.speaker: clip.gender for clip in self.clips}
-        groups = [("all", set(here), set(self.genders))]
-        for gender in sorted({*here.values(), *self.genders.values()}):
+        genders = {clip.speaker: clip.gender for clip in self.clips} | {**self.genders}
+        groups = {"all": {*genders}}
+        for gender in sorted({*genders.values()}):
             name = {"f": "female", "m": "male"}.get(gender, "unknown")
-            groups.append((name, _of(gender, here), _of(gender, self.genders)))
-        for name in sorted(here.keys() | self.genders.keys()):
-            groups.append((name, {name} & here.keys(), {name} & self.genders.keys()))
-        return tuple(self._row(*group) for group in groups)
+            groups[name] = {speaker for speaker, own in genders.items() if own == gender}
+        groups |= {speaker: {speaker} for speaker in sorted(genders)}
+        return tuple(self._row(name, speakers) for name, speakers in groups.items())
 
-    def _row(self, name: str, here: set[str], there: set[str]) -> Row:
-        found = Counter(clip.label for clip in self.clips if clip.speaker in here)
+    def _row(self, name: str, speakers: set[str]) -> Row:
+        clips = [clip for clip in self.clips if clip.speaker in speakers]
+        found = Counter(clip.label for clip in clips)
         counts: Counter[str] = Counter()
-        for (speaker, label), clips in self.published.items():
-            if speaker in there or (speaker == "" and name == "all"):
-                counts[label] += clips
+        for (speaker, label), number in self.published.items():
+            if speaker in speakers or (speaker == "" and name == "all"):
+                counts[label] += number
         known = any(speaker or name == "all" for speaker, _ in self.published)
-        numbers = [counts[label] if known else None for label in self.labels]
-        total = counts.total() if known else None
+        numbers = [*(counts[label] for label in self.labels), counts.total()]
         return Row(
             name,
-            (len(here), *(found[label] for label in self.labels), found.total()),
-            (len(there) if self.genders else None, *numbers, total),
+            (len({c.speaker for c in clips}), *(found[x] for x in self.labels), len(clips)),
+            (
+                len(speakers & self.genders.keys()) if self.genders else None,
+                *(numbers if known else [None] * len(numbers)),
+            ),
         )
-
-
-def _of(gender: str, speakers: Mapping[str, str]) -> set[str]:
-    return {speaker for speaker, own in speakers.items() if own == gender}
 
 
 def _listed(what: str, things: Mapping[str, int]) -> str:

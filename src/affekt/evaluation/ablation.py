@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from affekt.evaluation.comparison import compare
-from affekt.evaluation.enrolment import main_profiles
 from affekt.evaluation.intervals import Interval
 from affekt.evaluation.results import Result
+from affekt.evaluation.tables import main_profiles
 
 IDENTITY = {"name", "seed"}  # knobs that do not belong to the method
 ADDED = {  # knobs that archived runs of release 0.1 lack, and what they did

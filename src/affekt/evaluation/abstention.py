@@ -66,6 +66,5 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
 
 def _uar(hits: NDArray[np.float64], support: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over seeds and labels, the last two axes; NaN if one has no clip."""
-    recalls = np.full(hits.shape, np.nan)
-    np.divide(hits, support, out=recalls, where=support > 0)
-    return np.asarray(recalls.mean(axis=(-2, -1)))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((hits / support).mean(axis=(-2, -1)))

@@ -23,7 +23,7 @@ from affekt.evaluation.intervals import (
     speaker_draws,
     speaker_uars,
 )
-from affekt.evaluation.tally import Tally
+from affekt.evaluation.metrics import Tally
 
 EXACT_SPEAKERS = 13  # up to this number, all 2**speakers sign flips are fewer than RESAMPLES
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from affekt.evaluation.enrolment import main_profiles
 from affekt.evaluation.intervals import FEW_SPEAKERS, Interval, mean_uar_interval
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
+from affekt.evaluation.tables import main_profiles
 
 #: Knobs that choose the recordings to train on and to test, and not the method.
 RECORDINGS = (

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from affekt.evaluation.metrics import recalls_of
-from affekt.evaluation.tally import Tally
+from affekt.evaluation.metrics import Tally, recalls_of
 
 RESAMPLES = 10_000
 SEED = 0

@@ -1,14 +1,56 @@
-"""Compute recalls and F1 from confusion matrices.
+"""Count the clips of each seed and speaker, and compute recalls and F1 from the counts.
 
-Confusion matrices can be pooled over folds and resampled over speakers by adding them. scikit-learn
-computes the same values from truth and predictions; the tests compare both.
+All scores are computed from confusion matrices, which can be pooled over folds and resampled over
+speakers by adding them. scikit-learn computes the same values from truth and predictions; the tests
+compare both.
 
 Source: Sharan, Mascolo & Schuller, section III: class accuracy is the recall of a class over all
 folds pooled, average accuracy the mean of the class accuracies (unweighted average recall, UAR).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from affekt.runs.predictions import labels_of
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Confusion matrices of one recipe, one for each seed and speaker.
+
+    Attributes:
+        labels: ``(labels,)`` in the order of rows and columns.
+        seeds: the seeds in the order of the first axis.
+        speakers: the speakers in the order of the second axis.
+        counts: ``(seeds, speakers, labels, labels)``; a row is a true label.
+    """
+
+    labels: tuple[str, ...]
+    seeds: tuple[int, ...]
+    speakers: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+def tally(table: pd.DataFrame) -> Tally:
+    """Count the truths and predictions of one recipe, all seeds and folds.
+
+    Returns:
+        The counts; their sum over seeds and speakers is the pooled confusion matrix.
+    """
+    labels = labels_of(table)
+    seed, seeds = pd.factorize(table["seed"], sort=True)
+    speaker, speakers = pd.factorize(table["speaker"], sort=True)
+    names = pd.Index(labels)
+    truth, predicted = (
+        names.get_indexer(pd.Index(table[column])) for column in ("truth", "predicted")
+    )
+    shape = len(seeds), len(speakers), len(labels), len(labels)
+    cells = np.ravel_multi_index((seed, speaker, truth, predicted), shape)
+    counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+    return Tally(labels, tuple(map(int, seeds)), tuple(speakers), counts)
 
 
 def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -20,8 +62,8 @@ def recalls_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     >>> recalls_of(np.array([[1, 1], [0, 0]])).tolist()
     [0.5, nan]
     """
-    support = counts.sum(axis=-1)
-    return _shares(np.diagonal(counts, axis1=-2, axis2=-1), support, support)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.diagonal(counts, axis1=-2, axis2=-1) / counts.sum(axis=-1))
 
 
 def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -30,14 +72,6 @@ def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     >>> f1_of(np.array([[1, 1], [0, 0]])).round(3).tolist()
     [0.667, nan]
     """
-    support = counts.sum(axis=-1)
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    return _shares(2 * hits, support + counts.sum(axis=-2), support)
-
-
-def _shares(
-    part: NDArray[np.int64], whole: NDArray[np.int64], support: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.full(support.shape, np.nan)
-    np.divide(part, whole, out=shares, where=support > 0)
-    return shares
+    support, hits = counts.sum(axis=-1), np.diagonal(counts, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):
+        return np.where(support > 0, 2 * hits / (support + counts.sum(axis=-2)), np.nan)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError
 from affekt.evaluation.intervals import Interval, shown_recalls, shown_uar, uar_interval
+from affekt.evaluation.metrics import Tally, tally
 from affekt.evaluation.paper import PUBLISHED, Published
-from affekt.evaluation.tally import Tally, tally
 from affekt.runs.predictions import PROFILE
 from affekt.runs.reading import Run
 

@@ -26,29 +26,19 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
     Returns:
         A row of ``COLUMNS`` for each, as text: scores with six digits; ``paper`` is empty where
         the paper reports no value.
-
-    Raises:
-        RunError: a result has a missing fold.
     """
-    unfinished = [result.recipe for result in results if not result.complete]
-    if unfinished:
-        raise RunError(
-            f"results to summarize must have every fold. Unfinished: {', '.join(unfinished)}. "
-            f"Run these recipes again to finish them."
-        )
-    rows = [row for result in results for row in _rows(result)]
+    rows = [row for result in results if result.complete for row in _rows(result)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def write_summary(results: Sequence[Result], path: Path) -> None:
-    """Write ``summary.csv`` of the complete results, and leave out the unfinished ones.
+    """Write the rows of :func:`summarize` as ``summary.csv``.
 
     Raises:
         RunError: the file cannot be written.
     """
-    table = summarize([result for result in results if result.complete])
     with writing(path, RunError):
-        table.to_csv(path, index=False, lineterminator="\n")
+        summarize(results).to_csv(path, index=False, lineterminator="\n")
 
 
 def trained_corpora(result: Result) -> str:

@@ -14,11 +14,13 @@ import pandas as pd
 
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import Interval, shown_uar, speaker_uars
-from affekt.evaluation.metrics import f1_of, recalls_of
+from affekt.evaluation.metrics import f1_of, recalls_of, tally
 from affekt.evaluation.paper import Published
-from affekt.evaluation.results import Result
-from affekt.evaluation.tally import tally
+from affekt.evaluation.results import NO_PROFILE, Result
 from affekt.runs.reading import Run
+
+CLIPS = {NO_PROFILE: "0", "all": "all"} | {f"random-{n}": str(n) for n in (1, 2, 4, 8, 16)}
+MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolment
 
 
 def classes(run: Run) -> pd.DataFrame:
@@ -167,3 +169,32 @@ def comparisons(reference: Result, others: Sequence[Result]) -> pd.DataFrame:
         rows.append(row)
     columns = ["recipe", "against", "difference", "low", "high", "spread", "p"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def enrolments(result: Result) -> pd.DataFrame:
+    """Score a recipe under each enrolment condition, on the same test clips.
+
+    Returns:
+        A row for each condition, ``none`` first: ``profile``; ``clips`` enrolled, ``0`` to
+        ``all``, empty unless they were drawn at random from all emotions; ``uar``, ``low``,
+        ``high``; ``gain`` in UAR over ``none`` on the same clips, ``gain_low``, ``gain_high``
+        and its ``p``, NaN for ``none`` and if a label has no clip; ``spread``, the kind of the
+        ends (:class:`~affekt.evaluation.intervals.Interval`).
+    """
+    rows = []
+    for profile in result.profiles:
+        found = result.under(profile)
+        row: dict[str, object] = {"profile": profile, "clips": CLIPS.get(profile, "")}
+        row |= found.shown.columns() | {"spread": found.shown.kind}
+        gain, p = Interval(np.nan), np.nan
+        if profile != NO_PROFILE and not np.isnan(found.shown.value):
+            against = compare(found.tally, result.tally)
+            gain, p = against.shown, against.p
+        row |= gain.columns("gain", "gain_") | {"p": p}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main_profiles(result: Result) -> tuple[str, ...]:
+    """Return the tested ones among no enrolment, 8 clips and all clips, to compare recipes by."""
+    return (NO_PROFILE, *(profile for profile in MAIN if profile in result.profiles))

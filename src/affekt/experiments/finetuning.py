@@ -24,7 +24,7 @@ from affekt.corpora.recordings import Watch, unwatched
 from affekt.errors import CorpusError, RunError
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.intervals import shown_recalls, shown_uar
-from affekt.evaluation.tally import Tally
+from affekt.evaluation.metrics import Tally
 from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.fold import part_of_rows

@@ -118,7 +118,7 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
 
     Args:
         table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, as
-            :func:`affekt.evaluation.enrolment.enrolments` returns them.
+            :func:`affekt.evaluation.tables.enrolments` returns them.
     """
     figure = Figure(figsize=(1.6 + 0.6 * len(table), 3.7), layout="constrained")
     axes = figure.subplots()

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
-from affekt.evaluation.enrolment import enrolments, main_profiles
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.label_colors import label_colors
@@ -148,7 +147,7 @@ def _enrolment(files: Files, results: Sequence[Result]) -> str:
     best = _leading([result for result in results if len(result.profiles) > 1])
     if best is None:
         return ""
-    table = files.table("enrolment", enrolments(best))
+    table = files.table("enrolment", tables.enrolments(best))
     files.picture("enrolment", charts.enrolment(table, 1 / len(best.tally.labels)))
     return best.recipe
 
@@ -189,7 +188,7 @@ def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Re
     """The best recipe without and with enrolment, unless it is shown already."""
     if leading is None or (leading is chosen and len(leading.profiles) == 1):
         return []
-    profiles = main_profiles(leading)[leading is chosen : 2]
+    profiles = tables.main_profiles(leading)[leading is chosen : 2]
     return [(leading.recipe, profile, leading.under(profile)) for profile in profiles]
 
 

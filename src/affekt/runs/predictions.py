@@ -134,12 +134,9 @@ def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:
     *run, _ = once
     unit = f"{', '.join(run[:-1])} and {run[-1]}"
     _refuse(table, table.duplicated(list(once)), "file", f"there once for a {unit}")
-    for part, whole, rule in (
-        ("fold", [*run, "speaker"], "the same for all clips of a speaker"),
-        ("gender", ["speaker"], "the same for all clips of a speaker"),
-    ):
+    for part, whole in (("fold", [*run, "speaker"]), ("gender", ["speaker"])):
         first = table.groupby(whole)[part].transform("first")
-        _refuse(table, table[part] != first, part, rule)
+        _refuse(table, table[part] != first, part, "the same for all clips of a speaker")
 
 
 def _refuse(

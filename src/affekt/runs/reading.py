@@ -38,9 +38,7 @@ class Run:
         digest: of all its knobs.
         seed: of all random choices.
         knobs: every knob of that time with its value, under today's name.
-        corpus: ``name``, ``task``, ``digest`` of its manifest, and ``classes``: for each label
-            its clips, speakers, and seconds in all, of the shortest and of the longest clip.
-            If the recordings are of several corpora, ``corpora`` has such a table for each.
+        corpus: as :func:`affekt.runs.corpus_facts.read_corpus` returns it.
         planned: number of folds; more than ``folds`` while it is unfinished.
         folds: for each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
             ``versions``, ``hardware``, ``revision``.

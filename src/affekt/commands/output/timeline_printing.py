@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
@@ -229,20 +230,16 @@ def write_annotations(
 
 
 def _targets(files: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]:
-    """The file to write for each recording; recordings of one name keep their own suffix."""
+    """The file to write for each recording; those of one name keep their suffix or get a number."""
     from affekt.locations import is_location
 
     local = [Path(file).absolute() for file in files if not is_location(file)]
     common = Path(os.path.commonpath([file.parent for file in local])) if local else Path()
-    targets: dict[str, Path] = {}
-    for file in files:
-        inside = (
-            Path(Path(file).name)
-            if is_location(file)
-            else Path(file).absolute().relative_to(common)
-        )
-        target = folder / inside.with_suffix(suffix)
-        if target in targets.values():
-            target = folder / f"{inside}{suffix}"
-        targets[file] = target
-    return targets
+    targets: dict[Path, str] = {}
+    for file in dict.fromkeys(files):
+        name = Path(Path(file).name)
+        inside = name if is_location(file) else Path(file).absolute().relative_to(common)
+        numbered = (Path(f"{inside}-{number}{suffix}") for number in count(2))
+        names = chain([inside.with_suffix(suffix), Path(f"{inside}{suffix}")], numbered)
+        targets[next(folder / each for each in names if folder / each not in targets)] = file
+    return {file: target for target, file in targets.items()}
