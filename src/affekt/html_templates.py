@@ -6,16 +6,12 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def html_templates(package: str) -> "jinja2.Environment":
-    """Open the templates of a package; text is escaped, and a missing value is an error.
-
-    Args:
-        package: that holds the ``.jinja`` files, such as ``affekt.report``.
-    """
+def html_templates() -> "jinja2.Environment":
+    """Open the ``.jinja`` files below this folder; text is escaped, a missing value is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader(package, "."),
+        loader=PackageLoader("affekt", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -84,11 +84,11 @@ def _summary(
 
 
 def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
-    environment = html_templates("affekt.audit")
+    environment = html_templates()
     robust, fair, by_speaker = tables.values()
     clean, tests = robust.iloc[0], robust.iloc[1:]
     uar = float(clean["uar"])
-    return environment.get_template("page.html.jinja").render(
+    return environment.get_template("audit/page.html.jinja").render(
         summary=summary,
         tiny=tests[tests["tiny"]].to_dict("records"),
         tests=[

@@ -40,12 +40,12 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
             f"{journal.path} must hold recordings with speech in its baseline. Got none. Add some "
             f"with affekt journal add."
         )
-    environment = html_templates("affekt.journal")
+    environment = html_templates()
     environment.filters |= {"percent": percent, "points": points, "signed": signed}
     environment.filters |= {"day": day, "minutes": minutes}
     palette = label_colors(course.labels)
     inside = set(journal.baseline_digests())
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template("journal/report.html.jinja").render(
         person=journal.person,
         back=back,
         course=course,

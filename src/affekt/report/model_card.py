@@ -74,10 +74,10 @@ def write_card(
     old = start_file.with_suffix(".md")
     text = old.read_text(encoding="utf-8") if old.is_file() else ""
     old_credits = re.search(r"^## Credits\n.*?(?=\n+^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    templates = html_templates("affekt.report").overlay(autoescape=False)
+    templates = html_templates().overlay(autoescape=False)
     templates.filters["score"] = shown
     with writing(made.card, RunError), atomic_write(made.card) as part:
-        card = templates.get_template("model_card.md.jinja").render(
+        card = templates.get_template("report/model_card.md.jinja").render(
             made=made,
             start=start,
             table=table,

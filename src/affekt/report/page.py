@@ -55,7 +55,7 @@ def build_report(
     for result in results:
         task = method_name(result.runs[0].knobs), *result.tally.labels
         by_method.setdefault(task, []).append(result)
-    environment = html_templates("affekt.report")
+    environment = html_templates()
     environment.filters |= {"score": _score, "p": _p}
     environment.filters |= {"corpus": corpus_name, "enrolment": enrolment_name}
     page = output / "index.html"
@@ -66,7 +66,7 @@ def build_report(
             section(group, how, output, clips(corpus))
             for (corpus, how, *_), group in progress(_groups(results))
         ]
-        text = environment.get_template("page.html.jinja").render(
+        text = environment.get_template("report/page.html.jinja").render(
             sections=sections, matrices=[matrix for matrix in matrices if matrix]
         )
         page.write_text(text, encoding="utf-8")
