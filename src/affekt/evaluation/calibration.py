@@ -194,7 +194,7 @@ def _scaled(run: Run) -> Run:
     return replace(run, predictions=rows)
 
 
-def _scores(answers: Answers, draws: NDArray[np.int64]) -> dict[str, Interval]:
+def _scores(answers: Answers, draws: NDArray[np.float64]) -> dict[str, Interval]:
     """Each score with its interval; all are ratios of sums over clips."""
     clips = answers.sums(np.ones((len(answers.truth), 1)))
     gap = answers.confidence - answers.right
@@ -213,7 +213,7 @@ def _scores(answers: Answers, draws: NDArray[np.int64]) -> dict[str, Interval]:
 
 
 def _means(
-    sums: NDArray[np.float64], clips: NDArray[np.float64], draws: NDArray[np.int64]
+    sums: NDArray[np.float64], clips: NDArray[np.float64], draws: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
     """Absolute column sums divided by clips: of all speakers, and of each draw of speakers."""
     whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))

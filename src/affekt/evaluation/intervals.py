@@ -105,7 +105,7 @@ def speaker_uars(tally: Tally) -> NDArray[np.float64]:
     return np.asarray(np.nanmean(recalls_of(tally.counts.sum(axis=0)), axis=1))
 
 
-def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.int64]:
+def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.float64]:
     """Draw speakers with replacement; a draw that leaves a label without a clip is drawn again.
 
     Returns:
@@ -115,18 +115,18 @@ def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.int64]:
     speakers = len(tally.speakers)
     given = np.asarray(tally.counts.sum(axis=-1)) > 0  # (seeds, speakers, labels)
     if speakers < 2 or not given.any(axis=1).all():
-        return np.ones((0, speakers), np.int64)
+        return np.ones((0, speakers))
     columns = given.transpose(0, 2, 1).reshape(-1, speakers)
     rare = frozenset(column.tobytes() for column in columns if not column.all())
     return _draws(speakers, rare, RESAMPLES, seed)
 
 
 @lru_cache(maxsize=64)
-def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> NDArray[np.int64]:
+def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> NDArray[np.float64]:
     """Draws that hold a speaker of each ``rare`` label, given as the speakers who have it."""
     needed = np.frombuffer(b"".join(sorted(rare)), bool).reshape(-1, speakers)
     generator = np.random.default_rng(seed)
-    accepted = np.ones((0, speakers), np.int64)
+    accepted = np.ones((0, speakers))  # as float64, which matrix products are fast with
     while len(accepted) < resamples:
         draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), resamples)
         whole = (draws @ needed.T.astype(np.int64) > 0).all(axis=1)
@@ -136,12 +136,12 @@ def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> 
 
 
 def drawn_sums(
-    draws: NDArray[np.int64], sums: NDArray[np.int64] | NDArray[np.float64]
+    draws: NDArray[np.float64], sums: NDArray[np.int64] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Sum ``(seeds, speakers, columns)`` over each draw's speakers: ``(draws, seeds, columns)``."""
     seeds, speakers, columns = sums.shape
     flat = sums.transpose(1, 0, 2).reshape(speakers, -1).astype(np.float64)
-    return np.asarray(draws.astype(np.float64) @ flat).reshape(-1, seeds, columns)
+    return np.asarray(draws @ flat).reshape(-1, seeds, columns)
 
 
 def percentiles(value: float, drawn: NDArray[np.float64], *, speakers: int) -> Interval:
@@ -196,7 +196,7 @@ def _pooled(tally: Tally) -> NDArray[np.float64]:
     return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
 
 
-def drawn_recalls(tally: Tally, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+def drawn_recalls(tally: Tally, draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
     hits = drawn_sums(draws, np.diagonal(tally.counts, axis1=-2, axis2=-1))
     return np.asarray((hits / drawn_sums(draws, tally.counts.sum(axis=-1))).mean(axis=1))
