@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from affekt.evaluation.timeline_scoring import TimeSpan
-
 COLLAR = 0.25  # s: around each boundary of the reference, not scored
 STEP = 0.01  # s
 
 
-class SpeakerSpan(TimeSpan, Protocol):
+class SpeakerSpan(Protocol):
     """A time span of one speaker."""
+
+    @property
+    def start(self) -> float:
+        """Seconds from the start of the recording."""
+
+    @property
+    def end(self) -> float:
+        """Seconds, after ``start``."""
 
     @property
     def speaker(self) -> str | None:

@@ -211,6 +211,12 @@ def swap_speaker(folder):
     (folder / "folds.csv").write_text(text.replace("1,ravdess:01,test", "1,ravdess:09,test"))
 
 
+def leave_folder(folder):
+    """The name of the corpus leads out of a report's folder."""
+    for path in folder.rglob("*.csv"):
+        path.write_text(path.read_text().replace("ravdess:", "../ravdess:"))
+
+
 FAULTS = {
     "no folds.csv": (lambda f: (f / "folds.csv").unlink(), "folds.csv: cannot be read"),
     "no recipe": (break_file("recipe.json", b"["), "recipe.json: must be JSON"),
@@ -234,6 +240,7 @@ FAULTS = {
         "of recipe ravdess-yamnet-lstm, seed 5",
     ),
     "leak": (leak, "Got ravdess:01 twice in fold 1"),
+    "a path as name": (leave_folder, "names that files can have. Got '../ravdess'"),
     "wrong speaker": (swap_speaker, "must be of the test speakers in folds.csv"),
     "a fold more": (
         lambda f: (f / "fold-4/result.json").write_text((f / "fold-3/result.json").read_text()),

@@ -13,8 +13,8 @@ from typing import Protocol
 from affekt.errors import LabelError
 
 
-class TimeSpan(Protocol):
-    """A time span in a recording."""
+class Span(Protocol):
+    """A time span of a recording, with a label."""
 
     @property
     def start(self) -> float:
@@ -23,10 +23,6 @@ class TimeSpan(Protocol):
     @property
     def end(self) -> float:
         """Seconds, after ``start``."""
-
-
-class Span(TimeSpan, Protocol):
-    """A time span with a label."""
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from affekt.aliases import from_stored
+from affekt.corpora.joined import corpus_of
 from affekt.errors import AffektError, LabelError, RunError
 from affekt.runs.corpus_facts import read_corpus
 from affekt.runs.folder import ARCHIVED, CURVE, DONE, command_of, table_file
@@ -115,10 +116,7 @@ def read_run(folder: Path) -> Run:
         missing = sorted({name for fold in run.folds for name in FACTS if name not in fold})
     except AffektError:
         raise
-    except (
-        *(OSError, ValueError, KeyError, TypeError),
-        *(AttributeError, RecursionError),  # other JSON, or JSON too deeply nested
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
     if missing:
@@ -126,6 +124,7 @@ def read_run(folder: Path) -> Run:
     _check_tables(folder, run)
     _check_speakers(folder, run)
     _check_enrolment(folder, run)
+    _check_names(folder, run)
     return run
 
 
@@ -250,6 +249,17 @@ def _check_enrolment(folder: Path, run: Run) -> None:
                 f"predictions.csv, all of them and no others. Got {len(rows)} for {len(asked)}. "
                 f"Run the recipe again."
             )
+
+
+def _check_names(folder: Path, run: Run) -> None:
+    """Check the names that a report and an archive give to files."""
+    names = {run.recipe, *(corpus_of(str(speaker)) for speaker in run.parts["speaker"].unique())}
+    odd = sorted(name for name in names if name == ".." or Path(name).name != name)
+    if odd:
+        raise RunError(
+            f"{folder}: recipe and corpora must have names that files can have. Got {odd[0]!r}. "
+            f"Rename it in all files."
+        )
 
 
 def read_json(path: Path) -> dict[str, Any]:
