@@ -273,6 +273,7 @@ def test_inference_and_command_line_do_without_the_extras() -> None:
         "import affekt.inference.timelines.timeline\n"
         "import affekt.audio.microphone, affekt.cli, affekt.journal.adding\n"
         "import affekt.journal.exports\n"
+        "from affekt import *\n"
         "print(affekt.Predictor.__name__, affekt.cli.main(['--version']))"
     )
     assert out.splitlines()[-1] == "Predictor 0"

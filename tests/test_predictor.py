@@ -194,5 +194,6 @@ def test_importing_starts_nothing() -> None:
 
 def test_public_names() -> None:
     assert all(getattr(affekt, name) for name in affekt.__all__)
+    assert {*affekt.__all__} <= {*dir(affekt)}
     with pytest.raises(AttributeError, match="lod"):
         getattr(affekt, "lod")  # noqa: B009

@@ -47,7 +47,7 @@ def test_tensors_are_predicted_as_arrays(predictor: affekt.Predictor, sound: np.
     whole = (tensor * 32_767).to(torch.int16)
     scaled = predictor.predict(whole.numpy(), sample_rate=RATE)
     assert predictor.predict(whole, sample_rate=RATE) == scaled
-    with pytest.raises(AudioError, match="sample_rate of an array must be"):
+    with pytest.raises(AudioError, match="sample rate of <array> must be"):
         predictor.predict(tensor)
 
 

@@ -569,6 +569,7 @@ def test_no_permission_is_said(tmp_path, monkeypatch):
     [
         (TONE, None, "must be a whole number of Hz. Got None"),
         (TONE, 16_000.5, "whole number of Hz"),
+        (TONE, "16000", "whole number of Hz. Got '16000'"),
         (TONE, 0, r"sample rate of <array> must be in \[1000, 768000\] Hz. Got 0"),
         (TONE[:0], 16_000, "no audio samples"),
         (np.zeros((5, 0)), 16_000, "no audio samples"),

@@ -169,7 +169,7 @@ def test_a_bad_chunk_is_refused_and_the_stream_goes_on(
     assert_same(segments, predictor.predict(whole, sample_rate=RATE).segments)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 999, 1_000_000, 44_100.5, np.nan])
+@pytest.mark.parametrize("rate", [0, -1, 999, 1_000_000, 44_100.5, np.nan, "16000"])
 def test_a_rate_of_no_recorder_is_refused(predictor: affekt.Predictor, rate: int) -> None:
     with pytest.raises(AudioError, match="rate"):
         predictor.stream(rate)

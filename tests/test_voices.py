@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -223,6 +224,12 @@ def test_bad_rttm_is_one_line(
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("times", [(2, 1), (-1, 1), (math.nan, 1), (0, math.inf)])
+def test_impossible_turns_are_refused(times: tuple[float, float]) -> None:
+    with pytest.raises(AudioError, match="0 <= start <= end"):
+        affekt.Turn(*times, "anna")
 
 
 def test_rttm_of_other_tools(tmp_path: Path) -> None:

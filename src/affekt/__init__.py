@@ -43,7 +43,7 @@ _HOMES = {
     "read": "affekt.audio.reading",
     "to_frame": "affekt.inference.timelines.frames",
 }
-__all__ = [*_HOMES]
+__all__ = sorted({*_HOMES} - {"finetune"})  # which needs PyTorch; so `import *` does not
 
 
 def __getattr__(name: str) -> object:
@@ -51,3 +51,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'affekt' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Names for completion, also before their first use."""
+    return sorted({*globals(), *__all__})

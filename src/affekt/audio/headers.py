@@ -4,7 +4,9 @@ import io
 import struct
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import BinaryIO
+from math import trunc
+from numbers import Real
+from typing import Any, BinaryIO
 
 from affekt.audio.pcm import Pcm, empty, wav_encoding
 from affekt.errors import AudioError
@@ -96,12 +98,18 @@ def is_mpeg(head: bytes) -> bool:
     return head.startswith(b"ID3") or (head[0] == 0xFF and head[1:2] >= b"\xe0")
 
 
-def checked(rate: int, channels: int, name: str) -> tuple[int, int]:
+def checked(rate: Any, channels: int, name: str) -> tuple[int, int]:
     """Return the sample rate and the number of channels.
 
     Raises:
-        AudioError: one of them, or their product, is out of range.
+        AudioError: one of them, or their product, is out of range, or the rate is not whole.
     """
+    if not isinstance(rate, Real) or rate % 1:  # NaN too
+        raise AudioError(
+            f"sample rate of {name} must be a whole number of Hz. Got {rate!r}. Pass that of the "
+            f"samples."
+        )
+    rate = trunc(rate)
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(
             f"sample rate of {name} must be in [{RATES[0]}, {RATES[1]}] Hz. Got {rate}. "

@@ -171,11 +171,6 @@ def is_tensor(value: object) -> bool:
 
 
 def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
-    if not isinstance(sample_rate, int | np.integer):
-        raise AudioError(
-            f"sample_rate of an array must be a whole number of Hz. Got {sample_rate}. "
-            f"Pass the array's sample rate."
-        )
     if values.dtype.kind not in "iuf":
         raise AudioError(f"array must be of integers or floats. Got {values.dtype}. Convert it.")
     if values.ndim not in (1, 2):
@@ -187,7 +182,7 @@ def _array(values: NDArray[Any], sample_rate: int | None) -> Decoded:
         raise AudioError(
             f"array must be (samples, channels). Got shape {values.shape}. Transpose it."
         )
-    rate, channels = checked(int(sample_rate), frames.shape[1], "<array>")
+    rate, channels = checked(sample_rate, frames.shape[1], "<array>")
     step = max(1, CHUNK // channels)
     chunks = (scaled(frames[at : at + step]) for at in range(0, len(frames), step))
     return Decoded("<array>", rate, channels, len(frames), 0, chunks)

@@ -17,7 +17,7 @@ from affekt.audio.headers import checked
 from affekt.audio.reading import LOUDEST
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
-from affekt.errors import AudioError, ModelError
+from affekt.errors import ModelError
 from affekt.inference.chunks import chunk_samples
 from affekt.inference.graph import State, require_embedding
 from affekt.inference.prediction import Segment, label_of
@@ -46,9 +46,7 @@ class Stream:
     """
 
     def __init__(self, predictor: "Predictor", sample_rate: int) -> None:
-        if sample_rate % 1:  # NaN too
-            raise AudioError(f"sample rate of a stream must be whole. Got {sample_rate} Hz.")
-        self._rate, _ = checked(int(sample_rate), 1, "a stream")
+        self._rate, _ = checked(sample_rate, 1, "a stream")
         self._graph, self._adapt = predictor.graph, predictor.adapt
         self.limits, self.min_confidence = predictor.limits, predictor.min_confidence
         profile = profile_state(predictor.profile, predictor.graph)

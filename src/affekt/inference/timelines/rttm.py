@@ -19,15 +19,25 @@ class Turn:
 
     Args:
         start: seconds from the start of the recording.
-        end: seconds, after ``start``.
+        end: seconds, not before ``start``.
         speaker: name of the speaker.
         channel: of the recording, from 0.
+
+    Raises:
+        AudioError: a time or channel out of range.
     """
 
     start: float
     end: float
     speaker: str
     channel: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end < math.inf or self.channel < 0:
+            raise AudioError(
+                f"a turn must have 0 <= start <= end in seconds, and a channel from 0. Got {self}. "
+                f"Correct it."
+            )
 
 
 def read_turns(path: str | Path, file: str = "") -> list[Turn]:
@@ -85,8 +95,7 @@ def _parsed(text: str, path: Path) -> Iterator[tuple[str, Turn]]:
             if kind.isupper() and kind != "SPEAKER":
                 continue
             turn = Turn(float(start), float(start) + float(duration), speaker, int(channel) - 1)
-            in_range = 0 <= turn.start <= turn.end < math.inf and turn.channel >= 0
-            if kind != "SPEAKER" or not in_range:
+            if kind != "SPEAKER":
                 raise ValueError
             yield file, turn
         except ValueError as error:
