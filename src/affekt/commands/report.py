@@ -1,5 +1,6 @@
 """Parse ``affekt report``, and write page, archive and summary of some runs."""
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,7 @@ def report(
     from affekt.runs.archive import archive_runs
     from affekt.runs.reading import find_runs, read_run
 
+    gc.set_threshold(100_000)  # the many objects of tables and figures are nearly all in use
     if archive:
         archive_runs(runs, archive, points=read_points)
     results = collect(read_run(folder) for folder in with_progress(find_runs(runs)))

@@ -116,7 +116,9 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
 def _numbers(table: pd.DataFrame, column: str) -> "pd.Series[float]":
     numbers = pd.to_numeric(table[column], errors="coerce")
     whole = column in ("seed", "fold")
-    wrong = ~np.isfinite(numbers) | (whole & (numbers % 1 != 0))
+    wrong = ~np.isfinite(numbers)
+    if whole:
+        wrong |= numbers % 1 != 0
     _refuse(table, wrong, column, "a whole number" if whole else "a number")
     return numbers
 
