@@ -154,6 +154,14 @@ def test_recordings_are_predicted_as_by_the_library(
     assert page.at("results").text == page.at("progress").text == ""
 
 
+def test_an_answer_of_a_proxy_is_told(page: Page, tmp_path: Path) -> None:
+    page.browser.execute_script("window.fetch = async () => new Response('<p>', { status: 413 })")
+    (tmp_path / "said.wav").write_bytes(b"RIFF")
+    page.at("file").send_keys(str(tmp_path / "said.wav"))
+    page.wait(lambda: page.at("progress").text == "1 of 1 recordings are done.")
+    assert page.at("results").text == "said.wav The service answered 413, and no JSON."
+
+
 def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path) -> None:
     file = folder / "said.wav"
     soundfile.write(file, made_sound(5.0, 220.0), RATE)
@@ -226,7 +234,13 @@ def test_the_model_runs_in_the_browser_or_on_the_server(
             text = urlopen(f"{address}/metrics").read().decode()
             return int('affekt_requests_total{method="POST",path="/predict"' in text)
 
+        away = model.rename(model.with_suffix(".away"))  # the first try fails
         browser.browser.get(address)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+        assert "The model cannot run in this browser" in browser.at("status").text
+        browser.errors()
+        away.rename(model)
+        browser.at("in-browser").click()
         browser.wait(lambda: browser.at("microphone").is_enabled())
         assert browser.at("status").text == "The model runs in this page. No audio leaves it."
         assert_predicted_as_by(affekt.load(model, adapt=True, limits=None), browser, tmp_path)

@@ -17,7 +17,7 @@ export async function fetchModelFile(source, sha256) {
 
 async function fetchBytes(url) {
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} cannot be fetched: ${response.status} ${response.statusText}`);
+  if (!response.ok) throw new Error(`${url} cannot be fetched: ${response.status} ${response.statusText}.`);
   return new Uint8Array(await response.arrayBuffer());
 }
 

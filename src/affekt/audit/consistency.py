@@ -25,7 +25,6 @@ def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd
     """Compare the probabilities of each way with those of the samples.
 
     Args:
-        predictor: the model.
         chosen: clips to compare, of which the first 30 s are used.
         seed: draws the chunks of the stream.
 

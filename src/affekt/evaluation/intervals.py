@@ -148,7 +148,6 @@ def percentiles(value: float, drawn: NDArray[np.float64], *, speakers: int) -> I
     """Compute the 95 % interval of a score from its resamples.
 
     Args:
-        value: the score.
         drawn: ``(resamples,)`` the score of each resample; no interval (NaN) without any.
         speakers: number of speakers; the fewer, the wider the percentiles are taken.
 

@@ -17,11 +17,7 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
     """Replace a plain journal by an encrypted one with the same content.
 
     The encrypted file takes the place of the plain one in a single step. Then the bytes of the
-    plain file are overwritten with zeros.
-
-    Args:
-        path: of the journal, which no other program may have open.
-        passphrase: of the encrypted file.
+    plain file are overwritten with zeros. No other program may have the journal open.
 
     Raises:
         JournalError: no such journal, an encrypted or an open one, an empty passphrase, or a full

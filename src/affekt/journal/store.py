@@ -188,10 +188,6 @@ def create_journal(
 def open_journal(path: Path, *, passphrase: str | None = None, write: bool = True) -> Journal:
     """Open a journal, and bring a file of an earlier version up to date.
 
-    Args:
-        passphrase: of an encrypted journal.
-        write: whether entries may be changed.
-
     Raises:
         JournalError: no such file, damaged, of a later version, encrypted, or a wrong passphrase.
     """

@@ -15,7 +15,7 @@ async function recording(file, { adapt, profile }) {
   const response = await fetch(`predict?${query(adapt)}`, { method: "POST", body: file, headers }).catch((error) => {
     throw new Error(`The service cannot be reached: ${error.message}.`);
   });
-  const answer = await response.json();
+  const answer = await response.json().catch(() => ({ error: `The service answered ${response.status}, and no JSON.` })); // a proxy
   if (answer.error) throw new Error(answer.error);
   return answer;
 }

@@ -39,9 +39,9 @@ async function choose(inBrowser) {
   setReady("Loading the model …");
   let [found, fault] = [server, ""];
   if (inBrowser) {
-    browser ??= import("./in-browser.js").then((module) => module.inBrowser(about.browser_model));
-    const wanted = browser;
+    const wanted = (browser ??= import("./in-browser.js").then((module) => module.inBrowser(about.browser_model)));
     [found, fault] = await wanted.then((it) => [it, ""], (error) => [server, error.message]);
+    if (fault && browser === wanted) browser = undefined; // the next choice tries again
     if (at("in-browser").checked !== inBrowser) return; // chosen anew meanwhile
   }
   engine = found;
