@@ -20,8 +20,9 @@ def finetune(
 ) -> None:
     """Adapt a model to your own labelled recordings.
 
-    The labels may be any names, two or more, each with recordings of two or more speakers. The
-    output is a model file, and a model card with scores on held-out speakers.
+    The labels may be any names, two or more, each with recordings of two or more speakers. If there
+    is one speaker in all, each label needs two recordings. The output is a model file, and a model
+    card with scores on held-out speakers or recordings.
     """
     from affekt.experiments.finetuning import finetune as adapt
     from affekt.report.model_card import shown
