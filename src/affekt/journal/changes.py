@@ -2,7 +2,8 @@
 
 Change points: binary segmentation of the probabilities with a squared-error cost (``ruptures``). A
 split must gain more than the best split in 95 % of random orders of the same recordings. Trends:
-least squares with standard errors that allow for unequal variance (HC3, ``statsmodels``).
+least squares with standard errors that allow for unequal variance (HC3, ``statsmodels``), and
+Student's t.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,8 @@ def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[
         return []
     import statsmodels.api as sm
 
-    fits = [sm.OLS(share, sm.add_constant(weeks)).fit(cov_type="HC3") for share in shares.T]
+    line = sm.add_constant(weeks)
+    fits = [sm.OLS(share, line).fit(cov_type="HC3", use_t=True) for share in shares.T]
     adjusted = holm([fit.pvalues[1] for fit in fits])
     found = []
     for label, fit, p in zip(labels, fits, adjusted, strict=True):
@@ -93,19 +95,22 @@ def holm(chances: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(chances, ALPHA, "holm")[1]]
 
 
-def smallest_detectable(shares: Floats, before: int, after: int) -> NDArray[np.float64]:
+def smallest_detectable(
+    shares: Floats, before: float, after: float, periods: int = 1
+) -> NDArray[np.float64]:
     """Compute the change of each share, ``(labels,)``, that a test finds with a power of 0.8.
 
     Args:
         shares: ``(recordings, labels)``, corrected one by one, unbounded.
         before: recordings in the baseline; with fewer than two, the result is NaN.
-        after: recordings compared with it; likewise if there is none.
+        after: recordings compared with it; likewise with fewer than one.
+        periods: that are tested, each label in each of them.
     """
     from statsmodels.stats.power import TTestIndPower
 
     if before < 2 or after < 1:
         return np.full(shares.shape[1], np.nan)
-    alpha = ALPHA / shares.shape[1]  # each label is tested
+    alpha = ALPHA / (shares.shape[1] * periods)
     effect = TTestIndPower().solve_power(
         None, nobs1=before, ratio=after / before, alpha=alpha, power=POWER
     )

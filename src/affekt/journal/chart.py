@@ -36,7 +36,8 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
         interval = not math.isnan(found.low)
         text = f"{day(week.first)}: {_text(found.value, unit)}"
         if interval:
-            text += f", 95 % interval {_text(found.low, unit)} to {_text(found.high, unit)}"
+            ends = max(found.low, low), min(found.high, high)
+            text += f", 95 % interval {_text(ends[0], unit)} to {_text(ends[1], unit)}"
         return {
             "x": x(week.first + (week.last - week.first) / 2),
             "y": y(found.value),
@@ -47,14 +48,20 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
             "text": f"{text}, {week.recordings} recordings",
         }
 
+    usual = course.baseline.measures[name].value
     days = [first + timedelta(n) for n in range(0, span + 1, math.ceil(span / TICKS))]
     shares = name in course.labels
     return {
         "name": f"share of {name}" if shares else name,
         "colour": palette.get(name, INK),
-        "points": [point(week, True) for week in before] + [point(week, False) for week in after],
+        "points": [
+            point(week, inside)
+            for weeks, inside in ((before, True), (after, False))
+            for week in weeks
+            if not math.isnan(week.measures[name].value)
+        ],
         "daily": [(x(when), y(each[name])) for when, each in course.shares.items() if shares],
-        "baseline": y(course.baseline.measures[name].value),
+        "baseline": None if math.isnan(usual) else y(usual),
         "baseline_end": x(course.baseline.last),
         "ticks": [(y(value), _text(value, unit)) for value in (low, (low + high) / 2, high)],
         "dates": [(x(when), f"{when.day} {when:%b}") for when in days],

@@ -55,17 +55,25 @@ class Confusion:
         """Correct by the mean matrix, unbounded: ``(rows, labels)`` to ``(rows, labels)``."""
         return np.asarray(means @ np.linalg.pinv(self.mean))
 
-    def correct(self, means: Floats, drawn: NDArray[np.int64] | None = None) -> Floats:
+    def correct(
+        self,
+        means: Floats,
+        drawn: NDArray[np.int64] | None = None,
+        prior: Floats | float = 0.0,
+    ) -> Floats:
         """Estimate true shares, ``(rows, labels)`` in [0, 1] with rows that sum to 1.
 
         Args:
             means: ``(rows, labels)`` mean probabilities.
             drawn: ``(rows,)`` speaker whose matrix a row uses; the mean matrix by default.
+            prior: ``(rows, labels)`` weight of recordings that are added to each emotion, as a
+                multiple of the weight of all others.
         """
         if drawn is None:
             return on_simplex(self.linear(means))
         inverse = np.linalg.pinv(self.matrices)[drawn]
-        return on_simplex(np.einsum("rk,rkl->rl", means, inverse))
+        shares = np.einsum("rk,rkl->rl", means, inverse) + prior
+        return on_simplex(shares / shares.sum(axis=1, keepdims=True))
 
 
 def on_simplex(values: Floats) -> Floats:

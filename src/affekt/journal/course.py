@@ -13,10 +13,9 @@ import numpy as np
 from affekt.journal import changes
 from affekt.journal.confusion import Confusion
 from affekt.journal.entry import Entry
-from affekt.journal.estimation import Estimate, Sample, estimate
+from affekt.journal.estimation import FEWEST, Estimate, Sample, estimate
 from affekt.journal.store import Journal
 
-FEW = 5  # recordings: a week with fewer gets a warning
 FEW_BASELINE = 10  # recordings
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
@@ -104,9 +103,11 @@ def course_of(journal: Journal) -> Course | None:
     later = _adjusted([period(after, reference=reference)] if after else [], labels)
     every = Sample.of(entries, labels)
     corrected = confusion.linear(every.shares)
-    size = round(fmean(week.recordings for week in weeks)) if weeks else 0
+    week = len(after) / max(1, len(weeks))
+    even = every.evenness
     detectable = [
-        changes.smallest_detectable(corrected, len(before), n) for n in (len(after), size)
+        changes.smallest_detectable(corrected, even * len(before), even * n, periods)
+        for n, periods in ((len(after), 1), (week, len(weeks)))
     ]
     return Course(
         labels=labels,
@@ -176,10 +177,10 @@ def _warnings(
             f"The baseline has {len(before)} recordings. With fewer than {FEW_BASELINE}, changes "
             f"are hard to distinguish from chance."
         )
-    few = [week for week in _weeks(after) if len(week) < FEW]
+    few = [week for week in _weeks(after) if len(week) < FEWEST]
     if few:
         found.append(
-            f"Weeks with fewer than {FEW} recordings: {len(few)}. Their intervals are wide."
+            f"Weeks with fewer than {FEWEST} recordings: {len(few)}. They have no intervals."
         )
     span, whole = (each[-1].day - each[0].day for each in (before, entries))
     if span > LATE * whole or len(before) > LATE * len(entries):

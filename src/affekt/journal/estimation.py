@@ -1,9 +1,13 @@
 """Estimate the measures of a period, their change from the baseline, and 95 % intervals.
 
-Intervals are percentiles of a bootstrap over recordings; for shares of emotions each resample also
-draws the confusion matrix of a random speaker. Whether a share has changed at all is decided by a
-permutation test, which needs no confusion matrix: without a change, the model's errors are the same
-in both periods.
+Intervals come from a Bayesian bootstrap over recordings. For shares of emotions, each resample
+draws the confusion matrix of a random speaker, and half a recording of each emotion (the prior of
+Jeffreys), since an emotion that no recording had may still be one of the person. Other intervals
+are widened by Student's t for the number of recordings. Whether predictions have changed at all is
+decided by a permutation test, which needs no confusion matrix: without a change, the model's errors
+are the same in both periods.
+
+Source: Rubin, "The Bayesian Bootstrap" (1981).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +22,8 @@ from affekt.journal.entry import Entry
 RESAMPLES = 2_000
 PERMUTATIONS = 9_999
 CHUNK = 1 << 20  # numbers computed at a time
-FEWEST = 3  # recordings for an interval
+FEWEST = 5  # recordings for an interval
+PRIOR = 0.5  # recordings of each emotion that an interval adds
 CONTRASTS = {
     "contrast of happy and neutral with angry and sad": ("happy", "neutral", "angry", "sad"),
     "contrast of angry and happy with sad and neutral": ("angry", "happy", "sad", "neutral"),
@@ -32,8 +37,8 @@ class Estimate:
     """One measure of a period.
 
     Attributes:
-        value: of the measure.
-        low: of its 95 % interval; NaN with fewer than three recordings.
+        value: of the measure; NaN for the expressive range of a single recording.
+        low: of its 95 % interval; NaN with fewer than five recordings.
         high: of the interval.
         change: from the baseline; NaN within the baseline.
         change_low: of its 95 % interval.
@@ -92,10 +97,18 @@ class Sample:
         weights = counts * self.seconds
         return np.asarray(weights @ self.shares / weights.sum(axis=1, keepdims=True))
 
+    @property
+    def evenness(self) -> float:
+        """Effective number of recordings, since longer ones weigh more, divided by the number."""
+        return float(self.seconds.sum() ** 2 / (len(self.seconds) * (self.seconds**2).sum()))
+
     def resample(self, rng: np.random.Generator) -> Floats:
-        """Draw how often each recording counts in each resample: ``(RESAMPLES, recordings)``."""
+        """Draw how much each recording counts in each resample: ``(RESAMPLES, recordings)``.
+
+        With five recordings or more, the variance of means is s²/n.
+        """
         number = len(self.seconds)
-        return rng.multinomial(number, np.full(number, 1 / number), RESAMPLES).astype(np.float64)
+        return rng.standard_gamma(max(1 - 2 / number, 0.5), (RESAMPLES, number))
 
 
 def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats]:
@@ -114,21 +127,38 @@ def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats
         if set(terms) <= set(sample.labels):
             first, second, third, fourth = (means[:, sample.labels.index(term)] for term in terms)
             found[name] = first + second - third - fourth
-    found[RANGE] = _expressive_range(sample, counts, means)
+    found[RANGE] = _expressive_range(sample, counts)
     found[SPEECH] = counts @ sample.seconds / counts.sum(axis=1)
     return found
 
 
-def _expressive_range(sample: Sample, counts: Floats, means: Floats) -> Floats:
-    """Mean distance of utterances from their mean: half the sum of absolute differences."""
-    found, rows = np.empty(len(counts)), max(1, CHUNK // len(sample.owners))
-    for first in range(0, len(counts), rows):
-        part = slice(first, first + rows)
-        weights = counts[part, sample.owners] * sample.lengths
-        columns = range(len(sample.labels))
-        apart = sum(np.abs(sample.utterances[:, n] - means[part, [n]]) for n in columns)
-        found[part] = (weights * apart).sum(axis=1) / weights.sum(axis=1) / 2
+def _expressive_range(sample: Sample, counts: Floats) -> Floats:
+    """Mean distance of utterances of two recordings: half the sum of absolute differences.
+
+    Pairs within a recording are left out, so that the expected value does not depend on the number
+    of recordings.
+    """
+    found, rows = np.full(len(counts), np.nan), max(1, CHUNK // len(sample.owners))
+    number = len(sample.seconds)
+    inside = [sample.owners == n for n in range(number)]
+    own = np.array([_distances(sample.utterances[i], sample.lengths[None, i])[0] for i in inside])
+    seconds = np.bincount(sample.owners, sample.lengths, number)
+    for first in range(0, len(counts) if number > 1 else 0, rows):
+        part = counts[first : first + rows]
+        apart = _distances(sample.utterances, part[:, sample.owners] * sample.lengths)
+        pairs = (part @ seconds) ** 2 - part**2 @ seconds**2
+        found[first : first + rows] = (apart - part**2 @ own) / pairs
     return found
+
+
+def _distances(points: Floats, weights: Floats) -> Floats:
+    """Sum over pairs of weights and distance, for each row of weights."""
+    total = np.zeros(len(weights))
+    for column in points.T:
+        order = np.argsort(column)
+        below = np.cumsum(weights[:, order], axis=1)
+        total += (below * (below[:, -1:] - below))[:, :-1] @ np.diff(column[order])
+    return total
 
 
 def estimate(
@@ -136,23 +166,21 @@ def estimate(
 ) -> Mapping[str, Estimate]:
     """Estimate every measure of a period, and its change from the baseline if that is given."""
     drawn = rng.integers(len(confusion.matrices), size=RESAMPLES)
+    number = len(sample.seconds)
     value, spread = _estimated(sample, confusion, rng, drawn)
-    enough = len(sample.seconds) >= FEWEST
+    ends = {name: _ends(name, value[name], spread[name], number, sample.labels) for name in value}
     if baseline is None:
-        return {name: Estimate(value[name], *_ends(spread[name], enough)) for name in value}
+        return {name: Estimate(value[name], *ends[name]) for name in value}
     before, before_spread = _estimated(baseline, confusion, rng, drawn)
     chances = permutation_test(baseline, sample, rng)
-    enough_both = enough and len(baseline.seconds) >= FEWEST
-    return {
-        name: Estimate(
-            value[name],
-            *_ends(spread[name], enough),
-            value[name] - before[name],
-            *_ends(spread[name] - before_spread[name], enough_both),
-            chances.get(name, np.nan),
-        )
-        for name in value
-    }
+    fewer = min(number, len(baseline.seconds))
+    found = {}
+    for name in value:
+        change = value[name] - before[name]
+        interval = _ends(name, change, spread[name] - before_spread[name], fewer, sample.labels)
+        p = chances.get(name, np.nan)
+        found[name] = Estimate(value[name], *ends[name], change, *interval, p)
+    return found
 
 
 def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) -> dict[str, float]:
@@ -184,16 +212,25 @@ def _estimated(
     sample: Sample, confusion: Confusion, rng: np.random.Generator, drawn: NDArray[np.int64]
 ) -> tuple[dict[str, float], dict[str, Floats]]:
     """The value of each measure, and its values in each resample."""
-    number = len(sample.seconds)
-    once = np.ones((1, number))
+    once = np.ones((1, len(sample.seconds)))
     value = measures(sample, once, confusion.correct(sample.means(once)))
     counts = sample.resample(rng)
-    if number > 1:  # resamples vary less than samples, by this factor
-        counts = np.maximum(1 + (counts - 1) * np.sqrt(number / (number - 1)), 0.0)
-    spread = measures(sample, counts, confusion.correct(sample.means(counts), drawn))
+    prior = rng.standard_gamma(PRIOR, (RESAMPLES, len(sample.labels)))
+    shares = confusion.correct(sample.means(counts), drawn, prior / counts.sum(1, keepdims=True))
+    spread = measures(sample, counts, shares)
     return {name: float(each[0]) for name, each in value.items()}, spread
 
 
-def _ends(spread: Floats, enough: bool) -> tuple[float, float]:
-    low, high = np.percentile(spread, (2.5, 97.5)) if enough else (np.nan, np.nan)
-    return float(low), float(high)
+def _ends(
+    name: str, value: float, spread: Floats, number: int, labels: Sequence[str]
+) -> tuple[float, float]:
+    """Ends of a 95 % interval, NaN with too few recordings."""
+    if number < FEWEST or np.isnan(value):
+        return np.nan, np.nan
+    low, high = np.percentile(spread - value, (2.5, 97.5))
+    if name not in labels:
+        from scipy.stats import norm, t
+
+        factor = t.ppf(0.975, number - 1) / norm.ppf(0.975)
+        low, high = low * factor, high * factor
+    return value + min(float(low), 0.0), value + max(float(high), 0.0)

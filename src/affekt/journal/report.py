@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,7 @@ from affekt.html_templates import html_templates
 from affekt.journal.chart import chart
 from affekt.journal.course import Course, course_of, middle
 from affekt.journal.entry import Entry
+from affekt.journal.estimation import Estimate
 from affekt.journal.formats import day, minutes, percent, points, signed
 from affekt.journal.store import Journal
 from affekt.label_colors import label_colors
@@ -67,13 +68,12 @@ def verdict(course: Course) -> list[str]:
     for label in sorted(later.changed, key=lambda name: -abs(later.measures[name].change)):
         before, after = course.baseline.measures[label], later.measures[label]
         said.append(
-            f"The share of {label} differs from the baseline by more than chance: "
-            f"{percent(before.value)} before, {percent(after.value)} after. The change is "
-            f"{points(after.change)} points, 95 % interval {points(after.change_low)} to "
-            f"{points(after.change_high)}."
+            f"The predictions of {label} differ from the baseline by more than chance. The "
+            f"estimated share is {percent(before.value)} before and {percent(after.value)} after. "
+            f"{_interval(after)}"
         )
     if not said:
-        said.append("No share of an emotion differs from the baseline by more than chance.")
+        said.append(_nothing(course.detectable[0]))
     marked = [week for week in course.weeks[1] if week.changed]
     if marked:
         weeks = "; ".join(f"{day(week.first)} ({', '.join(week.changed)})" for week in marked)
@@ -82,12 +82,32 @@ def verdict(course: Course) -> list[str]:
         dates = ", ".join(day(entry.day) for entry in course.change_points)
         said.append(f"The predictions change around: {dates}.")
     said += [
-        f"The share of {trend.label} changes by {points(trend.slope)} points a week, "
-        f"95 % interval {points(trend.low)} to {points(trend.high)}."
+        f"A straight line through all shares of {trend.label} has a slope of "
+        f"{points(trend.slope)} points a week, 95 % interval {points(trend.low)} to "
+        f"{points(trend.high)}."
         for trend in course.trends
         if trend.p < 0.05
     ]
     return said
+
+
+def _interval(after: Estimate) -> str:
+    if math.isnan(after.change_low):
+        return "There are too few recordings for an interval of the change."
+    return (
+        f"The change is {points(after.change)} points, 95 % interval {points(after.change_low)} "
+        f"to {points(after.change_high)}."
+    )
+
+
+def _nothing(detectable: Mapping[str, float]) -> str:
+    """Say that nothing was found, and how large a change had to be."""
+    said = "No emotion was found to differ from the baseline by more than chance."
+    smallest = min(detectable.values())
+    if math.isnan(smallest) or smallest > 1:
+        return f"{said} With so few recordings, even the largest change is likely to be missed."
+    size = points(smallest).lstrip("+")
+    return f"{said} A change of at least {size} points would be found in four of five cases."
 
 
 def _months(
