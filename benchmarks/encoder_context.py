@@ -20,12 +20,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from affekt.audio.windows import sliding_windows
+from affekt.audio.windows import PATCH_HOP, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
 from affekt.experiments.feature_cache import read_samples
 from affekt.model.pretrained import TURN_DETECTOR, find
-from affekt.model.whisper import HOP, WhisperEncoder, WhisperLogMel, WindowContext
+from affekt.model.whisper import WhisperEncoder, WhisperLogMel, WindowContext
 from affekt.model.whisper_weights import Arrays, load_whisper, read_turn_detector
 
 CORPORA = {"ravdess": 8, "cremad": 5}  # folds
@@ -52,7 +52,7 @@ def features(
     made: WhisperEncoder, samples: NDArray[np.float32], context: int
 ) -> NDArray[np.float32]:
     """Mean and deviation of the steps of a clip, ``(layers, 2 * 384)``."""
-    windows = sliding_windows(samples, hop=HOP, last_window="pad")
+    windows = sliding_windows(samples, hop=PATCH_HOP, last_window="pad")
     joined = WindowContext(context, DECAY)
     start = {name: torch.zeros(1, *shape) for name, shape in joined.state.items()}
     patches = WhisperLogMel()(torch.tensor(windows))

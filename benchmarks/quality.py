@@ -27,7 +27,7 @@ from rich.progress import track
 from scipy.signal import butter, sosfiltfilt
 
 import affekt
-from affekt.audio.windows import SAMPLE_RATE, sliding_windows
+from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.folds import read_folds
 from affekt.corpora.manifest import Manifest
@@ -37,7 +37,6 @@ from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
 from affekt.model.classifier import Classifier, load_classifier
-from affekt.model.whisper import HOP
 
 Sound = NDArray[np.float32]
 EVERY = 4  # which of the folds are used
@@ -100,7 +99,7 @@ def faults(generator: np.random.Generator) -> Iterator[tuple[str, float, Callabl
 
 @torch.inference_mode()
 def predicted(network: Classifier, sound: Sound) -> dict[str, float]:
-    windows = torch.tensor(sliding_windows(sound, hop=HOP, last_window="pad"))
+    windows = torch.tensor(sliding_windows(sound, hop=PATCH_HOP, last_window="pad"))
     state = {name: each[0] for name, each in network.start(1).items()}
     outputs, _ = network.step(windows, state)
     shares = outputs["probabilities"][-1].tolist()

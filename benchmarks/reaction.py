@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import recall_score
 
-from affekt.audio.windows import SAMPLE_RATE, sliding_windows
+from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
@@ -31,7 +31,6 @@ from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.loudness import State
-from affekt.model.whisper import HOP
 
 SECONDS = 15.0  # of each emotion
 ENROLMENTS = ("none", "8 clips", "adapting")
@@ -45,7 +44,7 @@ SUMMARY = {
 
 
 def windows_of(samples: NDArray[np.float32]) -> torch.Tensor:
-    return torch.tensor(sliding_windows(samples, hop=HOP, last_window="pad"))
+    return torch.tensor(sliding_windows(samples, hop=PATCH_HOP, last_window="pad"))
 
 
 @torch.inference_mode()
@@ -96,7 +95,7 @@ def reactions(
         first, second = (joined(sounds[label], generator) for label in (before, after))
         spoken = first.size + silence_before(second)
         windows = windows_of(np.concatenate([first, second]))
-        ends = np.minimum(np.arange(len(windows)) * HOP + 15_600, first.size + second.size)
+        ends = np.minimum(np.arange(len(windows)) * PATCH_HOP + 15_600, first.size + second.size)
         for enrolment in ENROLMENTS:
             state = {name: each[0] for name, each in network.start(1).items()}
             state |= known if enrolment == "8 clips" else {}

@@ -69,6 +69,23 @@ def test_file_and_folder_are_flushed_around_the_replacement(
     assert flushed == [(False, False), (True, True)]
 
 
+def test_a_private_file_stays_private(tmp_path: Path) -> None:
+    path = tmp_path / "me.profile"
+    path.write_text("before")
+    path.chmod(0o600)
+    with atomic_write(path) as part:
+        part.write_text("after")
+        assert part.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
+    path = tmp_path / ("語" * 83 + ".csv")
+    with atomic_write(path) as part:
+        part.write_text("all")
+    assert path.read_text() == "all"
+
+
 def test_a_loop_of_links_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "loop"):

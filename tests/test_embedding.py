@@ -1,6 +1,7 @@
 """Test embeddings: those of the network, for every kind of recording, and as tables."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,9 @@ def test_all_kinds_of_recordings_are_embedded(predictor: affekt.Predictor) -> No
     many = predictor.embed(iter(FILES), jobs=2)
     np.testing.assert_array_equal(next(many), expected)
     assert not np.allclose(next(many), expected)
+    stereo = {"array": np.stack([0 * sound, sound]), "sampling_rate": RATE}
+    right = replace(predictor, channel=1)
+    np.testing.assert_array_equal(right.embed(stereo, channel=None), expected)
     part = predictor.embed(FILES[0], start=1.0, end=3.0)
     np.testing.assert_array_equal(part, predictor.embed(sound[16_000:48_000], sample_rate=RATE))
 

@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -114,6 +115,15 @@ def test_a_folder_is_predicted_as_the_one_here(
     for one, other in zip(here, there, strict=True):
         assert one.get("probabilities") == other.get("probabilities")
         assert one.get("segments") == other.get("segments")
+
+
+def test_links_in_a_local_store_are_found_without_loops(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked.wav").symlink_to(folder / "0.wav")
+    (tmp_path / "own.wav").write_bytes((folder / "0.wav").read_bytes())
+    (tmp_path / "loop").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.wav")
+    place = tmp_path.as_uri()
+    assert [*find_files([place])] == [f"{place}/linked.wav", f"{place}/own.wav"]
 
 
 def test_files_and_globs(model: str, folder: Path, store: str) -> None:

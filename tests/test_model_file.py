@@ -15,6 +15,7 @@ from affekt.audio.windows import sliding_windows
 from affekt.errors import ModelError
 from affekt.model import load_pretrained
 from affekt.model.classifier import Classifier
+from small_model import metadata, small_model
 from synthetic_network import own_model
 
 SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("*.flac"))
@@ -90,6 +91,18 @@ def test_a_file_without_its_architecture_is_refused(tmp_path: Path) -> None:
     file = changed(own_model(tmp_path))
     with pytest.raises(ModelError, match="must name its architecture"):
         load_pretrained(file)
+    facts = metadata()
+    del facts["recipe"]
+    with pytest.raises(ModelError, match="must name its architecture"):
+        load_pretrained(small_model(tmp_path / "small.onnx", note=facts))
+
+
+@pytest.mark.parametrize(
+    "wrong", [["labels"], {"blocks": 2}, {"labels": ["a", "b"], "blocks": "2"}]
+)
+def test_a_file_with_a_damaged_architecture_is_refused(tmp_path: Path, wrong: object) -> None:
+    with pytest.raises(ModelError, match="must hold the float weights"):
+        load_pretrained(changed(own_model(tmp_path), architecture=wrong))
 
 
 @pytest.mark.parametrize("wrong", [{"blocks": 3}, {"time_constant": 5.0}])

@@ -5,6 +5,7 @@ import pickle
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import audformat
@@ -17,6 +18,7 @@ import torch
 import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
 from affekt.errors import AudioError
+from affekt.inference.timelines.drawing import draw_timeline
 from small_model import LABELS, small_model
 
 RATE = 16_000
@@ -244,6 +246,9 @@ def test_timelines_are_drawn_and_nothing_is_taken(predictor: affekt.Predictor) -
     tips = [each.findtext("{*}title") for each in boxes]
     assert len(boxes) == sum(p >= 0.05 for each in expected for p in each.probabilities.values())
     assert any(f": {expected[0].label} {expected[0].confidence:.0%}" in f"{tip}" for tip in tips)
+    (named,) = [replace(each, file="R&B.wav") for each in expected[:1]]
+    title = ElementTree.fromstring(draw_timeline([named], LABELS)).findtext("{*}title")
+    assert f"{title}".startswith("R&B.wav: 1 utterances")
     silence = predictor.timeline(np.zeros(RATE), sample_rate=RATE)._repr_html_()
     assert "no speech detected" in silence
     ElementTree.fromstring(silence)

@@ -166,10 +166,25 @@ def test_what_is_refused(model: str, clips: pd.DataFrame, tmp_path: Path) -> Non
         EmotionEmbedding(str(small_model(tmp_path / "small.onnx"))).fit(files)
 
 
+def test_a_model_file_that_changes_is_loaded_again(
+    model: str, clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    files = [*clips["file"][:2]]
+    replaced = str(tmp_path / "mine.onnx")
+    shutil.copy(model, replaced)
+    before = EmotionEmbedding(replaced).fit_transform(files)
+    shutil.copy(own_model(tmp_path, blocks=3), replaced)
+    after = EmotionEmbedding(replaced).fit_transform(files)
+    np.testing.assert_array_equal(
+        after, EmotionEmbedding(tmp_path / "own.onnx").fit_transform(files)
+    )
+    assert not np.array_equal(after, before)
+
+
 @pytest.fixture
 def forgotten() -> Iterator[None]:
     yield
-    estimators._predictor.cache_clear()
+    estimators._loaded.cache_clear()
 
 
 @pytest.mark.filterwarnings("ignore")

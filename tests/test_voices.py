@@ -87,6 +87,13 @@ def test_each_channel_is_answered_as_alone(predictor: affekt.Predictor, call: Pa
         assert {each.speaker for each in mine} == {f"speaker {channel + 1}"}
 
 
+def test_no_channel_is_that_of_the_predictor(predictor: affekt.Predictor, call: Path) -> None:
+    right = replace(predictor, channel=1)
+    expected = [*predictor.timeline(call, channel=1)]
+    assert expected
+    assert [*right.timeline(call, channel=None)] == [*right.timeline(call)] == expected
+
+
 def test_a_long_silence_of_one_channel_holds_back_nothing(predictor: affekt.Predictor) -> None:
     said = np.concatenate([read(SAMPLES / "loud.flac"), np.zeros(8 * RATE, np.float32)])
     both = np.stack([np.tile(said, 12), np.zeros(12 * said.size, np.float32)], axis=1)

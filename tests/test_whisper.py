@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import affekt
-from affekt.audio.windows import PATCH, sliding_windows
+from affekt.audio.windows import FRAME, FRAME_HOP, PATCH, PATCH_HOP, sliding_windows
 from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph, load_graph
@@ -23,9 +23,6 @@ from affekt.model.pretrained import TURN_DETECTOR
 from affekt.model.speaker_normalization import window_sums
 from affekt.model.whisper import (
     BANDS,
-    FRAME,
-    FRAME_HOP,
-    HOP,
     REFERENCE,
     SILENCE,
     STEPS,
@@ -46,7 +43,7 @@ from synthetic_network import FACTS, LABELS, Floats, made_sound, spread
 WHISPER = {
     "trunk": "whisper",
     "head": "statistics",
-    "hop": HOP,
+    "hop": PATCH_HOP,
     "last_window": "pad",
     "loudness": "running",
     "speaker_normalization": True,
@@ -93,7 +90,7 @@ def graph(model: Path) -> Graph:
 
 
 def windows_of(seconds: float) -> Floats:
-    return sliding_windows(made_sound(seconds), hop=HOP, last_window="pad").copy()
+    return sliding_windows(made_sound(seconds), hop=PATCH_HOP, last_window="pad").copy()
 
 
 # ----------------------------------------------------------------------------- front end
@@ -226,7 +223,7 @@ def test_clips_of_a_batch_give_the_probabilities_of_each_alone(network: Classifi
 
 
 def test_the_model_file_describes_its_state(graph: Graph, network: Classifier) -> None:
-    assert graph.hop == HOP
+    assert graph.hop == PATCH_HOP
     assert {name: each.shape for name, each in graph.start.items()} == network.state
     assert graph.start["context"].shape == (PATCH, BANDS)
     assert graph.profile == ("speaker_weight", "speaker_sum", "speaker_square")

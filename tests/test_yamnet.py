@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.model.logmel import LogMel
-from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, LAYERS, YAMNet
+from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, YAMNet
 from affekt.model.yamnet_weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
 
 PATCHES = 12
@@ -39,15 +39,14 @@ def kernels() -> Kernels:
 def convolved(kernels: Kernels, patches: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Input of each layer's norm, and the rectifier's, by a plain folded network."""
     x = patches[:, None]
-    for (kernel, bias), layer in zip(kernels, LAYERS, strict=True):
+    for (kernel, bias), row in zip(kernels, YAMNet().rows, strict=True):
         weight = torch.from_numpy(kernel)
-        size = weight.shape[-1]
+        stride, size = row.convolution.stride[0], weight.shape[-1]
         # TensorFlow's SAME: the total is what the last window lacks, the far side gets the more.
-        lacks = [max((-(-n // layer.stride) - 1) * layer.stride + size - n, 0) for n in x.shape[2:]]
+        lacks = [max((-(-n // stride) - 1) * stride + size - n, 0) for n in x.shape[2:]]
         (high, wide) = ((n // 2, n - n // 2) for n in lacks)
         x = nn.functional.pad(x, (*wide, *high))
-        groups = x.shape[1] if layer.depthwise else 1
-        x = nn.functional.conv2d(x, weight, stride=layer.stride, groups=groups)
+        x = nn.functional.conv2d(x, weight, stride=stride, groups=x.shape[1] // weight.shape[1])
         shifted = x + torch.from_numpy(bias)[:, None, None]
         yield x, shifted
         x = shifted.clamp(0, 6)

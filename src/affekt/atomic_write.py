@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 def atomic_write(path: Path) -> Iterator[Path]:
     """Replace a file, or what a link leads to, in one step when its new content is on the disk.
 
-    A power cut leaves the old file or the new one, never an empty one.
+    A power cut leaves the old file or the new one, never an empty one. Nobody may read the new one
+    who could not read the old one.
 
     Yields:
         A new file in the same folder to write to, with a name that cannot be guessed.
@@ -24,7 +26,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path = _resolved(path)
     part = _beside(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # a new file: no link is followed
-    os.close(os.open(part, flags, 0o666))
+    mode = stat.S_IMODE(path.stat().st_mode) | 0o600 if path.exists() else 0o666
+    os.close(os.open(part, flags, mode))
     try:
         yield part
         _flush(part)
@@ -60,7 +63,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    # a name has at most 255 bytes, and a character up to four
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
 
 
 def _resolved(path: Path) -> Path:

@@ -83,7 +83,7 @@ def local(
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
     waiting = iter(items)
     running: dict[int, tuple[Any, Any, Item]] = {}
-    limit = jobs or os.cpu_count() or 1
+    limit = jobs or cores()
     try:
         while True:
             for item in islice(waiting, limit - len(running)):
@@ -104,6 +104,13 @@ def local(
     finally:
         for process, _, _ in running.values():
             process.terminate()
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _work(function: Callable[[Item], object], item: Item, pipe: Any) -> None:

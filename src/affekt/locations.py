@@ -69,7 +69,10 @@ def matches(pattern: str) -> list[str]:
 def walk(
     folder: str, onerror: Callable[[OSError], object]
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk a folder as ``os.walk`` does: yield folder, subfolders and files, sorted by name."""
+    """Walk a folder as ``os.walk`` does: yield folder, subfolders and files, sorted by name.
+
+    Links to files are files; links to folders are left out.
+    """
     base = folder.rstrip("/")
     try:
         with _store_of(folder) as (store, path):
@@ -81,8 +84,10 @@ def walk(
     names: dict[str, list[str]] = {"directory": [], "file": []}
     for entry in entries:
         parent, _, name = entry["name"].rstrip("/").rpartition("/")
-        if name and parent == path.rstrip("/"):  # web pages also link to other sites
-            names[entry["type"]].append(name)
+        linked = entry.get("islink") and store.isfile(entry["name"])
+        kind = "file" if linked else entry["type"]
+        if kind in names and name and parent == path.rstrip("/"):  # web pages link to other sites
+            names[kind].append(name)
     folders, files = sorted(names["directory"]), sorted(names["file"])
     yield base, folders, files
     for name in folders:

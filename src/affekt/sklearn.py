@@ -79,7 +79,7 @@ class EmotionEmbedding(
         """
         del y
         _recordings(X)
-        predictor = _predictor(self.model, self.profile, self.channel)
+        predictor = self._predictor()
         silence = np.zeros(SAMPLE_RATE, np.float32)
         self._n_features_out: int = predictor.embed(silence, sample_rate=SAMPLE_RATE).size
         return self
@@ -95,7 +95,7 @@ class EmotionEmbedding(
         """
         check_is_fitted(self)
         recordings = _recordings(X)
-        predictor = _predictor(self.model, self.profile, self.channel)
+        predictor = self._predictor()
         compute = check_memory(self.memory).cache(_embed, ignore=["predictor"])
         digest = predictor.graph.digest
         profile = predictor.profile.content() if predictor.profile else b""
@@ -107,6 +107,10 @@ class EmotionEmbedding(
             return np.asarray(compute(recording, rate, key, predictor=shared))
 
         return np.stack([*in_order(predictor, embed, recordings, jobs=self.jobs)])
+
+    def _predictor(self) -> Predictor:
+        stamps = _stamp(self.model), _stamp(self.profile)  # a file may change
+        return _loaded(self.model, self.profile, self.channel, stamps)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_n_features_out")
@@ -192,9 +196,13 @@ def _tags(tags: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _predictor(
-    model: str | Path | None, profile: Profile | str | Path | None, channel: int | None
+def _loaded(
+    model: str | Path | None,
+    profile: Profile | str | Path | None,
+    channel: int | None,
+    stamps: object,
 ) -> Predictor:
+    del stamps
     return load(model, profile=profile, channel=channel)
 
 
@@ -227,9 +235,9 @@ def _recordings(values: Any) -> list[Any]:
     return [str(each) if isinstance(each, np.str_) else each for each in found]
 
 
-def _stamp(recording: Any) -> tuple[int, int] | None:
-    """Size and date of a local file."""
-    if not isinstance(recording, str | Path) or not os.path.isfile(recording):  # noqa: PTH113
+def _stamp(file: Any) -> tuple[int, int] | None:
+    """Size and date of a local file; None for all else."""
+    if not isinstance(file, str | Path) or not os.path.isfile(file):  # noqa: PTH113
         return None
-    about = os.stat(recording)  # noqa: PTH116
+    about = os.stat(file)  # noqa: PTH116
     return about.st_size, about.st_mtime_ns

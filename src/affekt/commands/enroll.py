@@ -32,7 +32,8 @@ def enroll(
     """
     from affekt.audio.reading import blocks
     from affekt.audio.sound_files import SUFFIXES
-    from affekt.inference.files import sound_files
+    from affekt.errors import AudioError
+    from affekt.inference.files import Failure, find_files
     from affekt.inference.predictor import load
     from affekt.inference.profile import read_profile
     from affekt.inference.speech.vad import speaks
@@ -47,7 +48,11 @@ def enroll(
         if not replace:
             raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
     predictor = load(model, profile=profile if add else None, channel=channel)
-    files = list(sound_files(paths))
+    files = []
+    for file in find_files(paths):
+        if isinstance(file, Failure):
+            raise AudioError(file.error)
+        files.append(file)
     with_speech = [file for file in with_progress(files) if speaks(blocks(file, channel=channel))]
     for file in files:
         if file not in with_speech:

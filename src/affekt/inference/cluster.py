@@ -4,6 +4,7 @@ Every node needs affekt, and the model and recordings under the same paths.
 """
 
 import os
+import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields
@@ -103,7 +104,7 @@ def _graph(model: str, digest: str) -> Graph:
     if graph.digest != digest:
         raise ModelError(
             f"Model {model} must be the same on all nodes: SHA-256 {digest}. Got {graph.digest} "
-            f"on {os.uname().nodename}. Copy it there."
+            f"on {platform.node()}. Copy it there."
         )
     return graph
 

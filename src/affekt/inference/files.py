@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.audio.sources import Source
-from affekt.errors import AffektError, AudioError
+from affekt.errors import AffektError
 from affekt.inference.options import Channel, SpeakerOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
@@ -124,7 +124,7 @@ def timeline_files(
                 _source(file),
                 watch=watch(file),
                 listen=sample.push if sample else None,
-                channel=predictor.channel if channel is None else channel,
+                channel=channel,
                 **speakers,
             ):
                 yield replace(utterance, file=file)
@@ -143,18 +143,6 @@ def find_files(paths: Sequence[str], *, skip: Container[str] = ()) -> Iterator[s
         for file in _files_at(path):
             if isinstance(file, Failure) or file not in skip:
                 yield file
-
-
-def sound_files(paths: Sequence[str]) -> Iterator[str]:
-    """Yield the files of :func:`find_files`; raise at the first failure.
-
-    Raises:
-        AudioError: a folder that cannot be searched or holds no audio file.
-    """
-    for file in find_files(paths):
-        if isinstance(file, Failure):
-            raise AudioError(file.error)
-        yield file
 
 
 def _files_at(path: str) -> Iterator[str | Failure]:

@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW
-from affekt.errors import ModelError
+from affekt.errors import ModelError, first_line
 
 FORMAT = 1  # of the metadata
 MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
@@ -77,7 +77,7 @@ class Graph:
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise ModelError(
                 f"Model {self.file.name} cannot run {len(windows)} windows "
-                f"({_first_line(error)}). Export it again."
+                f"({first_line(error)}). Export it again."
             ) from error
         outputs = dict(zip(self.outputs, found, strict=False))
         for name, values in outputs.items():
@@ -114,7 +114,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     except Exception as error:
         raise ModelError(
             f"Model {file} must be a whole ONNX file. Got {len(content)} bytes that do not load "
-            f"({_first_line(error)}). Copy or export it again."
+            f"({first_line(error)}). Copy or export it again."
         ) from error
     note = _note(file, session)
     shapes = {each["name"]: tuple(each["shape"]) for each in note["state"]}
@@ -165,10 +165,6 @@ def read_bounded(file: Path, most: int, what: str) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}. Name {what}.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:

@@ -13,25 +13,18 @@ Speakers = Union[int, str, Path, "Sequence[Turn]", None]  # a str: "auto", or an
 Channel = int | Literal["each"] | None
 
 
-class _Span(TypedDict, total=False):
+class Span(TypedDict, total=False):
+    """Start and end of the part of a recording; see :meth:`affekt.Predictor.predict`."""
+
     sample_rate: int | None
     start: float
     end: float | None
 
 
-class Part(_Span, total=False):
+class Part(Span, total=False):
     """Which part of a recording to use; see :meth:`affekt.Predictor.predict`."""
 
     channel: int | None
-
-
-class SoundOptions(_Span, total=False):
-    """Options of a timeline besides its speakers; see :meth:`affekt.Predictor.timeline`."""
-
-    channel: Channel
-    time_constant: float
-    watch: "Watch | None"
-    listen: "Watch | None"
 
 
 class SpeakerOptions(TypedDict, total=False):
@@ -41,5 +34,10 @@ class SpeakerOptions(TypedDict, total=False):
     enrolled: "Mapping[str, Profile] | None"
 
 
-class TimelineOptions(SoundOptions, SpeakerOptions, total=False):
+class TimelineOptions(Span, SpeakerOptions, total=False):
     """Options of :meth:`affekt.Predictor.timeline`."""
+
+    channel: Channel
+    time_constant: float
+    watch: "Watch | None"
+    listen: "Watch | None"

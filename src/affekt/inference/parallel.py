@@ -4,7 +4,6 @@ It uses threads: decoding, resampling and the graph release the interpreter lock
 at a time, so memory does not grow with the number of recordings.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -44,9 +43,11 @@ def in_order(
     Yields:
         One value an item, in order. An error of ``work`` ends the iterator when its value is due.
     """
-    jobs = jobs or _cores()
+    from affekt.engines import cores  # slow to load
+
+    jobs = jobs or cores()
     items = iter(items)
-    worker = _Worker(predictor, [predictor])
+    worker = _Worker(predictor, iter([predictor]))
 
     def value(item: Item) -> Value:
         return work(worker.predictor(), item)
@@ -61,13 +62,6 @@ def in_order(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class _Worker(threading.local):
     """The model of a worker thread: shared at first, its own after several items.
 
@@ -75,14 +69,14 @@ class _Worker(threading.local):
     times as fast as two threads with one session.
     """
 
-    def __init__(self, shared: "Predictor", free: "list[Predictor]") -> None:
+    def __init__(self, shared: "Predictor", free: "Iterator[Predictor]") -> None:
         self._predictor, self._free = shared, free
         self._items = 0
 
     def predictor(self) -> "Predictor":
         self._items += 1
         if self._items == SETTLED:
-            self._predictor = self._free.pop() if self._free else _another(self._predictor)
+            self._predictor = next(self._free, None) or _another(self._predictor)
         return self._predictor
 
 

@@ -166,7 +166,8 @@ class Predictor:
         if not is_source(source) and isinstance(source, Iterable):
             many = cast("Iterable[Source]", source)
             return in_order(self, lambda p, each: p.embed(each, **part), many, jobs=jobs)
-        part.setdefault("channel", self.channel)
+        if part.get("channel") is None:
+            part["channel"] = self.channel
         stream = replace(self, limits=None).stream()
         stream.process(blocks(source, **part))
         return stream.embedding

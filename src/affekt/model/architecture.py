@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from affekt.aliases import from_stored, to_stored
-from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW_HOP
+from affekt.audio.windows import LAST_WINDOW, PATCH_HOP, SAMPLE_RATE, WINDOW_HOP
 from affekt.errors import ModelError
 from affekt.model.heads import HEADS, ensembles
 from affekt.model.logmel import FRONT_ENDS
-from affekt.model.whisper import HOP
 from affekt.model.yamnet import BLOCKS
 
 TRUNKS = ("yamnet", "whisper")
@@ -65,9 +64,9 @@ class Architecture:
                 f"loudness of Architecture must be given with front_end {self.front_end}: it "
                 f"is measured on magnitudes. Got {self.loudness!r}. Change one of the two."
             )
-        if self.trunk == "whisper" and (self.loudness, self.hop) != ("running", HOP):
+        if self.trunk == "whisper" and (self.loudness, self.hop) != ("running", PATCH_HOP):
             raise ModelError(
-                f"trunk whisper of Architecture needs loudness running and hop {HOP}. "
+                f"trunk whisper of Architecture needs loudness running and hop {PATCH_HOP}. "
                 f"Got {self.loudness} and {self.hop}. Set both."
             )
         if self.trunk == "whisper" and self.context < 1:

@@ -73,16 +73,18 @@ def load_with_metadata(model: str | Path) -> tuple[Classifier, dict[str, Any], P
 
     graph = load_graph(model_file(model))
     check_shipped(graph)
-    classifier = fold_batch_norms(Classifier(_architecture(graph.file, graph.metadata)))
     content = graph.file.read_bytes()
-    weights = _weights(onnx.load_model_from_string(content), classifier)
     temperature = graph.metadata.get("temperature", 1.0)
-    weights["temperature"] = torch.tensor(temperature)
     try:
-        classifier.load_state_dict(weights)
-    except RuntimeError as error:
-        raise _unfit(graph.file, str(error).splitlines()[1].strip()) from error
-    classifier.temperature_known.fill_(graph.metadata.get("temperature_known", temperature))
+        classifier = fold_batch_norms(Classifier(_architecture(graph.file, graph.metadata)))
+        weights = _weights(onnx.load_model_from_string(content), classifier)
+        classifier.load_state_dict({**weights, "temperature": torch.tensor(temperature)})
+        classifier.temperature_known.fill_(graph.metadata.get("temperature_known", temperature))
+    except ModelError:
+        raise
+    except Exception as error:  # wrong metadata may raise any
+        (got, *_) = str(error).splitlines()[1:] or [repr(error)]
+        raise _unfit(graph.file, got.strip()) from error
     difference = largest_difference(classifier, content)
     if not difference <= TOLERANCE:
         raise _unfit(graph.file, f"probabilities {difference:.2g} apart")
@@ -92,7 +94,7 @@ def load_with_metadata(model: str | Path) -> tuple[Classifier, dict[str, Any], P
 def _architecture(file: Path, metadata: Any) -> Architecture:
     if "architecture" in metadata:
         return read_architecture(metadata["architecture"])
-    if metadata["recipe"] in _BY_RECIPE:
+    if metadata.get("recipe") in _BY_RECIPE:
         return _BY_RECIPE[metadata["recipe"]]
     raise ModelError(
         f"Model {file} must name its architecture in its metadata. Got none, as affekt 0.1 "

@@ -19,12 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from affekt.audio.windows import PATCH, SAMPLE_RATE
+from affekt.audio.windows import FRAME, FRAME_HOP, PATCH, SAMPLE_RATE
 from affekt.model.loudness import State, running_loudness
 
-FRAME, FRAME_HOP = 400, 160  # samples: 25 ms, 10 ms
 BANDS = 80
-HOP = PATCH * FRAME_HOP  # samples from one window to the next: 0.96 s, no overlap
 SILENCE = 10.0  # decades below a power of 1, where silence lies
 RANGE = 8.5  # decades below the reference loudness that are kept
 #: Power of a frame (the sum of its mel bands) that speech is brought to, in decades: the level

@@ -6,7 +6,6 @@ Source: the layer table of YAMNet's ``yamnet.py`` (tensorflow/models, audioset).
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,39 +16,24 @@ EMBEDDING = 1_024
 BLOCKS = 13  # separable blocks of two convolutions each
 BATCH_NORM_EPSILON = 1e-4
 
-
-class Layer(NamedTuple):
-    """A convolution, its batch norm and its rectifier; ``depthwise`` has one filter a channel."""
-
-    depthwise: bool
-    channels: int
-    stride: int
-
-
-#: Output channels and stride of each separable block.
+#: Output channels and stride of each separable block: a 3 x 3 convolution of each channel by
+#: itself, then a 1 x 1 convolution of all channels.
 CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1_024, EMBEDDING)
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
-#: All 27 convolutions in order: 3 x 3, but for the 1 x 1 that follow each depthwise one.
-LAYERS = [Layer(False, 32, 2)]
-for _channels, _stride in zip(CHANNELS, STRIDES, strict=True):
-    LAYERS += [Layer(True, LAYERS[-1].channels, _stride), Layer(False, _channels, 1)]
 
 
 class Convolution(nn.Module):
     """One row of the table: convolution, batch norm, rectifier."""
 
-    def __init__(self, channels_in: int, layer: Layer, *, kernel: int) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, *, kernel: int = 3, stride: int = 1, groups: int = 1
+    ) -> None:
         super().__init__()
+        padding = kernel // 2 if stride == 1 else 0
         self.convolution = nn.Conv2d(
-            channels_in,
-            layer.channels,
-            kernel,
-            stride=layer.stride,
-            padding=kernel // 2 if layer.stride == 1 else 0,
-            groups=channels_in if layer.depthwise else 1,
-            bias=False,
+            channels_in, channels, kernel, stride, padding, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(layer.channels, eps=BATCH_NORM_EPSILON)
+        self.norm = nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, padded as TensorFlow's ``SAME``."""
@@ -84,12 +68,12 @@ class YAMNet(nn.Module):
 
     def __init__(self, *, blocks: int = BLOCKS) -> None:
         super().__init__()
-        rows: list[Convolution] = []
-        channels = 1
-        for layer in LAYERS[: 1 + 2 * blocks]:
-            pointwise = bool(rows) and not layer.depthwise
-            rows.append(Convolution(channels, layer, kernel=1 if pointwise else 3))
-            channels = layer.channels
+        channels = 32
+        rows = [Convolution(1, channels, stride=2)]
+        for wider, stride in zip(CHANNELS[:blocks], STRIDES, strict=False):
+            rows.append(Convolution(channels, channels, stride=stride, groups=channels))
+            rows.append(Convolution(channels, wider, kernel=1))
+            channels = wider
         self.layers = nn.Sequential(*rows)
         shrunk = math.prod(row.convolution.stride[0] for row in rows)
         self.whole = whole = blocks == BLOCKS

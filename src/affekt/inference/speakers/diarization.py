@@ -16,7 +16,7 @@ chosen on joined clips of RAVDESS actors 1 to 12 and, for further speakers, of C
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Unpack, cast
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, require_rereadable
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
-from affekt.inference.options import SoundOptions
+from affekt.inference.options import Part
 from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings, voice_embeddings
 from affekt.inference.speakers.speech_embedding import SpeechEmbedder, Stretch, joined, named
 from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
@@ -98,7 +98,7 @@ def diarize(
     speakers: int | None = None,
     *,
     voices: Mapping[str, NDArray[np.float32]] | None = None,
-    **sound: Unpack[SoundOptions],
+    **part: Unpack[Part],
 ) -> list[Turn]:
     """Find the speakers of a recording.
 
@@ -107,7 +107,7 @@ def diarize(
         speakers: number of speakers, at least 1; None to count them, up to 4.
         voices: ``(256,)`` mean embeddings of known speakers by name; see
             :func:`affekt.inference.speakers.speech_embedding.mean_voice`.
-        sound: as for a timeline; the channel must be one, or the mean of all.
+        part: ``sample_rate``, ``channel``, ``start`` and ``end``, as for :func:`affekt.read`.
 
     Returns:
         The turns of ``speaker 1``, who speaks first, and others.
@@ -117,20 +117,12 @@ def diarize(
     """
     if speakers is not None and speakers < 1:
         raise AudioError(f"speakers must be a number from 1, or auto. Got {speakers}.")
-    start = sound.get("start", 0.0)
     require_rereadable(source)
     finder = SpeakerFinder()
-    for block in blocks(
-        source,
-        sample_rate=sound.get("sample_rate"),
-        channel=cast("int | None", sound.get("channel")),  # blocks refuses another
-        start=start,
-        end=sound.get("end"),
-        max_seconds=MAX_SECONDS,
-    ):
+    for block in blocks(source, **part, max_seconds=MAX_SECONDS):
         finder.push(block)
     finder.end()
-    turns = finder.turns(speakers, voices)
+    turns, start = finder.turns(speakers, voices), part.get("start", 0.0)
     return [replace(turn, start=turn.start + start, end=turn.end + start) for turn in turns]
 
 

@@ -43,7 +43,7 @@ def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> s
         return _svg("no speech", ROW, [_text(0, 0, "no speech detected")])
     begin, end = utterances[0].start, utterances[-1].end
     scale = (WIDTH - NAMES - 10) / (end - begin)
-    name = escape(utterances[0].file) or "sound"
+    name = utterances[0].file or "sound"
     title = f"{name}: {len(utterances)} utterances, {_clock(begin)} to {_clock(end)}"
     parts = [_text(0, row * ROW, label) for row, label in enumerate(labels)]
     for each in utterances:
