@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from affekt.audio.recording_date import date_in, local_time
+from affekt.audio.recording_date import date_in, local_time, recording_date
 from affekt.errors import JournalError
 from affekt.journal import connection, schema, store
 from affekt.journal.encryption import encrypt_journal
@@ -285,6 +287,15 @@ def test_an_empty_passphrase_is_refused(made: Made) -> None:
 )
 def test_dates_in_names(name: str, when: str) -> None:
     assert date_in(name) == when
+
+
+def test_a_title_in_an_unknown_encoding_hides_no_date(tmp_path: Path) -> None:
+    path = tmp_path / "2026-09-10.wav"
+    soundfile.write(path, np.zeros(800), 16_000)
+    content, title = path.read_bytes(), b"LIST\x12\0\0\0INFOINAM\x06\0\0\0caf\xe9s\0"
+    size = (len(content) + len(title) - 8).to_bytes(4, "little")
+    path.write_bytes(b"RIFF" + size + content[8:12] + title + content[12:])
+    assert recording_date(str(path)) == "2026-09-10"
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")

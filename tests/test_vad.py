@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from affekt.inference.speech.vad import (
     CHUNK,
     LONGEST,
-    PADDING,
     PAUSE,
     SHORTEST,
     SILENCE,
     SPEECH,
+    USUAL,
     find_speech,
     speech_probabilities,
 )
@@ -95,7 +95,7 @@ def test_every_stretch_keeps_the_rules(parts: list[tuple[float, int]]) -> None:
         assert SHORTEST <= each.end - each.first <= LONGEST
         assert each.first - PAUSE <= each.context_start <= each.first
         assert each.end <= each.context_end <= min(each.end + PAUSE, len(probabilities))
-        assert each.context_start >= before - PADDING  # never a neighbour's speech
+        assert each.context_start >= before - USUAL.padding  # never a neighbour's speech
         loud = [probability >= SPEECH for probability in probabilities[each.first : each.end]]
         assert each.share == pytest.approx(np.mean(loud))
         covered[each.first : each.end] = True

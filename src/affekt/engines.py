@@ -25,17 +25,11 @@ RETRIES = 5  # of an item whose node was lost
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item]):
-    """The outcome of one item.
-
-    Attributes:
-        item: which.
-        error: one line, or empty if all went well.
-        made: the function's return value, on a :func:`cluster`.
-    """
+    """The outcome of one item."""
 
     item: Item
-    error: str
-    made: Any = None
+    error: str  #: one line, or empty if all went well
+    made: Any = None  #: the function's return value, on a :func:`cluster`
 
 
 class Engine(Protocol):
@@ -177,7 +171,7 @@ def cluster(
                 break
             ended, _ = ray.wait(list(running), timeout=HEARTBEAT)
             for reference in ended:
-                yield Outcome(running.pop(reference), *_result_of(reference))
+                yield Outcome(running.pop(reference), *_result_of(ray, reference))
             if not ended:
                 yield None
     finally:
@@ -211,10 +205,8 @@ def _run_remotely(function: Callable[[Item], object], item: Item) -> tuple[str, 
         return str(error), None
 
 
-def _result_of(reference: Any) -> tuple[str, object]:
+def _result_of(ray: Any, reference: Any) -> tuple[str, object]:
     """Error and returned value."""
-    import ray
-
     try:
         error, made = ray.get(reference)
     except ray.exceptions.RayTaskError as fault:

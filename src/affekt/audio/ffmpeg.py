@@ -69,6 +69,19 @@ class _CountingReader:
         self._count, self._limit = 0, limit
 
 
+def open_container(file: Any, pcm: Pcm | None = None) -> InputContainer:
+    """Open a file with FFmpeg, which may open no other one.
+
+    Raises:
+        av.FFmpegError: FFmpeg cannot read it.
+    """
+    options = {"protocol_whitelist": "none"}
+    if pcm:
+        options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
+    form = pcm.encoding if pcm else None
+    return av.open(file, "r", format=form, container_options=options, **LENIENT)
+
+
 @contextmanager
 def from_ffmpeg(
     file: Any, name: str, riff: Riff | None, *, pcm: Pcm | None = None, live: bool = False
@@ -85,12 +98,8 @@ def from_ffmpeg(
         AudioError: no sound in it, or a damaged one; also while the chunks are read.
         av.FFmpegError: FFmpeg cannot read it.
     """
-    options = {"protocol_whitelist": "none"}
-    if pcm:
-        options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
     counted = _CountingReader(file)
-    form = pcm.encoding if pcm else None
-    with av.open(counted, "r", format=form, container_options=options, **LENIENT) as container:
+    with open_container(counted, pcm) as container:
         if not container.streams.audio:
             raise AudioError(
                 f"{name} has no audio track ({container.format.long_name}). Use an audio file."

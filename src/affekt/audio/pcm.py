@@ -24,6 +24,7 @@ _KINDS = {  # libsndfile's name, bytes of a sample, and format number in a WAV
 }
 _IN_WAV = {(form, 8 * size): kind for kind, (_, size, form) in _KINDS.items()}
 _ORDERS = {"le": "LITTLE", "be": "BIG"}  # of bytes, in samples of several
+LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 ENCODINGS = tuple(
     kind + order
     for kind, (_, size, _) in _KINDS.items()
@@ -98,6 +99,41 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
     endian = _ORDERS.get(order)
     samples, _ = soundfile.read(BytesIO(content), dtype="float32", endian=endian, **form)
     return np.asarray(samples, np.float32)
+
+
+def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArray[np.float32]:
+    """Convert one chunk of a stream: an array ``(samples,)``, or raw samples of an encoding.
+
+    Returns:
+        ``(samples,)``, finite; integers are scaled to [-1, 1] by their width.
+
+    Raises:
+        AudioError: another shape or type, NaN or infinity, or an encoding that does not fit.
+    """
+    if isinstance(samples, bytes | bytearray | memoryview):
+        if encoding is None:
+            raise AudioError(
+                "raw samples of a stream must have an encoding. Got bytes without one. "
+                "Pass encoding, such as encoding='s16le'."
+            )
+        samples = decode_pcm(bytes(samples), encoding)
+    elif encoding is not None:
+        raise AudioError(
+            f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
+        )
+    samples = np.asarray(samples)  # lists are samples too
+    if samples.ndim != 1 or samples.dtype.kind not in "iuf":
+        raise AudioError(
+            f"samples of a stream must be (samples,) integers or floats. "
+            f"Got {samples.dtype} of shape {samples.shape}. Mix the channels down first."
+        )
+    sound = scaled(np.ascontiguousarray(samples))
+    if not (np.abs(sound) <= LOUDEST).all():  # NaN compares false too
+        raise AudioError(
+            f"samples of a stream must be finite, at most {LOUDEST:g}. Got NaN, infinity or "
+            f"larger values. Clean or rescale them."
+        )
+    return sound
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.decoding import SLACK, truncated
-from affekt.audio.pcm import Decoded, silent
+from affekt.audio.pcm import LOUDEST, Decoded, silent
 from affekt.audio.resampling import resampled
 from affekt.audio.sources import Source, open_source
 from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
 VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
-LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 
 
 @dataclass(frozen=True)

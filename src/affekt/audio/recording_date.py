@@ -27,9 +27,15 @@ def recording_date(file: str) -> str:
     """
     import av  # slow to load
 
+    from affekt.audio.ffmpeg import open_container
+
     tags: dict[str, str] = {}
     # what is not a sound has no metadata; reading it says what is wrong
-    with open_file(file, file) as opened, suppress(av.FFmpegError), av.open(opened) as container:
+    with (
+        open_file(file, file) as opened,
+        suppress(av.FFmpegError),
+        open_container(opened) as container,
+    ):
         tags = {key.lower(): value for key, value in container.metadata.items()}
     for tag in filter(None, map(tags.get, TAGS)):
         with suppress(ValueError):  # such as a year alone

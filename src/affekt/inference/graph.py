@@ -22,33 +22,20 @@ State = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Graph:
-    """A loaded model file; threads may share it.
-
-    Args:
-        file: path of the model file.
-        digest: SHA-256 of the file, hexadecimal.
-        metadata: of the file: name, corpora, licence, recipe, version.
-        labels: of the columns of the probabilities.
-        hop: samples from one window's start to the next.
-        last_window: treatment of an incomplete last window: ``drop`` or ``pad``.
-        outputs: ``probabilities`` ``(windows, labels)``; in some models ``recent`` of the same
-            shape, about the last few seconds, and ``embedding`` ``(windows, features)``.
-        start: state before the first window, all zeros.
-        profile: which tensors of the state are the speaker's profile; none if the model has none.
-        measure: identifier of the profile's features; models that share it share profiles.
-        session: ONNX Runtime's.
-    """
+    """A loaded model file; threads may share it."""
 
     file: Path
-    digest: str
-    metadata: Mapping[str, Any]
-    labels: tuple[str, ...]
-    hop: int
-    last_window: str
+    digest: str  #: SHA-256 of the file, hexadecimal
+    metadata: Mapping[str, Any]  #: of the file: name, corpora, licence, recipe, version
+    labels: tuple[str, ...]  #: of the columns of the probabilities
+    hop: int  #: samples from one window's start to the next
+    last_window: str  #: treatment of an incomplete last window: ``drop`` or ``pad``
+    #: ``probabilities`` ``(windows, labels)``; in some models ``recent`` of the same shape, about
+    #: the last few seconds, and ``embedding`` ``(windows, features)``
     outputs: tuple[str, ...]
-    start: State
-    profile: tuple[str, ...]
-    measure: str
+    start: State  #: before the first window, all zeros
+    profile: tuple[str, ...]  #: which tensors of the state are the speaker's profile, if any
+    measure: str  #: identifier of the profile's features; models that share it share profiles
     session: onnxruntime.InferenceSession
 
     def run(

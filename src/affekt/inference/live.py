@@ -24,31 +24,19 @@ MAX_SECONDS = 1_000 * 365 * 24 * 3600.0  # s: a stream has no end, and its memor
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The results of one more block of sound.
+    """The results of one more block of sound."""
 
-    Args:
-        seconds: of sound so far.
-        levels: of each channel of the new block, decibels below full scale (RMS); -inf for
-            digital silence.
-        segments: of the windows that the block completed.
-    """
-
-    seconds: float
-    levels: tuple[float, ...]
-    segments: tuple[Segment, ...]
+    seconds: float  #: of sound so far
+    levels: tuple[float, ...]  #: of its channels, RMS in dB of full scale; -inf for no signal
+    segments: tuple[Segment, ...]  #: of the windows that the block completed
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelStreams:
-    """The streams of the channels of one sound.
+    """The streams of the channels of one sound."""
 
-    Args:
-        streams: one for each channel, in order.
-        each: whether each channel is one speaker; segments then have their channel.
-    """
-
-    streams: list[Stream]
-    each: bool
+    streams: list[Stream]  #: one for each channel, in order
+    each: bool  #: whether each channel is one speaker; segments then have their channel
 
     def push(self, block: NDArray[Any]) -> tuple[Segment, ...]:
         """Take the next ``(samples, channels)``, and return the segments that they complete.

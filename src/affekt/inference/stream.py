@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import checked
-from affekt.audio.reading import LOUDEST
+from affekt.audio.pcm import LOUDEST, chunk_samples
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import ModelError
-from affekt.inference.chunks import chunk_samples
 from affekt.inference.graph import State, require_embedding
 from affekt.inference.prediction import Segment, label_of
 from affekt.inference.profile import Profile, profile_from, profile_state

@@ -180,16 +180,17 @@ class StatisticsHead(nn.Module):
             "sum": (weights * units).sum(3),
             "square": (weights * units.square()).sum(3),
         }
-        pooled, after = [], {}
+        pooled: list[Tensor] = []
+        after: State = {}
         for prefix, decay in self.decays_by.items():
-            weight, total, square = (
-                decaying_sums(sums[name], state[prefix + name], decay) for name in SUMS
-            )
-            for name, each in zip(SUMS, (weight, total, square), strict=True):
-                after[prefix + name] = each[:, -1]
-            weight = weight.clamp_min(SILENT)
-            mean = total / weight
-            deviation = (square / weight - mean.square()).clamp_min(SMALLEST).sqrt()
+            so_far = {
+                name: decaying_sums(each, state[prefix + name], decay)
+                for name, each in sums.items()
+            }
+            after |= {prefix + name: each[:, -1] for name, each in so_far.items()}
+            weight = so_far["weight"].clamp_min(SILENT)
+            mean = so_far["sum"] / weight
+            deviation = (so_far["square"] / weight - mean.square()).clamp_min(SMALLEST).sqrt()
             pooled.append(torch.cat([mean, deviation], dim=-1).flatten(2))
         return self.dropout(torch.stack(pooled, dim=2)), after
 

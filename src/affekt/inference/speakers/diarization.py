@@ -142,16 +142,13 @@ def speaker_means(
     chosen = embeddings[:: -(-len(embeddings) // MOST_CLUSTERED)]
     if speakers is not None:
         return _clustered(chosen, min(speakers, len(chosen)))
-    one = _unit(chosen.mean(axis=0, keepdims=True))
+    found = _clustered(chosen, 1)
     if len(chosen) <= MOST_SPEAKERS:
-        return one
-    two = _clustered(chosen, 2)
-    if two[0] @ two[1] > same:
-        return one
-    found = two
-    for count in range(3, MOST_SPEAKERS + 1):
+        return found
+    for count in range(2, MOST_SPEAKERS + 1):
         means = _clustered(chosen, count)
-        if (means @ means.T)[np.triu_indices(count, 1)].max() > SAME_OF_MORE:
+        closest = (means @ means.T)[np.triu_indices(count, 1)].max()
+        if closest > (same if count == 2 else SAME_OF_MORE):
             break
         found = means
     return found

@@ -21,27 +21,16 @@ ALONE = 0.5  # s: the least speech without that of other speakers; chosen on RAV
 
 @dataclass(frozen=True, slots=True)
 class SpeakerRecognizer:
-    """Recognize one speaker in the chunks of a channel.
+    """Recognize one speaker in the chunks of a channel."""
 
-    Args:
-        stream: at 16 kHz, of this speaker alone.
-        cutter: cuts out the speech of this speaker.
-        smoother: of its probabilities; None for none.
-        limits: of the quality of an utterance; None measures none.
-        speaker: name; None if speakers are not distinguished.
-        channel: from 0; None for the mean of all.
-        listen: called with the samples of every utterance.
-        others: turns of other speakers, by start, in seconds from the start of the sound.
-    """
-
-    stream: Stream
-    cutter: SpeechCutter
-    smoother: Smoother | None
-    limits: QualityLimits | None
-    speaker: str | None
-    channel: int | None
-    listen: Watch | None
-    others: deque[Turn]
+    stream: Stream  #: at 16 kHz, of this speaker alone
+    cutter: SpeechCutter  #: cuts out the speech of this speaker
+    smoother: Smoother | None  #: of its probabilities
+    limits: QualityLimits | None  #: of the quality of an utterance; None measures none
+    speaker: str | None  #: name; None if speakers are not distinguished
+    channel: int | None  #: from 0; None for the mean of all
+    listen: Watch | None  #: called with the samples of every utterance
+    others: deque[Turn]  #: of other speakers, by start, in seconds from the start of the sound
 
     def push(self, chunk: Chunk, probability: float) -> Iterator[Utterance]:
         """Take the next 512 samples and their probability of speech; yield finished utterances."""

@@ -29,17 +29,11 @@ FEW = 16  # utterances, below which voices are not counted
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Speech between two pauses.
+    """Speech between two pauses."""
 
-    Args:
-        start: its first sample.
-        end: the sample after its last one.
-        embeddings: ``(windows, 256)``.
-    """
-
-    start: int
-    end: int
-    embeddings: Embeddings
+    start: int  #: its first sample
+    end: int  #: the sample after its last one
+    embeddings: Embeddings  #: ``(windows, 256)``
 
 
 def joined(stretches: Sequence[Stretch]) -> Embeddings:

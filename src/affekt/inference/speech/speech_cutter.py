@@ -12,6 +12,7 @@ from affekt.inference.speech.vad import (
     LONGEST,
     PAUSE,
     SILENCE,
+    USUAL,
     Speech,
     SpeechFinder,
     Thresholds,
@@ -40,7 +41,7 @@ class SpeechCutter:
     """
 
     def __init__(
-        self, spans: Sequence[Turn] | None, start: float, thresholds: Thresholds | None = None
+        self, spans: Sequence[Turn] | None, start: float, thresholds: Thresholds = USUAL
     ) -> None:
         self._spans = None if spans is None else deque(sorted(spans, key=lambda turn: turn.start))
         self._finder, self._start = SpeechFinder(thresholds), start

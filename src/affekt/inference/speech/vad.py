@@ -23,29 +23,22 @@ from affekt.audio.windows import SAMPLE_RATE
 CHUNK = 512  # samples of one probability: 32 ms
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 CONTEXT = 64  # samples of the chunk before that the detector takes too
-SPEECH = 0.5  # probability at which speech begins
-SILENCE = 0.35  # probability below which it may have ended
 SHORTEST = 8  # chunks: 0.25 s; shorter bursts are no speech
 PAUSE = 8  # chunks: 0.25 s
-PADDING = 1  # chunks on both sides: 30 ms
 LONGEST = 312  # chunks: just under 10 s, padding and all
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where speech begins and ends.
+    """Where speech begins and ends."""
 
-    Args:
-        speech: probability at which it begins.
-        silence: probability below which it may have ended.
-        padding: chunks added on both sides, at most half a pause.
-    """
-
-    speech: float = SPEECH
-    silence: float = SILENCE
-    padding: int = PADDING
+    speech: float = 0.5  #: probability at which it begins
+    silence: float = 0.35  #: probability below which it may have ended
+    padding: int = 1  #: chunks of 32 ms added on both sides, at most half a pause
 
 
+USUAL = Thresholds()
+SPEECH, SILENCE = USUAL.speech, USUAL.silence
 SOFT_SPEECH = Thresholds(speech=0.1, silence=0.05, padding=3)  # chosen for diarization
 
 
@@ -92,21 +85,13 @@ def _silero() -> InferenceSession:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A stretch of speech between two pauses, in chunks from the start of the sound.
+    """A stretch of speech between two pauses, in chunks from the start of the sound."""
 
-    Args:
-        first: its first chunk.
-        end: the chunk after its last one.
-        share: of its chunks, those that hold speech, in [0, 1].
-        context_start: first chunk of its context: earlier by a pause, or where it was cut.
-        context_end: chunk after its context: later by a pause, or where it was cut.
-    """
-
-    first: int
-    end: int
-    share: float
-    context_start: int
-    context_end: int
+    first: int  #: its first chunk
+    end: int  #: the chunk after its last one
+    share: float  #: of its chunks, those that hold speech, in [0, 1]
+    context_start: int  #: first chunk of its context: earlier by a pause, or where it was cut
+    context_end: int  #: chunk after its context: later by a pause, or where it was cut
 
 
 def speech_probabilities(
@@ -142,8 +127,8 @@ def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
 class SpeechFinder:
     """Find the stretches of speech as :func:`find_speech` does, one probability at a time."""
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
-        self._thresholds = thresholds or Thresholds()
+    def __init__(self, thresholds: Thresholds = USUAL) -> None:
+        self._thresholds = thresholds
         self._chunks = 0  # pushed so far
         self._running: list[float] = []  # speech that has not ended: probabilities, with padding
         self._first = self._context_start = self._padding = self._quiet = 0  # of that speech
