@@ -86,6 +86,13 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     assert path.read_text() == "all"
 
 
+def test_a_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="device or pipe"), atomic_write(tmp_path / "pipe") as part:
+        part.write_text("all")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_loop_of_links_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "loop"):

@@ -74,6 +74,8 @@ def _resolved(path: Path) -> Path:
         resolved = path
     if resolved.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    if resolved.exists() and not (resolved.is_file() or resolved.is_dir()):
+        raise OSError(errno.EINVAL, "a device or pipe, not a file", str(path))
     return resolved
 
 

@@ -79,7 +79,10 @@ def open_container(file: Any, pcm: Pcm | None = None) -> InputContainer:
     if pcm:
         options |= {"sample_rate": str(pcm.sample_rate), "ch_layout": f"{pcm.channels}C"}
     form = pcm.encoding if pcm else None
-    return av.open(file, "r", format=form, container_options=options, **LENIENT)
+    container: InputContainer = av.open(
+        file, "r", format=form, container_options=options, **LENIENT
+    )
+    return container
 
 
 @contextmanager

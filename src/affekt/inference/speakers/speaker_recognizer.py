@@ -30,7 +30,8 @@ class SpeakerRecognizer:
     speaker: str | None  #: name; None if speakers are not distinguished
     channel: int | None  #: from 0; None for the mean of all
     listen: Watch | None  #: called with the samples of every utterance
-    others: deque[Turn]  #: of other speakers, by start, in seconds from the start of the sound
+    start: float  #: seconds of the recording at which the sound begins
+    others: deque[Turn]  #: of other speakers, by start
 
     def push(self, chunk: Chunk, probability: float) -> Iterator[Utterance]:
         """Take the next 512 samples and their probability of speech; yield finished utterances."""
@@ -63,7 +64,8 @@ class SpeakerRecognizer:
 
     def _alone(self, speech: Speech, samples: Chunk) -> Chunk:
         """Leave out the turns of others, unless less than 0.5 s of the speech remains."""
-        middles = (np.arange(speech.context_start, speech.context_end) + 0.5) * CHUNK_SECONDS
+        chunks = np.arange(speech.context_start, speech.context_end)
+        middles = self.start + (chunks + 0.5) * CHUNK_SECONDS
         while self.others and self.others[0].end <= middles[0]:
             self.others.popleft()
         alone = np.ones(len(middles), np.float32)

@@ -209,11 +209,7 @@ class _Recognizers:
             adapt = chosen.adapt or (profile is None and bool(chosen.graph.profile))
             chosen = replace(chosen, profile=profile, adapt=adapt)
         own = turns and [turn for turn in turns if turn.speaker == speaker]
-        others = (
-            replace(turn, start=turn.start - self.start, end=turn.end - self.start)
-            for turn in turns or ()
-            if turn.speaker != speaker
-        )
+        others = (turn for turn in turns or () if turn.speaker != speaker)
         smoothed = self.time_constant > 0
         return SpeakerRecognizer(
             chosen.stream(),
@@ -223,6 +219,7 @@ class _Recognizers:
             speaker=speaker,
             channel=channel,
             listen=self.listen,
+            start=self.start,
             others=deque(sorted(others, key=lambda turn: turn.start)),
         )
 
