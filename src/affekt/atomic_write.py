@@ -14,8 +14,8 @@ from pathlib import Path
 def atomic_write(path: Path) -> Iterator[Path]:
     """Replace a file, or what a link leads to, in one step when its new content is on the disk.
 
-    A power cut leaves the old file or the new one, never an empty one. Nobody may read the new one
-    who could not read the old one.
+    A power cut leaves the old file or the new one, never an empty one. The new file has at most the
+    permissions of the old one.
 
     Yields:
         A new file in the same folder to write to, with a name that cannot be guessed.
