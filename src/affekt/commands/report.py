@@ -1,6 +1,7 @@
 """Parse ``affekt report``, and write page, archive and summary of some runs."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +42,9 @@ def report(
     gc.set_threshold(100_000)  # the many objects of tables and figures are nearly all in use
     if archive:
         archive_runs(runs, archive, points=read_points)
-    results = collect(read_run(folder) for folder in with_progress(find_runs(runs)))
+    folders = find_runs(runs)
+    with ThreadPoolExecutor() as threads:
+        results = collect(with_progress(threads.map(read_run, folders), len(folders)))
     if summary:
         write_summary(results, summary)
     clips = no_clips

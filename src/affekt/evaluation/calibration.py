@@ -197,28 +197,28 @@ def _scaled(run: Run) -> Run:
 def _scores(answers: Answers, draws: NDArray[np.float64]) -> dict[str, Interval]:
     """Each score with its interval; all are ratios of sums over clips."""
     clips = answers.sums(np.ones((len(answers.truth), 1)))
+    drawn_clips = drawn_sums(draws, clips)[..., 0]
+
+    def means(values: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
+        """Absolute column sums divided by clips: of all speakers, and of each draw of speakers."""
+        sums = answers.sums(values)
+        whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))
+        drawn = np.abs(drawn_sums(draws, sums)).sum(axis=-1) / drawn_clips
+        return float(whole.mean()), np.asarray(drawn.mean(axis=1))
+
     gap = answers.confidence - answers.right
     found = {}
     for score, edges in (("ece", equal_width()), ("ece_mass", equal_mass(answers.confidence))):
         bins = np.eye(len(edges) - 1)[bin_of(answers.confidence, edges)]
-        value, drawn = _means(answers.sums(bins * gap[:, np.newaxis]), clips, draws)
+        value, drawn = means(bins * gap[:, np.newaxis])
         found[score] = _centred(value, drawn, draws.shape[1])
     for score, losses in (
         ("brier", brier_scores(answers.probabilities, answers.truth)),
         ("nll", log_losses(answers.probabilities, answers.truth)),
     ):
-        value, drawn = _means(answers.sums(losses[:, np.newaxis]), clips, draws)
+        value, drawn = means(losses[:, np.newaxis])
         found[score] = percentiles(value, drawn, speakers=draws.shape[1])
     return found
-
-
-def _means(
-    sums: NDArray[np.float64], clips: NDArray[np.float64], draws: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
-    """Absolute column sums divided by clips: of all speakers, and of each draw of speakers."""
-    whole = np.abs(sums.sum(axis=1)).sum(axis=-1) / clips.sum(axis=(1, 2))
-    drawn = np.abs(drawn_sums(draws, sums)).sum(axis=-1) / drawn_sums(draws, clips)[..., 0]
-    return float(whole.mean()), np.asarray(drawn.mean(axis=1))
 
 
 def _centred(value: float, drawn: NDArray[np.float64], speakers: int) -> Interval:

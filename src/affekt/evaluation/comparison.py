@@ -20,7 +20,6 @@ from affekt.evaluation.intervals import (
     drawn_recalls,
     over_speakers,
     percentiles,
-    speaker_draws,
     speaker_uars,
 )
 from affekt.evaluation.metrics import Tally
@@ -55,8 +54,7 @@ def compare(first: Tally, second: Tally) -> Comparison:
         LabelError: the recipes did not answer the same clips, or a label has none.
     """
     _check_same_clips(first, second)
-    draws = speaker_draws(first)
-    drawn = (drawn_recalls(first, draws) - drawn_recalls(second, draws)).mean(axis=1)
+    drawn = (drawn_recalls(first) - drawn_recalls(second)).mean(axis=1)  # the same resamples
     shares = _shares(first) - _shares(second)
     difference, speakers = float(shares.sum()), len(first.speakers)
     shown = interval = percentiles(difference, drawn, speakers=speakers)

@@ -57,7 +57,7 @@ def uar_interval(tally: Tally) -> Interval:
 
     Both are NaN for a label without clips; the interval is NaN for one speaker.
     """
-    drawn = drawn_recalls(tally, speaker_draws(tally)).mean(axis=1)
+    drawn = drawn_recalls(tally).mean(axis=1)
     return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
 
 
@@ -75,8 +75,7 @@ def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
     """
     value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
     by_corpus = [
-        drawn_recalls(tally, speaker_draws(tally, SEED + number)).mean(axis=1)
-        for number, tally in enumerate(tallies)
+        drawn_recalls(tally, SEED + number).mean(axis=1) for number, tally in enumerate(tallies)
     ]
     shortest = min(map(len, by_corpus))  # none for a corpus of one speaker
     if not shortest:
@@ -93,7 +92,7 @@ def shown_recalls(tally: Tally) -> dict[str, Interval]:
         of_speakers = recalls_of(tally.counts.sum(axis=0))
         found = [over_speakers(float(v), of_speakers[:, at]) for at, v in enumerate(pooled)]
     else:
-        drawn = drawn_recalls(tally, speaker_draws(tally))
+        drawn = drawn_recalls(tally)
         found = [
             percentiles(float(v), drawn[:, at], speakers=speakers) for at, v in enumerate(pooled)
         ]
@@ -195,7 +194,9 @@ def _pooled(tally: Tally) -> NDArray[np.float64]:
     return np.asarray(recalls_of(tally.counts.sum(axis=1)).mean(axis=0))
 
 
-def drawn_recalls(tally: Tally, draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(resamples, labels)``: recalls of each draw of speakers, averaged over seeds."""
+@lru_cache(maxsize=64)
+def drawn_recalls(tally: Tally, seed: int = SEED) -> NDArray[np.float64]:
+    """``(resamples, labels)``: recalls of each of :func:`speaker_draws`, averaged over seeds."""
+    draws = speaker_draws(tally, seed)
     hits = drawn_sums(draws, np.diagonal(tally.counts, axis1=-2, axis2=-1))
     return np.asarray((hits / drawn_sums(draws, tally.counts.sum(axis=-1))).mean(axis=1))

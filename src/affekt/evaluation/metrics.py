@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from affekt.runs.predictions import labels_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tally:
     """Confusion matrices of one recipe, one for each seed and speaker.
 
