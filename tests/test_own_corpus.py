@@ -57,6 +57,15 @@ def test_table(table: Path) -> None:
     )
 
 
+def test_an_end_that_is_rounded_up_is_that_of_the_recording(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text(
+        "file,label,speaker,start,end\na.wav,sad,1,1.5,2.000000001\na.wav,sad,1,0,0.5\n"
+    )
+    clip, _ = survey_own("clinic", tmp_path / "table.csv").manifest().clips
+    assert (clip.end, clip.seconds) == (2.000000001, 0.5)
+
+
 def test_own_labels_map_to_a_task(table: Path) -> None:
     survey = survey_own("clinic", table, "four", labels={"wut": "angry", "calm": ""})
     assert survey.labels == ("angry", "happy", "sad", "neutral")

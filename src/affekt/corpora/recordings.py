@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from affekt.audio.decoding import SLACK
 from affekt.audio.reading import probe
 from affekt.audio.sound_files import sound_files
 from affekt.corpora.clips import Clip
@@ -60,7 +61,8 @@ def _length(root: Path, clip: Clip) -> float | str:
         return str(error)
     if clip.channel is not None and clip.channel >= sound.channels:
         return f"it has {sound.channels} channels, and channel {clip.channel} is wanted."
-    end = sound.seconds if clip.end is None else clip.end
-    if end > sound.seconds or (clip.start or 0.0) >= end:
-        return f"it is {sound.seconds:g} s long, and {clip.start or 0.0:g} to {end:g} s is wanted."
-    return end - (clip.start or 0.0)
+    start, wanted = clip.start or 0.0, sound.seconds if clip.end is None else clip.end
+    end = min(wanted, sound.seconds)
+    if wanted > sound.seconds + SLACK or start >= end:  # tables round the ends of recordings
+        return f"it is {sound.seconds:g} s long, and {start:g} to {wanted:g} s is wanted."
+    return end - start
