@@ -15,7 +15,9 @@ import soundfile
 
 from affekt.audit.answers import choose
 from affekt.audit.distortions import distortions
+from affekt.audit.page import write_audit
 from affekt.audit.profiles import scores_of
+from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import fairness, robustness
 from affekt.cli import main
 from affekt.corpora import Clip, Manifest
@@ -81,6 +83,18 @@ def test_languages_are_compared_if_corpora_share_one() -> None:
     assert {*fairness(found, 0).query("kind == 'language'")["group"]} == {"en", "it"}
     found["language"] = found["corpus"].map({"own-0": "en", "own-1": "pl", "own-2": "it"})
     assert "language" not in fairness(found, 0)["kind"].to_numpy()
+
+
+@pytest.mark.parametrize(("trained", "found"), [("ravdess:01", None), ("own:0", 1)])
+def test_speakers_with_own_names_may_be_those_of_the_training(
+    tmp_path: Path, trained: str, found: int | None
+) -> None:
+    recognizer = Recognizer("mine", lambda sounds: [{} for _ in sounds], frozenset({trained}))
+    rows = answers(biased=False).to_dict("records")
+    summary = write_audit(rows, recognizer, tmp_path, seed=0, checks={})
+    assert summary["speakers_of_training"] == found
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert ("It is not known" in page) == (found is None)
 
 
 def test_distortions_are_finite_and_have_their_strength() -> None:

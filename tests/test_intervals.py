@@ -55,6 +55,16 @@ def test_the_interval_is_that_of_scipy():
     assert found.high == pytest.approx(theirs.high, abs=0.01)
 
 
+def test_labels_of_one_speaker_each_have_no_interval():
+    """Draws with all of them are too rare: to wait for 10,000 would take hours."""
+    labels, at = tuple(map(str, range(16))), np.arange(16)
+    counts = np.zeros((1, 16, 16, 16), np.int64)
+    counts[0, at, at, at] = 1
+    found = uar_interval(Tally(labels, (0,), labels, counts))
+    assert found.value == 1.0
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_class_accuracies_have_intervals_of_their_own():
     tally = made(12, seeds=2)
     found = shown_recalls(tally)

@@ -1,6 +1,5 @@
 """Test which predictions.csv are valid, and the one-line errors for others."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,7 +38,7 @@ def test_several_files_are_one_table(write):
 
 
 def test_counts_are_separate_for_seeds_and_speakers(write):
-    again = ROWS.assign(seed=7, predicted="sad")
+    again = ROWS.assign(seed=7, predicted="sad", p_angry=0.1, p_sad=0.9)
     counted = tally(read_predictions(write(pd.concat([again, ROWS]))))
     assert counted.seeds == (0, 7)
     assert counted.speakers == ("c:1", "c:2")
@@ -62,13 +61,14 @@ def test_counts_are_separate_for_seeds_and_speakers(write):
         ("p_angry", 0, "", "line 2: p_angry must be a number"),
         ("p_angry", 0, "nan", "line 2: p_angry must be a number"),
         ("p_sad", 0, "-0.1", "line 2: p_sad must be in [0, 1]. Got -0.1"),
+        ("predicted", 1, "sad", "line 3: predicted must be the label of the highest probability"),
         ("p_sad", 0, "0.3", "line 2: sum must be 1 over the probabilities. Got 1.2"),
     ],
 )
 def test_a_bad_cell_is_named_in_one_line(write, column, row, value, message):
     table = ROWS.astype(str)
     table.loc[row, column] = value
-    wanted = LabelError if column in ("truth", "predicted") else RunError
+    wanted = LabelError if value in ("bored", "") and column in ("truth", "predicted") else RunError
     with pytest.raises(wanted) as caught:
         read_predictions(write(table))
     assert message in str(caught.value)
@@ -99,5 +99,5 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
 
 
 def test_probabilities_may_be_rounded(write):
-    rounded = ROWS.assign(p_angry=np.round(1 / 3, 3), p_sad=np.round(2 / 3, 3))
+    rounded = ROWS.assign(predicted="sad", p_angry=0.333, p_sad=0.667)
     assert len(read_predictions(write(rounded))) == 3

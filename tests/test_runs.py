@@ -217,8 +217,23 @@ def leave_folder(folder):
         path.write_text(path.read_text().replace("ravdess:", "../ravdess:"))
 
 
+def cut(folder):
+    path = folder / "fold-1/predictions.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+
+
+def relabel(column, label):
+    def changed(folder):
+        path = folder / "fold-1/predictions.csv"
+        table = pd.read_csv(path)
+        table.loc[0, column] = label
+        table.to_csv(path, index=False)
+
+    return changed
+
+
 FAULTS = {
-    "no folds.csv": (lambda f: (f / "folds.csv").unlink(), "folds.csv: cannot be read"),
+    "no folds.csv": (lambda f: (f / "folds.csv").unlink(), "folds.csv: must be a table in UTF-8"),
     "no recipe": (break_file("recipe.json", b"["), "recipe.json: must be JSON"),
     "a list": (break_file("recipe.json", b"[1]"), "must be a JSON object. Got list"),
     "no manifest": (
@@ -229,7 +244,7 @@ FAULTS = {
         break_file("manifest.csv", b"# {}\n"),
         "first line of a manifest",
     ),
-    "empty folds": (break_file("folds.csv", b""), "folds.csv: must be a CSV"),
+    "empty folds": (break_file("folds.csv", b""), "at least one fold"),
     "other columns": (
         break_file("folds.csv", b"a,b\n1,2\n"),
         "must have the columns fold, speaker",
@@ -239,9 +254,18 @@ FAULTS = {
         change_json("fold-1/result.json", seed=5),
         "of recipe ravdess-yamnet-lstm, seed 5",
     ),
-    "leak": (leak, "Got ravdess:01 twice in fold 1"),
     "a path as name": (leave_folder, "names that files can have. Got '../ravdess'"),
-    "wrong speaker": (swap_speaker, "must be of the test speakers in folds.csv"),
+    "other digest": (change_json("fold-1/result.json", digest="0"), "digest. Got 0, 0000"),
+    "clips lost": (cut, "test clips must be those of manifest and folds"),
+    "other truth": (relabel("truth", "neutral"), "file, speaker, truth: 1, Actor_01/"),
+    "no speaker": (
+        lambda f: (f / "folds.csv").write_text(
+            (f / "folds.csv").read_text().replace("2,ravdess:04,train\n", "")
+        ),
+        "each fold must hold every speaker",
+    ),
+    "leak": (leak, "Got ravdess:01 twice, which leaks test data"),
+    "wrong speaker": (swap_speaker, "each fold must hold every speaker"),
     "a fold more": (
         lambda f: (f / "fold-4/result.json").write_text((f / "fold-3/result.json").read_text()),
         "must be of the finished folds, 1, 2, 3, 3 of 4. Got 1, 2, 3, 4 of 4",
@@ -277,6 +301,11 @@ def test_a_broken_kept_run_is_refused(runs, tmp_path):
     (folder / "run.json").write_text(whole)
     change_json("run.json", planned=5)(folder)
     with pytest.raises(RunError, match=r"of 5\. Got 1, 2, 3, 4 of 4"):
+        read_run(folder)
+    change_json("run.json", planned=4)(folder)
+    table = pd.read_csv(folder / "predictions.csv.bz2")
+    table[1:].to_csv(folder / "predictions.csv.bz2", index=False)
+    with pytest.raises(RunError, match=r"must be of all clips, \{'angry': 32"):
         read_run(folder)
     (folder / "run.json").unlink()
     (folder / "run.json").mkdir()

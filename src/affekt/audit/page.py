@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
+from affekt.corpora import CORPORA
 from affekt.errors import RunError, writing
 from affekt.html_templates import html_templates
 from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, to_svg
@@ -63,14 +64,15 @@ def _summary(
     tests, clean = robust[robust["test"] != CLEAN.test], robust.iloc[0]
     tiny, undistorted = tests["tiny"], answers[answers["test"] == CLEAN.test]
     right = undistorted["truth"] == undistorted["predicted"]
-    known = recognizer.trained_on
+    known = len({*by_speaker["speaker"]} & (recognizer.trained_on or set()))
+    named = recognizer.trained_on is not None and {*answers["corpus"]} <= CORPORA.keys()
     scores = ("uar", "low", "high", "ece", "error")  # None in place of NaN, which JSON has not
     return {
         "model": recognizer.name,
         "corpora": sorted(answers["corpus"].unique()),
         "clips": len(undistorted),
         "speakers": len(by_speaker),
-        "speakers_of_training": None if known is None else len({*by_speaker["speaker"]} & known),
+        "speakers_of_training": known if known or named else None,  # own names tell nothing
         **{x: float(clean[x]) if np.isfinite(clean[x]) else None for x in scores},
         "spread": str(clean["spread"]),
         "recalls": right.groupby(undistorted["truth"]).mean().to_dict(),

@@ -68,8 +68,9 @@ def load(
         ]
         return join(parts, Path(root).resolve())
     if name not in CORPORA:
+        got = "a folder" if Path(root).is_dir() else "no file"
         raise CorpusError(
-            f"corpus must be one of {', '.join(CORPORA)}. Got {name!r}. For your own recordings, "
-            f"pass a manifest instead of the folder: affekt corpus {name} writes one."
+            f"corpus must be one of {', '.join(CORPORA)}, or {root} must be a manifest of your own "
+            f"recordings. Got {name!r} and {got}. affekt corpus {name} writes a manifest."
         )
     return survey(CORPORA[name], root, task, watch).manifest(partial=partial)

@@ -50,7 +50,7 @@ def speaker_folds(
     if not 2 <= folds <= len(speakers):
         raise CorpusError(
             f"folds of {manifest.corpus} must be in [2, {len(speakers)}], its number of speakers. "
-            f"Got {folds}. Use fewer folds, or leave_one_speaker_out."
+            f"Got {folds}. Use fewer folds, or leave-one-speaker-out."
         )
     smaller, larger = divmod(len(speakers), folds)
     sizes = [smaller + (number < larger) for number in range(folds)]

@@ -27,6 +27,7 @@ from affekt.evaluation.metrics import Tally, recalls_of
 RESAMPLES = 10_000
 SEED = 0
 LEVEL = 0.95
+LEAST_WHOLE = 0.01  # share of the draws that must have all labels
 FEW_SPEAKERS = 8  # below this number, the range over speakers is shown in place of an interval
 INTERVAL, RANGE = "95 % interval", "range over speakers"
 
@@ -109,7 +110,8 @@ def speaker_draws(tally: Tally, seed: int = SEED) -> NDArray[np.float64]:
 
     Returns:
         ``(RESAMPLES, speakers)``: how often each speaker is drawn, read-only; no rows for one
-        speaker, or if a label has no clip at all.
+        speaker, if a label has no clip at all, or if so few speakers have some labels that less
+        than 1 % of the draws have all.
     """
     speakers = len(tally.speakers)
     given = np.asarray(tally.counts.sum(axis=-1)) > 0  # (seeds, speakers, labels)
@@ -129,6 +131,8 @@ def _draws(speakers: int, rare: frozenset[bytes], resamples: int, seed: int) -> 
     while len(accepted) < resamples:
         draws = generator.multinomial(speakers, np.full(speakers, 1 / speakers), resamples)
         whole = (draws @ needed.T.astype(np.int64) > 0).all(axis=1)
+        if whole.mean() < LEAST_WHOLE:
+            return accepted[:0]
         accepted = np.concatenate([accepted, draws[whole]])[:resamples]
     accepted.flags.writeable = False
     return accepted

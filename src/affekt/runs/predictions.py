@@ -130,6 +130,9 @@ def _check_probabilities(table: pd.DataFrame) -> None:
     total = given.sum(axis=1).round(4)
     wrong = (total - 1).abs() > SUM_TOLERANCE
     _refuse(table.assign(sum=total), wrong, "sum", "1 over the probabilities")
+    at = pd.Index(labels_of(table)).get_indexer(pd.Index(table["predicted"]))
+    less = given.to_numpy()[np.arange(len(table)), at] < given.max(axis=1)
+    _refuse(table, less, "predicted", "the label of the highest probability")
 
 
 def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:

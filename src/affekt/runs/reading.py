@@ -12,7 +12,9 @@ from typing import Any
 import pandas as pd
 
 from affekt.aliases import from_stored
+from affekt.corpora.folds import PARTS, read_folds
 from affekt.corpora.joined import corpus_of
+from affekt.corpora.manifest import read_manifest
 from affekt.errors import AffektError, LabelError, RunError
 from affekt.runs.corpus_facts import read_corpus
 from affekt.runs.folder import ARCHIVED, CURVE, DONE, command_of, table_file
@@ -26,7 +28,7 @@ from affekt.runs.predictions import (
     read_validation,
 )
 
-PARTS = ("fold", "speaker", "part")
+CLIP = ["fold", "file", "speaker", "truth"]
 FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
 
 
@@ -107,8 +109,9 @@ def read_run(folder: Path) -> Run:
     """Read a run of either form, as far as it has come.
 
     Raises:
-        RunError: no finished fold, a file that is missing or not what it should be, a profile
-            with predictions for some clips only, or a test speaker in training or validation.
+        RunError: no finished fold, a file that is missing or not what it should be, folds of
+            several recipes, or predictions that are not of all clips of the test speakers.
+        CorpusError: no valid folds or manifest, or a test speaker in training or validation.
         LabelError: a prediction outside the run's labels.
     """
     try:
@@ -122,7 +125,7 @@ def read_run(folder: Path) -> Run:
     if missing:
         raise RunError(f"{folder}: each fold must have its facts. Missing: {', '.join(missing)}.")
     _check_tables(folder, run)
-    _check_speakers(folder, run)
+    _check_clips(folder, run)
     _check_enrolment(folder, run)
     _check_names(folder, run)
     return run
@@ -135,7 +138,7 @@ def _read_archived(folder: Path) -> Run:
     about["corpus"] = {**about["corpus"]}  # TypeError if it is no object
     return Run(
         **about,
-        parts=read_table(folder / "folds.csv", PARTS),
+        parts=_read_parts(folder),
         predictions=read_predictions(table_file(folder, "predictions")),
         enrolment=_optional_table([folder], "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
         validation=_optional_table([folder], "validation", read_validation, COLUMNS),
@@ -149,7 +152,7 @@ def _read_folder(folder: Path) -> Run:
     if not done:
         raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
     results, parents = [read_json(file) for file in done], [file.parent for file in done]
-    parts = read_table(folder / "folds.csv", PARTS)
+    parts = _read_parts(folder)
     curves = [
         read_table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
         for file, result in zip(done, results, strict=True)
@@ -172,6 +175,12 @@ def _read_folder(folder: Path) -> Run:
     )
 
 
+def _read_parts(folder: Path) -> pd.DataFrame:
+    folds = read_folds(folder / "folds.csv")
+    rows = [(f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part)]
+    return pd.DataFrame(rows, columns=["fold", "speaker", "part"])
+
+
 def _optional_table(
     folders: Sequence[Path], name: str, read: Callable[..., pd.DataFrame], columns: Sequence[str]
 ) -> pd.DataFrame:
@@ -189,7 +198,11 @@ def _optional_table(
 
 
 def _check_tables(folder: Path, run: Run) -> None:
-    """Check that all predictions are of this run, and have the same labels."""
+    """Check that all folds and predictions are of this run, and have the same labels."""
+    digests = {str(fold.get("digest", run.digest)) for fold in run.folds}
+    if digests != {run.digest}:
+        got = ", ".join(sorted(digests))
+        raise RunError(f"{folder}: all folds must be of one recipe's digest. Got {got}.")
     tables = (run.predictions, run.enrolment, run.validation)
     rows = pd.concat([table[["recipe", "seed"]] for table in tables]).drop_duplicates()
     found = [tuple(row) for row in rows.itertuples(index=False)]
@@ -207,41 +220,41 @@ def _check_tables(folder: Path, run: Run) -> None:
             )
 
 
-def _check_speakers(folder: Path, run: Run) -> None:
-    """Check that no test speaker was in training or validation."""
-    twice = run.parts.duplicated(["fold", "speaker"])
-    if twice.any():
-        row = run.parts[twice].iloc[0]
-        raise RunError(
-            f"{folder / 'folds.csv'}: a speaker must be in one part of a fold. "
-            f"Got {row['speaker']} twice in fold {row['fold']}."
-        )
-    tested = run.predictions.groupby("fold")["speaker"].agg(set)
-    done = sorted(fold["fold"] for fold in run.folds)
-    if list(tested.index) != done or run.parts["fold"].nunique() != run.planned:
+def _check_clips(folder: Path, run: Run) -> None:
+    """Check that the predictions are of the finished folds, and of all clips of their speakers.
+
+    An archived run names no clips: their number is compared if all speakers were tested.
+    """
+    done, found = sorted(fold["fold"] for fold in run.folds), sorted({*run.predictions["fold"]})
+    if found != done or run.parts["fold"].nunique() != run.planned:
         raise RunError(
             f"{folder}: predictions must be of the finished folds, {', '.join(map(str, done))} of "
-            f"{run.planned}. Got {', '.join(map(str, tested.index))} of "
-            f"{run.parts['fold'].nunique()}."
+            f"{run.planned}. Got {', '.join(map(str, found))} of {run.parts['fold'].nunique()}."
         )
+    rows, columns = run.parts[run.parts["fold"].isin(done)], ["fold", "speaker"]
+    if (folder / "manifest.csv").is_file():
+        manifest = read_manifest(folder / "manifest.csv")
+        named = zip(manifest.names, manifest.clips, strict=True)
+        clips = [(name, clip.speaker, clip.label) for name, clip in named]
+        rows, columns = rows.merge(pd.DataFrame(clips, columns=CLIP[1:])), CLIP
     for part, table in (("test", run.predictions), ("validation", run.validation)):
-        if table.empty:
-            continue
-        of_part = run.parts[run.parts["part"] == part].groupby("fold")["speaker"].agg(set)
-        tested = table.groupby("fold")["speaker"].agg(set)
-        for fold in sorted({*run.predictions["fold"], *tested.index}):
-            if tested.get(fold, set()) != of_part.get(fold, set()):
-                raise RunError(
-                    f"{folder}: predictions of fold {fold} must be of the {part} speakers in "
-                    f"folds.csv. Got {', '.join(sorted(tested.get(fold, set()))) or 'none'}."
-                )
+        of_part = rows[rows["part"] == part]
+        odd = {*map(tuple, table[columns].to_numpy())} ^ {*map(tuple, of_part[columns].to_numpy())}
+        if len(table) and odd:
+            raise RunError(
+                f"{folder}: {part} clips must be those of manifest and folds. They differ in "
+                f"{', '.join(columns)}: {', '.join(map(str, min(odd)))}."
+            )
+    counts = run.predictions["truth"].value_counts().to_dict()
+    wanted = {each["label"]: each["clips"] for each in run.corpus["classes"]}
+    if counts != wanted and run.predictions["speaker"].nunique() == run.parts["speaker"].nunique():
+        raise RunError(f"{folder}: predictions must be of all clips, {wanted}. Got {counts}.")
 
 
 def _check_enrolment(folder: Path, run: Run) -> None:
     """Check that each enrolment has predictions for all test clips."""
-    clip = ["fold", "file", "speaker", "truth"]
-    asked = run.predictions[clip].assign(asked=True)
-    found = run.enrolment[[PROFILE, *clip]].merge(asked, "left", clip)
+    asked = run.predictions[CLIP].assign(asked=True)
+    found = run.enrolment[[PROFILE, *CLIP]].merge(asked, "left", CLIP)
     for profile, rows in found.groupby(PROFILE):
         if len(rows) != len(asked) or rows["asked"].isna().any():
             raise RunError(

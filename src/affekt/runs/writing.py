@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from affekt.atomic_write import atomic_write
 from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
@@ -81,7 +82,7 @@ def _rows(
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
