@@ -217,6 +217,7 @@ def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
         (["--command", f"{sys.executable} -c 'print(1)'"], "one JSON object a line"),
         (["--command", "no-such-program"], "must be a program"),
         (["affekt", "--command", "true"], "cannot be combined"),
+        (["--command", ""], "--command must name a program. Got none"),
     ],
 )
 def test_a_faulty_recognizer_is_refused_in_one_line(

@@ -44,7 +44,8 @@ def audit(
     from affekt.inference.shipped_models import DEFAULT_MODEL
 
     refuse_together({"MODEL": model, "--command": command})
-    recognizer = open_command(command) if command else open_recognizer(model or DEFAULT_MODEL)
+    named = model or DEFAULT_MODEL
+    recognizer = open_recognizer(named) if command is None else open_command(command)
     manifests = [
         read_manifest(path) if path.is_file() else load(path.resolve().name, path, partial=True)
         for path in data

@@ -131,8 +131,8 @@ def _check_probabilities(table: pd.DataFrame) -> None:
     wrong = (total - 1).abs() > SUM_TOLERANCE
     _refuse(table.assign(sum=total), wrong, "sum", "1 over the probabilities")
     at = pd.Index(labels_of(table)).get_indexer(pd.Index(table["predicted"]))
-    less = given.to_numpy()[np.arange(len(table)), at] < given.max(axis=1)
-    _refuse(table, less, "predicted", "the label of the highest probability")
+    chosen = pd.Series(given.to_numpy()[np.arange(len(table)), at], table.index)
+    _refuse(table, chosen < given.max(axis=1), "predicted", "the label of the highest probability")
 
 
 def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:
