@@ -150,6 +150,10 @@ def test_enrolment_may_lower_the_temperature(tmp_path):
 def test_a_temperature_needs_whole_runs(tmp_path):
     with pytest.raises(RunError, match="Got 0 runs"):
         pooled_temperatures([tmp_path])
+    make_run(tmp_path, "a", speakers=3, epochs=0)
+    make_run(tmp_path, "b", speakers=3, epochs=0)
+    with pytest.raises(RunError, match=r"must be of one recipe.*Got a, b"):
+        pooled_temperatures([tmp_path])
 
 
 def test_without_validation_nothing_is_scaled(tmp_path):

@@ -104,11 +104,16 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
         same, if that was not tested).
 
     Raises:
-        RunError: no run, or one with a missing fold.
+        RunError: no run, runs of several recipes, or one with a missing fold.
         LabelError: predictions with unknown labels.
     """
     found = [read_run(folder) for folder in find_runs(runs)]
     unfinished = [run.recipe for run in found if not run.complete]
+    if len(recipes := sorted({run.recipe for run in found})) > 1:
+        raise RunError(
+            f"runs to calibrate by must be of one recipe, that of the network. "
+            f"Got {', '.join(recipes)}. Name their folders."
+        )
     if unfinished or not found:
         raise RunError(
             f"runs to calibrate by must have every fold. Got {len(found)} runs, of them "
