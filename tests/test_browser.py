@@ -74,6 +74,15 @@ REFUSALS = """
   model.run = run;
   return [told, [...half, ...await voice.push(sound.slice(20000)), ...await voice.flush()]];
 """
+#: Close a model while it works, use it, and close it again.
+CLOSED = """
+  const [worker, sound] = given;
+  const own = await load(file, { worker });
+  const voice = new Stream(own);
+  const last = voice.push(sound);
+  await own.close();
+  return [(await last).length, await refused(voice.push(sound)), await refused(own.close())];
+"""
 #: Hold all predictions of the page until `release` is called.
 HELD = """
 const done = arguments[0];
@@ -214,6 +223,12 @@ def test_an_error_leaves_a_stream_unchanged(page: Page) -> None:
     number = "The model must return a number in [0, 1] for each label. Got others. Export it again."
     assert told[2:] == [number] * 4 + ["broken"] * 2
     assert close(found, affekt.load(limits=None).predict(sound, sample_rate=RATE).segments)
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_closed_model_says_so(page: Page, worker: bool) -> None:
+    told = "The model is closed. Load it again."
+    assert work(page, CLOSED, "own.onnx", worker, [0.0] * 15_600) == [1, told, None]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ export interface Metadata {
 /** A loaded model, which any number of streams share. */
 export interface Model {
   readonly metadata: Metadata;
-  /** End the worker, or release the memory. */
+  /** Release the memory, after the work under way. Streams of the model then reject samples. */
   close(): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ export class Stream {
 export function readProfile(model: Model, file: Uint8Array): Profile;
 
 /** Write a profile as a file, which `affekt predict --profile` reads too. */
-export function writeProfile(model: Model, profile: Profile): Uint8Array;
+export function writeProfile(model: Model, profile: Profile): Uint8Array<ArrayBuffer>;
 
 /**
  * Decode a recording to mono at 16 kHz.

@@ -21,7 +21,14 @@ class Model {
   #last = Promise.resolve();
 
   constructor(metadata, { run, close }) {
-    Object.assign(this, { metadata, run, close });
+    Object.assign(this, { metadata, run });
+    this.close = () =>
+      this.queue(async () => {
+        this.run = () => Promise.reject(new Error("The model is closed. Load it again."));
+        const release = close;
+        close = () => {}; // only once
+        await release();
+      });
   }
 
   /** Run work after all earlier work is done: a session runs one thing at a time. */
