@@ -4,7 +4,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /source
 COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[serve]'
+RUN pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[serve]'
 
 FROM python:3.13-slim
 COPY --from=build /wheels /wheels

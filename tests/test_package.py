@@ -28,11 +28,17 @@ CARDS = sorted(MODELS.glob("*.md"))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the checkout."""
+    """The wheel, built from what Docker sees of the checkout."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
-    skip = shutil.ignore_patterns(".*", "__pycache__", "results", "tests", "docs", "*.egg-info")
-    shutil.copytree(ROOT, source, ignore=skip)
+    source.mkdir()
+    skip = shutil.ignore_patterns("__pycache__", "node_modules", "*.egg-info")
+    seen = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    for path in (ROOT / name for name in re.findall(r"^!(.+)$", seen, re.MULTILINE)):
+        if path.is_dir():
+            shutil.copytree(path, source / path.name, ignore=skip)
+        else:
+            shutil.copy(path, source)
     words = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", str(folder)]
     environment = {**os.environ, "AFFEKT_REPOSITORY": REPOSITORY}
     run(sys.executable, "-m", *words, str(source), cwd=folder, env=environment)
@@ -123,9 +129,9 @@ def test_the_wheel_has_the_metadata_for_pypi(wheel: Path) -> None:
     paths = [target.removeprefix(f"{REPOSITORY}/") for target in targets if REPOSITORY in target]
     for path in paths:
         assert (ROOT / re.sub(r"^(blob|raw)/main/|#.*", "", path)).exists(), path
-    for folder in ("recipes", "samples"):
+    for folder, pattern in (("recipes", "*"), ("samples", "*"), ("web", "*.js")):
         shipped = {Path(name).name for name in names if name.startswith(f"affekt/{folder}/")}
-        assert shipped == {each.name for each in (ROOT / folder).iterdir()}
+        assert shipped == {each.name for each in (ROOT / folder).glob(pattern)}
 
 
 def test_versions_agree() -> None:
