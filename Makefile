@@ -27,7 +27,7 @@ types: setup
 
 # One thread a process: two processes use two cores better than two threads do.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations 10 --cov --cov-report term
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations 40 --cov --cov-report term
 
 # Without real recordings and weights, every test that asks for them must be skipped, not fail.
 skips: setup

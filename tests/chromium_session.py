@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +60,6 @@ def run_npm(folder: Path, *words: str) -> str:
         pytest.skip("needs npm's registry")
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serve files without a line for each request."""
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing: pytest's output is for tests."""
 
 
 class Page:

@@ -3,13 +3,24 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
+if TYPE_CHECKING:
+    import affekt
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+Captured = pytest.CaptureFixture[str]
 _SHARED = Path(__file__).parents[2] / "shared"
+
+settings.register_profile("same each time", deadline=None, derandomize=True)
+settings.load_profile("same each time")
 
 
 def _folder(variable: str, beside: str) -> Path | None:
@@ -53,6 +64,22 @@ def weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """File of a model that answers at once; modules that test another one have their own."""
+    from small_model import small_model
+
+    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+
+
+@pytest.fixture(scope="session")
+def predictor(model: str) -> "affekt.Predictor":
+    """That model, loaded with the defaults."""
+    import affekt
+
+    return affekt.load(model)
+
+
+@pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the npm packages that ``web/`` needs; the test is skipped without npm."""
     from chromium_session import run_npm
@@ -68,6 +95,21 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def axe(node_modules: Path) -> Path:
     """File of axe-core, which checks whether a page is accessible."""
     return node_modules / "axe-core" / "axe.min.js"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve files without a line for each request."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing: pytest's output is for tests."""
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for what happens in another process or thread."""
+    late = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < late, "it never came"
+        time.sleep(0.005)
 
 
 def hears_ctrl_c() -> None:

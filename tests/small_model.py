@@ -104,6 +104,13 @@ def small_model(path: Path, *, note: object = None, key: str = "affekt", width: 
     return path
 
 
+def wandering_noise(samples: int, seed: int = 0) -> NDArray[np.float32]:
+    """Noise whose loudness wanders, so that windows differ."""
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.5, samples // 2_000 + 1), 2_000)[:samples]
+    return (rng.normal(size=samples) * loudness).astype(np.float32)
+
+
 def probabilities_by(
     graph: Graph, windows: NDArray[np.float32], state: State, *, adapt: bool = False
 ) -> tuple[NDArray[np.float32], State]:

@@ -13,16 +13,9 @@ from affekt.cli import main
 from affekt.commands.output.timeline_printing import _targets
 from affekt.inference.timelines.annotation_files import SUFFIXES, eaf
 from affekt.inference.timelines.timeline import Utterance
-from small_model import small_model
+from conftest import SAMPLES, Captured
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 FILES = sorted(SAMPLES.glob("*.flac"))
-Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 def run(*words: object) -> int:

@@ -15,8 +15,10 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
         part.write_text("half")
         assert not path.exists()
         part.write_text("all")
+        written = part.stat().st_ino
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "all"
+    assert path.stat().st_ino == written  # renamed in one step, not copied
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:

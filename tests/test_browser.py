@@ -21,7 +21,8 @@ from selenium.webdriver.common.by import By
 
 import affekt
 from affekt.inference.profile import profile_of, read_profile
-from chromium_session import Page, Quiet, needs_browser, opened
+from chromium_session import Page, needs_browser, opened
+from conftest import QuietHandler
 from synthetic_network import made_sound, own_model
 
 pytestmark = needs_browser
@@ -133,7 +134,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, node_modules: Path) -> Path:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -8,8 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,9 @@ import affekt
 from affekt import engines
 from affekt.cli import main
 from affekt.engines import Outcome
-from conftest import hears_ctrl_c
-from small_model import small_model
+from conftest import Captured, hears_ctrl_c, wait_until
 
 COMMAND = [sys.executable, "-m", "affekt.cli", "predict"]
-Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 def make_folder(place: Path, files: int) -> Path:
@@ -63,13 +55,6 @@ def records(text: str, form: str) -> list[str]:
     return sorted(map(repr, csv.reader(io.StringIO(text, newline=""))))
 
 
-def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
-    late = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < late, "it never came"
-        time.sleep(0.001)
-
-
 def test_resume_takes_names_that_no_file_can_have(model: str, tmp_path: Path) -> None:
     sample, output = Path(__file__).parents[1] / "samples" / "lively.flac", tmp_path / "output"
     words = ["predict", str(sample), "--json", "--model", model, "-o", str(output)]
@@ -94,7 +79,7 @@ def test_resume_after_kills_at_random_times(
         with subprocess.Popen(
             [*COMMAND, *words, "-o", str(output), "--resume"], stderr=subprocess.DEVNULL
         ) as process:
-            wait_for(
+            wait_until(
                 lambda size=size, process=process: (
                     process.poll() is not None  # type: ignore[misc]
                     or (output.exists() and output.stat().st_size >= size)
@@ -242,7 +227,7 @@ def test_an_interruption_keeps_finished_results(
     output = tmp_path / "results.jsonl"
     words = [str(many), "--json", "--model", model, "-o", str(output), "--resume", "--jobs", "1"]
     process = subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c)
-    wait_for(lambda: output.exists() and output.stat().st_size)
+    wait_until(lambda: output.exists() and output.stat().st_size)
     process.send_signal(sign)
     _, complained = process.communicate(timeout=60)
     assert process.returncode == 130

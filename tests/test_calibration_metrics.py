@@ -118,7 +118,7 @@ def test_answers_that_are_all_right_do_not_become_certain():
 
 
 @given(st.integers(0, 999), st.integers(2, 6), st.integers(5, 60))
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40)
 def test_scaling_never_hurts_where_it_is_fitted(seed, labels, clips):
     probabilities, truth = made(clips, labels, seed=seed)
     before = log_losses(probabilities, truth).mean()
@@ -129,7 +129,7 @@ def test_scaling_never_hurts_where_it_is_fitted(seed, labels, clips):
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.integers(1, 12))
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 def test_every_confidence_lies_in_its_bin(confidences, bins):
     confidence = np.array(confidences)
     for edges in (equal_width(bins), equal_mass(confidence, bins)):

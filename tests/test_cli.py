@@ -25,16 +25,10 @@ from affekt.cli import EXAMPLES, main
 from affekt.commands.output.printing import printable
 from affekt.inference import files, parallel
 from bad_inputs import BAD_INPUTS
-from conftest import hears_ctrl_c
-from small_model import LABELS, small_model
+from conftest import SAMPLES, Captured, hears_ctrl_c
+from small_model import LABELS
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 COMMAND = [sys.executable, "-m", "affekt.cli"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 @pytest.fixture
@@ -51,9 +45,6 @@ def folder(tmp_path: Path) -> Path:
     for name in ("notes.txt", "cover.jpg", "._01.wav"):
         (place / name).write_text("no sound")
     return place
-
-
-Captured = pytest.CaptureFixture[str]
 
 
 def error_lines(text: str) -> list[str]:

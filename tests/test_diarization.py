@@ -31,24 +31,17 @@ from affekt.inference.speakers.speech_embedding import Stretch, named
 from affekt.inference.speech.vad import SOFT_SPEECH, SpeechFinder, Thresholds
 from affekt.inference.timelines.rttm import Turn
 from affekt.inference.timelines.timeline import Utterance, fill_turns
+from conftest import SAMPLES, Captured
 from diarization_scoring import diarization_errors
-from small_model import small_model
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 RATE = 16_000
 Sound = NDArray[np.float32]
-Captured = pytest.CaptureFixture[str]
 
 
 class Span(NamedTuple):
     start: float
     end: float
     speaker: str
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 def two_voices() -> tuple[Sound, list[Span]]:

@@ -14,11 +14,11 @@ from affekt.audio.windows import PATCH_HOP, sliding_windows
 from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.model.classifier import load_classifier
+from conftest import SAMPLES
 from small_model import small_model
 from synthetic_network import made_sound, own_model
 
 RATE = 16_000
-SAMPLES = Path(__file__).parents[1] / "samples"
 FILES = sorted(SAMPLES.glob("*.flac"))
 
 

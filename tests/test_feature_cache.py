@@ -142,7 +142,7 @@ def test_cached_files_are_on_the_disk_before_they_have_their_name(
     assert len([each for each in flushed if each.parent == cache]) == 2
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50)
 @given(
     clips=st.lists(st.integers(0, 10_000), min_size=1, max_size=80, unique=True),
     size=st.integers(1, 30),

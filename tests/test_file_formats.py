@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,22 +12,11 @@ import affekt
 from affekt.audio.decoding import decode
 from affekt.audio.reading import read
 from affekt.cli import main
+from conftest import SAMPLES
 from file_formats import KINDS, SEEKING
-from small_model import small_model
 from test_reading import Pipe
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 QUIET = np.zeros(8_000, np.float32)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
-
-
-@pytest.fixture(scope="module")
-def predictor(model: str) -> affekt.Predictor:
-    return affekt.load(model)
 
 
 @cache

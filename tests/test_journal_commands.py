@@ -20,12 +20,10 @@ from affekt.audio.pcm import Decoded
 from affekt.cli import main
 from affekt.commands import journal as journal_command
 from affekt.errors import AudioError, JournalError
-from conftest import hears_ctrl_c
+from conftest import SAMPLES, Captured, hears_ctrl_c
 
 COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
-SAMPLES = Path(__file__).parents[1] / "samples"
 ACTOR, CLIPS = "Actor_07", 12
-Captured = pytest.CaptureFixture[str]
 #: Words that a report must not use about a person.
 CLINICAL = (
     *("depress", "disorder", "illness", "patient", "symptom", "treat", "therap", "clinic"),

@@ -62,7 +62,7 @@ ROOMS = {
     "html_templates": Room(lazily={"jinja2"}, extra="report"),
     "affekt": Room(lazily=EVERYTHING),
     "audio": Room({"locations"}, {"numpy", "soundfile", "av", "soxr"}),
-    "corpora": Room({"audio"}, {"numpy"}),
+    "corpora": Room({"audio", "atomic_write"}, {"numpy"}),
     "model": Room(
         {"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich", "inference"}, "train"
     ),
@@ -270,7 +270,7 @@ def test_inference_and_command_line_do_without_the_extras() -> None:
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"
         "import affekt.inference.files, affekt.inference.live\n"
-        "import affekt.inference.timelines.timeline\n"
+        "import affekt.inference.timelines.timeline; affekt.Stream, affekt.load, affekt.read\n"
         "import affekt.audio.microphone, affekt.cli, affekt.journal.adding\n"
         "import affekt.journal.exports\n"
         "from affekt import *\n"

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -21,15 +20,9 @@ from affekt import locations
 from affekt.cli import main
 from affekt.inference.files import Failure, find_files
 from affekt.locations import is_location, local_copy
-from small_model import small_model
+from conftest import Captured, QuietHandler, wait_until
 
 fsspec = pytest.importorskip("fsspec")
-Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +182,7 @@ def test_an_output_is_stored_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> Non
     with local_copy(name, fetch=False) as copy:
         assert fs.cat_file(path) == b""
         copy.write_bytes(b"some")
-        late = time.monotonic() + 20
-        while fs.cat_file(path) != b"some":
-            assert time.monotonic() < late
-            time.sleep(0.02)
+        wait_until(lambda: fs.cat_file(path) == b"some")
         copy.write_bytes(b"some more")
     assert fs.cat_file(path) == b"some more"
     assert not copy.exists()
@@ -221,15 +211,10 @@ def test_results_that_cannot_be_stored_are_kept_here(
     assert "results cannot be written" in line
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def web(folder: Path) -> Iterator[str]:
     """A web server that gives no parts of files."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

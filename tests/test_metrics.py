@@ -27,7 +27,7 @@ def scored(draw):
 
 
 @given(scored())
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 def test_scores_equal_those_of_scikit_learn(case):
     labels, truth, predicted = case
     counts = confusion_matrix(truth, predicted, labels=labels)

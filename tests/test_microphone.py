@@ -23,9 +23,8 @@ from affekt.audio.microphone import Handover, microphone
 from affekt.audio.reading import read
 from affekt.cli import main
 from affekt.errors import AudioError
-from conftest import hears_ctrl_c
+from conftest import SAMPLES, Captured, hears_ctrl_c
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 NO_LIBRARY = SAMPLES / "calm.flac"
 COMMAND = [sys.executable, "-m", "affekt.cli", "stream"]
 ALSA = Path(os.environ.get("ALSA_CONFIG_DIR", "/usr/share/alsa"), "alsa.conf")
@@ -33,7 +32,6 @@ needs_portaudio = pytest.mark.skipif(
     not (ctypes.util.find_library("portaudio") and ALSA.is_file()),
     reason="no PortAudio on ALSA: apt install libportaudio2",
 )
-Captured = pytest.CaptureFixture[str]
 
 
 def block(value: float, samples: int = 4) -> np.ndarray:

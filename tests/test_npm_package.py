@@ -14,7 +14,8 @@ import soundfile
 
 import affekt
 from affekt.inference.profile import profile_of
-from chromium_session import Quiet, needs_browser, opened, run_npm
+from chromium_session import needs_browser, opened, run_npm
+from conftest import QuietHandler
 
 pytestmark = needs_browser
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bundled_package_answers_as_python(project: Path, tmp_path: Path) -> None:
-    site = partial(Quiet, directory=str(project / "dist"))
+    site = partial(QuietHandler, directory=str(project / "dist"))
     with ThreadingHTTPServer(("127.0.0.1", 0), site) as server, opened(tmp_path) as page:
         Thread(target=server.serve_forever, daemon=True).start()
         browser = page.browser

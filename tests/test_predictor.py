@@ -18,26 +18,14 @@ from affekt.errors import AudioError, ModelError
 from affekt.inference import shipped_models
 from affekt.inference.stream import BATCH
 from affekt.inference.summary import LONG
-from small_model import HOP, WINDOW, small_model
+from small_model import HOP, WINDOW, small_model, wandering_noise
 
 RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_model(tmp_path_factory.mktemp("model") / "small.onnx")
-
-
-@pytest.fixture(scope="module")
-def predictor(model: Path) -> affekt.Predictor:
+def predictor(model: str) -> affekt.Predictor:
     return affekt.load(model, limits=None)  # the sounds are noise
-
-
-def noise(samples: int, seed: int = 0) -> np.ndarray:
-    """Noise whose loudness wanders, so that windows differ."""
-    rng = np.random.default_rng(seed)
-    loudness = np.repeat(rng.uniform(0, 0.5, samples // 2_000 + 1), 2_000)[:samples]
-    return (rng.normal(size=samples) * loudness).astype(np.float32)
 
 
 def by_hand(predictor: affekt.Predictor, samples: np.ndarray) -> np.ndarray:
@@ -51,7 +39,7 @@ def by_hand(predictor: affekt.Predictor, samples: np.ndarray) -> np.ndarray:
     [1, WINDOW - 1, WINDOW, WINDOW + HOP - 1, WINDOW + HOP, WINDOW + BATCH * HOP, 1_200_000],
 )
 def test_every_window_is_answered(predictor: affekt.Predictor, samples: int) -> None:
-    sound = noise(samples)
+    sound = wandering_noise(samples)
     prediction = predictor.predict(sound, sample_rate=RATE)
     segments = prediction.segments
     assert len(segments) == window_count(samples)
@@ -69,12 +57,12 @@ def test_every_window_is_answered(predictor: affekt.Predictor, samples: int) -> 
     assert all(s.label == max(s.probabilities, key=s.probabilities.__getitem__) for s in segments)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(samples=st.integers(1, 60_000), seed=st.integers(0, 99))
 def test_the_answer_depends_on_all_windows(
     predictor: affekt.Predictor, samples: int, seed: int
 ) -> None:
-    sound = noise(samples, seed)
+    sound = wandering_noise(samples, seed)
     prediction = predictor.predict(sound, sample_rate=RATE)
     np.testing.assert_allclose(
         list(prediction.probabilities.values()), by_hand(predictor, sound)[-1], atol=1e-5
@@ -82,7 +70,7 @@ def test_the_answer_depends_on_all_windows(
 
 
 def test_path_bytes_file_and_array_agree(predictor: affekt.Predictor, tmp_path: Path) -> None:
-    sound = noise(50_000)
+    sound = wandering_noise(50_000)
     path = tmp_path / "sound.wav"
     soundfile.write(path, sound, RATE, subtype="FLOAT")
     expected = predictor.predict(sound, sample_rate=RATE)
@@ -95,7 +83,7 @@ def test_path_bytes_file_and_array_agree(predictor: affekt.Predictor, tmp_path: 
 
 
 def test_a_channel_and_a_part_can_be_asked_for(predictor: affekt.Predictor, tmp_path: Path) -> None:
-    left, right = noise(80_000, 1), noise(80_000, 2)
+    left, right = wandering_noise(80_000, 1), wandering_noise(80_000, 2)
     path = tmp_path / "two.wav"
     soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
     part = predictor.predict(path, channel=1, start=1.5, end=4.0)
@@ -107,9 +95,9 @@ def test_a_channel_and_a_part_can_be_asked_for(predictor: affekt.Predictor, tmp_
 
 
 def test_a_predictor_may_use_one_channel_of_all_recordings(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    left, right = noise(80_000, 1), noise(80_000, 2)
+    left, right = wandering_noise(80_000, 1), wandering_noise(80_000, 2)
     path = tmp_path / "two.wav"
     soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
     alone = affekt.load(model, limits=None).predict(right, sample_rate=RATE)
@@ -130,7 +118,7 @@ def test_a_shipped_model_that_broke_on_its_way_is_refused(
     for file in shipped_models.MODELS.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(shipped_models, "MODELS", tmp_path)
-    assert affekt.load().predict(noise(20_000, 0), sample_rate=RATE)
+    assert affekt.load().predict(wandering_noise(20_000, 0), sample_rate=RATE)
     content = bytearray((tmp_path / "affekt.onnx").read_bytes())
     content[len(content) // 2] ^= 64
     (tmp_path / "affekt.onnx").write_bytes(content)
@@ -162,7 +150,7 @@ def test_twenty_minutes_need_the_memory_of_one(tmp_path: Path) -> None:
     for name, seconds in (("short.wav", 60), ("long.wav", 1_200)):
         with soundfile.SoundFile(tmp_path / name, "w", RATE, 1, subtype="PCM_U8") as file:
             for _ in range(seconds // 60):
-                file.write(noise(60 * RATE))
+                file.write(wandering_noise(60 * RATE))
     names = [str(model), str(tmp_path / "short.wav"), str(tmp_path / "long.wav")]
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, *names], capture_output=True, text=True, check=True
@@ -170,26 +158,6 @@ def test_twenty_minutes_need_the_memory_of_one(tmp_path: Path) -> None:
     windows, before, after = map(int, done.stdout.split())
     assert windows == window_count(1_200 * RATE)
     assert after < 1.1 * before
-
-
-@pytest.mark.parametrize("blocked", ["torch", "pandas", "onnx", "librosa"])
-def test_inference_needs_nothing_of_training(blocked: str) -> None:
-    code = (
-        f"import sys; sys.modules[{blocked!r}] = None\n"
-        "import affekt.inference, affekt.inference.files, affekt.inference.predictor\n"
-        "import affekt; affekt.Predictor, affekt.Stream, affekt.read, affekt.load"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_importing_starts_nothing() -> None:
-    code = (
-        "import sys, threading; import affekt\n"
-        "heavy = {'numpy', 'onnxruntime', 'torch', 'rich', 'typer', 'soundfile', 'av'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "assert threading.active_count() == 1"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_public_names() -> None:

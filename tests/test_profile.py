@@ -22,11 +22,11 @@ from affekt.errors import ModelError
 from affekt.inference.prediction import UNCERTAIN, Segment
 from affekt.inference.profile import PROFILE_BYTES, Profile, profile_state, read_profile
 from affekt.inference.stream import Stream
+from conftest import SAMPLES
 from small_model import small_model
 from synthetic_network import LABELS, made_sound, own_model
 from test_export import Malicious
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 Floats = NDArray[np.float32]
 RATE, HOP = 16_000, 15_360
 
@@ -160,7 +160,7 @@ def test_adapting_starts_from_the_profile(predictor: affekt.Predictor, person: P
     assert fixed.profile.weight == pytest.approx(before)
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @given(
     samples=st.integers(1, 70_000),
     sizes=st.lists(st.integers(0, 20_000), min_size=1, max_size=5).filter(lambda s: sum(s) > 500),
@@ -186,7 +186,7 @@ def test_stream_equals_predict(
     np.testing.assert_allclose(numbers(found), numbers(whole), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
+@settings(max_examples=20)
 @given(
     rate=st.sampled_from([RATE, 8_000, 48_000]),
     cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4),
@@ -369,7 +369,7 @@ def test_what_is_no_whole_profile_is_refused_in_a_line(person: Profile, tmp_path
         assert "\n" not in str(error.value), name
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(at=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_a_damaged_profile_is_refused_or_still_numbers(
     person: Profile, at: float, bits: int, tmp_path_factory: pytest.TempPathFactory

@@ -19,16 +19,11 @@ import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
 from affekt.errors import AudioError
 from affekt.inference.timelines.drawing import draw_timeline
-from small_model import LABELS, small_model
+from conftest import SAMPLES
+from small_model import LABELS
 
 RATE = 16_000
-SAMPLES = Path(__file__).parents[1] / "samples"
 FILES = sorted(SAMPLES.glob("*.flac"))
-
-
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
-    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 @pytest.fixture(scope="module")

@@ -33,13 +33,13 @@ from affekt.service import decoding, live_session
 from affekt.service.app import make_app
 from affekt.service.decoding import decoded
 from affekt.service.uploads import Upload
+from conftest import SAMPLES
 from running_service import served
 from small_model import small_model
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
 SOUND = made_sound(3.0)
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,12 @@ from affekt.service import decoding, live_session, processes, readiness
 from affekt.service.app import make_app
 from affekt.service.tokens import Tokens
 from affekt.service.uploads import FORM
+from conftest import SAMPLES
 from running_service import served
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
 SOUND = made_sound(3.0)
-SAMPLES = Path(__file__).parents[1] / "samples"
 TOKEN, OTHER = "correct-horse-battery", "another-good-token-1"
 
 

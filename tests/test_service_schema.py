@@ -42,8 +42,6 @@ def test_the_service_answers_as_its_document_says(
 
     @settings(
         max_examples=20,
-        deadline=None,
-        derandomize=True,
         database=None,
         suppress_health_check=[*HealthCheck],
     )

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent import futures
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import create_connection, create_server
 from urllib.error import HTTPError
@@ -21,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 import affekt
+from conftest import wait_until
 from running_service import Served, served
 from synthetic_network import made_sound, own_model
 from test_service import wav
@@ -61,20 +61,16 @@ def workers(server: Served) -> list[int]:
     """The processes that listen at the service's port, besides the one that started them."""
     folder = Path("/proc")
     found = (folder / f"{server.process.pid}/task/{server.process.pid}/children").read_text()
-    lines = {int(each): (folder / each / "cmdline").read_bytes() for each in found.split()}
+    lines = {}
+    for each in found.split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            lines[int(each)] = (folder / each / "cmdline").read_bytes()
     return [number for number, line in lines.items() if b"spawn_main" in line]
 
 
 def sockets(process: int) -> int:
     links = Path(f"/proc/{process}/fd").iterdir()
     return sum(str(each.readlink()).startswith("socket:") for each in links)
-
-
-def wait(ready: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def predicted(server: Served, *_: object) -> int:
@@ -94,7 +90,7 @@ def counted(server: Served, name: str, path: str) -> float:
 
 def test_every_process_answers_and_one_that_ends_is_replaced(predictor: affekt.Predictor) -> None:
     with served(predictor, "--workers", "2") as server:
-        wait(lambda: len(workers(server)) == 2)
+        wait_until(lambda: len(workers(server)) == 2)
         first = workers(server)
         assert [predicted(server) for _ in range(8)] == [200] * 8
         assert counted(server, "affekt_requests_total", "/predict") == 8
@@ -102,12 +98,14 @@ def test_every_process_answers_and_one_that_ends_is_replaced(predictor: affekt.P
         with ExitStack() as opened:
             for _ in range(32):
                 opened.enter_context(create_connection(("127.0.0.1", server.port)))
-            wait(lambda: all(sockets(n) > had + 2 for n, had in zip(first, before, strict=True)))
+            wait_until(
+                lambda: all(sockets(n) > had + 2 for n, had in zip(first, before, strict=True))
+            )
         with connect(f"ws://localhost:{server.port}/stream"):
-            wait(lambda: counted(server, "affekt_active", "/stream") == 1)
+            wait_until(lambda: counted(server, "affekt_active", "/stream") == 1)
             for each in first:
                 os.kill(each, signal.SIGKILL)
-            wait(lambda: len({*workers(server)} - {*first}) == 2)
+            wait_until(lambda: len({*workers(server)} - {*first}) == 2)
             assert predicted(server) == 200
         assert counted(server, "affekt_active", "/stream") == 0
         assert counted(server, "affekt_requests_total", "/predict") == 9
@@ -117,7 +115,7 @@ def test_a_stop_under_load_answers_every_upload(predictor: affekt.Predictor) -> 
     long = wav(made_sound(60.0))
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long)}\r\n"
     with served(predictor, "--workers", "2", "--access-log") as server:
-        wait(lambda: len(workers(server)) == 2)
+        wait_until(lambda: len(workers(server)) == 2)
         told = Path(f"/proc/{workers(server)[0]}/environ").read_bytes()
         folder = Path(re.findall(rb"PROMETHEUS_MULTIPROC_DIR=([^\0]+)", told)[0].decode())
         assert predicted(server) == 200
@@ -170,7 +168,7 @@ def test_a_program_without_the_main_guard_is_told_so(
     words = [sys.executable, str(tmp_path / "own.py"), str(predictor.graph.file), str(port)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         server = Served(process, port)  # type: ignore[arg-type]
-        wait(lambda: not process.poll() and answers(port))
+        wait_until(lambda: not process.poll() and answers(port))
         with pytest.raises(HTTPError, match="500"):
             predicted(server)
         process.terminate()

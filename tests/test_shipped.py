@@ -9,9 +9,9 @@ import torch
 
 import affekt
 from affekt.model.classifier import load_classifier
+from conftest import SAMPLES
 
 STORED = Path(__file__).parent / "golden" / "release-0.1"
-SAMPLES = Path(__file__).parents[1] / "samples"
 EXPECTED = json.loads((STORED / "probabilities.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-5  # processors round differently; on the one that wrote them it is below 1e-6
 

@@ -15,7 +15,7 @@ from synthetic_network import OWN, made_network
 
 FEATURES, STEPS, PRIOR, KEEP = 6, 4, 20.0, 0.97
 NO, YES = torch.zeros(1), torch.ones(1)
-quick = settings(deadline=None, max_examples=40, derandomize=True)
+quick = settings(max_examples=40)
 
 
 def norm(*, prior: float = PRIOR, keep: float = KEEP) -> SpeakerNormalization:

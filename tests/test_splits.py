@@ -82,7 +82,7 @@ def spelled(speakers: bytes) -> Manifest:
 corpora = st.binary(min_size=3, max_size=10).map(spelled)
 
 
-@settings(deadline=None, max_examples=200, derandomize=True)
+@settings(max_examples=200)
 @given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99))
 def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, share: float) -> None:
     folds = leave_one_speaker_out(manifest, seed=seed, validation=share)
@@ -90,7 +90,7 @@ def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, sh
     assert [fold.test for fold in folds] == [(s,) for s in manifest.speakers]
 
 
-@settings(deadline=None, max_examples=200, derandomize=True)
+@settings(max_examples=200)
 @given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99), st.integers(0, 99))
 def test_no_speaker_leaks_between_folds(
     manifest: Manifest, seed: int, share: float, choice: int
@@ -127,7 +127,7 @@ def of_corpora(speakers: tuple[str, ...]) -> set[str]:
     return {speaker.split(":")[0] for speaker in speakers}
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(joined, st.integers(-3, 3), st.floats(0.01, 0.99))
 def test_no_speaker_leaks_when_a_corpus_is_left_out(
     manifest: Manifest, seed: int, share: float
@@ -140,7 +140,7 @@ def test_no_speaker_leaks_when_a_corpus_is_left_out(
         assert not of_corpora((*fold.train, *fold.validation)) & {name}
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(joined, st.integers(-3, 3), st.floats(0.01, 0.99), st.integers(0, 3))
 def test_no_speaker_leaks_when_one_corpus_trains(
     manifest: Manifest, seed: int, share: float, choice: int
@@ -178,7 +178,7 @@ def test_train_on_everybody_has_one_fold_without_test_speakers(tmp_path: Path) -
     assert read_folds(tmp_path / "folds.csv") == folds
 
 
-@settings(deadline=None, max_examples=10, derandomize=True)
+@settings(max_examples=10)
 @given(st.integers(0, 10**9))
 def test_every_part_of_the_uneven_shape_holds_every_class(seed: int) -> None:
     manifest = demos_shape()

@@ -21,21 +21,14 @@ import affekt
 from affekt.audio.reading import read
 from affekt.cli import main
 from bad_inputs import BAD_BYTES, wav_bytes
-from conftest import hears_ctrl_c
-from small_model import LABELS, small_model
+from conftest import SAMPLES, Captured, hears_ctrl_c
+from small_model import LABELS
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 COMMAND = [sys.executable, "-m", "affekt.cli", "stream", "-"]
 SOUND = read(SAMPLES / "lively.flac")  # 3 s
 PCM = (SOUND * 32_767).astype("<i2")
 AHEAD = 1_024  # samples: FFmpeg hands out so many at once
-Captured = pytest.CaptureFixture[str]
 Hear = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Test how long recordings are summarized."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,8 +7,8 @@ from numpy.typing import NDArray
 import affekt
 from affekt.inference.prediction import Segment
 from affekt.inference.summary import LONG, mean_probabilities, strongest_passages
+from conftest import SAMPLES
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 RATE = 16_000
 
 

@@ -1,6 +1,5 @@
 """Test timelines of recordings, and the files for Audacity and Praat."""
 
-import io
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -8,11 +7,9 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
-import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,14 +21,8 @@ from affekt.errors import AudioError
 from affekt.inference.timelines.annotation_files import LINES, textgrid
 from affekt.inference.timelines.timeline import Smoother, Utterance
 from affekt.inference.timelines.waveform_peaks import PARTS, WaveformPeaks
-from small_model import LABELS, small_model
-
-SAMPLES = Path(__file__).parents[1] / "samples"
-
-
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> affekt.Predictor:
-    return affekt.load(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
+from conftest import SAMPLES
+from small_model import LABELS
 
 
 @pytest.fixture(scope="module")
@@ -80,37 +71,6 @@ def test_a_part_keeps_its_times(predictor: affekt.Predictor, talk: NDArray[np.fl
     part = [*predictor.timeline(talk, sample_rate=16_000, start=0.512, end=4.5)]
     assert part[0].start == pytest.approx(whole[0].start, abs=0.1)
     assert part[-1].end <= 4.5
-
-
-def m4a(sound: NDArray[np.float32]) -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=16_000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        frame.sample_rate = 16_000
-        container.mux([*stream.encode(frame), *stream.encode(None)])
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("form", ["wav at 44.1 kHz", "stereo flac", "ogg", "mp3", "m4a"])
-def test_any_kind_of_file(
-    predictor: affekt.Predictor, talk: NDArray[np.float32], form: str, tmp_path: Path
-) -> None:
-    expected = [*predictor.timeline(talk, sample_rate=16_000)]
-    path = tmp_path / "talk"
-    if form == "m4a":
-        path.write_bytes(m4a(talk))
-    elif form == "stereo flac":
-        soundfile.write(path, np.stack([talk, talk], axis=1), 16_000, format="FLAC")
-    elif form.startswith("wav"):
-        soundfile.write(path, soxr.resample(talk, 16_000, 44_100), 44_100, format="WAV")
-    else:
-        soundfile.write(path, talk, 16_000, format=form.upper())
-    found = [*predictor.timeline(path)]
-    assert len(found) == len(expected)
-    for here, there in zip(found, expected, strict=True):
-        assert here.file == str(path)
-        assert (here.start, here.end) == pytest.approx((there.start, there.end), abs=0.15)
 
 
 def test_utterances_come_while_reading_in_constant_memory(
@@ -163,7 +123,7 @@ def test_smoothing_by_hand() -> None:
     assert second.probabilities["sad"] == pytest.approx((old * 0.1 + new * 0.9) / (old + new))
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(0.25, 10), st.floats(0.25, 1e5), st.sampled_from([ANGRY, SAD])))
 )
@@ -198,7 +158,7 @@ def _in_order(parts: list[tuple[int, int, str]]) -> Iterator[Utterance]:
         yield Utterance("a b/c d.wav", start / 1e3, at / 1e3, label, {label: 0.75}, 0.5)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(utterances, st.integers(0, 5_000))
 def test_a_textgrid_leaves_nothing_out(said: list[Utterance], after: int) -> None:
     seconds = (said[-1].end if said else 0.0) + after / 1e3
@@ -213,7 +173,7 @@ def test_a_textgrid_leaves_nothing_out(said: list[Utterance], after: int) -> Non
     assert spoken == [each.label for each in said]
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(utterances)
 def test_lines_can_be_taken_apart(said: list[Utterance]) -> None:
     for each in said:
@@ -231,7 +191,7 @@ def test_lines_can_be_taken_apart(said: list[Utterance]) -> None:
         assert end_of_cue == ""
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 70_000), max_size=8))
 def test_an_outline_swings_as_the_sound(sizes: list[int]) -> None:
     sound = np.random.default_rng(4).normal(size=sum(sizes)).astype(np.float32)

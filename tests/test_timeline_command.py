@@ -17,17 +17,10 @@ import affekt
 from affekt.audio.reading import read
 from affekt.cli import main
 from bad_inputs import BAD_INPUTS
-from conftest import hears_ctrl_c
-from small_model import LABELS, small_model
+from conftest import SAMPLES, Captured, hears_ctrl_c
+from small_model import LABELS
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 COMMAND = [sys.executable, "-m", "affekt.cli"]
-Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
 
 
 @pytest.fixture(scope="module")

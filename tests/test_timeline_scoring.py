@@ -96,7 +96,7 @@ timelines = st.lists(
     ),
     max_size=6,
 )
-quick = settings(deadline=None, max_examples=80, derandomize=True)
+quick = settings(max_examples=80)
 
 
 @quick

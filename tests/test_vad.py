@@ -79,7 +79,7 @@ def test_an_end_is_told_when_the_pause_is_over() -> None:
     assert asked == 20 + PAUSE
 
 
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 1.0]), st.integers(1, 200)), max_size=12
@@ -119,7 +119,7 @@ def voice() -> NDArray[np.float32]:
     return (0.1 * formants * swell).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=3, derandomize=True)
+@settings(max_examples=3)
 @given(st.lists(st.integers(1, 5_000), max_size=20))
 def test_blocks_make_no_difference(sizes: list[int]) -> None:
     sound = np.random.default_rng(2).normal(size=20_000).astype(np.float32) * 0.05

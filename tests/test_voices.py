@@ -23,22 +23,10 @@ from affekt.inference.profile import Profile
 from affekt.inference.timelines.annotation_files import LINES, textgrid
 from affekt.inference.timelines.rttm import read_turns
 from affekt.inference.timelines.timeline import Utterance
-from small_model import small_model
+from conftest import SAMPLES, Captured
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 RATE = 16_000
 Sound = NDArray[np.float32]
-Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(small_model(tmp_path_factory.mktemp("model") / "small.onnx"))
-
-
-@pytest.fixture(scope="module")
-def predictor(model: str) -> affekt.Predictor:
-    return affekt.load(model)
 
 
 @pytest.fixture(scope="module")

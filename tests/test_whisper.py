@@ -37,6 +37,7 @@ from affekt.model.whisper_weights import (
     load_whisper,
     read_turn_detector,
 )
+from conftest import SAMPLES
 from small_model import probabilities_by
 from synthetic_network import FACTS, LABELS, Floats, made_sound, spread
 
@@ -51,7 +52,6 @@ WHISPER = {
     "ensemble_size": 2,
 }
 SAME = 1e-4  # between probabilities
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_20_decibels_less_change_no_probability(network: Classifier) -> None:
     assert difference.item() == pytest.approx(2.0, abs=1e-3)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40)
 @given(level=st.floats(-10, 6), context=st.integers(0, 2), seed=st.integers(0, 9))
 def test_speech_shares_are_in_0_1(level: float, context: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -173,7 +173,7 @@ lengths = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 
 
 @torch.inference_mode()
-@settings(deadline=None, max_examples=10, derandomize=True)
+@settings(max_examples=10)
 @given(lengths=lengths, adapt=st.booleans())
 def test_a_stream_gives_the_probabilities_of_a_file(
     network: Classifier, lengths: list[int], adapt: bool
@@ -192,7 +192,7 @@ def test_a_stream_gives_the_probabilities_of_a_file(
         torch.testing.assert_close(value, last[name], atol=1e-2, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=10, derandomize=True)
+@settings(max_examples=10)
 @given(lengths=lengths, adapt=st.booleans())
 def test_an_exported_stream_gives_the_probabilities_of_a_file(
     graph: Graph, lengths: list[int], adapt: bool

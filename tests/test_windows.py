@@ -18,7 +18,7 @@ from affekt.errors import AudioError
 
 lengths = st.integers(1, 5 * WINDOW)
 hops = st.integers(1_000, WINDOW)
-quick = settings(deadline=None, max_examples=100, derandomize=True)
+quick = settings(max_examples=100)
 
 
 def ramp(samples: int) -> np.ndarray:

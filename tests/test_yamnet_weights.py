@@ -5,7 +5,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,11 @@ from affekt.model.pretrained import (
 )
 from affekt.model.yamnet import YAMNet
 from affekt.model.yamnet_weights import load_yamnet, read_tflite
+from conftest import Captured, QuietHandler
 from synthetic_corpus import make_corpus
 
 NAMES = tuple(OFFICIAL)
 PATCHES = torch.zeros(2, 96, 64)
-Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -142,11 +142,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     served.mkdir()
     (served / "yamnet.tflite").write_bytes(bytes(range(256)) * 4_000)
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served))) as http:
+    with HTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served))) as http:
         thread = threading.Thread(target=http.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}/yamnet.tflite"

@@ -22,7 +22,7 @@ KEEP = 0.8  # decay of the previous window
 every_head = pytest.mark.parametrize("name", HEADS)
 every_cut = pytest.mark.parametrize("steps", [1, 3])
 lengths_of_clips = st.lists(st.integers(1, 9), min_size=1, max_size=5)
-quick = settings(deadline=None, max_examples=25, derandomize=True)
+quick = settings(max_examples=25)
 
 
 @cache

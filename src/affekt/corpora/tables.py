@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from affekt.atomic_write import atomic_write
 from affekt.errors import CorpusError, writing
 
 
@@ -16,7 +17,8 @@ def write_text(path: Path, text: str) -> None:
     """
     with writing(path, CorpusError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        with atomic_write(path) as part:
+            part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -14,10 +14,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from affekt.aliases import from_stored
-from affekt.atomic_write import atomic_write
 from affekt.corpora import load, read_manifest, splits, write_manifest
 from affekt.corpora.folds import Fold, read_folds, write_folds
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.tables import write_text
 from affekt.engines import Engine, local
 from affekt.errors import RunError, writing
 from affekt.experiments.fold import check_weights, fill_cache, run_fold
@@ -132,11 +132,10 @@ def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | Non
 
 def _fill(folder: Path, recipe: Recipe, manifest: Manifest, folds: tuple[Fold, ...]) -> None:
     lines = [f"{knob} = {json.dumps(value)}\n" for knob, value in recipe.changed.items()]
-    (folder / "recipe.toml").write_text("".join(lines), encoding="utf-8")
     write_json(folder / "recipe.json", recipe.values())
+    write_text(folder / "recipe.toml", "".join(lines))
     write_manifest(manifest, folder / "manifest.csv")
-    with atomic_write(folder / "folds.csv") as part:  # last: a folder that has it is complete
-        write_folds(folds, part)
+    write_folds(folds, folder / "folds.csv")  # last: a folder that has it is complete
 
 
 def _refuse_others(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
