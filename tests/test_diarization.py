@@ -315,7 +315,7 @@ def test_what_cannot_be_told_apart_is_refused(
     predictor = affekt.load(model)
     sound, _ = two_voices()
     with pytest.raises(AudioError, match="number from 1"):
-        predictor.timeline(sound, sample_rate=RATE, speakers=0)
+        predictor.timeline(sound, sample_rate=RATE, speakers=np.int64(0))
     with pytest.raises(AudioError, match="one channel"):
         predictor.timeline(sound, sample_rate=RATE, speakers=2, channel="each")
 

@@ -111,6 +111,11 @@ def test_a_predictor_may_use_one_channel_of_all_recordings(
     assert "channel of" in capsys.readouterr().err
 
 
+def test_an_empty_name_is_no_model() -> None:
+    with pytest.raises(ModelError, match="Model '' must be a file or one of"):
+        affekt.load("")
+
+
 def test_a_shipped_model_that_broke_on_its_way_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,9 +59,9 @@ def weights(
         print(download(name or "yamnet.tflite"))
         return 0
     places = list(survey(name))
-    for place in places:
-        print(f"{place.state:8}  {place.bytes:>10,} bytes  {place.file}")
-    if any(place.state == "official" for place in places):
+    for file, state, size in places:
+        print(f"{state:8}  {size:>10,} bytes  {file}")
+    if any(state == "official" for _, state, _ in places):
         return 0
     complain("none of these is an official file. Run affekt weights --download.")
     return 1

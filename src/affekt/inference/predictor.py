@@ -276,6 +276,6 @@ def load(
     """
     if isinstance(profile, str | Path):
         profile = read_profile(profile)
-    graph = load_graph(model_file(model or DEFAULT_MODEL), threads=threads)
+    graph = load_graph(model_file(DEFAULT_MODEL if model is None else model), threads=threads)
     check_shipped(graph)
     return Predictor(graph, profile, adapt, min_confidence, channel, limits)

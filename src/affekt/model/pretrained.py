@@ -93,16 +93,11 @@ def check_digest(file: Path) -> None:
         )
 
 
-class Found(NamedTuple):
-    """A file that may exist, its state (``official``, ``changed`` or ``missing``), its bytes."""
-
-    file: Path
-    state: str
-    bytes: int
-
-
-def survey(name: str | None = None) -> Iterator[Found]:
+def survey(name: str | None = None) -> Iterator[tuple[Path, str, int]]:
     """List one file of pretrained weights, or each, in each of :func:`folders`.
+
+    Yields:
+        A file that may exist, its state (``official``, ``changed`` or ``missing``), its bytes.
 
     Raises:
         ModelError: no such name.
@@ -111,10 +106,10 @@ def survey(name: str | None = None) -> Iterator[Found]:
         published = _published(each)
         for file in (folder / each for folder in folders()):
             if not file.is_file():
-                yield Found(file, "missing", 0)
+                yield file, "missing", 0
                 continue
             state = "official" if _digest(file) == published.digest else "changed"
-            yield Found(file, state, file.stat().st_size)
+            yield file, state, file.stat().st_size
 
 
 def download(name: str = "yamnet.tflite") -> Path:

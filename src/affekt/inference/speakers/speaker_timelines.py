@@ -62,6 +62,7 @@ def recording_timeline(
     channel = predictor.channel if channel is None else channel
     one = None if channel == "each" else channel
     enrolled = enrolled or {}
+    speakers = int(speakers) if isinstance(speakers, np.integer) else speakers
     if not (math.isfinite(time_constant) and time_constant >= 0):
         raise AudioError(
             f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
