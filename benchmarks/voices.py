@@ -24,7 +24,7 @@ without the collar. Each row is written when it is done; a row of the output is 
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,10 +35,8 @@ from numpy.typing import NDArray
 import affekt
 from affekt.audit.distortions import distortions
 from affekt.corpora import Manifest, load
-from affekt.errors import ModelError
 from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
-from affekt.inference.speakers.speaker_encoder import Embeddings, voice_embeddings
 from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.timelines.timeline import Utterance, fill_turns
 from diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
@@ -54,7 +52,6 @@ ROOM = 0.5  # s: reverberation time
 CONVERSATIONS = {(2, 0.5): 6, (2, 0.0): 6, (3, 0.5): 4, (1, 0.0): 6}
 Sound = NDArray[np.float32]
 OPTIONS = {"sample_rate": RATE, "time_constant": 0.0}
-Embed = Callable[[Sequence[Sound]], Embeddings]
 
 
 @dataclass(frozen=True)
@@ -135,37 +132,13 @@ def conversation(
     return Conversation(tracks, said)
 
 
-def finder_of(sound: Sound, embed: Embed) -> SpeakerFinder:
+def finder_of(sound: Sound) -> SpeakerFinder:
     """Embed all speech of a sound."""
-    finder = SpeakerFinder(embed)
+    finder = SpeakerFinder()
     for first in range(0, sound.size, 10 * RATE):
         finder.push(sound[first : first + 10 * RATE])
     finder.end()
     return finder
-
-
-def profile_statistics(predictor: affekt.Predictor, clips: Sequence[Path]) -> Embed:
-    """The other candidate for an embedding: statistics of the default model's features.
-
-    They are relative to the profile of clips of many speakers, in its standard deviations.
-    """
-    reference = predictor.enroll(clips)
-    scale = np.maximum(reference.deviation, 1e-3)
-
-    def embed(windows: Sequence[Sound]) -> Embeddings:
-        rows = []
-        for window in windows:
-            stream = replace(predictor, adapt=True, limits=None).stream()
-            stream.flush(np.resize(window, max(window.size, RATE)))
-            try:
-                profile = stream.profile
-            except ModelError:
-                profile = reference
-            values = [(profile.mean - reference.mean) / scale, profile.deviation / scale - 1]
-            rows.append(np.concatenate(values) / np.linalg.norm(np.concatenate(values)).clip(1e-6))
-        return np.stack(rows).astype(np.float32)
-
-    return embed
 
 
 def answers(said: Iterable[Said], utterances: Sequence[Utterance]) -> Iterator[tuple[str, str]]:
@@ -241,51 +214,43 @@ def range_of(errors: Sequence[DiarizationErrors]) -> str:
     return f"{min(rates):.2f} to {max(rates):.2f}"
 
 
-def row(
-    predictor: affekt.Predictor, talks: Sequence[Conversation], embed: Embed | None = None
-) -> dict[str, object]:
-    """Score all conversations of a corpus with one number of speakers.
-
-    With an embedding, only the diarization is scored.
-    """
+def row(predictor: affekt.Predictor, talks: Sequence[Conversation]) -> dict[str, object]:
+    """Score all conversations of a corpus with one number of speakers."""
     kinds: dict[str, Emotions] = {}
     errors: list[DiarizationErrors] = []
     answered: list[DiarizationErrors] = []  # of the utterances in the turns found
     counted = noted = 0
     for talk in talks:
         speakers = len(talk.tracks)
-        finder = finder_of(talk.sound, embed or voice_embeddings)
+        finder = finder_of(talk.sound)
         found = finder.turns(speakers)
         errors.append(diarization_errors(talk.said, found))
-        if embed is None:
-            counted += len({turn.speaker for turn in finder.turns()}) == speakers
-            sample = VoiceSample()
-            whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
-            noted += sample.voices() > 1
-            if speakers > 1:
-                by_found = listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
-                answered.append(diarization_errors(talk.said, by_found))
+        counted += len({turn.speaker for turn in finder.turns()}) == speakers
+        sample = VoiceSample()
+        whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
+        noted += sample.voices() > 1
+        if speakers > 1:
+            by_found = listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
+            answered.append(diarization_errors(talk.said, by_found))
     total = sum(each.seconds for each in errors)
     parts = {
         part: round(sum(getattr(each, part) for each in errors) / total, 3)
         for part in ("missed", "false_alarm", "confusion")
     }
     cells: dict[str, object] = {
-        "embedding": "profile statistics" if embed else "speaker encoder",
         "conversations": len(talks),
         "seconds": round(sum(len(talk.sound) for talk in talks) / RATE),
         "overlap": round(float(np.mean([talk.overlap for talk in talks])), 3),
         "DER": round(sum(parts.values()), 3),
         "DER range": range_of(errors),
         **parts,
+        "counted": f"{counted} of {len(talks)}",
+        "noted": f"{noted} of {len(talks)}",
     }
-    if embed is None:
-        cells["counted"] = f"{counted} of {len(talks)}"
-        cells["noted"] = f"{noted} of {len(talks)}"
-        if answered:
-            cells["DER utterances"] = round(sum(e.rate * e.seconds for e in answered) / total, 3)
-        for kind, emotions in kinds.items():
-            cells[f"UAR {kind}"], cells[f"EDER {kind}"] = emotions.scores
+    if answered:
+        cells["DER utterances"] = round(sum(e.rate * e.seconds for e in answered) / total, 3)
+    for kind, emotions in kinds.items():
+        cells[f"UAR {kind}"], cells[f"EDER {kind}"] = emotions.scores
     return cells
 
 
@@ -301,7 +266,7 @@ def in_a_room(talk: Conversation, seed: int) -> Conversation:
 def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
     """Score the diarization of all conversations of a corpus, with the collar and without."""
     speakers = len(talks[0].tracks)
-    finders = [finder_of(talk.sound, voice_embeddings) for talk in talks]
+    finders = [finder_of(talk.sound) for talk in talks]
     counted = sum(len({turn.speaker for turn in each.turns()}) == speakers for each in finders)
     cells: dict[str, object] = {
         "conversations": len(talks),
@@ -343,13 +308,6 @@ def rows(
             talks = [in_a_room(talk, seed) for seed, talk in enumerate(talks)]
         scores = row(predictor, talks) if predictor else diarization_row(talks)
         yield dict(zip(columns, case, strict=True)) | scores
-    if predictor and "profile statistics" not in [*done.get("embedding", [])]:
-        ravdess, actors = sets[DEVELOPMENT]
-        known = [clip.file for clip in ravdess.clips if clip.speaker in actors]
-        embed = profile_statistics(predictor, [ravdess.root / file for file in known[::8]])
-        talks = conversations(ravdess, actors, 2, 0.5)
-        case = (DEVELOPMENT, 2, 0.5, 0.0)
-        yield dict(zip(columns, case, strict=True)) | row(predictor, talks, embed)
 
 
 def corpora(data: Path) -> dict[str, tuple[Manifest, list[str]]]:

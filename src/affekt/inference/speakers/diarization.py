@@ -13,7 +13,7 @@ Source: Ward, "Hierarchical Grouping to Optimize an Objective Function" (1963). 
 chosen on joined clips of RAVDESS actors 1 to 12 and, for further speakers, of CREMA-D.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Unpack
@@ -27,7 +27,7 @@ from affekt.audio.sources import Source, require_rereadable
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import Part
-from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings, voice_embeddings
+from affekt.inference.speakers.speaker_encoder import SPAN, Embeddings
 from affekt.inference.speakers.speech_embedding import SpeechEmbedder, Stretch, joined, named
 from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.speech.vad import SOFT_SPEECH
@@ -45,15 +45,12 @@ NOTED = 0.4  # the same for the warning about several speakers
 class SpeakerFinder(SpeechEmbedder):
     """Embed a sound block by block, and find its speakers.
 
-    Args:
-        embed: computes an embedding of length 1 for each window of samples.
-
     Attributes:
         soft: stretches of speech by lower thresholds, so far.
     """
 
-    def __init__(self, embed: Callable[[list[Chunk]], Embeddings] = voice_embeddings) -> None:
-        super().__init__(embed)
+    def __init__(self) -> None:
+        super().__init__()
         self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
         self.soft: list[Stretch] = []
 

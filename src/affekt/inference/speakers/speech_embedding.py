@@ -3,7 +3,7 @@
 The threshold was chosen on RAVDESS actors 1 to 12: 8 clips of each against the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -44,15 +44,11 @@ def joined(stretches: Sequence[Stretch]) -> Embeddings:
 class SpeechEmbedder:
     """Take a sound block by block, and embed its speech.
 
-    Args:
-        embed: computes an embedding of length 1 for each window of samples.
-
     Attributes:
         stretches: of speech so far.
     """
 
-    def __init__(self, embed: Callable[[list[Chunk]], Embeddings] = voice_embeddings) -> None:
-        self._voice_embeddings = embed
+    def __init__(self) -> None:
         self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
         self.stretches: list[Stretch] = []
 
@@ -87,7 +83,7 @@ class SpeechEmbedder:
         for speech, samples, _ in cuts:
             said = within(speech, samples)
             start = speech.first * CHUNK
-            embeddings = self._voice_embeddings(windows_of(said))
+            embeddings = voice_embeddings(windows_of(said))
             yield Stretch(start, start + said.size, embeddings)
 
 
