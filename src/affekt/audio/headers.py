@@ -22,6 +22,7 @@ _EXTENSIBLE = 0xFFFE  # the format number is in the extension
 # First bytes of formats that libsndfile and FFmpeg read; raw speech never begins like this.
 _NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".split()
 _FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
+_PACKET = 188  # bytes of an MPEG transport stream, of which the first is a G
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # first bytes of Sony's Wave64
 MAX_PAGE = 65_307  # bytes of a page of an Ogg, at most
@@ -74,7 +75,11 @@ def is_recording(head: bytes) -> bool:
 
     >>> is_recording(b"fLaC"), is_recording(bytes([0xFF, 0xFB, 0x90, 0]))
     (True, False)
+    >>> is_recording(4 * (b"G" + bytes(187)))
+    True
     """
+    if head[: 4 * _PACKET : _PACKET] == b"GGGG":  # MPEG transport stream
+        return True
     if head.startswith(_FIRST_BYTES) or head[:4] in _ORDERS or head[4:8] in _BOXES:
         return True
     if not is_mpeg(head):
