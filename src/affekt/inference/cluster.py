@@ -41,9 +41,8 @@ def predict_on(
     Args:
         engine: such as :func:`affekt.engines.cluster`.
         predictor: the loaded model; the nodes load it themselves.
-        paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``.
+        paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``; so is ``skip``.
         jobs: batches at a time; one for each of the cluster's CPUs by default.
-        skip: files to leave out.
 
     Yields:
         One result a file, as batches end. A bad file is a

@@ -106,8 +106,7 @@ def timeline_files(
         watch: called with each file; its result is called with every block of the file.
         note: called with a line about each file that may hold several voices, if speakers are not
             distinguished.
-        channel: as for :meth:`affekt.Predictor.timeline`; that of the predictor by default.
-        speakers: as there.
+        channel: as for :meth:`affekt.Predictor.timeline`; so are ``speakers``.
 
     Yields:
         Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never

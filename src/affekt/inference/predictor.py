@@ -142,11 +142,7 @@ class Predictor:
     ) -> Iterator[Embedding]: ...
 
     def embed(
-        self,
-        source: Source | Iterable[Source],
-        *,
-        jobs: int | None = None,
-        **part: Unpack[Part],
+        self, source: Source | Iterable[Source], *, jobs: int | None = None, **part: Unpack[Part]
     ) -> Embedding | Iterator[Embedding]:
         """Compute the embedding of a recording: the input of the network's last layer.
 

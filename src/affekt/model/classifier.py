@@ -22,12 +22,7 @@ from affekt.model.heads import HEADS, Head
 from affekt.model.logmel import LogMel
 from affekt.model.loudness import RunningLoudness, State, speech_shares
 from affekt.model.speaker_normalization import PRIOR_SECONDS, SpeakerNormalization
-from affekt.model.whisper import (
-    WhisperEncoder,
-    WhisperLogMel,
-    WindowContext,
-    encoder_speech_shares,
-)
+from affekt.model.whisper import WhisperEncoder, WhisperLogMel, WindowContext, encoder_speech_shares
 from affekt.model.yamnet import YAMNet
 
 LOUDNESS_SECONDS = 30.0  # time constant of the running loudness

@@ -35,10 +35,7 @@ _SMALL = Architecture(
     ensemble_size=2,
 )
 #: Networks of shipped files whose metadata lack their architecture, by the recipe's digest.
-_BY_RECIPE = {
-    "0a11bff7cff1": _SMALL,
-    "15590287ef98": Architecture(_SMALL.labels),
-}
+_BY_RECIPE = {"0a11bff7cff1": _SMALL, "15590287ef98": Architecture(_SMALL.labels)}
 
 
 def load_pretrained(model: str | Path = "affekt") -> Classifier:
