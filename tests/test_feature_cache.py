@@ -116,6 +116,15 @@ def test_a_missing_recording_is_an_error(manifest: Manifest) -> None:
         patches_of(manifest)
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"nothing of the kind"])
+def test_a_damaged_file_of_the_cache_is_named(manifest: Manifest, content: bytes) -> None:
+    patches_of(manifest)
+    (file,) = (manifest.root.parent / "cache").glob("patches-*.npy")
+    file.write_bytes(content)
+    with pytest.raises(RunError, match=rf"{file} must be an array .* Remove the file"):
+        patches_of(manifest)
+
+
 def test_a_full_disk_leaves_no_partial_file(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -488,6 +488,8 @@ def test_changed_knobs_are_refused(tmp_path: Path) -> None:
     assert "must continue with the knobs that it began with. Got other hop" in refused(
         recipe, places
     )
+    file.write_text("[1")
+    assert "recipe.json: must be JSON" in refused(recipe, places)
 
 
 def test_usual_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,9 +97,8 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
         what = f"{cepstra} features of {manifest.corpus}"
         return (np.stack(each_clip(row, len(manifest.clips), what)),)
 
-    (path,) = cached(locations.cache, ("features",), facts, compute)
-    features: NDArray[np.float32] = np.load(path)
-    return features
+    (features,) = cached(locations.cache, ("features",), facts, compute)
+    return np.array(features)
 
 
 @dataclass

@@ -172,7 +172,7 @@ class Source:
 
         facts = [PATCHES_FORMAT, *self.key, *self.augmentation.cache_key(speaker)]
         values, starts = cached(self.cache, ("patches", "starts"), facts, compute)
-        return Patches(np.load(values, mmap_mode="r"), np.load(starts))
+        return Patches(values, np.array(starts))
 
     def features(
         self, classifier: Classifier, trunk_key: Sequence[object], speaker: int
@@ -200,8 +200,8 @@ class Source:
             return np.concatenate(steps), np.concatenate(shares), np.stack(sums), starts
 
         facts = [FEATURES_FORMAT, *self.key, *trunk_key, *self.augmentation.cache_key(speaker)]
-        paths = cached(self.cache, ("steps", "shares", "sums", "windows"), facts, compute)
-        steps, shares, sums, starts = (np.load(path, mmap_mode="r") for path in paths)
+        files = ("steps", "shares", "sums", "windows")
+        steps, shares, sums, starts = cached(self.cache, files, facts, compute)
         parts = np.split(np.array(sums), [1, 1 + classifier.trunk.features], axis=1)
         names = ("speaker_weight", "speaker_sum", "speaker_square")
         profiles = {name: torch.from_numpy(part) for name, part in zip(names, parts, strict=True)}
@@ -229,13 +229,13 @@ def cached(
     names: Sequence[str],
     facts: Sequence[object],
     compute: Callable[[], Sequence[NDArray[Any]]],
-) -> list[Path]:
-    """Compute arrays unless their files are in the folder ``cache``; return the files' paths.
+) -> list[NDArray[Any]]:
+    """Compute arrays unless their files are in the folder ``cache``; read them as needed.
 
     The files are named by the digest of ``facts``, everything that the arrays depend on.
 
     Raises:
-        RunError: the cache cannot be written.
+        RunError: the cache cannot be written, or a file in it is damaged.
     """
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     paths = [cache / f"{name}-{key}.npy" for name in names]
@@ -252,4 +252,14 @@ def cached(
                 f"{cache} must take what is computed from the recordings. Got: {error.strerror}. "
                 f"Make room, or set AFFEKT_CACHE to another folder."
             ) from error
-    return paths
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(
+            f"{path} must be an array as it was cached. Got: {error}. Remove the file."
+        ) from error
+    return array

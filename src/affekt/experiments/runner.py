@@ -25,6 +25,7 @@ from affekt.experiments.recipe import Recipe
 from affekt.runs.archive import restore_folds
 from affekt.runs.folder import Locations, fold_folder, is_done, manifest_of, write_json
 from affekt.runs.progress import shown
+from affekt.runs.reading import read_json
 
 
 def run(
@@ -146,7 +147,7 @@ def _refuse_others(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
             f"{manifest.root}. Use --runs with another folder."
         )
     knobs = json.loads(json.dumps(recipe.values()))  # lists in place of tuples
-    before = from_stored(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    before = from_stored(read_json(folder / "recipe.json"))
     odd = [name for name in before if name in knobs and before[name] != knobs[name]]
     if odd:
         raise RunError(
