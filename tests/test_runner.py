@@ -205,12 +205,23 @@ def test_finished_folds_are_not_repeated(
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("event", [0, 1, 2, 3, 6, 7])  # folds, best, last, curve, ..., result
+@pytest.mark.parametrize(
+    ("name", "epoch"),
+    [
+        ("folds.csv", 1),
+        ("curve.csv", 1),
+        ("best.pt", 1),
+        ("last.pt", 2),
+        ("curve.csv", 3),
+        ("model.pt", 1),
+        ("result.json", 1),
+    ],
+)
 def test_killed_before_each_file_then_resumed(
-    undisturbed: Path, corpus: Path, tmp_path: Path, event: int
+    undisturbed: Path, corpus: Path, tmp_path: Path, name: str, epoch: int
 ) -> None:
     places = places_in(tmp_path, corpus)
-    killed = forked(run_and_die, NETWORK, places, event)
+    killed = forked(run_and_die, NETWORK, places, name, epoch)
     killed.start()
     killed.join()
     folder = places.runs / NETWORK.run
@@ -220,13 +231,23 @@ def test_killed_before_each_file_then_resumed(
     assert result_of(folder, folds=1) == result_of(undisturbed, folds=1)
 
 
-@pytest.mark.parametrize("event", [1, 3, 4, 6, 7, 8])  # best, curve, ..., curve, model, result
+@pytest.mark.parametrize(
+    ("name", "epoch"),
+    [
+        ("best.pt", 1),
+        ("last.pt", 1),
+        ("best.pt", 2),
+        ("curve.csv", 3),
+        ("model.pt", 1),
+        ("result.json", 1),
+    ],
+)
 def test_the_own_network_killed_then_resumed(
-    undisturbed_own: Path, corpus: Path, tmp_path: Path, event: int
+    undisturbed_own: Path, corpus: Path, tmp_path: Path, name: str, epoch: int
 ) -> None:
     """A resumed run has the schedule, simulated speakers and profiles of an uninterrupted one."""
     places = places_in(tmp_path, corpus)
-    killed = forked(run_and_die, OWN, places, event)
+    killed = forked(run_and_die, OWN, places, name, epoch)
     killed.start()
     killed.join()
     assert killed.exitcode == -9

@@ -47,13 +47,13 @@ def run_inline(recipe: Recipe, places: Locations, folds: Collection[int] | None 
     run(recipe, places, folds=folds, engine=inline)
 
 
-def run_and_die(recipe: Recipe, places: Locations, event: int) -> None:
-    """Run fold 1 of a recipe, and kill this process before its n-th file is renamed."""
-    events = itertools.count()
+def run_and_die(recipe: Recipe, places: Locations, name: str, epoch: int) -> None:
+    """Run fold 1 of a recipe, and kill this process before it renames the n-th file of a name."""
+    events = itertools.count(1)
     replace = Path.replace
 
     def deadly(path: Path, target: Path) -> Path:
-        if next(events) == event:
+        if target.name.startswith(name) and next(events) == epoch:
             die()
         return replace(path, target)
 
