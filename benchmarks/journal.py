@@ -90,15 +90,15 @@ def write_confusion(run: Path) -> None:
     confusion_module.FILE.write_text(text + "\n", encoding="utf-8")
 
 
-def sample(
-    clips: dict[str, np.ndarray], sad: float, number: int, rng: np.random.Generator
-) -> Sample:
-    """Draw recordings of one utterance of 2 s each."""
+def sample(clips: dict[str, np.ndarray], sad: float, rate: int, rng: np.random.Generator) -> Sample:
+    """Draw the days of two weeks, with recordings of one utterance of 2 s each."""
+    number = rate * DAYS
     rest = (1 - sad) / (len(LABELS) - 1)
     mixture = [sad if label == "sad" else rest for label in LABELS]
     drawn = [rng.choice(clips[LABELS[k]]) for k in rng.choice(len(LABELS), number, p=mixture)]
-    shares, seconds = np.array(drawn), np.full(number, 2.0)
-    return Sample(LABELS, shares, seconds, shares, seconds, np.arange(number))
+    shares, seconds, days = np.array(drawn), np.full(number, 2.0), np.arange(number) // rate
+    means = shares.reshape(DAYS, rate, -1).mean(axis=1)
+    return Sample(LABELS, means, np.full(DAYS, 2.0 * rate), shares, seconds, days)
 
 
 def journals(
@@ -126,15 +126,15 @@ def one_journal(
     rate: int,
     rng: np.random.Generator,
 ) -> dict[str, object]:
-    before = sample(clips, BEFORE, rate * DAYS, rng)
-    after = sample(clips, share, rate * DAYS, rng)
+    before = sample(clips, BEFORE, rate, rng)
+    after = sample(clips, share, rate, rng)
     found = estimate(after, confusion, rng, before)
     adjusted = holm([found[label].p for label in LABELS])
-    weeks = [part(after, slice(n, n + 7 * rate)) for n in (0, 7 * rate)]
+    weeks = [part(after, slice(n, n + 7)) for n in (0, 7)]
     weekly = [estimate(week, confusion, rng, before) for week in weeks]
     marks = holm([week[label].p for week in weekly for label in LABELS])
     points = change_points(np.concatenate([before.shares, after.shares]), int(rng.integers(99)))
-    near = [abs(point - rate * DAYS) <= 3 * rate for point in points]
+    near = [abs(point - DAYS) <= 3 for point in points]
     sad = found["sad"]
     return {
         "alarm": min(adjusted) < ALPHA,

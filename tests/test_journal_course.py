@@ -154,9 +154,12 @@ def test_a_permutation_test_is_right_without_a_change_and_finds_one() -> None:
 
 def test_longer_speech_weighs_more() -> None:
     short, long = entries([EVEN], seconds=1.0), entries([SAD], seed=4, seconds=9.0)
-    sample = Sample.of([*short, *long], LABELS)
-    wanted = 0.1 * sample.shares[0] + 0.9 * sample.shares[1]
-    assert np.allclose(sample.means(np.ones((1, 2)))[0], wanted)
+    parts = [Sample.of(each, LABELS).shares[0] for each in (short, long)]
+    sample = Sample.of([*short, *long], LABELS)  # of one day
+    assert np.allclose(sample.shares, [0.1 * parts[0] + 0.9 * parts[1]])
+    assert sample.seconds.tolist() == [10.0]
+    days = sample.of([*short, replace(long[0], recorded="2026-09-08")], LABELS)
+    assert np.allclose(days.means(np.ones((1, 2))), sample.shares)
 
 
 def test_intervals_shrink_with_recordings_and_cover_the_value() -> None:
@@ -218,6 +221,19 @@ def test_without_a_change_nothing_is_marked(journal: Journal) -> None:
     )
 
 
+def test_recordings_of_one_day_count_as_one_day(journal: Journal) -> None:
+    """One bad day of twenty recordings is no evidence of a change."""
+    days, bad = entries([EVEN] * 30, seed=3), entries([SAD] * 20, seed=4)
+    added = [
+        replace(each, recorded=f"{START + timedelta(31)}T08:{n:02}", digest=f"{900 + n:064x}")
+        for n, each in enumerate(bad)
+    ]
+    found = course(journal, [*days, *added])
+    assert [week.recordings for week in found.weeks[1]] == [22]
+    assert found.weeks[1][0].changed == ()
+    assert len(found.shares) == 31
+
+
 def test_two_computations_agree(journal: Journal) -> None:
     first = course(journal, entries(CHANGED[20:40]))
     assert repr(course_of(journal)) == repr(first)
@@ -227,9 +243,9 @@ def test_two_computations_agree(journal: Journal) -> None:
     ("rule", "days", "plain", "warning"),
     [
         ("first=28", 56, 0.25, ""),
-        ("first=5", 40, 0.25, "The baseline has 5 recordings."),
+        ("first=5", 40, 0.25, "The baseline has recordings on 5 days."),
         ("first=28", 40, 0.25, "The baseline takes more than half of the journal."),
-        ("first=28", 58, 0.25, "Weeks with fewer than 5 recordings: 1."),
+        ("first=28", 58, 0.25, "Weeks with recordings on fewer than 5 days: 1."),
         ("first=28", 56, 0.7, "Most recordings of the baseline sound sad."),
     ],
 )

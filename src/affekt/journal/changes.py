@@ -1,7 +1,7 @@
 """Find change points and trends in a person's predictions, and the smallest detectable change.
 
 Change points: binary segmentation of the probabilities with a squared-error cost (``ruptures``). A
-split must gain more than the best split in 95 % of random orders of the same recordings. Trends:
+split must gain more than the best split in 95 % of random orders of the same days. Trends:
 least squares with standard errors that allow for unequal variance (HC3, ``statsmodels``), and
 Student's t.
 """
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from affekt.journal.confusion import Floats
 
 ORDERS = 199  # random orders
-SHORTEST = 4  # recordings between two change points
+SHORTEST = 4  # days with recordings between two change points
 ALPHA = 0.05
 POWER = 0.8
-MIN_TREND = 10  # recordings
+MIN_TREND = 10  # days with recordings
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Trend:
 
 
 def change_points(shares: Floats, seed: int = 0) -> list[int]:
-    """Find the number of the first recording after each change of the probabilities.
+    """Find the number of the first day after each change of the probabilities.
 
     Args:
-        shares: ``(recordings, labels)``, by time.
+        shares: ``(days, labels)``, by time.
         seed: of the random orders.
     """
     import ruptures
@@ -61,11 +61,11 @@ def _best_gain(shares: Floats) -> float:
 
 
 def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[Trend]:
-    """Fit a line to the share of each label over time, if ten recordings span a week or more.
+    """Fit a line to the share of each label over time, if ten days span a week or more.
 
     Args:
-        shares: ``(recordings, labels)``, corrected one by one, unbounded.
-        days: of the recordings.
+        shares: ``(days, labels)``, corrected one by one, unbounded.
+        days: of the rows.
     """
     weeks = np.array([(day - days[0]).days / 7 for day in days])
     if len(days) < MIN_TREND or weeks[-1] < 1:
@@ -101,9 +101,9 @@ def smallest_detectable(
     """Compute the change of each share, ``(labels,)``, that a test finds with a power of 0.8.
 
     Args:
-        shares: ``(recordings, labels)``, corrected one by one, unbounded.
-        before: recordings in the baseline; with fewer than two, the result is NaN.
-        after: recordings compared with it; likewise with fewer than one.
+        shares: ``(days, labels)``, corrected one by one, unbounded.
+        before: days in the baseline; with fewer than two, the result is NaN.
+        after: days compared with it; likewise with fewer than one.
         periods: that are tested, each label in each of them.
     """
     from statsmodels.stats.power import TTestIndPower

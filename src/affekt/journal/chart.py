@@ -65,7 +65,7 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
         "baseline_end": x(course.baseline.last),
         "ticks": [(y(value), _text(value, unit)) for value in (low, (low + high) / 2, high)],
         "dates": [(x(when), f"{when.day} {when:%b}") for when in days],
-        "changes": [x(entry.day) for entry in course.change_points],
+        "changes": [x(when) for when in course.change_points],
         "change": course.later.measures[name] if course.later else None,
         "unit": unit,
     }

@@ -16,7 +16,7 @@ from affekt.journal.entry import Entry
 from affekt.journal.estimation import FEWEST, Estimate, Sample, estimate
 from affekt.journal.store import Journal
 
-FEW_BASELINE = 10  # recordings
+FEW_BASELINE = 10  # days
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
 SEED = 0  # of resamples and permutations
@@ -59,7 +59,7 @@ class Course:
         later: the period after it; None if it is empty.
         weeks: of the baseline, then after it.
         shares: for each day with recordings, the mean probability of each label.
-        change_points: first entry after each change.
+        change_points: first day after each change.
         trends: of each share, per week.
         detectable: smallest detectable change of each share: for all recordings after the
             baseline, and for those of a typical week.
@@ -73,7 +73,7 @@ class Course:
     later: Period | None
     weeks: tuple[tuple[Period, ...], tuple[Period, ...]]
     shares: Mapping[date, Mapping[str, float]]
-    change_points: tuple[Entry, ...]
+    change_points: tuple[date, ...]
     trends: tuple[changes.Trend, ...]
     detectable: tuple[Mapping[str, float], ...]
     warnings: tuple[str, ...]
@@ -97,17 +97,18 @@ def course_of(journal: Journal) -> Course | None:
     labels = tuple(entries[0].probabilities)
     confusion = Confusion.read(labels)
     rng = np.random.default_rng(SEED)
-    reference = Sample.of(before, labels)
+    reference, every = Sample.of(before, labels), Sample.of(entries, labels)
+    days = list(dict.fromkeys(entry.day for entry in entries))
     period = partial(_period, labels=labels, confusion=confusion, rng=rng)
     weeks = [period(week, reference=reference) for week in _weeks(after)]
     later = _adjusted([period(after, reference=reference)] if after else [], labels)
-    every = Sample.of(entries, labels)
     corrected = confusion.linear(every.shares)
-    week = len(after) / max(1, len(weeks))
-    even = every.evenness
+    since, even = len({entry.day for entry in after}), every.evenness
     detectable = [
-        changes.smallest_detectable(corrected, even * len(before), even * n, periods)
-        for n, periods in ((len(after), 1), (week, len(weeks)))
+        changes.smallest_detectable(
+            corrected, even * len(reference.seconds), even * since / periods, periods
+        )
+        for periods in (1, max(1, len(weeks)))
     ]
     return Course(
         labels=labels,
@@ -116,9 +117,12 @@ def course_of(journal: Journal) -> Course | None:
         baseline=period(before),
         later=later[0] if later else None,
         weeks=(tuple(map(period, _weeks(before))), tuple(_adjusted(weeks, labels))),
-        shares=_daily(entries, labels),
-        change_points=tuple(entries[n] for n in changes.change_points(every.shares, SEED)),
-        trends=tuple(changes.trends(labels, corrected, [entry.day for entry in entries])),
+        shares={
+            day: dict(zip(labels, row.tolist(), strict=True))
+            for day, row in zip(days, every.shares, strict=True)
+        },
+        change_points=tuple(days[n] for n in changes.change_points(every.shares, SEED)),
+        trends=tuple(changes.trends(labels, corrected, days)),
         detectable=tuple(dict(zip(labels, each.tolist(), strict=True)) for each in detectable),
         warnings=tuple(_warnings(journal, entries, before, after, len(spoken), confusion)),
     )
@@ -154,15 +158,6 @@ def _adjusted(periods: Sequence[Period], labels: Sequence[str]) -> list[Period]:
     return [replace(each, changed=found) for each, found in zip(periods, changed, strict=True)]
 
 
-def _daily(entries: Sequence[Entry], labels: Sequence[str]) -> dict[date, dict[str, float]]:
-    found: dict[date, dict[str, float]] = {}
-    for day, group in groupby(entries, lambda entry: entry.day):
-        sample = Sample.of(list(group), tuple(labels))
-        means = sample.means(np.ones((1, len(sample.seconds))))[0]
-        found[day] = dict(zip(labels, means.tolist(), strict=True))
-    return found
-
-
 def _warnings(
     journal: Journal,
     entries: Sequence[Entry],
@@ -172,15 +167,18 @@ def _warnings(
     confusion: Confusion,
 ) -> list[str]:
     found = []
-    if len(before) < FEW_BASELINE:
+    days = len({entry.day for entry in before})
+    if days < FEW_BASELINE:
         found.append(
-            f"The baseline has {len(before)} recordings. With fewer than {FEW_BASELINE}, changes "
-            f"are hard to distinguish from chance."
+            f"The baseline has recordings on {days} days. With fewer than {FEW_BASELINE}, changes "
+            f"are hard to distinguish from chance. For a longer one, run affekt journal refresh "
+            f"with --baseline until=DATE."
         )
-    few = [week for week in _weeks(after) if len(week) < FEWEST]
+    few = [week for week in _weeks(after) if len({entry.day for entry in week}) < FEWEST]
     if few:
         found.append(
-            f"Weeks with fewer than {FEWEST} recordings: {len(few)}. They have no intervals."
+            f"Weeks with recordings on fewer than {FEWEST} days: {len(few)}. They have no "
+            f"intervals."
         )
     span, whole = (each[-1].day - each[0].day for each in (before, entries))
     if span > LATE * whole or len(before) > LATE * len(entries):

@@ -1,9 +1,10 @@
 """Estimate the measures of a period, their change from the baseline, and 95 % intervals.
 
-Intervals come from a Bayesian bootstrap over recordings. For shares of emotions, each resample
-draws the confusion matrix of a random speaker, and half a recording of each emotion (the prior of
-Jeffreys), since an emotion that no recording had may still be one of the person. Other intervals
-are widened by Student's t for the number of recordings. Whether predictions have changed at all is
+All statistics compare days, since recordings of one day may have a mood in common. Intervals come
+from a Bayesian bootstrap over days. For shares of emotions, each resample draws the confusion
+matrix of a random speaker, and half a day of each emotion (the prior of Jeffreys), since an emotion
+that was not recorded may still be one of the person. Other intervals are widened by Student's t for
+the number of days. Whether predictions have changed at all is
 decided by a permutation test, which needs no confusion matrix: without a change, the model's errors
 are the same in both periods.
 
@@ -22,14 +23,14 @@ from affekt.journal.entry import Entry
 RESAMPLES = 2_000
 PERMUTATIONS = 9_999
 CHUNK = 1 << 20  # numbers computed at a time
-FEWEST = 5  # recordings for an interval
-PRIOR = 0.5  # recordings of each emotion that an interval adds
+FEWEST = 5  # days for an interval
+PRIOR = 0.5  # days of each emotion that an interval adds
 CONTRASTS = {
     "contrast of happy and neutral with angry and sad": ("happy", "neutral", "angry", "sad"),
     "contrast of angry and happy with sad and neutral": ("angry", "happy", "sad", "neutral"),
 }
 RANGE = "expressive range"
-SPEECH = "speech in each recording"
+SPEECH = "speech a day"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Estimate:
     """One measure of a period.
 
     Attributes:
-        value: of the measure; NaN for the expressive range of a single recording.
-        low: of its 95 % interval; NaN with fewer than five recordings.
+        value: of the measure; NaN for the expressive range of a single day.
+        low: of its 95 % interval; NaN with fewer than five days.
         high: of the interval.
         change: from the baseline; NaN within the baseline.
         change_low: of its 95 % interval.
@@ -57,15 +58,15 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Answers of some recordings, as arrays.
+    """Predictions of some days with recordings, as arrays.
 
     Attributes:
         labels: of the columns.
-        shares: ``(recordings, labels)`` mean probabilities.
-        seconds: ``(recordings,)`` of speech, above 0.
+        shares: ``(days, labels)`` mean probabilities, weighted by speech.
+        seconds: ``(days,)`` of speech, above 0.
         utterances: ``(utterances, labels)`` probabilities.
         lengths: ``(utterances,)`` seconds of speech.
-        owners: ``(utterances,)`` number of the recording.
+        owners: ``(utterances,)`` number of the day.
     """
 
     labels: tuple[str, ...]
@@ -78,11 +79,17 @@ class Sample:
     @classmethod
     def of(cls, entries: Sequence[Entry], labels: tuple[str, ...]) -> "Sample":
         """Collect the predictions of entries with speech, at least one."""
-        parts = [(each, n) for n, entry in enumerate(entries) for each in entry.utterances]
+        numbers = {day: n for n, day in enumerate(dict.fromkeys(e.day for e in entries))}
+        of_day = np.array([numbers[entry.day] for entry in entries])
+        parts = [(each, numbers[entry.day]) for entry in entries for each in entry.utterances]
+        speech = np.array([entry.speech for entry in entries])
+        shares = np.array([[entry.probabilities[label] for label in labels] for entry in entries])
+        seconds = np.bincount(of_day, speech).astype(np.float64)
+        weighted = [np.bincount(of_day, speech * column) / seconds for column in shares.T]
         return cls(
             labels,
-            np.array([[entry.probabilities[label] for label in labels] for entry in entries]),
-            np.array([entry.speech for entry in entries]),
+            np.stack(weighted, axis=1),
+            seconds,
             np.array([[part["probabilities"][label] for label in labels] for part, _ in parts]),
             np.array([part["speech"] for part, _ in parts]),
             np.array([number for _, number in parts]),
@@ -92,33 +99,33 @@ class Sample:
         """Mean probabilities, ``(rows, labels)``, weighted by speech.
 
         Args:
-            counts: ``(rows, recordings)``: how often each recording counts.
+            counts: ``(rows, days)``: how often each day counts.
         """
         weights = counts * self.seconds
         return np.asarray(weights @ self.shares / weights.sum(axis=1, keepdims=True))
 
     @property
     def evenness(self) -> float:
-        """Effective number of recordings, since longer ones weigh more, divided by the number."""
+        """Effective number of days, since those with more speech weigh more, by the number."""
         return float(self.seconds.sum() ** 2 / (len(self.seconds) * (self.seconds**2).sum()))
 
     def resample(self, rng: np.random.Generator) -> Floats:
-        """Draw how much each recording counts in each resample: ``(RESAMPLES, recordings)``.
+        """Draw how much each day counts in each resample: ``(RESAMPLES, days)``.
 
-        With five recordings or more, the variance of means is s²/n.
+        With five days or more, the variance of means is s²/n.
         """
         number = len(self.seconds)
         return rng.standard_gamma(max(1 - 2 / number, 0.5), (RESAMPLES, number))
 
 
 def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats]:
-    """Compute every measure, ``(rows,)``, for some weightings of the recordings.
+    """Compute every measure, ``(rows,)``, for some weightings of the days.
 
     Measures are the share of each label, the contrasts of the uncorrected probabilities if the
-    labels allow them, the expressive range, and the speech in seconds.
+    labels allow them, the expressive range, and the speech a day in seconds.
 
     Args:
-        counts: ``(rows, recordings)``: how often each one counts.
+        counts: ``(rows, days)``: how often each one counts.
         shares: ``(rows, labels)``: the corrected shares.
     """
     found = {label: shares[:, column] for column, label in enumerate(sample.labels)}
@@ -133,10 +140,10 @@ def measures(sample: Sample, counts: Floats, shares: Floats) -> dict[str, Floats
 
 
 def _expressive_range(sample: Sample, counts: Floats) -> Floats:
-    """Mean distance of utterances of two recordings: half the sum of absolute differences.
+    """Mean distance of utterances of two days: half the sum of absolute differences.
 
-    Pairs within a recording are left out, so that the expected value does not depend on the number
-    of recordings.
+    Pairs within a day are left out, so that the expected value does not depend on the number of
+    days.
     """
     found, rows = np.full(len(counts), np.nan), max(1, CHUNK // len(sample.owners))
     number = len(sample.seconds)
@@ -184,7 +191,7 @@ def estimate(
 
 
 def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) -> dict[str, float]:
-    """Test whether mean probabilities differ between two periods, by exchanging recordings.
+    """Test whether mean probabilities differ between two periods, by exchanging days.
 
     Returns:
         The two-sided p-value for each label.
@@ -224,7 +231,7 @@ def _estimated(
 def _ends(
     name: str, value: float, spread: Floats, number: int, labels: Sequence[str]
 ) -> tuple[float, float]:
-    """Ends of a 95 % interval, NaN with too few recordings."""
+    """Ends of a 95 % interval, NaN with too few days."""
     if number < FEWEST or np.isnan(value):
         return np.nan, np.nan
     low, high = np.percentile(spread - value, (2.5, 97.5))

@@ -79,7 +79,7 @@ def verdict(course: Course) -> list[str]:
         weeks = "; ".join(f"{day(week.first)} ({', '.join(week.changed)})" for week in marked)
         said.append(f"Weeks that differ by themselves, from: {weeks}.")
     if course.change_points:
-        dates = ", ".join(day(entry.day) for entry in course.change_points)
+        dates = ", ".join(map(day, course.change_points))
         said.append(f"The predictions change around: {dates}.")
     said += [
         f"A straight line through all shares of {trend.label} has a slope of "
@@ -93,7 +93,7 @@ def verdict(course: Course) -> list[str]:
 
 def _interval(after: Estimate) -> str:
     if math.isnan(after.change_low):
-        return "There are too few recordings for an interval of the change."
+        return "There are too few days for an interval of the change."
     return (
         f"The change is {points(after.change)} points, 95 % interval {points(after.change_low)} "
         f"to {points(after.change_high)}."
@@ -105,7 +105,7 @@ def _nothing(detectable: Mapping[str, float]) -> str:
     said = "No emotion was found to differ from the baseline by more than chance."
     smallest = min(detectable.values())
     if math.isnan(smallest) or smallest > 1:
-        return f"{said} With so few recordings, even the largest change is likely to be missed."
+        return f"{said} With so few days, even the largest change is likely to be missed."
     size = points(smallest).lstrip("+")
     return f"{said} A change of at least {size} points would be found in four of five cases."
 
