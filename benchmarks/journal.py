@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--figure", action="store_true", help="draw the table again and stop")
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="recordings a day")
-    parser.add_argument("--draws", type=int, default=10, help="journals per speaker and condition")
+    parser.add_argument("--draws", type=int, default=6, help="journals per speaker and condition")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/journal.csv"))
     chosen = parser.parse_args(arguments)
     if chosen.confusion:
