@@ -422,6 +422,8 @@ def test_another_models_profile_is_refused(
         with pytest.raises(ModelError, match=words) as error:
             affekt.load(predictor.graph.file, profile=tmp_path / "odd.profile")
         assert "\n" not in str(error.value)
+    with pytest.raises(ModelError, match="no speaker normalization; leave out the profile, or"):
+        affekt.load("yamnet-lstm", profile=person)
 
 
 def test_models_with_the_same_trunk_share_profiles(person: Profile, tmp_path: Path) -> None:

@@ -139,11 +139,12 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
     """
     if profile is None:
         return {name: np.asarray(graph.start[name]) for name in graph.profile}
-    if not graph.profile or profile.measure != graph.measure:
+    require_speaker_normalization(graph, "leave out the profile, or ")
+    if profile.measure != graph.measure:
         raise ModelError(
             f"the profile must be made with the features of model {graph.file.stem} "
-            f"({graph.measure or 'which uses no profiles'}). Got {profile.measure}. Enroll again "
-            f"with this model, or choose the other one with --model."
+            f"({graph.measure}). Got {profile.measure}. Enroll again with this model, or choose "
+            f"the other one with --model."
         )
     weight, total, square = graph.profile
     mean = profile.mean
