@@ -83,7 +83,8 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
     _refuse_loss(run, folder)
     about = {name: getattr(run, name) for name in ABOUT}
     tables = _tables_of_folds(run) | {"folds": run.parts}
-    tables |= {"points": points(run)} if run.complete else {}
+    if run.complete and not run.seed:  # a report draws one seed
+        tables["points"] = points(run)
     with writing(folder, RunError, "Name another folder."):
         with atomic_folder(folder) as part:
             for name, table in tables.items():
