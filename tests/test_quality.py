@@ -169,7 +169,7 @@ def test_the_page_on_quality_has_the_limits() -> None:
     page = (SAMPLES.parent / "docs" / "quality.md").read_text(encoding="utf-8")
     for name, words in (
         ("speech_seconds", "at least {:g} s"),
-        ("level", "at least {:g} dB"),
+        ("level", "at least {:g} dBFS"),
         ("clipping", "at most {:g}"),
         ("snr", "at least {:g} dB"),
     ):

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from affekt.cli import main
 from affekt.errors import RunError
@@ -282,6 +283,12 @@ def test_a_report_of_nothing_or_to_nowhere_is_refused(runs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         build_report(read(runs), tmp_path / "file")
+
+
+def test_equal_figures_give_equal_svg():
+    assert to_svg(Figure()) == to_svg(Figure())  # no layout engine
+    one, other = (to_svg(figures.confusion(np.eye(4), LABELS)) for _ in range(2))
+    assert one == other
 
 
 def test_a_drawing_is_sound_and_turns_light_on_dark():

@@ -19,7 +19,7 @@ from synthetic_corpus import make_corpus, tiny_recipe
 def selection(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     module = import_module("selection")
-    monkeypatch.setattr(module, "LAST", 2)
+    monkeypatch.setattr(module, "AVERAGED", 2)
     torch.set_num_threads(1)
     return module
 

@@ -69,8 +69,11 @@ def workers(server: Served) -> list[int]:
 
 
 def sockets(process: int) -> int:
-    links = Path(f"/proc/{process}/fd").iterdir()
-    return sum(str(each.readlink()).startswith("socket:") for each in links)
+    found = 0
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            found += str(link.readlink()).startswith("socket:")
+    return found
 
 
 def predicted(server: Served, *_: object) -> int:
