@@ -101,6 +101,7 @@ def test_a_cluster_that_loses_a_node(two_nodes: Any, tmp_path: Path) -> None:
         for outcome in engine_named("ray", two_nodes.address)(work, items, jobs=jobs):
             if nodes and len(list(tmp_path.glob("begun-*"))) == 2:  # both nodes are at work
                 two_nodes.remove_node(nodes.pop(), allow_graceful=False)
+                (tmp_path / "lost").touch()
             yield outcome
 
     assert run(recipe, there, engine=lossy) == ()

@@ -107,7 +107,8 @@ def run_forever(folder: Path) -> None:
 
 
 def note_and_work(folder: Path, function: Callable[[Fold], None], fold: Fold) -> None:
-    """Write a file named after fold and process, wait until it is seen, and run the function."""
+    """Write a file named after fold and process, and run the function when a node is lost."""
     (folder / f"begun-{fold.number}-{os.getpid()}").touch()
-    time.sleep(3)
+    while not (folder / "lost").exists():
+        time.sleep(0.05)
     function(fold)
