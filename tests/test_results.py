@@ -15,12 +15,14 @@ import pytest
 from scipy.stats import chi2, t
 
 import affekt
+from affekt.corpora.joined import corpus_of
 from affekt.evaluation.ablation import ADDED, changed_knobs
 from affekt.evaluation.calibration import answers_of, pooled_temperatures
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix
 from affekt.evaluation.intervals import FEW_SPEAKERS
+from affekt.evaluation.metrics import recalls_of, tally
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, summarize
@@ -577,3 +579,28 @@ def test_the_page_on_ablations_has_the_measured_aims() -> None:
         ]
         assert len(found) == len(tests)
         assert measured == f"{np.mean(found):.3f}"
+
+
+def test_the_page_on_ablations_has_the_effect_of_cremad() -> None:
+    page = text_of("docs/ablations.md")
+    without, with_it = (
+        archived(RESULTS / name / "seed-0")
+        for name in ("corpora-encoder-corpus=ravdess+emovo+nemo", "corpora-encoder")
+    )
+    for corpus in ("RAVDESS", "EMOVO", "nEMO"):
+        for profile, words in (
+            ("none", "none"),
+            ("random-8", "8 clips"),
+            ("all", "all other clips"),
+        ):
+            tallies = []
+            for run in (without, with_it):
+                rows = pd.concat([run.predictions.assign(profile="none"), run.enrolment])
+                rows = rows[(rows["profile"] == profile)]
+                tallies.append(tally(rows[rows["speaker"].map(corpus_of) == corpus.lower()]))
+            scores = [f"{recalls_of(each.counts.sum(axis=(0, 1))).mean():.3f}" for each in tallies]
+            found = compare(tallies[1], tallies[0])
+            gain = found.shown
+            ends = f"({gain.low:+.3f} to {gain.high:+.3f}; p {found.p:.2f})"
+            row = f"| {corpus} | {words} | {' | '.join(scores)} | {gain.value:+.3f} {ends} |"
+            assert row in page
