@@ -21,9 +21,8 @@ import affekt
 from affekt.audio import microphone as room
 from affekt.audio.microphone import Handover, microphone
 from affekt.audio.reading import read
-from affekt.cli import main
 from affekt.errors import AudioError
-from conftest import SAMPLES, Captured, hears_ctrl_c
+from conftest import SAMPLES, hears_ctrl_c
 
 NO_LIBRARY = SAMPLES / "calm.flac"
 COMMAND = [sys.executable, "-m", "affekt.cli", "stream"]
@@ -150,26 +149,6 @@ def test_in_python_it_is_an_error_to_catch(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(ModuleNotFoundError, match="sounddevice"), microphone():
         pytest.fail("there is none")
-
-
-WRONG_USE = {
-    "--channels 2": "--channels needs raw samples from standard input (-).",
-    "--encoding s16le": "--encoding needs raw samples from standard input (-).",
-    "--rate 5": "must be in [1000, 768000] Hz. Got 5.",
-    "--rate many": "Invalid value for '--rate'",
-    "microphone": "or left out for the microphone. Got microphone.",
-    "samples/calm.flac": "For recordings, use affekt predict.",
-}
-
-
-@pytest.mark.parametrize(("words", "message"), WRONG_USE.items(), ids=WRONG_USE)
-def test_wrong_use_is_one_line_and_exit_2(words: str, message: str, capsys: Captured) -> None:
-    assert main(["stream", *words.split()]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert line.startswith("affekt: ")
-    assert message in line
 
 
 # -------------------------------------------------- a microphone of software

@@ -351,6 +351,12 @@ WRONG_USE = {
     "- --model nonesuch": "Model 'nonesuch' must be a file or one of the shipped",
     "- --csv": "No such option: --csv",
     "- -": "unexpected extra argument",
+    "--channels 2": "--channels needs raw samples from standard input (-).",
+    "--encoding s16le": "--encoding needs raw samples from standard input (-).",
+    "--rate 5": "must be in [1000, 768000] Hz. Got 5.",
+    "--rate many": "Invalid value for '--rate'",
+    "microphone": "or left out for the microphone. Got microphone.",
+    "samples/calm.flac": "For recordings, use affekt predict.",
 }
 
 

@@ -8,9 +8,8 @@ lacks its classes and gender most. Ties are broken by SHA-256 of seed and name, 
 a seed gives the same folds on every machine.
 
 Source: paper, section III-A (leave one subject out for RAVDESS, 10 folds for DEMoS; of the other
-subjects 80 % train and 20 % validate);
-the greedy order follows Sechidis, Tsoumakas & Vlahavas, "On the stratification of multi-label
-data" (2011), with speakers in place of examples.
+subjects 80 % train and 20 % validate). The greedy order follows Sechidis, Tsoumakas & Vlahavas, "On
+the stratification of multi-label data" (2011), with speakers in place of examples.
 """
 
 from collections import Counter, defaultdict

@@ -2,11 +2,10 @@
 
 All statistics compare days, since recordings of one day may have a mood in common. Intervals come
 from a Bayesian bootstrap over days. For shares of emotions, each resample draws the confusion
-matrix of a random speaker, and half a day of each emotion (the prior of Jeffreys), since an emotion
-that was not recorded may still be one of the person. Other intervals are widened by Student's t for
-the number of days. Whether predictions have changed at all is
-decided by a permutation test, which needs no confusion matrix: without a change, the model's errors
-are the same in both periods.
+matrix of a random speaker, and adds half a day of each emotion (the prior of Jeffreys): a person
+may show emotions that no recording has. Other intervals are widened by Student's t for the number
+of days. Whether predictions have changed is decided by a permutation test, which needs no confusion
+matrix: without a change, the model's errors are the same in both periods.
 
 Source: Rubin, "The Bayesian Bootstrap" (1981).
 """
@@ -112,7 +111,7 @@ class Sample:
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw how much each day counts in each resample: ``(RESAMPLES, days)``.
 
-        With five days or more, the variance of means is s²/n.
+        The shape of the gamma distribution gives means of five days or more the variance s²/n.
         """
         number = len(self.seconds)
         return rng.standard_gamma(max(1 - 2 / number, 0.5), (RESAMPLES, number))
