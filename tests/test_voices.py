@@ -100,6 +100,9 @@ def test_options_that_exclude_each_other(predictor: affekt.Predictor, call: Path
     profile = Profile("x", 1.0, np.zeros(2, np.float32), np.ones(2, np.float32), 1.0)
     with pytest.raises(ModelError, match="distinguished"):
         predictor.timeline(call, enrolled={"anna": profile})
+    turns = [affekt.Turn(0.0, 1.0, "bo"), affekt.Turn(1.0, 2.0, "carl")]
+    with pytest.raises(ModelError, match=r"the turns: bo, carl\. Got anna\."):
+        predictor.timeline(call, speakers=turns, enrolled={"anna": profile, "bo": profile})
 
 
 def rttm(path: Path, *lines: str) -> Path:
@@ -214,11 +217,28 @@ def test_bad_rttm_is_one_line(
     path = tmp_path / "a.rttm"
     if content is not None:
         rttm(path, content)
-    words = [call, "--speakers", path, "--model", model, "--json"]
-    assert main(["predict", "--timeline", *map(str, words)]) == 1
-    said = capsys.readouterr().err
-    assert message in said
-    assert len(said.splitlines()) == 1
+    of_the_recording = case in ("another recording", "empty")  # other recordings may have turns
+    assert predict(call, "--speakers", path, "--model", model) == (1 if of_the_recording else 2)
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert of_the_recording or printed.out == ""
+
+
+def test_a_profile_of_an_unknown_name_is_refused(
+    call: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    """The names of an RTTM file are those of all its recordings."""
+    turns = rttm(tmp_path / "a.rttm", turn(0, 1, "bo"), turn(0, 1, "anna", file="other"))
+    profile = tmp_path / "a.profile"
+    affekt.load().enroll([SAMPLES / "calm.flac"]).save(profile)
+    given = [call, "--speakers", turns, "--speaker"]
+    assert predict(*given, f"ana={profile}") == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert f"must be of speakers of {turns}: bo, anna. Got ana." in line
+    assert predict(*given, f"anna={profile}") == 0
 
 
 @pytest.mark.parametrize("times", [(2, 1), (-1, 1), (math.nan, 1), (0, math.inf)])

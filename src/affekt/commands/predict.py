@@ -81,6 +81,7 @@ def predict(
     """
     from affekt.inference.files import find_files, predict_files
     from affekt.inference.predictor import load
+    from affekt.inference.speakers.speaker_timelines import check_names
     from affekt.inference.speech.quality import LIMITS
 
     refuse_together({"--demo": demo, "PATH": paths})
@@ -109,6 +110,12 @@ def predict(
         )
     options.refuse_output(output, *paths, model, profile, plot, speakers)
     options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")
+    voices: Any = {
+        "channel": chosen,
+        "speakers": options.speakers_of(speakers),
+        "enrolled": options.profiles_of(speaker or []),
+    }
+    check_names(voices["speakers"], voices["enrolled"])
     find: Callable[..., Iterator[Any]] = predict_files
     if on_ray:
         from affekt.engines import engine_named
@@ -123,11 +130,6 @@ def predict(
         channel=None if chosen == "each" else chosen,
         limits=None if no_quality else LIMITS,
     )
-    voices: Any = {
-        "channel": chosen,
-        "speakers": options.speakers_of(speakers),
-        "enrolled": options.profiles_of(speaker or []),
-    }
     if into_folder:
         with sigterm_as_ctrl_c():
             return write_annotations(predictor, paths, Path(f"{output}"), annotation, **voices)

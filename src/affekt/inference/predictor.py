@@ -186,7 +186,8 @@ class Predictor:
 
         Raises:
             AudioError: no sound, or not one that can be read; or no such RTTM file.
-            ModelError: the model cannot run; a profile of the predictor for several speakers.
+            ModelError: the model cannot run; a profile of the predictor for several speakers, or an
+                enrolled one of a name without turns.
         """
         return Timeline(recording_timeline(self, source, **options), self.labels)
 

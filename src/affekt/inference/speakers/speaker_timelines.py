@@ -23,7 +23,7 @@ from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
 from affekt.inference.speakers.speech_embedding import name_channels
 from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.speech.vad import ChunkDetector
-from affekt.inference.timelines.rttm import Turn, read_turns
+from affekt.inference.timelines.rttm import Turn, read_rttm, read_turns
 from affekt.inference.timelines.timeline import (
     TIME_CONSTANT,
     Smoother,
@@ -57,7 +57,8 @@ def recording_timeline(
     Raises:
         AudioError: as :func:`affekt.read`; a time constant out of range, or an RTTM file without
             this recording.
-        ModelError: the model cannot run; a profile of the predictor for several speakers.
+        ModelError: the model cannot run; a profile of the predictor for several speakers, or an
+            enrolled one of a name without turns.
     """
     channel = predictor.channel if channel is None else channel
     one = None if channel == "each" else channel
@@ -106,6 +107,28 @@ def _check_speakers(
         raise ModelError(
             "a profile of the predictor must be of the only speaker. Got several speakers. "
             "Pass enrolled={name: profile} (--speaker NAME=FILE) instead."
+        )
+    if enrolled:
+        check_names(speakers, enrolled)
+
+
+def check_names(speakers: Speakers, enrolled: Mapping[str, Profile]) -> None:
+    """Refuse a profile of a name that turns, or a whole RTTM file, lack.
+
+    Raises:
+        AudioError: an RTTM file that cannot be read.
+        ModelError: such a profile.
+    """
+    if speakers is None or speakers == "auto" or isinstance(speakers, int):
+        return  # named by their voices
+    where = "the turns"
+    if isinstance(speakers, str | Path):
+        where, speakers = str(speakers), [turn for _, turn in read_rttm(speakers)]
+    names = dict.fromkeys(turn.speaker for turn in speakers)
+    if unknown := ", ".join(name for name in enrolled if name not in names):
+        raise ModelError(
+            f"enrolled profiles (--speaker NAME=FILE) must be of speakers of {where}: "
+            f"{', '.join(names) or 'none'}. Got {unknown}. Correct the name."
         )
 
 

@@ -54,15 +54,7 @@ def read_turns(path: str | Path, file: str = "") -> list[Turn]:
     Raises:
         AudioError: a file that cannot be read or is no RTTM, or one without this recording.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise AudioError(f"{path} must be an RTTM file of at most {MAX_BYTES} bytes.")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise AudioError(f"{path} cannot be read: {reason}. Name an RTTM file in UTF-8.") from error
-    found = [*_parsed(text, path)]
+    found = read_rttm(path)
     files = dict.fromkeys(name for name, _ in found)
     about = Path(file)
     names = {word(n) for n in (file, str(about.parent / about.stem), about.name, about.stem)}
@@ -83,6 +75,23 @@ def word(text: str) -> str:
     ('speaker_1', '-')
     """
     return "_".join(text.split()) or "-"
+
+
+def read_rttm(path: str | Path) -> list[tuple[str, Turn]]:
+    """Read the turns of all recordings, each with the name of its recording.
+
+    Raises:
+        AudioError: a file that cannot be read or is no RTTM.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise AudioError(f"{path} must be an RTTM file of at most {MAX_BYTES} bytes.")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.reason
+        raise AudioError(f"{path} cannot be read: {reason}. Name an RTTM file in UTF-8.") from error
+    return [*_parsed(text, path)]
 
 
 def _parsed(text: str, path: Path) -> Iterator[tuple[str, Turn]]:
