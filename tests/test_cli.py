@@ -402,6 +402,15 @@ def test_results_can_be_written_into_a_pipe(model: str, folder: Path) -> None:
     assert json.loads(found.stdout)["file"].endswith("01.flac")
 
 
+def test_python_runs_the_package_as_a_command() -> None:
+    words = [sys.executable, "-m", "affekt"]
+    found = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: affekt [OPTIONS] COMMAND" in found.stdout
+    found = subprocess.run([*words, "predict"], capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "See affekt predict --help." in error_lines(found.stderr)[0]
+
+
 def test_a_fault_of_affekt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     def broken(**_: object) -> int:
         raise ZeroDivisionError("two\nlines")

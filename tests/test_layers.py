@@ -110,6 +110,7 @@ ROOMS = {
         {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}
     ),
     "cli": Room({"commands"}, {"typer"}),
+    "__main__": Room({"cli"}),
 }
 # What a single module may import beyond its room, and the extra that declares it.
 BEYOND = {
