@@ -106,6 +106,8 @@ _coded("matroska", "aac", 16_000, picture=True)
 _coded("mp4", "aac", 48_000, picture=True)
 _coded("wav", "libmp3lame", 16_000)
 _coded("adts", "aac", 16_000)
+_coded("ac3", "ac3", 48_000)
+_coded("eac3", "eac3", 48_000)
 KINDS |= {
     "OGG VORBIS": lambda sound: sound_bytes("OGG", values=sound),
     "chained OGG": lambda sound: b"".join(

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 import affekt
+from affekt.audio.headers import is_recording
 from affekt.audio.reading import read
 from affekt.cli import main
-from bad_inputs import BAD_BYTES, wav_bytes
+from bad_inputs import BAD_BYTES, ffmpeg_bytes, wav_bytes
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
 
@@ -135,6 +136,28 @@ def test_chunks_after_the_samples_of_a_wav_are_ignored(hear: Hear, model: str) -
     noise = np.random.default_rng(0).bytes(60_000)
     content = wav_bytes(PCM.tobytes()) + b"LIST" + len(noise).to_bytes(4, "little") + noise
     assert_predicted(hear(content), model, PCM)
+
+
+# Sync words of AC-3, E-AC-3, DTS, MPEG audio: without a frame's fields, or without a second frame.
+LIKE_FRAMES = ("0b77", "0b770000f840", "0b7708fb0c40", "0b7700bf3287", "7ffe8001", "fffb90c4")
+
+
+@pytest.mark.parametrize("first", LIKE_FRAMES)
+def test_samples_that_begin_like_a_frame_are_samples(hear: Hear, model: str, first: str) -> None:
+    start = np.frombuffer(bytes.fromhex(first), "<i2")
+    sound = np.concatenate([start, PCM])
+    assert_predicted(hear(sound.tobytes()), model, sound)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [("ac3", "ac3", rate) for rate in (32_000, 44_100, 48_000)]
+    + [("eac3", "eac3", 44_100), ("adts", "aac", 44_100), ("mp2", "mp2", 48_000)],
+)
+def test_frames_without_a_container_are_decoded(form: str, codec: str, rate: int) -> None:
+    head = ffmpeg_bytes(form, codec, rate=rate)[:4_096]
+    assert is_recording(head)
+    assert form != "ac3" or is_recording(head[:300])  # the input ends in the first frame
 
 
 def test_min_confidence_gives_uncertain(hear: Hear) -> None:
@@ -324,6 +347,7 @@ def test_an_incomplete_wav_is_predicted_then_reported(hear: Hear, model: str) ->
         (BAD_BYTES["zero rate"](), "Got 0."),
         (BAD_BYTES["header only"](), "has no audio samples"),
         (BAD_BYTES["truncated m4a"](), "Save it to a file first"),
+        (9 * (b"\x7f\xfe\x80\x01\xfc\x3c\x3d\xf0" + bytes(984)), "Save it to a file first"),  # DTS
         (BAD_BYTES["not a number"](), "Got nan at 1.250 s"),
     ],
 )

@@ -23,6 +23,7 @@ _EXTENSIBLE = 0xFFFE  # the format number is in the extension
 _NAMES = b"fLaC OggS caff ID3 riff .snd NIST_1A MATLAB #!AMR wvpk TTA1 FLV".split()
 _FIRST_BYTES = (*_NAMES, b"\x1aE\xdf\xa3", b"0&\xb2u")  # the last two: Matroska, Windows Media
 _PACKET = 188  # bytes of an MPEG transport stream, of which the first is a G
+_AC3 = b"\x0bw"  # the sync word of AC-3 and E-AC-3
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free"}  # one is first in MP4 and QuickTime
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # first bytes of Sony's Wave64
 MAX_PAGE = 65_307  # bytes of a page of an Ogg, at most
@@ -71,13 +72,19 @@ def head_of(file: BinaryIO, name: str) -> bytes:
 def is_recording(head: bytes) -> bool:
     """Return whether first bytes are of a known format, not samples without a header.
 
-    MPEG audio must have further frames, since a sample may equal its first bytes.
+    MPEG audio and AC-3 must have further frames, since a sample may equal their first bytes.
 
     >>> is_recording(b"fLaC"), is_recording(bytes([0xFF, 0xFB, 0x90, 0]))
     (True, False)
     >>> is_recording(4 * (b"G" + bytes(187)))
     True
+
+    Source: ETSI TS 102 114, 5.3.
     """
+    if head.startswith(_AC3) and (size := _frame_size(head)):
+        return _AC3.startswith(head[size : size + len(_AC3)])  # the next frame, if it is in there
+    if int.from_bytes(head[:6]) & 0xFFFF_FFFF_FC1C == 0x7FFE_8001_FC1C:  # a normal frame of DTS
+        return True
     if head[: 4 * _PACKET : _PACKET] == b"GGGG":  # MPEG transport stream
         return True
     if head.startswith(_FIRST_BYTES) or head[:4] in _ORDERS or head[4:8] in _BOXES:
@@ -181,19 +188,24 @@ def missing_of_frame(frame: bytes) -> int:
 
     Source: ISO/IEC 13818-7, 6.2; ETSI TS 102 366, 4.4.1 and E.1.3.
     """
+    return max(_frame_size(frame) - len(frame), 0)
+
+
+def _frame_size(frame: bytes) -> int:
+    """Bytes that a frame of AAC, AC-3 or E-AC-3 states to have; 0 if it is none of them."""
     if len(frame) < 7:
         return 0
-    size = 0
     if frame[0] == 0xFF and frame[1] & 0xF6 == 0xF0:
-        size = (frame[3] & 3) << 11 | frame[4] << 3 | frame[5] >> 5
-    elif frame.startswith(b"\x0bw"):
-        rate, step = frame[4] >> 6, frame[4] & 63
-        if frame[5] >> 3 > 10:  # E-AC-3
-            size = 2 * ((frame[2] & 7) << 8 | frame[3]) + 2
-        elif rate < 3 and step < 2 * len(_AC3_RATES):
-            words = 96_000 * _AC3_RATES[step // 2] // (48_000, 44_100, 32_000)[rate]
-            size = 2 * (words + (step & 1 if rate == 1 else 0))
-    return max(size - len(frame), 0)
+        return (frame[3] & 3) << 11 | frame[4] << 3 | frame[5] >> 5
+    rate, step, version = frame[4] >> 6, frame[4] & 63, frame[5] >> 3
+    if not frame.startswith(_AC3) or version > 16:
+        return 0
+    if version > 10:  # E-AC-3
+        return 2 * ((frame[2] & 7) << 8 | frame[3]) + 2
+    if rate > 2 or step >= 2 * len(_AC3_RATES):
+        return 0
+    words = 96_000 * _AC3_RATES[step // 2] // (48_000, 44_100, 32_000)[rate]
+    return 2 * (words + (step & 1 if rate == 1 else 0))
 
 
 def riff_of(file: BinaryIO, name: str) -> Riff | None:
