@@ -39,7 +39,7 @@ def memos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     four = re.compile(r"03-01-0[1345]-")
     clips = [clip for clip in sorted((data / "ravdess" / ACTOR).iterdir()) if four.match(clip.name)]
     for number, clip in enumerate(clips[:: len(clips) // CLIPS][:CLIPS]):
-        day = date(2026, 9, 1) + timedelta(number // 2)
+        day = date(2025, 9, 1) + timedelta(number // 2)
         shutil.copy(clip, folder / f"memo {day} {8 + number % 2:02}.15{clip.suffix}")
     return folder
 
@@ -199,7 +199,7 @@ def test_fhir_resources_accept_the_export(undisturbed: Path, tmp_path: Path) -> 
 
 def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
     sound = SAMPLES / "calm.flac"
-    assert journal_main("add", empty, sound, "--when", "2026-09-10", "--note", "=1+1") == 0
+    assert journal_main("add", empty, sound, "--when", "2025-09-10", "--note", "=1+1") == 0
     assert journal_main("export", empty, "--csv", "-o", tmp_path / "a.csv") == 0
     content = (tmp_path / "a.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbfdigest,recorded,name,duration,speech,label")
@@ -252,8 +252,8 @@ def test_the_service_shows_the_report(undisturbed: Path, empty: Path) -> None:
 
 
 def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: Captured) -> None:
-    soundfile.write(tmp_path / "2026-09-10.wav", np.zeros(32_000), 16_000)
-    assert journal_main("add", empty, tmp_path / "2026-09-10.wav") == 0
+    soundfile.write(tmp_path / "2025-09-10.wav", np.zeros(32_000), 16_000)
+    assert journal_main("add", empty, tmp_path / "2025-09-10.wav") == 0
     told = capsys.readouterr().out
     assert "uncertain" in told
     assert "the sound is silent" in told
@@ -267,31 +267,59 @@ def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: 
 
 
 def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys: Captured) -> None:
-    (tmp_path / "2026-09-09 text.wav").write_text("not a sound")
-    shutil.copy(SAMPLES / "calm.flac", tmp_path / "2026-09-10.flac")
+    (tmp_path / "2025-09-09 text.wav").write_text("not a sound")
+    shutil.copy(SAMPLES / "calm.flac", tmp_path / "2025-09-10.flac")
     shutil.copy(SAMPLES / "lively.flac", tmp_path / "undated.flac")
     assert journal_main("add", empty, tmp_path) == 1
     told = capsys.readouterr()
     assert "1 added" in told.out
-    assert "2026-09-09 text.wav is not audio" in told.err
+    assert "2025-09-09 text.wav is not audio" in told.err
     assert "undated.flac has no date in its metadata or name. Give one with --when" in told.err
     assert "Traceback" not in told.err
 
 
 @pytest.mark.parametrize(
     ("tag", "when"),
-    [("2026-08-01", "2026-08-01"), ("2020", "2026-09-10"), ("1904-01-01", "2026-09-10")],
+    [
+        ("2025-08-01", "2025-08-01"),
+        *((tag, "2025-09-10") for tag in ("2020", "1904-01-01", "9999-12-31T23:00-14:00")),
+    ],
 )
 def test_the_date_comes_from_metadata_before_the_name(
     tag: str, when: str, empty: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    path = tmp_path / "2026-09-10.flac"
+    path = tmp_path / "2025-09-10.flac"
     sound, rate = soundfile.read(SAMPLES / "calm.flac")
     with soundfile.SoundFile(path, "w", rate, 1) as file:
         file.date = tag
         file.write(sound)
     assert journal_main("add", empty, path) == 0
     assert f"  {when}  " in capsys.readouterr().out
+
+
+def test_a_date_in_the_future_is_refused(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+    """One day ahead is accepted, since it may be the difference of time zones."""
+    tomorrow, later = (str(date.today() + timedelta(days)) for days in (1, 3))
+    named, tagged = tmp_path / f"memo {later}.flac", tmp_path / "2025-09-10.flac"
+    sound, rate = soundfile.read(SAMPLES / "calm.flac")
+    soundfile.write(named, sound, rate)
+    with soundfile.SoundFile(tagged, "w", rate, 1) as file:
+        file.date = later
+        file.write(sound)
+    assert journal_main("add", empty, named, tagged) == 1
+    told = capsys.readouterr()
+    assert "0 added" in told.out
+    assert len(told.err.splitlines()) == 2
+    allowed = "must have a date in its metadata or name at most one day ahead of now."
+    for path in (named, tagged):
+        assert f"{path} {allowed} Got {later}. Give its date with --when.\n" in told.err
+    for when in (later, f"{later}T08:15", "9999-12-31T23:00-14:00"):
+        assert journal_main("add", empty, named, "--when", when) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert len(told.err.splitlines()) == 1
+        assert f"Got {when}." in told.err
+    assert journal_main("add", empty, named, "--when", tomorrow) == 0
 
 
 @pytest.mark.parametrize("end", ["ctrl-c", "disconnected", "limit"])
@@ -354,9 +382,9 @@ def test_a_passphrase_comes_from_the_environment(
     journal = tmp_path / "s.journal"
     monkeypatch.setenv("AFFEKT_PASSPHRASE", "correct horse")
     assert journal_main("create", journal, "--passphrase") == 0
-    assert journal_main("add", journal, SAMPLES / "calm.flac", "--when", "2026-09-10") == 0
+    assert journal_main("add", journal, SAMPLES / "calm.flac", "--when", "2025-09-10") == 0
     assert journal_main("list", journal) == 0
-    assert "2026-09-10" in capfd.readouterr().out
+    assert "2025-09-10" in capfd.readouterr().out
     monkeypatch.setenv("AFFEKT_PASSPHRASE", "wrong")
     assert journal_main("list", journal) == 2
     told = capfd.readouterr()

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from affekt.audio.sources import open_file
@@ -38,9 +38,9 @@ def recording_date(file: str) -> str:
     ):
         tags = {key.lower(): value for key, value in container.metadata.items()}
     for tag in filter(None, map(tags.get, TAGS)):
-        with suppress(ValueError):  # such as a year alone
+        with suppress(ValueError, OverflowError):  # such as a year alone
             found = local_time(tag.replace("UTC", "+00:00"))
-            if EARLIEST <= int(found[:4]) <= datetime.now(UTC).year + 1:
+            if int(found[:4]) >= EARLIEST:
                 return found
     return date_in(Path(file).name)
 
@@ -71,6 +71,7 @@ def local_time(text: str) -> str:
 
     Raises:
         ValueError: not a date in ISO 8601.
+        OverflowError: a time whose local time is before year 1 or after 9999.
 
     >>> local_time("2026-09-10"), local_time("2026-09-10 08:15")
     ('2026-09-10', '2026-09-10T08:15:00')
@@ -81,3 +82,8 @@ def local_time(text: str) -> str:
     if moment.tzinfo:
         moment = moment.astimezone().replace(tzinfo=None)
     return moment.isoformat(timespec="seconds")
+
+
+def in_future(date: str) -> bool:
+    """Whether local time is more than a day ahead; a day may be the difference of time zones."""
+    return datetime.fromisoformat(date) > datetime.now() + timedelta(days=1)

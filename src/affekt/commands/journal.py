@@ -92,7 +92,7 @@ def journal_add(
     The date comes from --when, else from the file's metadata, else from its name. No sound is
     stored. The command may be interrupted and repeated at any time.
     """
-    from affekt.audio.recording_date import local_time
+    from affekt.audio.recording_date import in_future, local_time
     from affekt.inference.predictor import load
     from affekt.journal.adding import add_recordings, find_recordings
 
@@ -103,10 +103,14 @@ def journal_add(
     options.refuse_together({"--channel": channel is not None, "--live": live})
     try:
         recorded = local_time(when) if when else ""
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"--when must be like 2026-09-10 or 2026-09-10T08:15. Got {when}."
         ) from error
+    if recorded and in_future(recorded):
+        raise typer.BadParameter(
+            f"--when must be at most one day ahead of now. Got {when}. Correct the date."
+        )
     with sigterm_as_ctrl_c(), opened(file) as journal:
         predictor = load(model, channel=channel)
         recordings, failures = find_recordings(paths or [], recorded=recorded)

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.recording_date import recording_date
+from affekt.audio.recording_date import in_future, recording_date
 from affekt.audio.sources import open_file
 from affekt.errors import AffektError, AudioError, JournalError
 from affekt.inference.files import Failure, find_files
@@ -182,6 +182,11 @@ def _add(journal: Journal, predictor: Predictor, recording: Recording, note: str
         raise AudioError(
             f"{recording.source} has no date in its metadata or name. Give one with --when, or "
             f"name the file like 2026-09-10.wav."
+        )
+    if in_future(recording.recorded):
+        raise AudioError(
+            f"{recording.source} must have a date in its metadata or name at most one day ahead of "
+            f"now. Got {recording.recorded}. Give its date with --when."
         )
     voices, voice = journal.voices(), None
     if journal.would_be_baseline(recording.recorded, recording.digest):
