@@ -204,7 +204,7 @@ def _frame_size(frame: bytes) -> int:
         return 2 * ((frame[2] & 7) << 8 | frame[3]) + 2
     if rate > 2 or step >= 2 * len(_AC3_RATES):
         return 0
-    words = 96_000 * _AC3_RATES[step // 2] // (48_000, 44_100, 32_000)[rate]
+    words: int = 96_000 * _AC3_RATES[step // 2] // (48_000, 44_100, 32_000)[rate]
     return 2 * (words + (step & 1 if rate == 1 else 0))
 
 
