@@ -88,6 +88,12 @@ def test_engines_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         list(engine_named("ray")(end, ["well"], jobs=1))
 
 
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_jobs_are_at_least_one(name: str) -> None:
+    with pytest.raises(RunError, match=r"jobs must be a whole number, at least 1\. Got -1\."):
+        list(engine_named(name)(end, ["well"], jobs=-1))
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
 def test_a_cluster_that_loses_a_node(two_nodes: Any, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "ravdess", speakers=3)

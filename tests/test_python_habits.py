@@ -17,7 +17,7 @@ import torch
 
 import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
-from affekt.errors import AudioError
+from affekt.errors import AudioError, ModelError
 from affekt.inference.timelines.drawing import draw_timeline
 from conftest import SAMPLES
 from small_model import LABELS
@@ -120,6 +120,18 @@ def test_iterables_are_predicted_lazily_and_in_order(
         next(predictor.predict([3.5]))  # type: ignore[list-item]
     with pytest.raises(AudioError, match="source must be a path"):
         predictor.predict(3.5)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("jobs", [-1, 0, 1.5, "2"])
+def test_jobs_are_at_least_one(predictor: affekt.Predictor, jobs: object) -> None:
+    with pytest.raises(ModelError, match=rf"jobs .*, at least 1\. Got {jobs!r}\."):
+        [*predictor.predict(FILES, jobs=jobs)]  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", ["profile", "limits"])
+def test_an_option_of_another_type_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=rf"{name} must be a \w+ or None\. Got 3\."):
+        affekt.load(**{name: 3})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
