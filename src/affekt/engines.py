@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
+from numbers import Integral
 from typing import Any, Generic, Protocol, TypeVar
 
 from affekt.errors import AffektError, RunError
@@ -71,13 +72,16 @@ def local(
 
     Yields:
         Outcomes as they come, and ``None`` about every second, for progress displays.
+
+    Raises:
+        RunError: ``jobs`` is not at least 1.
     """
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     # Processes are forked from a server that has imported the module, which saves its import time.
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
     waiting = iter(items)
     running: dict[int, tuple[Any, Any, Item]] = {}
-    limit = jobs or cores()
+    limit = at_a_time(jobs)
     try:
         while True:
             for item in islice(waiting, limit - len(running)):
@@ -98,6 +102,19 @@ def local(
     finally:
         for process, _, _ in running.values():
             process.terminate()
+
+
+def at_a_time(jobs: int | None, error: type[AffektError] = RunError) -> int:
+    """Return the number of jobs at a time, by default one a core.
+
+    Raises:
+        AffektError: ``error``, if it is not a whole number, or below 1.
+    """
+    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
+        raise error(
+            f"jobs must be a whole number, at least 1. Got {jobs!r}. Leave it out for one a core."
+        )
+    return jobs or cores()
 
 
 def cores() -> int:
@@ -156,8 +173,9 @@ def cluster(
             cluster on this machine.
 
     Raises:
-        RunError: Ray is not installed, or there is no cluster.
+        RunError: Ray is not installed, there is no cluster, or ``jobs`` is not at least 1.
     """
+    at_a_time(jobs)
     ray = _connected(address)
     task: Any = ray.remote(num_cpus=1, max_retries=RETRIES)(_run_remotely)
     waiting = iter(items)

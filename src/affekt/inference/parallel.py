@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from affekt.errors import AffektError
+from affekt.errors import AffektError, ModelError
 from affekt.inference.graph import load_graph
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def in_order(
 
     Yields:
         One value an item, in order. An error of ``work`` ends the iterator when its value is due.
-    """
-    from affekt.engines import cores  # slow to load
 
-    jobs = jobs or cores()
+    Raises:
+        ModelError: ``jobs`` is not at least 1.
+    """
+    from affekt.engines import at_a_time  # slow to load
+
+    jobs = at_a_time(jobs, ModelError)
     items = iter(items)
     worker = _Worker(predictor, iter([predictor]))
 

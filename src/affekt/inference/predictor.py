@@ -42,7 +42,7 @@ class Predictor:
 
     Raises:
         ModelError: a profile or ``adapt`` for a model without speaker normalization, a profile of
-            another kind of model, or a confidence out of range.
+            another kind of model, a confidence out of range, or limits of another type.
     """
 
     graph: Graph
@@ -58,6 +58,12 @@ class Predictor:
                 f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}. "
                 f"Use 0 to reject no result."
             )
+        for name, kind in (("profile", Profile), ("limits", QualityLimits)):
+            if not isinstance(value := getattr(self, name), kind | None):
+                raise ModelError(
+                    f"{name} must be a {kind.__name__} or None. Got {value!r}. Leave it out for "
+                    f"the default."
+                )
         if self.adapt:
             require_speaker_normalization(self.graph, "leave out --adapt, or ")
         profile_state(self.profile, self.graph)
