@@ -1,5 +1,6 @@
 """Test the journal's file: transactions, baseline, versions, encryption and faults."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -231,6 +232,25 @@ def test_a_plain_journal_is_encrypted(
         assert opened.add(entry(2), VOICE)
     with pytest.raises(JournalError, match="must be a plain journal"):
         encrypt_journal(journal.path, "again")
+
+
+def test_the_log_of_a_killed_command_is_overwritten(made: Made, tmp_path: Path) -> None:
+    pytest.importorskip("sqlcipher3")
+    path, ends = tmp_path / "killed.journal", ("", "-wal", "-shm")
+    with made() as journal:
+        journal.add(entry(1, note="private words"), VOICE)
+        for end in ends:
+            shutil.copy(f"{journal.path}{end}", f"{path}{end}")
+            (tmp_path / f"linked{end}").hardlink_to(f"{path}{end}")
+    assert b"private words" in (tmp_path / "linked-wal").read_bytes()
+    encrypt_journal(path, "x")
+    for end in ends:
+        content = (tmp_path / f"linked{end}").read_bytes()
+        assert content
+        assert not content.strip(b"\0"), end
+        assert Path(f"{path}{end}").exists() == (not end)
+    with open_journal(path, passphrase="x") as opened:
+        assert opened.entries() == [entry(1, note="private words")]
 
 
 def test_an_open_or_foreign_journal_is_not_encrypted(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,8 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
     """Replace a plain journal by an encrypted one with the same content.
 
     The encrypted file takes the place of the plain one in a single step. Then the bytes of the
-    plain file are overwritten with zeros. No other program may have the journal open.
+    plain file, and of the write-ahead log of a command that was killed, are overwritten with zeros.
+    No other program may have the journal open.
 
     Raises:
         JournalError: no such journal, an encrypted or an open one, an empty passphrase, or a full
@@ -32,18 +34,20 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
         raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
     if not passphrase:
         raise JournalError("the passphrase must have at least one character. Got none.")
-    open_journal(path).close()  # proves that it is a journal
+    file = path.resolve()
+    files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]
     try:
-        with faults(path), path.open("r+b") as old:
-            plain = cipher_connect(path.resolve(), isolation_level=None, timeout=BUSY_SECONDS)
-            try:
-                _lock(plain)
-                with atomic_write(path) as part:
-                    part.chmod(0o600)
-                    _export(plain, part, passphrase)
-                _overwrite(old)
-            finally:
-                plain.close()
+        with faults(path), ExitStack() as opened:
+            with open_journal(path):  # proves that it is a journal; its log exists until it closes
+                old = [opened.enter_context(each.open("r+b")) for each in files if each.exists()]
+            plain = cipher_connect(file, isolation_level=None, timeout=BUSY_SECONDS)
+            opened.callback(plain.close)
+            _lock(plain)
+            with atomic_write(path) as part:
+                part.chmod(0o600)
+                _export(plain, part, passphrase)
+            for each in old:
+                _overwrite(each)
     except OSError as error:
         raise JournalError(f"{path} cannot be encrypted: {error.strerror}.") from error
 
