@@ -285,6 +285,26 @@ def test_blocking_torch_works() -> None:
         run_python("import sys; sys.modules['torch'] = None; import affekt.model.yamnet")
 
 
+@pytest.mark.parametrize(
+    ("code", "missing", "message"),
+    [
+        ("affekt.finetune", "torch", "affekt.finetune needs torch"),
+        ("from affekt import finetune", "sklearn", "affekt.finetune needs sklearn"),
+        ("affekt.model.load_pretrained", "torch", "load_pretrained needs torch"),
+        ("affekt.to_frame([])", "pandas", "to_frame needs pandas"),
+    ],
+)
+def test_a_function_without_its_packages_names_the_extra(
+    code: str, missing: str, message: str
+) -> None:
+    extra = "tables" if missing == "pandas" else "train"
+    out = run_python(
+        f"import sys, affekt.model; sys.modules[{missing!r}] = None\n"
+        f"try: {code}\nexcept ModuleNotFoundError as error: print(error, error.name)"
+    )
+    assert out == f"{message}. Install it with: pip install 'affekt[{extra}]' {missing}\n"
+
+
 def test_importing_the_package_starts_nothing() -> None:
     out = run_python(
         "import sys, threading; before = set(sys.modules); import affekt\n"

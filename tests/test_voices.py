@@ -20,6 +20,7 @@ from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.inference.profile import Profile
+from affekt.inference.speakers.speech_embedding import FEW, SAMPLED
 from affekt.inference.timelines.annotation_files import LINES, textgrid
 from affekt.inference.timelines.rttm import read_turns
 from affekt.inference.timelines.timeline import Utterance
@@ -367,6 +368,13 @@ def test_wrong_use_is_refused(
     assert main(["predict", str(call), "--model", model, *words.split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_the_page_says_when_voices_are_counted() -> None:
+    page = (SAMPLES.parent / "docs" / "conversations.md").read_text(encoding="utf-8")
+    text = " ".join(page.partition("### Without `--speakers`")[2].partition("##")[0].split())
+    assert f"the first {SAMPLED} utterances" in text
+    assert f"fewer than {FEW} utterances" in text
 
 
 def test_several_voices_are_noted(data: Path, tmp_path: Path, capsys: Captured) -> None:

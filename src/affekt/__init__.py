@@ -50,7 +50,12 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used (PEP 562), so that importing affekt is free."""
     if name not in _HOMES:
         raise AttributeError(f"module 'affekt' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name != "finetune":
+        return getattr(import_module(_HOMES[name]), name)
+    from affekt.errors import needing_extra
+
+    with needing_extra("train", "affekt.finetune"):
+        return import_module(_HOMES[name]).finetune
 
 
 def __dir__() -> list[str]:

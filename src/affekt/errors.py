@@ -69,6 +69,21 @@ def writing(
         raise error(f"{path} cannot be {done}: {reason}. {remedy}") from fault
 
 
+@contextmanager
+def needing_extra(extra: str, what: str) -> Iterator[None]:
+    """Name the extra that installs a missing package of a public function.
+
+    Raises:
+        ModuleNotFoundError: with the name of the package.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        message = f"{what} needs {package}. Install it with: pip install 'affekt[{extra}]'"
+        raise ModuleNotFoundError(message, name=package) from error
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of a message without its dot, or the error's type without message."""
     text = str(error).strip()

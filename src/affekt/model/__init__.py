@@ -12,6 +12,9 @@ def __getattr__(name: str) -> object:
     """Import :func:`load_pretrained` when it is first used: it needs onnx (PEP 562)."""
     if name != "load_pretrained":
         raise AttributeError(f"module 'affekt.model' has no attribute {name!r}")
-    from affekt.model.model_file import load_pretrained
+    from affekt.errors import needing_extra
+
+    with needing_extra("train", "load_pretrained"):
+        from affekt.model.model_file import load_pretrained
 
     return load_pretrained

@@ -6,6 +6,7 @@ Source: audformat's documentation, "Table": an index of file, start and end.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from affekt.errors import needing_extra
 from affekt.inference.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -61,12 +62,8 @@ def _cells(result: Any) -> dict[str, Any]:
 
 
 def _frame(rows: Sequence[Row], columns: list[str] | None = None) -> "pd.DataFrame":
-    try:
+    with needing_extra("tables", "to_frame"):
         import pandas as pd
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "to_frame needs pandas. Install it with: pip install 'affekt[tables]'", name=error.name
-        ) from error
 
     files, starts, ends, cells = zip(*rows, strict=True) if rows else ((), (), (), ())
     index = pd.MultiIndex.from_arrays(
