@@ -100,7 +100,9 @@ def test_a_recording_is_predicted_as_by_the_library(
     [
         ("", b"no sound at all", 422, "the recording is not audio"),
         ("", b"", 422, "empty"),
-        ("?adapt=maybe", wav(SOUND), 422, "query parameter adapt must be a number. Got 'maybe'"),
+        ("?adapt=maybe", wav(SOUND), 422, "query parameter adapt must be 0 or 1. Got 'maybe'"),
+        ("?adapt=2", wav(SOUND), 422, "query parameter adapt must be 0 or 1. Got '2'"),
+        ("?quality=-1", wav(SOUND), 422, "query parameter quality must be 0 or 1. Got '-1'"),
         ("?min_confidence=2", wav(SOUND), 422, "must be a probability in [0, 1]"),
         (
             "?channel=-1",

@@ -19,8 +19,8 @@ def with_query(predictor: Predictor, query: QueryParams, *allowed: str) -> Predi
     ``allowed`` are the parameters that the query may hold.
 
     Raises:
-        AffektError: an unknown parameter, a value that is not a number or out of range, or
-            ``adapt`` for a model without speaker normalization.
+        AffektError: an unknown parameter, a value of another kind or out of range, or ``adapt``
+            for a model without speaker normalization.
     """
     for name in query:
         if name not in allowed:
@@ -32,10 +32,10 @@ def with_query(predictor: Predictor, query: QueryParams, *allowed: str) -> Predi
     channel = int(number(query, "channel", 0, whole=True)) if given else predictor.channel
     return replace(
         predictor,
-        adapt=bool(number(query, "adapt", predictor.adapt)),
+        adapt=_switch(query, "adapt", predictor.adapt),
         min_confidence=number(query, "min_confidence", predictor.min_confidence),
         channel=channel,
-        limits=predictor.limits if number(query, "quality", 1) else None,
+        limits=predictor.limits if _switch(query, "quality", True) else None,
     )
 
 
@@ -54,6 +54,13 @@ def number(query: QueryParams, name: str, default: float, *, whole: bool = False
         kind = "whole number, 0 or more" if whole else "number"
         raise AudioError(f"query parameter {name} must be a {kind}. Got {text!r}. Leave it out.")
     return value
+
+
+def _switch(query: QueryParams, name: str, default: bool) -> bool:
+    text = query.get(name, f"{default:d}")
+    if text not in ("0", "1"):
+        raise AudioError(f"query parameter {name} must be 0 or 1. Got {text[:20]!r}. Leave it out.")
+    return text == "1"
 
 
 def decode_profile(text: str, must_be: str) -> Profile:
