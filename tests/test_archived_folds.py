@@ -88,7 +88,7 @@ def test_a_run_resumed_from_an_archive_gives_the_same_results(
     tables = ["predictions.csv.bz2", "validation.csv.bz2", "folds.csv", "points.csv.bz2"]
     for name in tables:
         assert (kept / name).read_bytes() == (once / name).read_bytes()
-    assert {path.name for path in kept.iterdir()} == {*tables, "curve.csv", "run.json"}
+    assert {path.name for path in kept.iterdir()} == {*tables, "curve.csv.bz2", "run.json"}
 
 
 def curve_of(fold: Path) -> list[list[str]]:

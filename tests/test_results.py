@@ -402,7 +402,7 @@ def test_the_page_on_reproducing_has_the_measured_order_of_windows() -> None:
 
 def test_the_page_on_reproducing_has_the_validation_of_the_chosen_epoch() -> None:
     page = " ".join(text_of("docs/reproduce.md").split())
-    epochs = pd.read_csv(RESULTS / "ravdess-yamnet-lstm" / "seed-0" / "curve.csv")
+    epochs = pd.read_csv(RESULTS / "ravdess-yamnet-lstm" / "seed-0" / "curve.csv.bz2")
     folds = epochs.groupby("fold")["validation_uar"]
     best, last = folds.max().mean(), folds.apply(lambda each: each.tail(10).mean()).mean()
     tested = of_recipe("ravdess-yamnet-lstm").with_seeds({0}).uar.value

@@ -80,7 +80,7 @@ def test_an_archived_run_has_the_same_numbers_in_fewer_bytes(runs, tmp_path):
         assert getattr(kept, name) == getattr(run, name)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run), check_dtype=False)
     files = {path.name for path in (tmp_path / "ravdess-yamnet-lstm/seed-0").iterdir()}
-    tables = {"predictions.csv.bz2", "folds.csv", "curve.csv", "points.csv.bz2"}
+    tables = {"predictions.csv.bz2", "folds.csv", "curve.csv.bz2", "points.csv.bz2"}
     assert files == {"run.json", *tables}
     assert "/somewhere" not in (tmp_path / "ravdess-yamnet-lstm/seed-0/run.json").read_text()
 
@@ -113,7 +113,7 @@ def test_an_unfinished_run_is_kept_as_far_as_it_has_come(tmp_path):
     pd.testing.assert_frame_equal(kept.predictions, run.predictions)
     pd.testing.assert_frame_equal(read_points(kept), read_points(run))
     names = {path.relative_to(kept.folder).as_posix() for path in kept.folder.rglob("*.*")}
-    tables = {"run.json", "predictions.csv.bz2", "folds.csv", "curve.csv"}
+    tables = {"run.json", "predictions.csv.bz2", "folds.csv", "curve.csv.bz2"}
     assert names == tables | {f"fold-{number}/activations.npz" for number in (1, 2)}
     before = {path: path.read_bytes() for path in kept.folder.rglob("*.*")}
     archive_run(kept, results, points=read_points)  # in its own place

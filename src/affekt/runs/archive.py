@@ -36,7 +36,7 @@ from affekt.runs.folder import (
 from affekt.runs.reading import Run, find_runs, read_run
 
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
-COMPRESSED = ("predictions", "enrolment", "validation", "points")  # large tables
+COMPRESSED = ("predictions", "enrolment", "validation", "curve", "points")  # large tables
 Points = Callable[[Run], pd.DataFrame]
 
 

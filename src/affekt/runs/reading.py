@@ -142,7 +142,7 @@ def _read_archived(folder: Path) -> Run:
         predictions=read_predictions(table_file(folder, "predictions")),
         enrolment=_optional_table([folder], "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
         validation=_optional_table([folder], "validation", read_validation, COLUMNS),
-        curves=read_table(folder / "curve.csv", ("fold", *CURVE), needed=False),
+        curves=read_table(table_file(folder, "curve"), ("fold", *CURVE), needed=False),
         folder=folder,
     )
 
