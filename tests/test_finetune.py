@@ -179,6 +179,10 @@ def test_equal_labels_start_with_their_weights(start: Path) -> None:
         ("0-low-0.wav,low,0\n0-high-0.wav,high,0\n0-high-1.wav,high,0", "1 recording of low"),
         ("0-low-0.wav,low,0\ngone.wav,low,1", "gone.wav"),
         ("0-low-0.wav,low,0\ntable.csv,low,1", "table.csv"),
+        (
+            "0-low-0.wav,low,0\ngone.wav,low,1",
+            ". Correct the files, or leave them out of the table.",
+        ),
         ("0-low-0.wav,low", "line 2"),
     ],
 )
@@ -190,6 +194,7 @@ def test_bad_tables_are_refused_in_one_line(
     assert main(["finetune", str(part), "-o", str(tmp_path / "x.onnx")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+    assert "partial" not in line
     assert not (tmp_path / "x.onnx").exists()
 
 

@@ -441,7 +441,9 @@ def test_errors_before_the_first_fold(
 ) -> None:
     places = places_in(tmp_path, corpus)
     chance = tiny_recipe(method="chance-majority")
-    assert refused(chance.with_(partial=False), places).startswith("CorpusError")
+    incomplete = refused(chance.with_(partial=False), places)
+    assert incomplete.startswith("CorpusError")
+    assert incomplete.endswith("(affekt corpus --partial, affekt run --set partial=true).")
     assert "corpus must be one of" in refused(chance.with_(corpus="mine"), places)
     assert "must be in 1 to 3. Got 0, 9" in refused(chance, places, folds=[1, 9, 0])
     assert "weights yamnet.tflite" in refused(

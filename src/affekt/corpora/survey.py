@@ -12,6 +12,10 @@ from affekt.corpora.spec import Corpus, published, recognize
 from affekt.errors import CorpusError
 
 _MAX_LISTED = 3  # names in a message; further ones are counted
+_REMEDY = (
+    "Complete the folder, or take it as it is with partial=True (affekt corpus --partial, affekt "
+    "run --set partial=true)."
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Survey:
     published: Mapping[tuple[str, str], int] = field(default_factory=dict)
     genders: Mapping[str, str] = field(default_factory=dict)
 
-    def manifest(self, *, partial: bool = False) -> Manifest:
-        """Return the clips as a manifest.
+    def manifest(self, *, partial: bool = False, remedy: str = _REMEDY) -> Manifest:
+        """Return the clips as a manifest; ``remedy`` ends the message of an error.
 
         Raises:
             CorpusError: the folder is not as published and not ``partial``, or has no clip.
@@ -61,8 +65,7 @@ class Survey:
         faults = self.faults()
         if faults and not partial:
             raise CorpusError(
-                f"{self.corpus} under {self.root} must be complete. Got {faults}. "
-                f"Complete the folder, or take it as it is with partial=True (--partial)."
+                f"{self.corpus} under {self.root} must be complete. Got {faults}. {remedy}"
             )
         return Manifest(self.corpus, self.task, self.labels, self.root, self.clips)
 

@@ -193,7 +193,8 @@ def finetune(
     """
     table, output = Path(table), Path(output)
     _refuse_output(output)
-    manifest = survey_own(OWN, table, labels=labels, columns=columns, watch=watch).manifest()
+    survey = survey_own(OWN, table, labels=labels, columns=columns, watch=watch)
+    manifest = survey.manifest(remedy="Correct the files, or leave them out of the table.")
     folds = folds_of(manifest)
     network, start, start_file = load_with_metadata(model)
     threads = torch.get_num_threads()
