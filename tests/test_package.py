@@ -140,6 +140,8 @@ def test_versions_agree() -> None:
     assert citation["cff-version"] == "1.2.0"
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## [{affekt.__version__}]" in changes
+    unreleased = re.findall(r"^## \[(.+)\] - unreleased$", changes, re.MULTILINE)
+    assert unreleased in ([], [affekt.__version__])  # the pages speak of earlier releases
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
