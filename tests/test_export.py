@@ -39,6 +39,7 @@ from affekt.model.export import (
     find_network,
     largest_difference,
     round_to_halves,
+    write_network,
 )
 from affekt.model.heads import HEADS
 from affekt.model.yamnet import YAMNet
@@ -145,6 +146,17 @@ def test_every_head_exports(head: str, tmp_path: Path) -> None:
     expected = by_torch(rounded(source), windows)
     assert expected.std(axis=0).max() > 0.01
     np.testing.assert_allclose(in_steps(graph, windows, 2), expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["windows", "adapt", "embedding", "speaker_sum", "count_next"])
+def test_a_head_whose_state_has_the_name_of_another_tensor_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    network = made_network(**OWN)
+    network.head.state = {"count": (1,), name: (1,)}
+    with pytest.raises(ModelError, match=rf"names of their own in the graph\. Got {name}, as"):
+        write_network(network, "{}", tmp_path / "model.onnx")
+    assert not [*tmp_path.iterdir()]
 
 
 # ------------------------------------------------------------- the network that knows speakers

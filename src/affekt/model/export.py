@@ -147,11 +147,24 @@ def round_to_halves(classifier: Classifier) -> None:
 
 
 def to_onnx(classifier: Classifier) -> onnx.ModelProto:
-    """Trace :meth:`~affekt.model.classifier.Classifier.step` as an ONNX graph."""
+    """Trace :meth:`~affekt.model.classifier.Classifier.step` as an ONNX graph.
+
+    Raises:
+        ModelError: state tensors of the head have names that other tensors of the graph have.
+    """
     start = {name: state[0] for name, state in classifier.start(1).items()}
-    adapt = {"adapt": torch.zeros(1)} if classifier.speaker else {}
-    inputs = {"windows": torch.zeros(3, WINDOW), **adapt, **start}
+    inputs = {"windows": torch.zeros(3, WINDOW)}
+    inputs |= {"adapt": torch.zeros(1)} if classifier.speaker else {}
     answers = (*answers_of(classifier), "embedding")
+    parts = (classifier.loudness, classifier.speaker)
+    taken = {*inputs, *answers, *(name for part in parts if part for name in part.state)}
+    taken |= {f"{name}_next" for name in start}
+    if same := taken & {*classifier.head.state}:
+        raise ModelError(
+            f"state tensors of head {classifier.architecture.head!r} must have names of their own "
+            f"in the graph. Got {', '.join(sorted(same))}, as other tensors are named. Rename them."
+        )
+    inputs |= start
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter based on torch.export (torch 2.13) cannot export an LSTM over a variable
