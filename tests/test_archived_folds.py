@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,18 @@ def test_a_run_resumed_from_an_archive_gives_the_same_results(
 def curve_of(fold: Path) -> list[list[str]]:
     """All columns but the seconds."""
     return [row[:-1] for row in csv.reader((fold / "curve.csv").read_text().splitlines())]
+
+
+def test_each_file_of_a_fold_is_flushed_to_the_disk(
+    begun: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    places = places_in(tmp_path, corpus)
+    assert asked(NETWORK, places, begun) == [3, 4]
+    files = [*(places.runs / NETWORK.run).glob("fold-*/*.*")]
+    assert {file.parent.name for file in files} == {f"fold-{number}" for number in (1, 2, 3, 4)}
+    assert {file.name for file in files if file.stat().st_ino not in flushed} == set()
 
 
 def test_a_complete_archived_run_is_restored_whole(

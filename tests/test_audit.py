@@ -97,6 +97,17 @@ def test_speakers_with_own_names_may_be_those_of_the_training(
     assert ("It is not known" in page) == (found is None)
 
 
+def test_a_file_of_an_audit_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    recognizer, rows = Recognizer("mine", lambda _: []), answers(biased=False).to_dict("records")
+    inodes = []
+    for _ in range(2):
+        write_audit(rows, recognizer, tmp_path, seed=0, checks={})
+        inodes.append({file.name: file.stat().st_ino for file in tmp_path.iterdir()})
+    before, after = inodes
+    assert before.keys() == after.keys()
+    assert [name for name in before if before[name] == after[name]] == []
+
+
 def test_distortions_are_finite_and_have_their_strength() -> None:
     sound = np.sin(np.arange(16_000) * 0.1).astype(np.float32) / 2
     made = {

@@ -80,7 +80,7 @@ ROOMS = {
         "train",
     ),
     "evaluation": Room(
-        {"runs", "corpora", "aliases"},
+        {"runs", "corpora", "aliases", "atomic_write"},
         packages={"numpy", "pandas"},
         extra="report",
     ),
@@ -91,7 +91,8 @@ ROOMS = {
         extra="report",
     ),
     "audit": Room(
-        {"audio", "corpora", "evaluation", "inference", "report", "html_templates"},
+        {"audio", "corpora", "evaluation", "inference", "report"}
+        | {"atomic_write", "html_templates"},
         {"numpy", "pandas", "scipy", "sklearn", "soundfile", "soxr", "av", "matplotlib"},
         extra="report",
     ),

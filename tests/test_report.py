@@ -16,6 +16,7 @@ from affekt.cli import main
 from affekt.errors import RunError
 from affekt.evaluation.intervals import INTERVAL, RANGE
 from affekt.evaluation.results import collect
+from affekt.evaluation.summary import write_summary
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip, cross_corpus
 from affekt.report.page import build_report
@@ -315,6 +316,20 @@ def test_the_command_writes_page_summary_and_archive(small, tmp_path, capsys):
     assert (tmp_path / "results/ravdess-mfcc-svm/seed-0/run.json").is_file()
     assert main(["report", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_of_a_report_is_the_old_one_or_the_new_one(small, tmp_path):
+    """Each file is replaced, not written in place."""
+    output, summary = tmp_path / "report", tmp_path / "report" / "summary.csv"
+    inodes = []
+    for _ in range(2):
+        build_report(read(small), output)
+        write_summary(read(small), summary)
+        inodes.append({file: file.stat().st_ino for file in output.iterdir()})
+    before, after = inodes
+    assert {file.suffix for file in before} == {".html", ".csv", ".svg"}
+    assert before.keys() == after.keys()
+    assert [file.name for file in before if before[file] == after[file]] == []
 
 
 def test_kept_runs_give_the_same_page_byte_for_byte(runs, page, tmp_path):

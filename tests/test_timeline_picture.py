@@ -89,7 +89,10 @@ def test_a_long_name_leaves_room_for_the_legend() -> None:
 
 def test_both_kinds_of_file(tmp_path: Path) -> None:
     figure = draw([said(1, 3, "sad")], 10)
-    save(figure, tmp_path / "a.png")
-    save(figure, tmp_path / "a.SVG")
+    for name in ("a.png", "a.SVG"):
+        (tmp_path / name).write_text("before")
+        (tmp_path / f"old {name}").hardlink_to(tmp_path / name)
+        save(figure, tmp_path / name)
+        assert (tmp_path / f"old {name}").read_text() == "before"  # replaced, not written in place
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     assert "</svg>" in (tmp_path / "a.SVG").read_text(encoding="utf-8")

@@ -37,6 +37,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def atomic_text(path: Path, text: str) -> None:
+    """Replace a text file as :func:`atomic_write` does, in UTF-8 with equal line ends everywhere.
+
+    File names that are no UTF-8 are written as they are on the disk.
+    """
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Replace a folder when its new content is on the disk.

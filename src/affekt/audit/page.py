@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from affekt.atomic_write import atomic_text
 from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
 from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
@@ -51,9 +52,10 @@ def write_audit(
     with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
         for name, table in {"answers": answers, **tables, **checks}.items():
-            table.to_csv(output / f"{name}.csv", index=False, float_format="%.4f")
-        (output / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        (output / "index.html").write_text(_page(summary, tables), encoding="utf-8")
+            text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+            atomic_text(output / f"{name}.csv", text)
+        atomic_text(output / "summary.json", json.dumps(summary, indent=1))
+        atomic_text(output / "index.html", _page(summary, tables))
     return summary
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from affekt.atomic_write import atomic_text
 from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval, mean_uar_interval
@@ -38,7 +39,7 @@ def write_summary(results: Sequence[Result], path: Path) -> None:
         RunError: the file cannot be written.
     """
     with writing(path, RunError):
-        summarize(results).to_csv(path, index=False, lineterminator="\n")
+        atomic_text(path, summarize(results).to_csv(index=False, lineterminator="\n"))
 
 
 def trained_corpora(result: Result) -> str:

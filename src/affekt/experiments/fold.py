@@ -13,6 +13,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from affekt.atomic_write import atomic_write
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
@@ -216,7 +217,8 @@ def _test(
     about = (recipe.identity, fold, manifest)
     probabilities, activations = evaluate(classifier, inputs, tested)
     files = np.array([manifest.names[clip] for clip in tested])
-    np.savez_compressed(own / ACTIVATIONS, activations=activations, files=files)
+    with atomic_write(own / ACTIVATIONS) as part, part.open("wb") as file:
+        np.savez_compressed(file, activations=activations, files=files)
     write_predictions(own / "predictions.csv", *about, tested, probabilities)
     validated = predict(classifier, inputs, validation).softmax(dim=1).numpy()
     write_predictions(own / "validation.csv", *about, validation, validated)

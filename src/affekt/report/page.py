@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from affekt.atomic_write import atomic_text
 from affekt.errors import RunError, writing
 from affekt.evaluation.cross_corpus import UNSEEN, cross_corpus_matrix, unseen_means
 from affekt.evaluation.results import Result
@@ -69,7 +70,7 @@ def build_report(
         text = environment.get_template("report/page.html.jinja").render(
             sections=sections, matrices=[matrix for matrix in matrices if matrix]
         )
-        page.write_text(text, encoding="utf-8")
+        atomic_text(page, text)
     return page
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from affekt.atomic_write import atomic_text
 from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
@@ -33,7 +34,7 @@ class Files:
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
         """Save a table as ``<name>-<part>.csv``."""
         path = self.output / f"{self.name}-{part}.csv"
-        table.to_csv(path, index=False, lineterminator="\n")
+        atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
         self.tables[part.replace("-", "_")] = table.to_dict("records")
         return table
 
@@ -41,7 +42,7 @@ class Files:
         """Save a figure as ``<name>-<part>.svg``."""
         name = f"{self.name}-{part}"
         drawing = to_svg(figure)
-        (self.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        atomic_text(self.output / f"{name}.svg", drawing)
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
             "source": data_uri(drawing),

@@ -14,6 +14,8 @@ from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from affekt.atomic_write import atomic_write
+
 INK, MUTED, LINE = "#1b2430", "#5d6875", "#d3d9e0"
 OURS, PAPER, CHANCE = "#0072b2", "#d55e00", "#8a939e"
 MARKERS = "os^Dv*P"
@@ -48,9 +50,10 @@ THEME = """<style>
 
 def save_png(figure: Figure, path: Path) -> None:
     """Save a figure as PNG with 200 dots per inch on white."""
-    with rc_context(STYLE):
+    with rc_context(STYLE), atomic_write(path) as part:
         figure.savefig(
-            path,
+            part,
+            format="png",
             dpi=200,
             facecolor="white",
             metadata={"Software": None},

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
+from affekt.atomic_write import atomic_text
 from affekt.label_colors import label_colors
 from affekt.report.style import LINE, STYLE, save_png, themed, to_svg
 
@@ -69,7 +70,7 @@ def draw_timeline(
 def save(figure: Figure, path: Path) -> None:
     """Save a figure as ``.png`` or ``.svg``, by the ending of the path."""
     if path.suffix.lower() == ".svg":
-        path.write_text(themed(to_svg(figure)), encoding="utf-8")
+        atomic_text(path, themed(to_svg(figure)))
     else:
         save_png(figure, path)
 

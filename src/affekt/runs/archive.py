@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from affekt.atomic_write import atomic_folder, atomic_write
+from affekt.atomic_write import atomic_folder, atomic_text, atomic_write
 from affekt.corpora.folds import PARTS, Fold
 from affekt.corpora.manifest import Manifest
 from affekt.errors import RunError, writing
@@ -92,9 +92,8 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
                     _write_table(table, part, name)
             if not run.complete:
                 _copy_activations(run, part)
-        with atomic_write(folder / ARCHIVED) as file:  # last: it makes it a run
-            text = json.dumps(about, indent=1, ensure_ascii=False)
-            file.write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(about, indent=1, ensure_ascii=False)
+        atomic_text(folder / ARCHIVED, text + "\n")  # last: it makes it a run
     return folder
 
 
@@ -164,7 +163,7 @@ def restore_folds(
                 _restore_fold(run, fold, folder, done[fold.number])
         points = table_file(archived, POINTS)
         if run.complete and points.is_file():
-            shutil.copyfile(points, folder / points.name)
+            _copy(points, folder)
     except OSError as error:
         raise RunError(f"{folder} must take the archived folds. Got: {error.strerror}.") from error
 
@@ -181,13 +180,19 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
             rows = rows.drop(columns="fold") if name == "curve" else rows
             if len(rows):
                 path = own / f"{name}.csv"
-                rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+                text = rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+                atomic_text(path, text)
         activations = run.folder / own.name / ACTIVATIONS
         if activations.is_file():
-            shutil.copyfile(activations, own / activations.name)
+            _copy(activations, own)
         write_json(own / DONE, facts)
         for epoch in EPOCHS:
             (own / epoch).unlink(missing_ok=True)
+
+
+def _copy(file: Path, folder: Path) -> None:
+    with atomic_write(folder / file.name) as part:
+        shutil.copyfile(file, part)
 
 
 def _refuse_others(

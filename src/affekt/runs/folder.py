@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT
 from affekt.corpora.manifest import Manifest, read_manifest
@@ -145,5 +145,4 @@ def table_file(folder: Path, name: str) -> Path:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file atomically."""
-    with atomic_write(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    atomic_text(path, json.dumps(content, indent=1) + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text, atomic_write
 from affekt.commands.journal import File, entry_line, opened
 from affekt.commands.options import flag, option, refuse_output, refuse_together
 from affekt.errors import JournalError, writing
@@ -63,6 +63,6 @@ def journal_report(
     refuse_output(output, file)
     with opened(file, write=False) as journal:
         text = report_page(journal)
-    with writing(output, JournalError), atomic_write(output) as part:
-        part.write_text(text, encoding="utf-8")
+    with writing(output, JournalError):
+        atomic_text(output, text)
     print(output)

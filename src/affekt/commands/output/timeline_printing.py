@@ -8,7 +8,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text
 from affekt.commands.output.printing import clock, complain, print_columns, printable
 from affekt.commands.output.result_printing import (
     Printer,
@@ -219,10 +219,7 @@ def write_annotations(
             continue
         with writing(target, RunError, "Name another --output."):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(target) as part:
-                part.write_text(
-                    text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="\n"
-                )
+            atomic_text(target, text.getvalue())
         print(target, flush=True)
     for failure in failures:
         complain(failure.error)
