@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from affekt.atomic_write import atomic_text
+from affekt.atomic_write import atomic_write
 from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval
 from affekt.html_templates import html_templates
@@ -76,7 +76,7 @@ def write_card(
     old_credits = re.search(r"^## Credits\n.*?(?=\n+^## |\Z)", text, re.MULTILINE | re.DOTALL)
     templates = html_templates().overlay(autoescape=False)
     templates.filters["score"] = shown
-    with writing(made.card, RunError):
+    with writing(made.card, RunError), atomic_write(made.card) as part:
         card = templates.get_template("report/model_card.md.jinja").render(
             made=made,
             start=start,
@@ -84,4 +84,4 @@ def write_card(
             licence=licence,
             credits=old_credits and old_credits[0].strip(),
         )
-        atomic_text(made.card, HEAD + card)
+        part.write_text(HEAD + card, encoding="utf-8")
