@@ -14,10 +14,9 @@ the validation speakers of each fold, on which rules and variants are compared, 
 
 The last four also score the test speaker, to report what the chosen rule is worth.
 
-Variants: ``published``; ``l2``, an L2 penalty of 1e-4; ``padded``, clips padded with zeros to the
-longest of the mini-batch, in training and tests; ``shuffled-once``, the same mini-batches in all
-epochs; ``matlab``, these three together, which are MATLAB's defaults; ``relu``, ReLU in place of
-ReLU6. Adds rows to ``results/selection.csv``. A killed run resumes; finished folds are not trained
+Variants: ``published``; ``matlab``, MATLAB's defaults: an L2 penalty of 1e-4, clips padded with
+zeros to the longest of the mini-batch in training and tests, and the same mini-batches in all
+epochs. Adds rows to ``results/selection.csv``. A killed run resumes; finished folds are not trained
 again. Weights stay in ``runs/selection`` (170 MB a fold).
 """
 
@@ -52,7 +51,6 @@ from affekt.experiments.training import (
     validation_uar,
 )
 from affekt.model.classifier import Classifier, save
-from affekt.model.yamnet import YAMNet
 from affekt.runs.folder import Locations, fold_name, manifest_of, usual_locations
 
 ROOT = Path(__file__).parents[1]
@@ -84,13 +82,6 @@ class PaddedInputs(Inputs):
         return steps.float(), classifier.shares(flat), longest
 
 
-def rectified(classifier: Classifier) -> None:
-    """Replace ReLU6 of YAMNet by ReLU."""
-    assert isinstance(classifier.trunk, YAMNet)
-    for row in classifier.trunk.rows:
-        row.rectify = torch.relu  # type: ignore[method-assign]
-
-
 def shuffled_once(
     clips: NDArray[np.int64], size: int, *, seed: Sequence[int]
 ) -> Iterator[NDArray[np.int64]]:
@@ -104,17 +95,12 @@ class Variant:
 
     knobs: Mapping[str, Any]
     inputs: type[Inputs] = Inputs
-    change: Callable[[Classifier], None] = lambda _: None
     shuffle: Callable[..., Iterator[NDArray[np.int64]]] = shuffled
 
 
 VARIANTS = {
     "published": Variant({}),
-    "l2": Variant({"weight_decay": 1e-4}),
-    "padded": Variant({}, inputs=PaddedInputs),
-    "shuffled-once": Variant({}, shuffle=shuffled_once),
     "matlab": Variant({"weight_decay": 1e-4}, inputs=PaddedInputs, shuffle=shuffled_once),
-    "relu": Variant({}, change=rectified),
 }
 
 
@@ -141,7 +127,6 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
         part_of(manifest, part) for part in (fold.train, fold.validation, fold.test)
     )
     classifier = start_network(recipe, fold.number, source, training.clips, places)
-    variant.change(classifier)
     inputs = variant.inputs(patches=load_inputs(recipe, source, classifier).patches)
     numbers = (recipe.epochs, recipe.batch)
     fitted = Fitted(classifier, inputs, training, validation, test, manifest, own, *numbers)
