@@ -6,8 +6,8 @@
 Joins clips of one to three speakers of one corpus: one to three clips a turn. All turns, or half of
 them, begin after a pause of 0.2 to 1.5 s; the others 0.4 to 1.2 s before the other's turn ends.
 The reference is each clip from its first to its last active frame: at most 15.9 dB below the active
-speech level (ITU-T P.56). Clips are cut at 35 dB below their loudest frame, and not made equally
-loud.
+speech level (ITU-T P.56). That of the diarization leaves out pauses of 0.3 s and more within a clip
+(NIST). Clips are cut at 35 dB below their loudest frame, and not made equally loud.
 
 Writes a CSV with, for each corpus and number of speakers: the diarization error rate (DER) with a
 collar of 0.25 s, of the turns and of the utterances in them; how often the number of speakers was
@@ -45,6 +45,7 @@ RATE = 16_000  # Hz
 FRAME = 160  # samples: 10 ms
 LOUD = -35.0  # dB below the loudest frame of a clip, where it is cut
 MARGIN = 15.9  # dB below the active speech level
+PAUSE = 0.3  # s: a pause within a clip that is not speech
 CLIPS = 20  # of each speaker
 DEVELOPMENT = "RAVDESS 1 to 12 (development)"
 ROOM = 0.5  # s: reverberation time
@@ -70,6 +71,7 @@ class Conversation:
 
     tracks: dict[str, Sound]
     said: list[Said]
+    spoken: list[Said]  # without the pauses within clips
 
     @property
     def sound(self) -> Sound:
@@ -80,13 +82,16 @@ class Conversation:
     def overlap(self) -> float:
         """Share of the speech in which two or more speak."""
         active = np.zeros(len(self.sound) // FRAME + 1, int)
-        for each in self.said:
+        for each in self.spoken:
             active[round(each.start * 100) : round(each.end * 100)] += 1
         return float((active > 1).sum() / (active > 0).sum())
 
 
-def active_part(sound: Sound, margin: float | None = None) -> tuple[int, int]:
-    """First and last sample at most 35 dB below the peak, or a margin below the active level."""
+def active_parts(sound: Sound, margin: float | None = None) -> list[tuple[int, int]]:
+    """First and last samples of speech between pauses.
+
+    Speech is at most 35 dB below the peak, or a margin below the active level.
+    """
     frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
     active = power >= power.max() * 10 ** (LOUD / 10)
@@ -94,7 +99,8 @@ def active_part(sound: Sound, margin: float | None = None) -> tuple[int, int]:
         for _ in range(20):  # the level is that of the frames above the threshold it sets
             active = power >= power[active].mean() * 10 ** (-margin / 10)
     found = np.flatnonzero(active)
-    return int(found[0]) * FRAME, int(found[-1] + 1) * FRAME
+    parts = np.split(found, np.flatnonzero((np.diff(found) - 1) * FRAME >= PAUSE * RATE) + 1)
+    return [(int(part[0]) * FRAME, int(part[-1] + 1) * FRAME) for part in parts]
 
 
 def conversation(
@@ -108,6 +114,7 @@ def conversation(
         waiting[speaker] = [clips[at] for at in rng.permutation(len(clips))[:CLIPS]]
     parts: list[tuple[int, Sound, str]] = []
     said: list[Said] = []
+    spoken: list[Said] = []
     at, last = RATE // 2, ""
     while any(waiting.values()):
         left = [speaker for speaker in speakers if waiting[speaker]]
@@ -119,17 +126,18 @@ def conversation(
         for _ in range(min(int(rng.integers(1, 4)), len(waiting[speaker]))):
             clip = waiting[speaker].pop()
             sound = affekt.read(manifest.root / clip.file, channel=clip.channel)
-            first, end = active_part(sound)
-            sound = sound[first:end]
-            first, end = active_part(sound, MARGIN)
-            said.append(Said((at + first) / RATE, (at + end) / RATE, speaker, clip.label))
+            active = active_parts(sound)
+            sound = sound[active[0][0] : active[-1][1]]
+            spans = [((at + a) / RATE, (at + b) / RATE) for a, b in active_parts(sound, MARGIN)]
+            spoken += [Said(*span, speaker, clip.label) for span in spans]
+            said.append(Said(spans[0][0], spans[-1][1], speaker, clip.label))
             parts.append((at, sound, speaker))
             at += sound.size + int(rng.uniform(0.1, 0.4) * RATE)
         at, last = parts[-1][0] + parts[-1][1].size, speaker
     tracks = {speaker: np.zeros(at + RATE, np.float32) for speaker in speakers}
     for first, sound, speaker in parts:
         tracks[speaker][first : first + sound.size] += sound
-    return Conversation(tracks, said)
+    return Conversation(tracks, said, spoken)
 
 
 def finder_of(sound: Sound) -> SpeakerFinder:
@@ -224,14 +232,14 @@ def row(predictor: affekt.Predictor, talks: Sequence[Conversation]) -> dict[str,
         speakers = len(talk.tracks)
         finder = finder_of(talk.sound)
         found = finder.turns(speakers)
-        errors.append(diarization_errors(talk.said, found))
+        errors.append(diarization_errors(talk.spoken, found))
         counted += len({turn.speaker for turn in finder.turns()}) == speakers
         sample = VoiceSample()
         whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
         noted += sample.voices() > 1
         if speakers > 1:
             by_found = listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
-            answered.append(diarization_errors(talk.said, by_found))
+            answered.append(diarization_errors(talk.spoken, by_found))
     total = sum(each.seconds for each in errors)
     parts = {
         part: round(sum(getattr(each, part) for each in errors) / total, 3)
@@ -260,7 +268,7 @@ def in_a_room(talk: Conversation, seed: int) -> Conversation:
     tests = distortions(np.zeros(RATE, np.float32))
     room = next(test for test in tests if test.test == "room" and test.strength == ROOM)
     tracks = {speaker: room.apply(track, generator) for speaker, track in talk.tracks.items()}
-    return Conversation(tracks, talk.said)
+    return replace(talk, tracks=tracks)
 
 
 def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
@@ -276,7 +284,7 @@ def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
     }
     for collar, suffix in ((COLLAR, ""), (0.0, " without collar")):
         errors = [
-            diarization_errors(talk.said, finder.turns(speakers), collar=collar)
+            diarization_errors(talk.spoken, finder.turns(speakers), collar=collar)
             for talk, finder in zip(talks, finders, strict=True)
         ]
         total = sum(each.seconds for each in errors)
