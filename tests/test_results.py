@@ -57,6 +57,13 @@ def rows_of(table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+#: Scores of results/voices.csv that the page on conversations has.
+SCORED = [
+    *(("UAR", kind) for kind in ("alone", "true turns", "found turns")),
+    *(("EDER", kind) for kind in ("alone", "found turns", "one timeline")),
+]
+
+
 @cache
 def of_recipe(name: str) -> Result:
     (result,) = collect([archived(folder) for folder in FOLDERS if folder.parent.name == name])
@@ -604,3 +611,22 @@ def test_the_page_on_ablations_has_the_effect_of_cremad() -> None:
             ends = f"({gain.low:+.3f} to {gain.high:+.3f}; p {found.p:.2f})"
             row = f"| {corpus} | {words} | {' | '.join(scores)} | {gain.value:+.3f} {ends} |"
             assert row in page
+
+
+def test_the_page_on_conversations_has_the_measured_scores() -> None:
+    page = text_of("docs/conversations.md")
+    several: list[str] = []
+    for name, columns in (
+        ("diarization", ("DER", "DER range", "missed", "false_alarm", "confusion")),
+        ("voices", [f"{score} {kind}" for score, kind in SCORED]),
+    ):
+        for row in pd.read_csv(RESULTS / f"{name}.csv").to_dict("records"):
+            room = f"{row['room']} s" if row["room"] else "none"
+            start = f"| {row['recordings']} | {room} | {row['speakers']} | {row['overlap']:.0%} |"
+            cells = [row[column] for column in columns]
+            shown = [each if isinstance(each, str) else f"{each:.3f}" for each in cells]
+            if row["speakers"] > 1:
+                several.append(f"{start} {' | '.join(shown)} |")
+            if name == "voices":
+                several.append(f"{start} {row['counted']} | {row['noted']} |")
+    assert not [line for line in several if line not in page]
