@@ -3,7 +3,7 @@
     pip download --no-deps resemblyzer==0.1.4
     python benchmarks/speaker_encoder.py Resemblyzer-0.1.4-py3-none-any.whl --data DATA
 
-The graph takes power spectra ``(windows, 160, 201)`` of frames of 25 ms every 10 ms, and returns
+The graph takes power spectra ``(windows, frames, 201)`` of frames of 25 ms every 10 ms, and returns
 embeddings ``(windows, 256)`` of length 1. Weights are stored as float16 and computed as float32.
 The largest difference to PyTorch on random spectra is printed; above 5e-3, nothing is written.
 
@@ -111,7 +111,7 @@ def graph_of(
     graph = helper.make_graph(
         nodes,
         "speaker_encoder",
-        [helper.make_tensor_value_info("power", TensorProto.FLOAT, ["windows", FRAMES, BINS])],
+        [helper.make_tensor_value_info("power", TensorProto.FLOAT, ["windows", "frames", BINS])],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["windows", HIDDEN])],
         stored,
     )

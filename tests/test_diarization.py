@@ -68,6 +68,19 @@ def test_synthetic_voices_are_told_apart() -> None:
     assert errors.confusion / errors.seconds < 0.05
 
 
+def test_a_turn_of_less_than_a_second_is_found() -> None:
+    """The higher voice for 0.8 s within the other's speech, without a pause."""
+    sound, _ = two_voices()
+    low = read(SAMPLES / "slow.flac")
+    high = soxr.resample(read(SAMPLES / "loud.flac"), 16_000, 11_000)[RATE // 2 :]
+    short = [low[RATE : 3 * RATE], high[: RATE * 8 // 10], low[3 * RATE : 5 * RATE]]
+    quiet = np.zeros(RATE // 2, np.float32)
+    at = (sound.size + quiet.size) / RATE + 2.0
+    turns = diarize(np.concatenate([sound, quiet, *short, quiet]), 2, sample_rate=RATE)
+    assert [turn.speaker for turn in turns[-3:]] == ["speaker 1", "speaker 2", "speaker 1"]
+    assert (turns[-2].start, turns[-2].end) == pytest.approx((at, at + 0.8), abs=0.3)
+
+
 @pytest.mark.parametrize(("thresholds", "spans"), [(Thresholds(), []), (SOFT_SPEECH, [(17, 63)])])
 def test_soft_speech_is_found(thresholds: Thresholds, spans: list[tuple[int, int]]) -> None:
     finder = SpeechFinder(thresholds)
@@ -95,14 +108,14 @@ def test_soft_speech_belongs_to_a_speaker_of_clear_speech() -> None:
 
 
 def test_turns_change_where_similarities_are_equal() -> None:
-    """Windows at 0 and 0.8 s: the second one is of both speakers, and more of the other."""
+    """Windows at 0 and 0.4 s: the second one is of both speakers, and more of the other."""
     one, other = np.eye(2, 256, dtype=np.float32)
     finder = SpeakerFinder()
     finder.stretches = [Stretch(0, RATE, np.stack([one, one, other, other]))]
-    finder.soft = [Stretch(RATE, RATE * 34 // 10, np.stack([one, 0.6 * one + 0.8 * other]))]
+    finder.soft = [Stretch(RATE, RATE * 22 // 10, np.stack([one, 0.6 * one + 0.8 * other]))]
     first, second = finder.turns(2)
-    assert (first.start, second.end) == (1.0, 3.4)
-    assert first.end == second.start == pytest.approx(1 + 0.8 + 0.8 / 1.2, abs=1e-4)
+    assert (first.start, second.end) == (1.0, 2.2)
+    assert first.end == second.start == pytest.approx(1 + 0.4 + 0.4 / 1.2, abs=1e-4)
 
 
 def said(start: float, end: float, speaker: str) -> Utterance:

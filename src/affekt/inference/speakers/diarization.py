@@ -2,8 +2,9 @@
 
 Speech is cut into windows of 1.6 s, every 0.8 s. Their embeddings are clustered by Ward's method.
 Then speech is detected with lower thresholds, which miss less of soft voices, and cut into windows
-again; each belongs to the nearest cluster. A window keeps 256 numbers, and no sound. Between two
-windows of different clusters, the turn changes where the interpolated similarities are equal.
+of 0.8 s, every 0.4 s; each belongs to the nearest cluster. Longer windows often hold two voices
+where turns overlap. A window keeps 256 numbers, and no sound. Between two windows of different
+clusters, the turn changes where the interpolated similarities are equal.
 
 If the number of speakers is not given, it is 1 if the means of two clusters are similar. It is more
 than 2 if all means of that many clusters differ even more: a cluster of windows with two voices at
@@ -33,7 +34,8 @@ from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
 from affekt.inference.speech.vad import SOFT_SPEECH
 from affekt.inference.timelines.rttm import Turn
 
-MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 2.6 kB for each second of speech
+MAX_SECONDS = 24 * 3600.0  # s: the memory grows by 3.8 kB for each second of speech
+SHORT = SPAN // 2  # samples of a window that gets a speaker: 0.8 s
 MOST_CLUSTERED = 2000  # windows; more are taken at equal distances
 ROUNDS = 5  # of assigning windows to means, and computing the means
 MOST_SPEAKERS = 4  # maximum of the automatic count; a given number may be higher
@@ -57,12 +59,12 @@ class SpeakerFinder(SpeechEmbedder):
     def end(self) -> None:
         """End the sound; the next block begins another."""
         super().end()
-        self.soft += self._embedded(self._soft_cutter.end())
+        self.soft += self._embedded(self._soft_cutter.end(), SHORT)
         self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
 
     def _take(self, chunk: Chunk, probability: float) -> None:
         super()._take(chunk, probability)
-        self.soft += self._embedded(self._soft_cutter.push(chunk, probability))
+        self.soft += self._embedded(self._soft_cutter.push(chunk, probability), SHORT)
 
     def turns(
         self, speakers: int | None = None, voices: Mapping[str, NDArray[np.float32]] | None = None
@@ -180,14 +182,14 @@ def _runs(stretch: Stretch, similar: Embeddings) -> Iterator[tuple[int, int, int
     A run ends where the similarities, interpolated between two windows, are equal.
     """
     labels = similar.argmax(axis=1).tolist()
-    last = max(0, stretch.end - stretch.start - SPAN)
-    starts = [min(n * SPAN // 2, last) for n in range(len(labels))]
+    last = max(0, stretch.end - stretch.start - SHORT)
+    starts = [min(n * SHORT // 2, last) for n in range(len(labels))]
     begin = stretch.start
     for n, (label, new) in enumerate(pairwise(labels), 1):
         if label != new:
             before = similar[n - 1, label] - similar[n - 1, new] + 1e-6
             share = before / (before + similar[n, new] - similar[n, label] + 1e-6)
-            end = starts[n - 1] + SPAN // 2 + round((starts[n] - starts[n - 1]) * float(share))
+            end = starts[n - 1] + SHORT // 2 + round((starts[n] - starts[n - 1]) * float(share))
             yield begin, stretch.start + end, label
             begin = stretch.start + end
     yield begin, stretch.end, labels[-1]

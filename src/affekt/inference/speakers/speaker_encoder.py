@@ -16,10 +16,9 @@ from onnxruntime import InferenceSession
 from affekt.inference.graph import session_options
 
 FILE = Path(__file__).with_name("speaker_encoder.onnx")
-FRAMES = 160  # of one embedding, every 10 ms
-HOP = 160  # samples
+HOP = 160  # samples: a frame every 10 ms
 FFT = 400  # samples
-SPAN = FRAMES * HOP  # samples of one embedding: 1.6 s
+SPAN = 160 * HOP  # samples of one embedding: 1.6 s
 STEP = SPAN // 2  # samples from one window to the next
 LEVEL = 10 ** (-30 / 20)  # RMS to which softer sound is raised
 BATCH = 32  # windows a run
@@ -28,40 +27,42 @@ HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)).astype(np.float32)
 Embeddings = NDArray[np.float32]
 
 
-def voice_embeddings(sounds: Sequence[NDArray[np.float32]]) -> Embeddings:
+def voice_embeddings(sounds: Sequence[NDArray[np.float32]], span: int = SPAN) -> Embeddings:
     """Compute the embedding of each sound.
 
     Args:
-        sounds: ``(samples,)`` of speech at 16 kHz, each at most 1.6 s; a shorter one is repeated.
+        sounds: ``(samples,)`` of speech at 16 kHz, each at most ``span``; a shorter one is
+            repeated.
+        span: samples of one embedding, a multiple of 160.
 
     Returns:
         ``(sounds, 256)``, each of length 1; variation with emotion is reduced.
     """
     found = [np.empty((0, 256), np.float32)]
     for first in range(0, len(sounds), BATCH):
-        power = np.stack([power_spectra(sound) for sound in sounds[first : first + BATCH]])
+        power = np.stack([power_spectra(each, span) for each in sounds[first : first + BATCH]])
         found.append(_session().run(None, {"power": power})[0])
     return np.concatenate(found)
 
 
-def windows_of(speech: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Cut speech into windows of 1.6 s, one every 0.8 s; the last one ends with the speech.
+def windows_of(speech: NDArray[np.float32], span: int = SPAN) -> list[NDArray[np.float32]]:
+    """Cut speech into windows that overlap by half; the last one ends with the speech.
 
     >>> [window.size for window in windows_of(np.zeros(40_000, np.float32))]
     [25600, 25600, 25600]
     >>> len(windows_of(np.zeros(9_000, np.float32)))
     1
     """
-    last = max(0, speech.size - SPAN)
-    return [speech[min(at, last) :][:SPAN] for at in range(0, last + STEP, STEP)]
+    last = max(0, speech.size - span)
+    return [speech[min(at, last) :][:span] for at in range(0, last + span // 2, span // 2)]
 
 
-def power_spectra(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the power spectra ``(160, 201)`` of a sound of at most 1.6 s."""
+def power_spectra(sound: NDArray[np.float32], span: int = SPAN) -> NDArray[np.float32]:
+    """Compute the power spectra ``(span / 160, 201)`` of a sound of at most ``span`` samples."""
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
-    raised = np.resize(sound, SPAN) * (max(1.0, LEVEL / level) if level > 0 else 1.0)
+    raised = np.resize(sound, span) * (max(1.0, LEVEL / level) if level > 0 else 1.0)
     padded = np.pad(raised.astype(np.float32), FFT // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][:FRAMES]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][: span // HOP]
     spectra = np.fft.rfft(frames * HANN, axis=1)
     return (spectra.real**2 + spectra.imag**2).astype(np.float32)
 

@@ -79,11 +79,13 @@ class SpeechEmbedder:
     def _take(self, chunk: Chunk, probability: float) -> None:
         self.stretches += self._embedded(self._cutter.push(chunk, probability))
 
-    def _embedded(self, cuts: Iterable[tuple[Speech, Chunk, list[float]]]) -> Iterator[Stretch]:
+    def _embedded(
+        self, cuts: Iterable[tuple[Speech, Chunk, list[float]]], span: int = SPAN
+    ) -> Iterator[Stretch]:
         for speech, samples, _ in cuts:
             said = within(speech, samples)
             start = speech.first * CHUNK
-            embeddings = voice_embeddings(windows_of(said))
+            embeddings = voice_embeddings(windows_of(said, span), span)
             yield Stretch(start, start + said.size, embeddings)
 
 
