@@ -175,6 +175,22 @@ def test_the_page_puts_a_variant_below_its_recipe(research):
     assert f"{abs(row['difference']):.3f}" in text
 
 
+def test_a_variant_of_many_knobs_is_named_by_what_it_changes_of_its_recipe(tmp_path):
+    """Its name begins with that of another variant, and is too long for one line."""
+    changed = {"augment_channel": True, "augment_noise": True, "blocks": 5, "hop": 7680}
+    changed |= {"label_smoothing": 0.1, "learning_rate": 0.01, "weight_decay": 0.001}
+    many = "-".join(f"{name}={str(value).lower()}" for name, value in sorted(changed.items()))
+    own = {"speakers": 3, "epochs": 0, "head": "mean"}
+    make_run(tmp_path, "net", **own)
+    make_run(tmp_path, "net-augment_channel=true", augment_channel=True, **own)
+    make_run(tmp_path, f"net-{many}", **changed, **own)
+    page = build_report(read(tmp_path), tmp_path / "report")  # warnings are errors
+    changes = pd.read_csv(next(page.parent.glob("*-ablation-net.csv")))["changes"]
+    assert sorted(each.count("=") for each in changes.dropna()) == [1, 7]
+    text = " ".join("".join(outline(page).text).split())
+    assert all(f"YAMNet, mean pooling, {each}" in text for each in changes.dropna())
+
+
 def test_the_page_holds_the_cross_corpus_matrix(research):
     text = " ".join("".join(outline(research).text).split())
     matrix = pd.concat(map(pd.read_csv, research.parent.glob("cross-corpus-*-matrix.csv")))

@@ -499,6 +499,17 @@ def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     for recipe in ("ingredients", "encoder-ablation"):
         assert import_module("ablations").markdown(RESULTS, recipe) in text_of("docs/ablations.md")
+    (tuned,) = [each for each in FOLDERS if "frozen=false" in each.parent.name]
+    plain = tuned.parent.name.replace("-epochs=5-frozen=false-learning_rate=0.0001", "")
+    ours, theirs = of_recipe(tuned.parent.name), of_recipe(plain)
+    found = compare(ours.tally, theirs.tally)
+    gain = found.difference
+    page = " ".join(text_of("docs/ablations.md").split())
+    assert (
+        f"it has UAR {ours.uar.value:.3f}; frozen, with 15 epochs and otherwise the same settings, "
+        f"{theirs.uar.value:.3f}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}; "
+        f"p {found.p:.3f})"
+    ) in page
 
 
 def test_the_page_on_ablations_has_the_measured_svm() -> None:

@@ -5,6 +5,7 @@ Bars are 95 % intervals over speakers or, with fewer than 8 speakers, the range 
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,8 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
     Args:
         table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
     """
-    figure = Figure(figsize=(7.6, 1.05 + 0.33 * len(table)), layout="constrained")
+    names, height = _wrapped(names)
+    figure = Figure(figsize=(7.6, 1.05 + max(0.33, height) * len(table)), layout="constrained")
     axes = figure.subplots()
     rank = np.arange(len(table))
     axes.hlines(rank, table["low"], table["high"], color=OURS, lw=3, alpha=0.35)
@@ -96,7 +98,8 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         table: ``difference``, ``difference_low``, ``difference_high``, ``spread`` of variants,
             the last on top.
     """
-    figure = Figure(figsize=(7.6, 0.85 + 0.36 * len(table)), layout="constrained")
+    names, height = _wrapped(names)
+    figure = Figure(figsize=(7.6, 0.85 + max(0.36, height) * len(table)), layout="constrained")
     axes = figure.subplots()
     rank, spread = np.arange(len(table)), table["spread"].iloc[0]
     axes.axvline(0, color=INK, lw=1)
@@ -208,6 +211,12 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
     axes.grid()
     figure.legend(loc="outside upper left", ncols=3, fontsize=8.5)
     return figure
+
+
+def _wrapped(names: Sequence[str]) -> tuple[list[str], float]:
+    """Wrap long names, and return the height of a row that holds the tallest, in inches."""
+    wrapped = [fill(name.replace(" = ", "\u00a0=\u00a0"), 44) for name in names]  # not at the =
+    return wrapped, 0.06 + 0.15 * max(name.count("\n") + 1 for name in wrapped)
 
 
 def _rows(axes: Axes, names: Sequence[str], score: str, **text: Any) -> None:

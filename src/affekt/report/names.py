@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from affekt.aliases import from_stored
-from affekt.evaluation.ablation import changed_knobs
+from affekt.evaluation.ablation import changed_knobs, groups
 from affekt.evaluation.cross_corpus import RECORDINGS
 from affekt.evaluation.results import Result
 
@@ -60,7 +60,7 @@ def method_name(knobs: Mapping[str, Any]) -> str:
     if knobs.get("speaker_normalization"):
         return f"affekt, {trunk}"
     words = [trunk + HEADS.get(knobs["head"], f", {knobs['head']}")]
-    words += ["frozen CNN"] * bool(knobs.get("frozen"))
+    words += ["frozen CNN" if trunk == "YAMNet" else "frozen"] * bool(knobs.get("frozen"))
     words += ["random initialization"] * (knobs.get("weights") == "random")
     words += ["power spectrum"] * (knobs.get("front_end") == "power")
     return ", ".join(words)
@@ -72,13 +72,12 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
     The name of a variant has the changed knobs; names that are still alike have the recipe's.
     """
     methods = {result.recipe: method_name(result.runs[0].knobs) for result in results}
-    names = dict(methods)
-    for result in results:
-        for full in results:
-            variant = result.recipe.startswith(f"{full.recipe}-")
-            if variant and methods[full.recipe] == methods[result.recipe]:
-                changes = changed_knobs(full, result)
-                names[result.recipe] = f"{methods[full.recipe]}, {changes}".removesuffix(", ")
+    names, alike = dict(methods), Counter(methods.values())
+    for full, *variants in groups(results).values():
+        for variant in variants:
+            changes = changed_knobs(full, variant)
+            if changes and alike[methods[variant.recipe]] > 1:
+                names[variant.recipe] += f", {changes}"
     count = Counter(names.values())
     return {r: name if count[name] == 1 else f"{name} ({r})" for r, name in names.items()}
 

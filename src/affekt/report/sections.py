@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
@@ -86,7 +87,7 @@ def section(
         "leading": _headline(leading, chosen),
         "calibrated": _calibration(files, results, chosen),
         "enrolled": _enrolment(files, results),
-        "ablations": _ablations(files, results, names),
+        "ablations": _ablations(files, results),
         "tables": files.tables,
         "pictures": files.pictures,
         "protocol": how,
@@ -153,9 +154,7 @@ def _enrolment(files: Files, results: Sequence[Result]) -> str:
     return best.recipe
 
 
-def _ablations(
-    files: Files, results: Sequence[Result], names: dict[str, str]
-) -> list[dict[str, Any]]:
+def _ablations(files: Files, results: Sequence[Result]) -> list[dict[str, Any]]:
     """Each recipe with variants: its tables by enrolment condition, and a figure."""
     found = []
     for full, group in groups(results).items():
@@ -164,12 +163,7 @@ def _ablations(
         if drawn.empty:
             continue
         files.table(f"ablation-{full}", table)
-        labels = [
-            row["changes"].replace(", ", "\n")
-            if row["changes"].count(",") < 2
-            else names[row["recipe"]]
-            for row in drawn.to_dict("records")
-        ]
+        labels = [shorten(each, 88, placeholder=" …") for each in drawn["changes"]]
         picture = files.picture(f"ablation-{full}", charts.variants(drawn, labels))
         by_profile = {
             profile: rows.to_dict("records")
