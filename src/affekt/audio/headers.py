@@ -76,10 +76,10 @@ def is_recording(head: bytes) -> bool:
 
     >>> is_recording(b"fLaC"), is_recording(bytes([0xFF, 0xFB, 0x90, 0]))
     (True, False)
-    >>> is_recording(4 * (b"G" + bytes(187)))
-    True
+    >>> is_recording(4 * (b"G" + bytes(187))), is_recording(bytes.fromhex("7ffe8001fc3c3df0"))
+    (True, True)
 
-    Source: ETSI TS 102 114, 5.3.
+    Source of the frame of DTS: ETSI TS 102 114, 5.3.
     """
     if head.startswith(_AC3) and (size := _frame_size(head)):
         return _AC3.startswith(head[size : size + len(_AC3)])  # the next frame, if it is in there
