@@ -626,7 +626,7 @@ def test_the_page_on_ablations_has_the_effect_of_cremad() -> None:
 
 def test_the_page_on_conversations_has_the_measured_scores() -> None:
     page = text_of("docs/conversations.md")
-    several: list[str] = []
+    lines: list[str] = []
     for name, columns in (
         ("diarization", ("DER", "DER range", "missed", "false_alarm", "confusion")),
         ("voices", [f"{score} {kind}" for score, kind in SCORED]),
@@ -637,7 +637,7 @@ def test_the_page_on_conversations_has_the_measured_scores() -> None:
             cells = [row[column] for column in columns]
             shown = [each if isinstance(each, str) else f"{each:.3f}" for each in cells]
             if row["speakers"] > 1:
-                several.append(f"{start} {' | '.join(shown)} |")
+                lines.append(f"{start} {' | '.join(shown)} |")
             if name == "voices":
-                several.append(f"{start} {row['counted']} | {row['noted']} |")
-    assert not [line for line in several if line not in page]
+                lines.append(f"{start} {row['counted']} | {row['noted']} |")
+    assert not [line for line in lines if line not in page]

@@ -214,8 +214,8 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
 
 
 def _wrapped(names: Sequence[str]) -> tuple[list[str], float]:
-    """Wrap long names, and return the height of a row that holds the tallest, in inches."""
-    wrapped = [fill(name.replace(" = ", "\u00a0=\u00a0"), 44) for name in names]  # not at the =
+    """Wrap long names, but not at an equals sign; also return the height of a row in inches."""
+    wrapped = [fill(name.replace(" = ", "\u00a0=\u00a0"), 44) for name in names]
     return wrapped, 0.06 + 0.15 * max(name.count("\n") + 1 for name in wrapped)
 
 

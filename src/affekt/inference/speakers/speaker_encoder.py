@@ -46,7 +46,9 @@ def voice_embeddings(sounds: Sequence[NDArray[np.float32]], span: int = SPAN) ->
 
 
 def windows_of(speech: NDArray[np.float32], span: int = SPAN) -> list[NDArray[np.float32]]:
-    """Cut speech into windows that overlap by half; the last one ends with the speech.
+    """Cut speech into windows of ``span`` samples that overlap by half.
+
+    The last one ends with the speech.
 
     >>> [window.size for window in windows_of(np.zeros(40_000, np.float32))]
     [25600, 25600, 25600]
