@@ -27,7 +27,7 @@ from affekt.inference.speakers.speaker_encoder import (
     voice_embeddings,
     windows_of,
 )
-from affekt.inference.speakers.speech_embedding import Stretch, named
+from affekt.inference.speakers.speech_embedding import Stretch, name_channels, named
 from affekt.inference.speech.vad import SOFT_SPEECH, SpeechFinder, Thresholds
 from affekt.inference.timelines.rttm import Turn
 from affekt.inference.timelines.timeline import Utterance, fill_turns
@@ -188,6 +188,13 @@ def test_more_windows_than_are_clustered() -> None:
     assert len(speaker_means(windows[:1500])) == 1
 
 
+def test_equal_windows_are_of_one_speaker() -> None:
+    """A word that is repeated exactly gives one embedding many times."""
+    means = np.eye(2, 256, dtype=np.float32)
+    for speakers in (1, 2):
+        assert len(speaker_means(np.repeat(means[:speakers], 6, axis=0))) == speakers
+
+
 def test_speakers_of_ravdess(data: Path) -> None:
     """Actors 15 and 20, who were not used to choose settings."""
     corpus = load_corpus("ravdess", data / "ravdess")
@@ -309,6 +316,13 @@ def test_only_similar_voices_are_named() -> None:
     assert names == ["speaker 2", "speaker 1", "anna"]
 
 
+def test_a_person_named_like_a_channel_names_no_other_channel() -> None:
+    sound = read(SAMPLES / "calm.flac")[:, np.newaxis]
+    other = np.eye(1, 256, 9, dtype=np.float32)[0]
+    assert name_channels([sound], {"anna": other}) == ["speaker 1"]
+    assert name_channels([sound], {"speaker 1": other}) == ["speaker 2"]
+
+
 def test_silence_has_no_speakers(model: str) -> None:
     quiet = np.zeros(RATE, np.float32)
     predictor = affekt.load(model)
@@ -336,8 +350,12 @@ def test_what_cannot_be_told_apart_is_refused(
         def seekable(self) -> bool:
             return False
 
-    with pytest.raises(AudioError, match="read twice"):
-        predictor.timeline(Pipe(b""), speakers=2)
+    class Reader:
+        read = staticmethod(io.BytesIO(b"").read)
+
+    for pipe in (Pipe(b""), Reader()):
+        with pytest.raises(AudioError, match="read twice"):
+            predictor.timeline(pipe, speakers=2)
     path = tmp_path / "a.wav"
     soundfile.write(path, sound, RATE)
     assert main(["predict", "--timeline", str(path), "--speakers", "0"]) == 2

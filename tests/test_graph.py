@@ -162,9 +162,11 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.onnx", tmp_path):
-        with pytest.raises(ModelError, match=r"cannot be read|must be a file"):
+    for path in (tmp_path / "missing.onnx", "nul\0.onnx"):
+        with pytest.raises(ModelError, match=r"cannot be read: (No such file|embedded null)"):
             affekt.load(path)
+    with pytest.raises(ModelError, match="Got a folder"):
+        affekt.load(tmp_path)
 
 
 def test_weights_outside_of_the_file_are_refused(
@@ -197,8 +199,20 @@ def test_names_are_those_of_shipped_models(tmp_path: Path, monkeypatch: pytest.M
 def test_at_least_one_thread(tmp_path: Path) -> None:
     path = small_model(tmp_path / "small.onnx")
     assert affekt.load(path, threads=2).labels == LABELS
-    with pytest.raises(ModelError, match="threads"):
-        affekt.load(path, threads=0)
+    for threads in (0, 1.5):
+        with pytest.raises(ModelError, match=f"whole number, at least 1. Got {threads}. Leave"):
+            affekt.load(path, threads=threads)  # type: ignore[arg-type]
+
+
+def test_an_embedding_without_axes_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(small_model(tmp_path / "small.onnx"))
+    mean = onnx.helper.make_node("ReduceMean", ["windows"], ["embedding"], keepdims=0)
+    model.graph.node.append(mean)
+    scalar = onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, [])
+    model.graph.output.append(scalar)
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ModelError, match="its outputs must be float"):
+        affekt.load(tmp_path / "odd.onnx")
 
 
 def test_answers_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
 from affekt.errors import AudioError, ModelError
-from affekt.inference.timelines.drawing import draw_timeline
+from affekt.inference.timelines.drawing import NAMES, draw_timeline
 from conftest import SAMPLES
 from small_model import LABELS
 
@@ -256,6 +256,10 @@ def test_timelines_are_drawn_and_nothing_is_taken(predictor: affekt.Predictor) -
     (named,) = [replace(each, file="R&B.wav") for each in expected[:1]]
     title = ElementTree.fromstring(draw_timeline([named], LABELS)).findtext("{*}title")
     assert f"{title}".startswith("R&B.wav: 1 utterances")
+    long = replace(expected[0], start=0.0, end=expected[0].end + 1.0)  # of another speaker
+    both = ElementTree.fromstring(draw_timeline([expected[0], long], LABELS))
+    lefts = [float(each.get("x", 0)) for each in both.iterfind(".//{*}rect")]
+    assert min(lefts) == NAMES
     silence = predictor.timeline(np.zeros(RATE), sample_rate=RATE)._repr_html_()
     assert "no speech detected" in silence
     ElementTree.fromstring(silence)

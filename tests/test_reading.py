@@ -332,7 +332,8 @@ def test_channels_are_averaged_or_taken_one_by_one():
     np.testing.assert_allclose(read(content), (left + right) / 2, atol=1e-7)
     np.testing.assert_array_equal(read(content, channel=0), left)
     np.testing.assert_array_equal(read(content, channel=1), right)
-    np.testing.assert_array_equal(read(both, sample_rate=16_000, channel=1), right)
+    for channel in (1, 1.0, np.int64(1)):
+        np.testing.assert_array_equal(read(both, sample_rate=16_000, channel=channel), right)
     coded = ffmpeg_bytes("mp4", "alac", values=both)
     np.testing.assert_allclose(read(coded, channel=1)[:16_000], right, atol=1e-4)
     assert probe(coded).channels == 2
@@ -342,6 +343,8 @@ def test_channels_are_averaged_or_taken_one_by_one():
 def test_a_channel_that_is_not_there_is_refused(channel):
     with pytest.raises(AudioError, match=rf"channel of <bytes> must be in \[0, 0\]. Got {channel}"):
         read(sound_bytes("WAV"), channel=channel)
+    with pytest.raises(AudioError, match=r"number from 0.* Got each. Name one channel"):
+        read(sound_bytes("WAV"), channel="each")
 
 
 def test_a_fault_in_another_channel_does_no_harm():
@@ -373,6 +376,11 @@ def test_integers_of_64_bits_are_no_sound():
     """NumPy makes int64 from a list of integers: scaled by this width, speech would be silence."""
     with pytest.raises(AudioError, match=r"integers of 8 to 32 bits, or floats. Got int64"):
         read(np.array([0, 20_000, -20_000]), sample_rate=16_000)
+
+
+def test_a_rate_may_be_a_whole_number_of_any_type():
+    for rate in (np.float32(44_100), np.int32(44_100), 44_100.0):
+        assert probe(TONE, sample_rate=rate).sample_rate == 44_100
 
 
 @pytest.mark.parametrize("kind", ["<f2", "<f4", ">f8"])
@@ -594,7 +602,7 @@ def test_arrays_that_are_no_sound_are_refused(values, rate, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "must be a path, bytes, a binary file or an array. Got <NoneType>"),
+        (None, "binary file or an array. Got <NoneType>. Give affekt.read\\(\\) one of these"),
         ([0.0, 1.0], "Got <list>"),
         (io.StringIO("text"), "<StringIO> is open as text. Open it with mode 'rb'"),
         ("", "'' is a folder"),

@@ -208,7 +208,10 @@ def test_at_16_khz_a_move_changes_no_bit(predictor: affekt.Predictor) -> None:
     for chunk in cut(whole, [1_700]):
         moved = predictor.restore(moved.save())
         assert moved.push(chunk) == stayed.push(chunk)
+        assert moved.quality == stayed.quality
     assert moved.save() == stayed.save()
+    assert predictor.restore(moved.save()).quality == stayed.quality is not None
+    assert predictor.restore(predictor.stream().save()).quality is None
 
 
 @pytest.mark.parametrize("rate", [RATE, 44_100])

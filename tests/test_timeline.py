@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import pairwise
@@ -18,6 +19,9 @@ import affekt
 from affekt.audio.reading import read
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError
+from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
+from affekt.inference.speech.speech_cutter import SpeechCutter
+from affekt.inference.speech.vad import CHUNK
 from affekt.inference.timelines.annotation_files import LINES, textgrid
 from affekt.inference.timelines.timeline import Smoother, Utterance
 from affekt.inference.timelines.waveform_peaks import PARTS, WaveformPeaks
@@ -58,6 +62,27 @@ def test_only_speech_is_in_it(predictor: affekt.Predictor, talk: NDArray[np.floa
     loud = np.abs(talk) > 0.3 * np.abs(talk).max()
     assert covered[loud].mean() > 0.99
     assert not covered[:14_000].any()
+
+
+@pytest.mark.parametrize("cut", [172, 205, 288])
+def test_cut_speech_has_no_gap(predictor: affekt.Predictor, cut: int) -> None:
+    """A gap of one rounding error would be an interval of no length in a TextGrid."""
+    one = SpeakerRecognizer(
+        predictor.stream(),
+        SpeechCutter(None, 0.0),
+        smoother=None,
+        limits=None,
+        speaker=None,
+        channel=None,
+        listen=None,
+        start=0.0,
+        others=deque(),
+    )
+    chunks = np.full((320, CHUNK), 0.1, np.float32)
+    likely = [0.6 if number == cut else 0.9 for number in range(len(chunks))]
+    (first,) = [found for each in zip(chunks, likely, strict=True) for found in one.push(*each)]
+    (second,) = one.end()
+    assert first.end == second.start == cut * CHUNK / 16_000
 
 
 def test_a_recording_without_speech_has_no_utterances(predictor: affekt.Predictor) -> None:

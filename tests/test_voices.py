@@ -179,6 +179,9 @@ def test_turns_of_two_channels_are_searched_there(
     expected = [*predictor.timeline(call, channel="each")]
     assert spans(found) == spans(expected)
     assert {(each.speaker, each.channel) for each in found} == {("anna", 0), ("bo", 1)}
+    of_bo = [*predictor.timeline(call, speakers=tmp_path / "a.rttm", channel=1)]
+    assert {each.speaker for each in of_bo} == {"bo"}
+    assert spans(of_bo) == spans([each for each in found if each.channel == 1])
     with pytest.raises(AudioError, match="channels of a diarization"):
         [
             *predictor.timeline(

@@ -50,7 +50,7 @@ def decode(
     Raises:
         AudioError: not a sound, or a damaged one; also while the chunks are read.
     """
-    seekable = hasattr(file, "seekable") and file.seekable()
+    seekable = is_seekable(file)
     opened: AbstractContextManager[Decoded]
     decoded = None
     try:
@@ -74,6 +74,11 @@ def decode(
         )
         remedy = "Convert it or copy it again" if seekable else "Save it to a file first"
         raise AudioError(f"{name} {fault} ({_reason(error)}). {remedy}.") from error
+
+
+def is_seekable(file: Any) -> bool:
+    """Return whether a file can seek; one without a method that says so cannot."""
+    return bool(hasattr(file, "seekable") and file.seekable())
 
 
 def truncated(name: str, seconds: float, promised: float) -> AudioError:

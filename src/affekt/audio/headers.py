@@ -4,7 +4,6 @@ import io
 import struct
 from dataclasses import dataclass
 from itertools import accumulate
-from math import trunc
 from numbers import Real
 from typing import Any, BinaryIO
 
@@ -116,12 +115,13 @@ def checked(rate: Any, channels: int, name: str) -> tuple[int, int]:
     Raises:
         AudioError: one of them, or their product, is out of range, or the rate is not whole.
     """
-    if not isinstance(rate, Real) or rate % 1:  # NaN too
+    whole = isinstance(rate, Real) and rate % 1 == 0  # NaN is not
+    if not whole:
         raise AudioError(
             f"sample rate of {name} must be a whole number of Hz. Got {rate!r}. Pass that of the "
             f"samples."
         )
-    rate = trunc(rate)
+    rate = int(rate)
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(
             f"sample rate of {name} must be in [{RATES[0]}, {RATES[1]}] Hz. Got {rate}. "

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
 VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
+Channel = int | Literal["each"] | None
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,14 @@ class Sound:
     sample_rate: int  #: Hz
     channels: int
     seconds: float
+
+
+class Span(TypedDict, total=False):
+    """Which part of a recording to read; see :func:`read`."""
+
+    sample_rate: int | None
+    start: float
+    end: float | None
 
 
 def read(
@@ -79,11 +89,9 @@ def read(
 def blocks(
     source: Source,
     *,
-    sample_rate: int | None = None,
     channel: int | None = None,
-    start: float = 0.0,
-    end: float | None = None,
     max_seconds: float = MAX_SECONDS,
+    **span: Unpack[Span],
 ) -> Iterator[NDArray[np.float32]]:
     """Read as :func:`read` does, block by block in constant memory.
 
@@ -97,20 +105,19 @@ def blocks(
     Raises:
         AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
     """
-    _check_part(start, end, max_seconds)
-    with open_source(source, sample_rate, start) as sound:
-        if channel is not None and channel not in range(sound.channels):
-            raise AudioError(
-                f"channel of {sound.name} must be in [0, {sound.channels - 1}]. Got {channel}. "
-                f"Leave it out for the mean of all channels."
-            )
-        part = _part(sound, start, end, max_seconds)
-        yield from _at_16_khz(sound, (_mono(piece, channel) for piece in part))
+    if isinstance(channel, str):
+        raise AudioError(
+            f"channel must be a number from 0, or None for the mean of all. Got {channel}. Name "
+            f"one channel, or ask for a timeline."
+        )
+    for block in channel_blocks(source, channel=channel, max_seconds=max_seconds, **span):
+        yield block[:, 0]
 
 
 def channel_blocks(
     source: Source,
     *,
+    channel: Channel = "each",
     sample_rate: int | None = None,
     start: float = 0.0,
     end: float | None = None,
@@ -120,6 +127,7 @@ def channel_blocks(
 
     Args:
         source: as for :func:`read`, like all that follow.
+        channel: ``each`` for all; a number, or None for their mean, gives one column.
 
     Yields:
         ``(samples, channels)`` arrays at 16 kHz, none empty; column ``n`` joined is what
@@ -130,8 +138,20 @@ def channel_blocks(
     """
     _check_part(start, end, max_seconds)
     with open_source(source, sample_rate, start) as sound:
+        if channel not in (None, "each", *range(sound.channels)):
+            raise AudioError(
+                f"channel of {sound.name} must be in [0, {sound.channels - 1}]. Got {channel}. "
+                f"Leave it out for the mean of all channels."
+            )
         part = _part(sound, start, end, max_seconds)
-        yield from _at_16_khz(sound, part, sound.channels)
+        pieces = part if channel == "each" else (_column(piece, channel) for piece in part)
+        width, block = sound.channels if channel == "each" else 1, None
+        for block in resampled(_checked(pieces, sound), sound.sample_rate, width):
+            yield block
+        if block is None:
+            raise AudioError(
+                f"{sound.name} is shorter than one sample at 16 kHz. Ask for a longer part."
+            )
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
@@ -217,29 +237,16 @@ def _in_time(sound: Decoded, patience: float) -> Iterator[NDArray[np.float32]]:
     )
 
 
-def _at_16_khz(
-    sound: Decoded, pieces: Iterator[NDArray[np.float32]], channels: int = 0
-) -> Iterator[NDArray[np.float32]]:
-    empty = True
-    for block in resampled(_checked(pieces, sound), sound.sample_rate, channels=channels):
-        empty = False
-        yield block
-    if empty:
-        raise AudioError(
-            f"{sound.name} is shorter than one sample at 16 kHz. Ask for a longer part."
-        )
-
-
 def _checked(
     pieces: Iterator[NDArray[np.float32]], sound: Decoded
 ) -> Iterator[NDArray[np.float32]]:
-    """Pass on ``(samples,)`` or ``(samples, channels)``; refuse NaN, infinity and huge values."""
+    """Pass on ``(samples, channels)``; refuse NaN, infinity and huge values."""
     at = 0
     for piece in pieces:
         # NaN compares false too
         if not (piece.min() >= -LOUDEST and piece.max() <= LOUDEST):
             bad = int((np.abs(piece) <= LOUDEST).argmin())
-            when = at + bad // (piece.size // len(piece))
+            when = at + bad // piece.shape[1]
             raise AudioError(
                 f"samples of {sound.name} must be finite and at most {LOUDEST:.0f} in size. "
                 f"Got {piece.flat[bad]} at {when / sound.sample_rate:.3f} s of the part read. "
@@ -249,16 +256,17 @@ def _checked(
         yield piece
 
 
-def _mono(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float32]:
+def _column(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float32]:
     """One channel, or the mean of all: added one by one, five times as fast as ``mean(axis=1)``."""
     if channel is not None or piece.shape[1] == 1:
-        return piece[:, channel or 0]
+        at = int(channel or 0)
+        return piece[:, at : at + 1]
     with np.errstate(over="ignore", invalid="ignore"):
         mono = piece[:, 0].copy()
         for other in piece.T[1:]:
             mono += other
         mono /= piece.shape[1]
-    return mono
+    return mono[:, np.newaxis]
 
 
 def _too_long(sound: Decoded, max_seconds: float) -> AudioError:

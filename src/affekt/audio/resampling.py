@@ -15,26 +15,22 @@ from affekt.audio.windows import SAMPLE_RATE
 
 
 def resampled(
-    sound: Iterator[NDArray[np.float32]], sample_rate: int, *, channels: int = 0
+    sound: Iterator[NDArray[np.float32]], sample_rate: int, channels: int
 ) -> Iterator[NDArray[np.float32]]:
     """Resample a whole sound into blocks at 16 kHz, none empty.
 
     Args:
-        sound: blocks ``(samples,)`` or ``(samples, channels)``, in order.
+        sound: blocks ``(samples, channels)``, in order.
         sample_rate: Hz of the sound.
-        channels: of blocks with two axes; 0 for blocks with one.
     """
     if sample_rate == SAMPLE_RATE:
         yield from sound
         return
-    stream = soxr.ResampleStream(
-        sample_rate, SAMPLE_RATE, channels or 1, dtype="float32", quality="HQ"
-    )
+    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")
     for piece in sound:
         if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
             yield block
-    nothing = np.empty((0, channels) if channels else 0, np.float32)
-    if len(block := stream.resample_chunk(nothing, last=True)):
+    if len(block := stream.resample_chunk(np.empty((0, channels), np.float32), last=True)):
         yield block
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.decoding import CHUNK, decode
+from affekt.audio.decoding import CHUNK, decode, is_seekable
 from affekt.audio.headers import checked
 from affekt.audio.pcm import Decoded, empty, scaled
 from affekt.errors import AudioError, RunError
@@ -65,7 +65,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
         else:
             raise AudioError(
                 f"source must be a path, bytes, a binary file or an array. Got {name}. "
-                f"Give affekt.audio.read() one of these."
+                f"Give affekt.read() one of these."
             )
         yield stack.enter_context(decode(file, name, start=start))
 
@@ -137,8 +137,7 @@ def is_source(value: object) -> TypeGuard[Source]:
 
 def require_rereadable(source: Source) -> None:
     """Raise an AudioError for a pipe or an open sound, which can be read only once."""
-    can_seek = getattr(source, "seekable", None)
-    if isinstance(source, Decoded) or (can_seek and not can_seek()):
+    if isinstance(source, Decoded) or (hasattr(source, "read") and not is_seekable(source)):
         raise AudioError(
             f"{source_name(source)} must be a recording that can be read twice, to separate "
             f"its speakers. Save it as a file."

@@ -63,7 +63,7 @@ def sliding_windows(
     if samples.ndim != 1 or samples.size == 0:
         raise AudioError(
             f"samples of sliding_windows must be (samples,), at least one. "
-            f"Got shape {samples.shape}. Read sound with affekt.audio.read()."
+            f"Got shape {samples.shape}. Read sound with affekt.read()."
         )
     filled = (window_count(samples.size, hop=hop, last_window=last_window) - 1) * hop + WINDOW
     if samples.size < filled:

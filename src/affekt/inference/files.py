@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from affekt.audio.reading import Channel
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.audio.sources import Source
 from affekt.errors import AffektError
-from affekt.inference.options import Channel, SpeakerOptions
+from affekt.inference.options import SpeakerOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,11 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
     Raises:
         ModelError: missing, not a model of affekt, or inconsistent.
     """
-    if threads < 1:
-        raise ModelError(f"threads of load must be at least 1. Got {threads}.")
+    if not (isinstance(threads, Integral) and threads >= 1):
+        raise ModelError(
+            f"threads of load must be a whole number, at least 1. Got {threads!r}. Leave it out "
+            f"for one."
+        )
     content = read_bounded(file, MODEL_BYTES, "a model made by affekt export")
     onnxruntime.disable_telemetry_events()  # if it was loaded before affekt
     try:
@@ -145,13 +149,13 @@ def read_bounded(file: Path, most: int, what: str) -> bytes:
     """
     try:
         size = file.stat().st_size
-        if size > most or not file.is_file():
-            raise ModelError(
-                f"{file} must be a file of at most {most} bytes. Got {size}. Name {what}."
-            )
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}. Name {what}.") from error
+        if size <= most and file.is_file():
+            return file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{file} cannot be read: {reason}. Name {what}.") from error
+    got = f"{size} bytes" if file.is_file() else "a folder or device"
+    raise ModelError(f"{file} must be a file of at most {most} bytes. Got {got}. Name {what}.")
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
@@ -239,7 +243,7 @@ def _check_tensors(
     if "recent" in returned:
         outputs["recent"] = (None, labels)
     if "embedding" in returned:
-        outputs["embedding"] = (None, returned["embedding"][1][-1])
+        outputs["embedding"] = (None, *returned["embedding"][1][-1:])
     outputs |= {f"{name}_next": shape for name, shape in states.items()}
     for kind, found, expected in (("inputs", given, inputs), ("outputs", returned, outputs)):
         if found != {name: ("tensor(float)", shape) for name, shape in expected.items()}:

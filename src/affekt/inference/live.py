@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.pcm import Decoded
-from affekt.audio.reading import blocks, channel_blocks
+from affekt.audio.reading import Channel, channel_blocks
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.inference.options import Channel
 from affekt.inference.prediction import Segment
 from affekt.inference.stream import Stream
 
@@ -82,12 +81,7 @@ def listen(
     samples, levels = 0, tuple[float, ...]()
     streams = ChannelStreams([], each=channel == "each")
     with sound as opened:
-        if channel == "each":
-            pieces = channel_blocks(opened, max_seconds=MAX_SECONDS)
-        else:
-            mono = blocks(opened, channel=channel, max_seconds=MAX_SECONDS)
-            pieces = (block[:, np.newaxis] for block in mono)
-        for block in pieces:
+        for block in channel_blocks(opened, channel=channel, max_seconds=MAX_SECONDS):
             if not streams.streams:
                 streams.streams.extend(stream_of() for _ in range(block.shape[1]))
             samples += len(block)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Union
+from typing import TYPE_CHECKING, TypedDict, Union
+
+from affekt.audio.reading import Channel, Span
 
 if TYPE_CHECKING:
     from affekt.inference.profile import Profile
@@ -10,15 +12,6 @@ if TYPE_CHECKING:
     from affekt.inference.timelines.timeline import Watch
 
 Speakers = Union[int, str, Path, "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
-Channel = int | Literal["each"] | None
-
-
-class Span(TypedDict, total=False):
-    """Start and end of the part of a recording; see :meth:`affekt.Predictor.predict`."""
-
-    sample_rate: int | None
-    start: float
-    end: float | None
 
 
 class Part(Span, total=False):

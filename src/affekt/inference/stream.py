@@ -216,6 +216,7 @@ class Stream:
         stream._waiting = waiting
         if stream._meter:
             stream._meter.restore(meter, header["measured"])
+            stream.quality = stream._meter.whole if stream._windows else None
         elif meter.size:
             raise forged("state", f"{meter.size} numbers too many")
         if stream._resampler:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from affekt.inference.options import Channel, SpeakerOptions
+    from affekt.audio.reading import Channel
+    from affekt.inference.options import SpeakerOptions
     from affekt.inference.predictor import Predictor
     from affekt.inference.timelines.timeline import Watch
     from affekt.inference.timelines.waveform_peaks import WaveformPeaks

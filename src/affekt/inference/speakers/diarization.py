@@ -147,8 +147,9 @@ def speaker_means(
         return found
     for count in range(2, MOST_SPEAKERS + 1):
         means = _clustered(chosen, count)
-        closest = (means @ means.T)[np.triu_indices(count, 1)].max()
-        if closest > (same if count == 2 else SAME_OF_MORE):
+        pairs = np.triu_indices(len(means), 1)
+        closest = (means @ means.T)[pairs].max(initial=-1.0)
+        if len(means) < count or closest > (same if count == 2 else SAME_OF_MORE):
             break
         found = means
     return found

@@ -50,7 +50,7 @@ class SpeakerRecognizer:
         reason = self.limits.reason(quality) if self.limits and quality else None
         utterance = Utterance(
             file="",
-            start=speech.first * CHUNK_SECONDS,
+            start=speech.first * CHUNK / SAMPLE_RATE,
             end=min(speech.end * CHUNK, self.cutter.samples) / SAMPLE_RATE,
             label=label_of(shares, self.stream.min_confidence, reason),
             probabilities=shares,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from affekt.audio.reading import blocks, channel_blocks
+from affekt.audio.reading import Channel, Span, channel_blocks
 from affekt.audio.sources import Source, require_rereadable, source_file
 from affekt.errors import AudioError, ModelError
-from affekt.inference.options import Channel, Span, Speakers
+from affekt.inference.options import Speakers
 from affekt.inference.profile import Profile, voice_in
 from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
 from affekt.inference.speakers.speech_embedding import name_channels
@@ -75,11 +75,8 @@ def recording_timeline(
     recognizers = _Recognizers(
         predictor, enrolled, start, time_constant, listen, channel, names, turns
     )
-    if recognizers.by_channel:
-        sound = channel_blocks(source, **span, max_seconds=MAX_SECONDS)
-    else:
-        mono = blocks(source, channel=one, **span, max_seconds=MAX_SECONDS)
-        sound = (block[:, np.newaxis] for block in mono)
+    read: Channel = "each" if recognizers.by_channel else one
+    sound = channel_blocks(source, channel=read, **span, max_seconds=MAX_SECONDS)
     name = source_file(source)
     found = (
         replace(u, file=name, start=u.start + start, end=u.end + start)
@@ -159,7 +156,9 @@ def _turns(
         number = speakers if isinstance(speakers, int) else None
         return diarize(source, number, voices=voices, channel=channel, **span)
     if isinstance(speakers, str | Path):
-        return read_turns(speakers, source_file(source))
+        speakers = read_turns(speakers, source_file(source))
+    if speakers and channel is not None and len({turn.channel for turn in speakers}) > 1:
+        return [turn for turn in speakers if turn.channel == channel]
     return speakers
 
 
@@ -198,8 +197,7 @@ class _Recognizers:
     @property
     def by_channel(self) -> bool:
         """Whether each channel has speakers of its own."""
-        several = len({turn.channel for turn in self.turns or ()}) > 1
-        return self.channel == "each" or (self.channel is None and several)
+        return self.channel == "each" or len({turn.channel for turn in self.turns or ()}) > 1
 
     def channels(self, width: int) -> list[_Channel]:
         """The channels in use of a sound with ``width`` channels."""

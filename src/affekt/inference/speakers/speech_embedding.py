@@ -169,7 +169,8 @@ def name_channels(
         voices: as for :func:`named`.
 
     Returns:
-        A name for each channel; an unknown speaker of the first is ``speaker 1``, and so on.
+        A name for each channel; an unknown speaker of the first is ``speaker 1``, and so on,
+        unless a person has such a name.
     """
     embedders: list[SpeechEmbedder] = []
     for block in sound:
@@ -182,6 +183,7 @@ def name_channels(
         total = embedder.embeddings.sum(axis=0)
         means.append(total / max(float(np.linalg.norm(total)), 1e-9))
     names = named(np.stack(means), voices)
-    return [
-        name if name in voices else f"speaker {channel}" for channel, name in enumerate(names, 1)
-    ]
+    own = [f"speaker {channel}" for channel in range(1, len(names) + 1)]
+    if voices.keys() & {*own}:
+        return names
+    return [name if name in voices else by_place for name, by_place in zip(names, own, strict=True)]

@@ -37,11 +37,12 @@ def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> s
     """Draw a row for each label, as an ``svg`` element.
 
     The opacity of an utterance is its probability; its tooltip has times, label and probability.
-    The utterances are those of one recording, in order.
+    The utterances are those of one recording.
     """
     if not utterances:
         return _svg("no speech", ROW, [_text(0, 0, "no speech detected")])
-    begin, end = utterances[0].start, utterances[-1].end
+    begin = min(each.start for each in utterances)
+    end = max(each.end for each in utterances)
     scale = (WIDTH - NAMES - 10) / (end - begin)
     name = utterances[0].file or "sound"
     title = f"{name}: {len(utterances)} utterances, {_clock(begin)} to {_clock(end)}"
