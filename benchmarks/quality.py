@@ -35,7 +35,7 @@ from affekt.evaluation.intervals import uar_interval
 from affekt.evaluation.metrics import tally
 from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.quality import LIMITS, QualityMeter
-from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
+from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier
 
 Sound = NDArray[np.float32]
@@ -50,7 +50,9 @@ LOW_PASS = (4_000, 3_000, 2_000, 1_000)  # Hz
 
 def first_speech(sound: Sound, seconds: float) -> Sound:
     """The sound from its first speech until there were so many seconds of it."""
-    found = np.array([probability for _, probability in speech_probabilities([sound])]) >= SPEECH
+    detector = ChunkDetector()
+    chunks = [*detector.push(sound), *detector.end()]
+    found = np.array([probability for _, probability in chunks]) >= SPEECH
     if not found.any():
         return sound[: round(seconds * SAMPLE_RATE)]
     enough = np.cumsum(found) >= seconds * SAMPLE_RATE / CHUNK

@@ -28,7 +28,7 @@ from affekt.corpora import load
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
 from affekt.experiments.feature_cache import read_samples
-from affekt.inference.speech.vad import CHUNK, SPEECH, speech_probabilities
+from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.loudness import State
 
@@ -73,7 +73,8 @@ def joined(
 
 def silence_before(sound: NDArray[np.float32]) -> int:
     """Samples before the first speech of a sound."""
-    chances = [chance for _, chance in speech_probabilities([sound])]
+    detector = ChunkDetector()
+    chances = [chance for _, chance in [*detector.push(sound), *detector.end()]]
     return int(np.argmax(np.array(chances) >= SPEECH)) * CHUNK
 
 

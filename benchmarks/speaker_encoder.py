@@ -33,7 +33,7 @@ from onnx import TensorProto, helper, numpy_helper
 import affekt
 from affekt.corpora import Manifest, load
 from affekt.inference.speakers.speaker_encoder import power_spectra, windows_of
-from affekt.inference.speech.vad import CHUNK, find_speech, speech_probabilities
+from affekt.inference.speech.vad import CHUNK, ChunkDetector, SpeechFinder
 
 DEVELOPMENT = {f"ravdess:{actor:02}" for actor in range(1, 13)}
 NUISANCES = 6  # chosen on these speakers
@@ -148,7 +148,10 @@ def nuisance(
         if clip.speaker not in DEVELOPMENT:
             continue
         sound = affekt.read(manifest.root / clip.file, channel=clip.channel)
-        for speech in find_speech(chance for _, chance in speech_probabilities([sound])):
+        detector, finder = ChunkDetector(), SpeechFinder()
+        chunks = [*detector.push(sound), *detector.end()]
+        ended = [speech for _, chance in chunks for speech in finder.push(chance)]
+        for speech in [*ended, *finder.end()]:
             said = sound[speech.first * CHUNK : speech.end * CHUNK]
             power = np.stack([power_spectra(window) for window in windows_of(said)])
             mean = session.run(None, {"power": power})[0].mean(axis=0)

@@ -36,7 +36,7 @@ from rich.table import Table
 import affekt
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.inference.predictor import Predictor
-from affekt.inference.speech.vad import speech_probabilities
+from affekt.inference.speech.vad import ChunkDetector
 from affekt.inference.stream import BATCH
 from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.runs.writing import hardware
@@ -170,7 +170,7 @@ def graphs(predictor: Predictor, weights: Path | None, amount: Amount) -> dict[s
         graph.metadata["name"]: ours,
         "YAMNet of Google, int8": lambda: yamnet(apart),
         "Whisper-tiny's encoder, int8": lambda: [whisper() for _ in range(seconds // 8)],
-        "Silero VAD": lambda: list(speech_probabilities([sound])),
+        "Silero VAD": lambda: list(ChunkDetector().push(sound)),
     }
     taken = in_turn(works, amount.rounds, time.process_time)
     return {name: seconds / each for name, each in taken.items()}

@@ -627,6 +627,11 @@ def test_a_file_object_goes_by_its_name(tmp_path):
         pytest.raises(AudioError, match=r"/empty.wav is empty"),
     ):
         read(file)
+    with (
+        (tmp_path / "two\nlines.wav").open("wb+") as file,
+        pytest.raises(AudioError, match=r"two\\nlines.wav' is empty"),
+    ):
+        read(file)
 
 
 def test_closed_and_unreadable_files_are_refused(tmp_path):

@@ -120,6 +120,7 @@ def test_a_stream_can_start_anew(predictor: affekt.Predictor, rate: int, end: st
     stream = predictor.stream(rate)
     stream.push(wandering_noise(3 * rate, 1))
     getattr(stream, end)()
+    assert (stream.quality is None) == (end == "reset")
     whole = wandering_noise(3 * rate, 2)
     expected = predictor.predict(whole, sample_rate=rate)
     assert_same(answers(stream, cut(whole, [1_000])), expected.segments)

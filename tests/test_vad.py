@@ -1,6 +1,7 @@
 """Test how speech is found in probabilities and in sound: kept, dropped and cut."""
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -16,11 +17,28 @@ from affekt.inference.speech.vad import (
     SILENCE,
     SPEECH,
     USUAL,
-    find_speech,
-    speech_probabilities,
+    ChunkDetector,
+    Speech,
+    SpeechFinder,
 )
 
 QUIET, LOUD = 0.1, 0.9
+
+
+def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
+    finder = SpeechFinder()
+    for probability in probabilities:
+        yield from finder.push(probability)
+    yield from finder.end()
+
+
+def speech_probabilities(
+    blocks: Iterable[NDArray[np.float32]],
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    detector = ChunkDetector()
+    for block in blocks:
+        yield from detector.push(block)
+    yield from detector.end()
 
 
 def spans(*parts: tuple[float, int]) -> list[tuple[int, int]]:

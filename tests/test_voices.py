@@ -21,6 +21,7 @@ from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
 from affekt.inference.profile import Profile
 from affekt.inference.speakers.speech_embedding import FEW, SAMPLED
+from affekt.inference.timelines import rttm as rttm_files
 from affekt.inference.timelines.annotation_files import LINES, textgrid
 from affekt.inference.timelines.rttm import read_turns
 from affekt.inference.timelines.timeline import Utterance
@@ -227,6 +228,23 @@ def test_bad_rttm_is_one_line(
     assert message in printed.err
     assert len(printed.err.splitlines()) == 1
     assert of_the_recording or printed.out == ""
+
+
+def test_rttm_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latin = tmp_path / "latin.rttm"
+    latin.write_bytes(b"\xff")
+    for path, reason in (
+        (latin, "invalid start byte"),
+        ("a\0", "embedded null"),
+        (tmp_path, "Is a"),
+    ):
+        with pytest.raises(AudioError, match=f"cannot be read: {reason}"):
+            read_turns(path)
+    monkeypatch.setattr(rttm_files, "MAX_BYTES", 20)
+    with pytest.raises(AudioError, match="must have at most 20 bytes"):
+        read_turns(rttm(tmp_path / "long.rttm", turn(0, 1, "a")))
 
 
 def test_a_profile_of_an_unknown_name_is_refused(

@@ -247,9 +247,9 @@ def test_a_profile_is_small_and_fits_its_own_trunk_only(model: Path, tmp_path: P
         affekt.load(model, profile=other)
 
 
-@pytest.mark.parametrize("changes", [{"hop": 3_900}, {"loudness": "given"}])
+@pytest.mark.parametrize("changes", [{"hop": 3_900}, {"loudness": "given"}, {"context": 0}])
 def test_other_windows_than_the_encoders_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="needs loudness running and hop"):
+    with pytest.raises(ModelError, match="needs loudness running, hop 15360 and a context"):
         Architecture(LABELS, **{**WHISPER, **changes})
 
 

@@ -103,7 +103,8 @@ def microphone(
     portaudio = _portaudio()
     found = _found(portaudio, device)
     name = f"microphone {found['name']}"
-    rate, _ = checked(sample_rate or round(found["default_samplerate"]), 1, name)
+    rate = round(found["default_samplerate"]) if sample_rate is None else sample_rate
+    rate, _ = checked(rate, 1, name)
     handover = Handover(name)
     try:
         stream = portaudio.InputStream(

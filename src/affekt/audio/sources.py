@@ -111,7 +111,7 @@ def source_name(source: Any) -> str:
     name = getattr(source, "name", None)
     if name in ("<stdin>", 0):
         return "standard input"
-    return name if isinstance(name, str) else f"<{type(source).__name__}>"
+    return source_name(name) if isinstance(name, str) else f"<{type(source).__name__}>"
 
 
 def source_file(source: Any) -> str:

@@ -30,13 +30,11 @@ def enroll(
     profile holds statistics of the voice, and no sound. With --voice, it can identify the person,
     as a fingerprint can.
     """
-    from affekt.audio.reading import blocks
     from affekt.audio.sound_files import SUFFIXES
     from affekt.errors import AudioError
     from affekt.inference.files import Failure, find_files
     from affekt.inference.predictor import load
     from affekt.inference.profile import read_profile
-    from affekt.inference.speech.vad import speaks
 
     refuse_together({"--add": add, "--replace": replace})
     if profile.suffix.lower() in SUFFIXES:
@@ -53,7 +51,7 @@ def enroll(
         if isinstance(file, Failure):
             raise AudioError(file.error)
         files.append(file)
-    with_speech = [file for file in with_progress(files) if speaks(blocks(file, channel=channel))]
+    with_speech = [file for file in with_progress(files) if next(predictor.timeline(file), None)]
     for file in files:
         if file not in with_speech:
             complain(f"{file}: no speech detected; the file is skipped.")

@@ -12,8 +12,25 @@ if TYPE_CHECKING:
 UNCERTAIN = "uncertain"  # the label where no emotion is probable enough
 
 
+class Recognition:
+    """What a prediction, a segment and an utterance have in common."""
+
+    __slots__ = ()
+    probabilities: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable label, in [0, 1]."""
+        return max(self.probabilities.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON output prints them, without those that are None."""
+        fields = asdict(self)  # type: ignore[call-overload]
+        return {name: value for name, value in fields.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Recognition):
     """The emotion up to the end of one window.
 
     Args:
@@ -39,15 +56,6 @@ class Segment:
     reason: str | None = None
     channel: int | None = None
 
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable label, in [0, 1]."""
-        return max(self.probabilities.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON output prints them, without those that are None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -67,7 +75,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Prediction:
+class Prediction(Recognition):
     """The emotion of one sound.
 
     Args:
@@ -97,11 +105,6 @@ class Prediction:
             f"<affekt.Prediction {self.file or 'of samples'}, {self.duration:.1f} s: "
             f"{self.label}, highest probability {self.confidence:.2f}>"
         )
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable label, in [0, 1]."""
-        return max(self.probabilities.values())
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as ``affekt predict --json`` prints them, without those that are None."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, is_source, source_file
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import AudioError, ModelError
+from affekt.errors import ModelError
 from affekt.inference.graph import Graph, load_graph, require_embedding
 from affekt.inference.options import Part, TimelineOptions
 from affekt.inference.parallel import in_order
@@ -132,12 +132,9 @@ class Predictor:
             return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
         stream = self.stream()
         segments, samples = stream.process(blocks(source, **part))
-        name = source_file(source)
-        if not segments:
-            raise AudioError(f"{name or 'The sound'} holds no samples.")
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
-        return predicted(name, segments, samples / SAMPLE_RATE, stream)
+        return predicted(source_file(source), segments, samples / SAMPLE_RATE, stream)
 
     @overload
     def embed(self, source: Source, **part: Unpack[Part]) -> Embedding: ...  # type: ignore[overload-overlap]

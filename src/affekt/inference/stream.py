@@ -50,9 +50,6 @@ class Stream:
         self.limits, self.min_confidence = predictor.limits, predictor.min_confidence
         profile = profile_state(predictor.profile, predictor.graph)
         self._state: State = {**predictor.graph.start, **profile}
-        self._embedding: NDArray[np.float32] | None = None
-        #: Of the whole sound so far, or that a flush ended; None if it is not measured.
-        self.quality: Quality | None = None
         self.reset()
 
     @property
@@ -69,7 +66,8 @@ class Stream:
         """``(features,)`` pooled over the sound up to the last window processed.
 
         Raises:
-            ModelError: a model file without embeddings, or no window so far.
+            ModelError: a model file without embeddings, or no window since the stream began, was
+                reset or was restored.
         """
         require_embedding(self._graph)
         if self._embedding is None:
@@ -78,6 +76,12 @@ class Stream:
 
     def reset(self) -> None:
         """Discard the sound so far, but not the profile; the next push starts a new sound."""
+        self._embedding: NDArray[np.float32] | None = None
+        #: Of the whole sound so far, or that a flush ended; None if it is not measured.
+        self.quality: Quality | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         profile = {name: self._state[name] for name in self._graph.profile}
         self._state = {**self._graph.start, **profile}
         self._waiting: NDArray[np.float32] = np.empty(0, np.float32)
@@ -140,7 +144,7 @@ class Stream:
         first = self._windows * hop  # sample of the sound so far
         segments = list(self._run(sound, tail)) if whole and sound.size > overlap else []
         self._measure(sound, first, sound.size, end=True)
-        self.reset()
+        self._begin()
         return segments
 
     def process(self, sound: Iterable[NDArray[np.float32]]) -> tuple[list[Segment], int]:

@@ -64,15 +64,12 @@ class Architecture:
                 f"loudness of Architecture must be given with front_end {self.front_end}: it "
                 f"is measured on magnitudes. Got {self.loudness!r}. Change one of the two."
             )
-        if self.trunk == "whisper" and (self.loudness, self.hop) != ("running", PATCH_HOP):
+        fits = (self.loudness, self.hop) == ("running", PATCH_HOP) and self.context >= 1
+        if self.trunk == "whisper" and not fits:
             raise ModelError(
-                f"trunk whisper of Architecture needs loudness running and hop {PATCH_HOP}. "
-                f"Got {self.loudness} and {self.hop}. Set both."
-            )
-        if self.trunk == "whisper" and self.context < 1:
-            raise ModelError(
-                f"context of Architecture must be at least 1 window with trunk whisper. "
-                f"Got {self.context}. Set it to 1."
+                f"trunk whisper of Architecture needs loudness running, hop {PATCH_HOP} and a "
+                f"context of at least 1 window. Got {self.loudness}, {self.hop} and "
+                f"{self.context}. Set all three."
             )
 
     @property

@@ -9,7 +9,7 @@ Eisler, "Psycholinguistics" (1968); De Jong & Bosker, "Choosing a threshold for 
 (2013). Cut: the min-cut of Bain et al., "WhisperX" (2023).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,7 +55,7 @@ class ChunkDetector:
         self.rest = np.empty(0, np.float32)
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
-        """Take the next ``(samples,)``; yield whole chunks ``(512,)`` and their probability."""
+        """Take the next ``(samples,)``; yield chunks ``(512,)`` and their probability of speech."""
         sound = np.concatenate([self.rest, block])
         whole = len(sound) // CHUNK * CHUNK
         self.rest = sound[whole:]
@@ -94,38 +94,16 @@ class Speech:
     context_end: int  #: chunk after its context: later by a pause, or where it was cut
 
 
-def speech_probabilities(
-    blocks: Iterable[NDArray[np.float32]],
-) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """Cut a sound at 16 kHz, in blocks ``(samples,)`` of any lengths, into chunks.
-
-    Yields:
-        512 samples, the last ones perhaps fewer, and their probability of speech in [0, 1].
-    """
-    detector = ChunkDetector()
-    for block in blocks:
-        yield from detector.push(block)
-    yield from detector.end()
-
-
-def find_speech(probabilities: Iterable[float]) -> Iterator[Speech]:
+class SpeechFinder:
     """Find the stretches of speech by the probability of speech of each chunk.
 
-    Yields:
-        Speech in order, without overlap, each at most :data:`LONGEST` chunks, as soon as the pause
-        after it is long enough or it must be cut.
+    They come in order, without overlap, each at most :data:`LONGEST` chunks, as soon as the pause
+    after them is long enough or they must be cut.
 
-    >>> [(each.first, each.end) for each in find_speech([0.1] * 20 + [0.9] * 40 + [0.1] * 20)]
+    >>> finder, probabilities = SpeechFinder(), [0.1] * 20 + [0.9] * 40 + [0.1] * 20
+    >>> [(speech.first, speech.end) for each in probabilities for speech in finder.push(each)]
     [(19, 61)]
     """
-    finder = SpeechFinder()
-    for probability in probabilities:
-        yield from finder.push(probability)
-    yield from finder.end()
-
-
-class SpeechFinder:
-    """Find the stretches of speech as :func:`find_speech` does, one probability at a time."""
 
     def __init__(self, thresholds: Thresholds = USUAL) -> None:
         self._thresholds = thresholds
@@ -171,8 +149,3 @@ class SpeechFinder:
     def _until(self, length: int, context_end: int) -> Speech:
         share = sum(probability >= SPEECH for probability in self._running[:length]) / length
         return Speech(self._first, self._first + length, share, self._context_start, context_end)
-
-
-def speaks(sound: Iterable[NDArray[np.float32]]) -> bool:
-    """Whether a sound, as for :func:`speech_probabilities`, contains speech; stops at the first."""
-    return any(True for _ in find_speech(chance for _, chance in speech_probabilities(sound)))

@@ -85,12 +85,16 @@ def read_rttm(path: str | Path) -> list[tuple[str, Turn]]:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise AudioError(f"{path} must be an RTTM file of at most {MAX_BYTES} bytes.")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.reason
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # a device may never end
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", error)
         raise AudioError(f"{path} cannot be read: {reason}. Name an RTTM file in UTF-8.") from error
+    if len(content) > MAX_BYTES:
+        raise AudioError(
+            f"{path} must have at most {MAX_BYTES} bytes. Got more. Name an RTTM file in UTF-8."
+        )
     return [*_parsed(text, path)]
 
 

@@ -10,13 +10,13 @@ Source: duration of expressions: Ekman, "Expression and the Nature of Emotion" (
 import math
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.inference.prediction import label_of
+from affekt.inference.prediction import Recognition, label_of
 from affekt.inference.speech.quality import Quality
 from affekt.inference.speech.vad import CHUNK_SECONDS, LONGEST
 from affekt.inference.timelines.rttm import Turn
@@ -29,7 +29,7 @@ Watch = Callable[[NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(Recognition):
     """The emotion of the speech between two pauses.
 
     Args:
@@ -55,15 +55,6 @@ class Utterance:
     reason: str | None = None
     speaker: str | None = None
     channel: int | None = None
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable label, in [0, 1]."""
-        return max(self.probabilities.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as ``affekt predict --timeline --json`` prints them, without None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Timeline(Iterator[Utterance]):
