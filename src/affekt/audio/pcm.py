@@ -82,7 +82,8 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
     """
     if encoding not in ENCODINGS:
         raise AudioError(
-            f"encoding of raw samples must be one of {', '.join(ENCODINGS)}. Got {encoding!r}."
+            f"encoding of raw samples must be one of {', '.join(ENCODINGS)}. Got {encoding!r}. "
+            f"Convert the samples to one of these."
         )
     kind, order = (encoding, "") if encoding in _KINDS else (encoding[:-2], encoding[-2:])
     subtype, size, _ = _KINDS[kind]

@@ -116,7 +116,9 @@ def diarize(
         AudioError: a stream that can be read only once, or no sound.
     """
     if speakers is not None and speakers < 1:
-        raise AudioError(f"speakers must be a number from 1, or auto. Got {speakers}.")
+        raise AudioError(
+            f"speakers must be a number from 1, or auto. Got {speakers}. Pass auto to count them."
+        )
     require_rereadable(source)
     finder = SpeakerFinder()
     for block in blocks(source, **part, max_seconds=MAX_SECONDS):

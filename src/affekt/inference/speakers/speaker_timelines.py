@@ -66,7 +66,7 @@ def recording_timeline(
     speakers = int(speakers) if isinstance(speakers, np.integer) else speakers
     if not (math.isfinite(time_constant) and time_constant >= 0):
         raise AudioError(
-            f"time_constant of a timeline must be seconds, at least 0. Got {time_constant}."
+            f"time_constant must be seconds, at least 0. Got {time_constant}. Use 0 for no average."
         )
     _check_speakers(predictor, speakers, enrolled, each=channel == "each")
     names = _channel_names(source, enrolled, span) if enrolled and channel == "each" else ()
