@@ -149,6 +149,7 @@ def test_refuses_two_genders(gender: str) -> None:
         ({"start": 1.0, "end": 2.0}, {"start": 1.0, "end": 2.0}, "same part twice"),
         ({"end": 2.0}, {"start": 1.0, "speaker": "toy:2"}, "two speakers must not overlap"),
         ({}, {"start": 1.0, "end": 2.0, "speaker": "toy:2"}, "two speakers must not overlap"),
+        ({"end": 1.0}, {"start": 0.5, "channel": 1, "speaker": "toy:2"}, "must not overlap"),
     ],
 )
 def test_refuses_shared_sound(first: Any, second: Any, message: str) -> None:

@@ -129,6 +129,9 @@ def test_columns_that_cannot_be_mapped(
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match=r"bad\.parquet: must be a Parquet table"):
         survey_own("calls", tmp_path / "bad.parquet")
+    (tmp_path / "long.csv").write_text("file,text,mood,who\na.wav,Oh, dear,sad,1\n")
+    with pytest.raises(CorpusError, match=r"long\.csv, line 2: must hold 3 cells.* Got 4 cells"):
+        survey_own("x", tmp_path / "long.csv", columns={"mood": "label", "who": "speaker"})
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(CorpusError, match="Its columns: none"):
         survey_own("calls", tmp_path / "empty.csv", columns={"emotion": "label"})

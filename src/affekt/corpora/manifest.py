@@ -96,12 +96,8 @@ def _refuse_two_genders(manifest: Manifest) -> None:
 
 def _refuse_shared_sound(manifest: Manifest) -> None:
     """Refuse the same sound twice: it would be in training and test, or have double weight."""
-
-    def place(clip: Clip) -> tuple[str, int]:
-        return clip.file, -1 if clip.channel is None else clip.channel
-
-    by_place = sorted(manifest.clips, key=lambda clip: (place(clip), clip.start or 0.0))
-    for (file, _), group in groupby(by_place, key=place):
+    by_place = sorted(manifest.clips, key=lambda clip: (clip.file, clip.start or 0.0))
+    for file, group in groupby(by_place, key=lambda clip: clip.file):
         for before, clip in _overlaps(tuple(group)):
             if (before.start or 0.0, before.end) == (clip.start or 0.0, clip.end):
                 raise CorpusError(
@@ -117,11 +113,13 @@ def _refuse_shared_sound(manifest: Manifest) -> None:
 
 
 def _overlaps(clips: tuple[Clip, ...]) -> Iterator[tuple[Clip, Clip]]:
+    """Pairs of clips that overlap in time and share a channel; the mean of all shares each."""
     for index, before in enumerate(clips):
         for clip in clips[index + 1 :]:
             if before.end is not None and (clip.start or 0.0) >= before.end:
                 break
-            yield before, clip
+            if before.channel == clip.channel or None in (before.channel, clip.channel):
+                yield before, clip
 
 
 def _rows(manifest: Manifest) -> str:

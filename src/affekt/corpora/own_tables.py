@@ -50,7 +50,10 @@ def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> st
         )
     own = {name: names.get(name, name) for name in header}
     keep = [place for place, name in enumerate(header) if own[name] in known or not names]
-    cells = ([_cell(own[header[at]], row[at]) for at in keep if at < len(row)] for row in rows)
+    cells = (  # of a row that is too long the rest too: it is refused by its number of cells
+        [*(_cell(own[header[at]], row[at]) for at in keep if at < len(row)), *row[len(header) :]]
+        for row in rows
+    )
     return csv_text([[own[header[at]] for at in keep], *cells])
 
 
