@@ -39,7 +39,7 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.manifest import Manifest
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict, shuffled
-from affekt.experiments.network import load_inputs, start_network, training_config
+from affekt.experiments.network import load_inputs, start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import prepare
@@ -139,9 +139,10 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
             save(classifier.state_dict(), weights_of(fitted, epoch))
 
     if not weights_of(fitted, recipe.epochs).is_file() or (own / "last.pt").is_file():
-        config = training_config(recipe, fold.number)
+        seed = (recipe.seed, fold.number)
         with patch("affekt.experiments.training.shuffled", variant.shuffle):
-            train(classifier, inputs, training, validation, own, config=config, after_epoch=keep)
+            parts, options = (training, validation, own), {"recipe": recipe, "seed": seed}
+            train(classifier, inputs, *parts, **options, after_epoch=keep)
         for checkpoint in ("last.pt", "best.pt"):
             (own / checkpoint).unlink()
     return fitted

@@ -33,7 +33,7 @@ from affekt.corpora.splits import leave_one_speaker_out
 from affekt.experiments.feature_cache import Patches, Source, read_samples
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, shuffled
-from affekt.experiments.network import start_network, training_config
+from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, keep_freed_memory, train
 from affekt.model.classifier import Classifier
@@ -127,8 +127,8 @@ def seconds_of(loop: str, work: Work) -> float:
             if loop == "plain":
                 plain_loop(network, patches, *parts)
             else:
-                config = training_config(RECIPE.with_(precision=loop), 1)
-                train(network, Inputs((patches,)), *parts, Path(folder), config=config)
+                options = {"recipe": RECIPE.with_(precision=loop), "seed": (RECIPE.seed, 1)}
+                train(network, Inputs((patches,)), *parts, Path(folder), **options)
     return (time.perf_counter() - started) / work.share
 
 

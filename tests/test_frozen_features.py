@@ -105,7 +105,7 @@ def test_an_unwritable_cache_is_an_error(
     file.touch()
     source = source_of(RECIPE, manifest, Locations(places.data, file, file))
     classifier = start_network(RECIPE, 1, source, np.arange(3), places)
-    with pytest.raises(RunError, match="must take what is computed"):
+    with pytest.raises(RunError, match="Make room, or set AFFEKT_CACHE"):
         load_inputs(RECIPE, source, classifier)
 
 

@@ -115,9 +115,9 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("memory = 2.0", "time_constant of recipe mine has no effect without head mean or stat"),
         (
             "speaker_normalization = true",
-            "speaker_normalization of recipe mine needs frozen = true",
+            "frozen of recipe mine must be true with speaker_normalization",
         ),
-        ("loudness = 'running'\nfront_end = 'power'", "it is measured on magnitudes"),
+        ("loudness = 'running'\nfront_end = 'power'", "must be given with front_end power"),
         ("blocks = 14", "blocks of recipe mine must be int in [1, 13]. Got 14"),
         ("last_window = 'cut'", "last_window of recipe mine must be one of drop, pad. Got 'cut'"),
         ("augmented_speakers = 2\nmethod = 'gtcc-svm'", "has no effect without method network"),
@@ -141,7 +141,18 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
             "protocol = 'train-on-everybody'",
             "checkpoint of recipe mine must be last or",
         ),
-        ("protocol = 'train-on-everybody'\nmethod = 'mfcc-rf'", "which has no validation speakers"),
+        (
+            "protocol = 'train-on-everybody'\nmethod = 'mfcc-rf'",
+            "method of recipe mine must be network with protocol train-on-everybody",
+        ),
+        (
+            "perceived = 0.5",
+            "perceived of recipe mine has no effect without a corpus that",
+        ),
+        (
+            "method = 'mfcc-rf'\ntrunk = 'whisper'",
+            "trunk of recipe mine has no effect without method network",
+        ),
         ("folds = 5", "folds of recipe mine has no effect without protocol speaker-folds"),
         (
             "method = 'mfcc-rf'\nepochs = 10",

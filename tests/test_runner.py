@@ -349,7 +349,7 @@ def test_a_full_disk_costs_no_epoch(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(RunError, match=r"fold-1 must take .* No space left on device\. Make"):
+        with pytest.raises(RunError, match=r"fold-1 cannot be written: No space left on dev"):
             run_inline(NETWORK, places)
     own = places.runs / NETWORK.run / "fold-1"
     assert len(torch.load(own / "last.pt", weights_only=True)["curve"]) == 1
@@ -453,7 +453,7 @@ def test_errors_before_the_first_fold(
     file = tmp_path / "file"
     file.touch()
     assert "cannot be written" in refused(chance, Locations(corpus, file, tmp_path))
-    assert "must take what is computed" in refused(
+    assert "or set AFFEKT_CACHE to another folder" in refused(
         tiny_recipe(), Locations(corpus, tmp_path / "runs", file)
     )
 
@@ -484,18 +484,33 @@ def test_other_recordings_are_refused(tmp_path: Path) -> None:
     run_inline(recipe, places)
     assert run(recipe, places) == ()
     next(places.data.rglob("*-05-*.wav")).unlink()
-    assert "must continue with the recordings that it began with" in refused(recipe, places)
+    assert f"Got other recordings in {places.data}. Use --runs" in refused(recipe, places)
 
 
 def test_changed_recordings_are_refused(tmp_path: Path) -> None:
     places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
     recipe = tiny_recipe(method="mfcc-svm")
     assert run(recipe, places, folds=[1], engine=inline) == ()
-    file = next(places.data.rglob("*-05-*.wav"))
+    change_a_recording(places.data)
+    assert "Got the same names with other sound" in refused(recipe, places, folds=[2])
+
+
+def test_recordings_that_change_within_the_first_fold_are_refused(tmp_path: Path) -> None:
+    """Epochs of other recordings are not continued."""
+    places = places_in(tmp_path, make_corpus(tmp_path / "ravdess"))
+    killed = forked(run_and_die, NETWORK, places, "last.pt", 2)
+    killed.start()
+    killed.join()
+    assert (places.runs / NETWORK.run / "fold-1" / "last.pt").is_file()
+    change_a_recording(places.data)
+    assert "Got the same names with other sound" in refused(NETWORK, places, folds=[1])
+
+
+def change_a_recording(corpus: Path) -> None:
+    file = next(corpus.rglob("*-05-*.wav"))
     content = bytearray(file.read_bytes())
     content[-4000:-3000] = bytes(1000)
     file.write_bytes(content)
-    assert "must continue with the recordings of fold-1" in refused(recipe, places, folds=[2])
 
 
 def test_changed_knobs_are_refused(tmp_path: Path) -> None:
@@ -508,9 +523,7 @@ def test_changed_knobs_are_refused(tmp_path: Path) -> None:
     assert run(recipe, places) == ()
     assert json.loads(file.read_text()) == knobs  # completed: an earlier version lacked a knob
     file.write_text(json.dumps({**knobs, "hop": 7_801}))
-    assert "must continue with the knobs that it began with. Got other hop" in refused(
-        recipe, places
-    )
+    assert "that it began with. Got other hop. Use" in refused(recipe, places)
     file.write_text("[1")
     assert "recipe.json: must be JSON" in refused(recipe, places)
 

@@ -14,7 +14,7 @@ from affekt.experiments import training
 from affekt.experiments.feature_cache import Patches
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict
-from affekt.experiments.network import start_network, training_config
+from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.runner import make_folds
 from affekt.experiments.training import CURVE, chosen_epoch, train, validation_uar
@@ -47,9 +47,10 @@ def trained(
     validation = part_of(manifest, fold.validation)
     source = source_of(recipe, manifest, NOWHERE)
     classifier = start_network(recipe, fold.number, source, training.clips, NOWHERE)
-    config = training_config(recipe, fold.number)
+    seed = (recipe.seed, fold.number)
     inputs = Inputs((patches,))
-    return classifier, train(classifier, inputs, training, validation, folder, config=config)
+    parts = (training, validation, folder)
+    return classifier, train(classifier, inputs, *parts, recipe=recipe, seed=seed)
 
 
 def weights_of(classifier: Classifier) -> dict[str, torch.Tensor]:

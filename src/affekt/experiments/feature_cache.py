@@ -23,7 +23,7 @@ from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
-from affekt.errors import CorpusError, RunError
+from affekt.errors import CorpusError, RunError, writing
 from affekt.experiments.augmentation import Augmentation, simulated
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier, front_end_of, loudness_of
@@ -241,17 +241,12 @@ def cached(
     paths = [cache / f"{name}-{key}.npy" for name in names]
     if not all(path.is_file() for path in paths):
         arrays = compute()
-        try:
+        with writing(cache, RunError, "Make room, or set AFFEKT_CACHE to another folder."):
             cache.mkdir(parents=True, exist_ok=True)
             for path, array in zip(paths, arrays, strict=True):
                 # Other machines may write the same file meanwhile.
                 with atomic_write(path) as part, part.open("wb") as file:
                     np.save(file, array)
-        except OSError as error:
-            raise RunError(
-                f"{cache} must take what is computed from the recordings. Got: {error.strerror}. "
-                f"Make room, or set AFFEKT_CACHE to another folder."
-            ) from error
     return [_read(path) for path in paths]
 
 

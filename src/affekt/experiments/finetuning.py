@@ -31,7 +31,8 @@ from affekt.experiments.fold import part_of_rows
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import set_population
 from affekt.experiments.profiles import profiles_of, same_speaker
-from affekt.experiments.training import TrainingConfig, seed_torch, train
+from affekt.experiments.recipe import Recipe
+from affekt.experiments.training import seed_torch, train
 from affekt.model.classifier import Classifier, fold_batch_norms, trunk_digest
 from affekt.model.export import describe, write_network
 from affekt.model.model_file import load_with_metadata
@@ -41,20 +42,16 @@ from affekt.runs.writing import corpora_facts
 
 OWN = "own"  # name of the user's corpus
 FOLDS = 5
-CONFIG = TrainingConfig(
-    seed=(0, 0),
+TRAINING = Recipe(
+    "finetuned",
     frozen=True,
-    speaker_normalization=True,
-    augmented_speakers=0,
     optimizer="adamw",
     schedule="one-cycle",
     learning_rate=1e-3,
     weight_decay=1e-2,
     label_smoothing=0.1,
-    batch=24,
     epochs=20,
     checkpoint="last",
-    bfloat16=False,
 )
 
 
@@ -93,11 +90,10 @@ def adapt(
     seed_torch(*seed)
     adapted = _with_labels(network, manifest.labels, pretrained=pretrained)
     set_population(adapted, inputs.features, rows)
-    normalized = adapted.speaker is not None
-    config = replace(CONFIG, seed=seed, speaker_normalization=normalized)
+    recipe = TRAINING.with_(speaker_normalization=adapted.speaker is not None)
     learnt, none = (part_of_rows(manifest, part, balance=True) for part in (rows, rows[:0]))
     with TemporaryDirectory() as folder:
-        train(adapted, inputs, learnt, none, Path(folder), config=config)
+        train(adapted, inputs, learnt, none, Path(folder), recipe=recipe, seed=seed)
     return adapted.eval()
 
 

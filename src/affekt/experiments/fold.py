@@ -1,6 +1,5 @@
 """Train and test one fold and write its results; resume it if it was killed."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from affekt.corpora.folds import Fold
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.perceived import perceived_labels
-from affekt.errors import AffektError, RunError
+from affekt.errors import RunError, writing
 from affekt.experiments.baselines import KINDS, Baseline, load_features
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.minibatches import Inputs, predict
@@ -29,7 +28,6 @@ from affekt.experiments.network import (
     load_inputs,
     set_population,
     start_network,
-    training_config,
 )
 from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
@@ -40,12 +38,14 @@ from affekt.runs.folder import (
     ACTIVATIONS,
     DONE,
     EPOCHS,
+    SOUND,
     Locations,
     fold_folder,
     is_done,
     manifest_of,
     write_json,
 )
+from affekt.runs.reading import read_json
 from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
 
 
@@ -56,20 +56,13 @@ def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> 
         AffektError: unusable data, weights or disk; finished epochs remain.
     """
     own = fold_folder(folder, fold)
-    try:
+    with writing(own, RunError, "Make room and run it again: finished epochs are kept."):
         own.mkdir(exist_ok=True)
         with FileLock(own / "lock"):  # another runner may train it
             if not is_done(folder, fold):
                 _run(recipe, fold, own, locations)
             for epoch in EPOCHS:
                 (own / epoch).unlink(missing_ok=True)
-    except AffektError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{own} must take the fold's files. Got: {error.strerror}. Make room and run it "
-            f"again: finished epochs are kept."
-        ) from error
 
 
 def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:
@@ -104,13 +97,14 @@ def source_of(recipe: Recipe, manifest: Manifest, locations: Locations) -> Sourc
 
 
 def _refuse_other_sound(folder: Path, sound: str) -> None:
-    """Check that all folds of a run use the same recordings, by their content."""
-    for done in folder.glob(f"fold-*/{DONE}"):
-        if json.loads(done.read_text(encoding="utf-8")).get("sound", sound) != sound:
+    """Check that all folds and epochs of a run use the same recordings, by their content."""
+    for file in (*folder.glob(SOUND), *folder.glob(f"fold-*/{DONE}")):
+        if read_json(file).get("sound", sound) != sound:
             raise RunError(
-                f"{folder} must continue with the recordings of {done.parent.name}. Got the "
-                f"same names with other sound. Put them back, or use --runs with another folder."
+                f"{folder} must continue with the recordings that it began with. Got the same "
+                f"names with other sound. Put them back, or use --runs with another folder."
             )
+    write_json(folder / SOUND, {"sound": sound})
 
 
 def check_weights(recipe: Recipe, locations: Locations) -> None:
@@ -195,8 +189,8 @@ def _network(
     classifier = start_network(recipe, fold.number, source, training.clips, locations)
     inputs = load_inputs(recipe, source, classifier)
     set_population(classifier, inputs.features, training.clips)
-    config = training_config(recipe, fold.number)
-    best_epoch = train(classifier, inputs, training, validation, own, config=config)
+    seed = (recipe.seed, fold.number)
+    best_epoch = train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
     if fold.test:
         _test(recipe, fold, manifest, classifier, inputs, own)
     corpora = corpora_facts(manifest, fold, source.digest)

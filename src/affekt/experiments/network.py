@@ -14,7 +14,7 @@ from affekt.experiments.feature_cache import Features, Source
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.profiles import profile_of
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.training import TrainingConfig, seed_torch
+from affekt.experiments.training import seed_torch
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier, trunk_digest
 from affekt.model.pretrained import TURN_DETECTOR
@@ -40,14 +40,6 @@ def augmentation_of(recipe: Recipe) -> Augmentation:
         bandwidth=recipe.augment_bandwidth,
         noise=recipe.augment_noise,
     )
-
-
-def training_config(recipe: Recipe, fold: int) -> TrainingConfig:
-    """The training that a recipe describes, seeded for a fold."""
-    names = {each.name for each in fields(TrainingConfig)} - {"seed", "bfloat16"}
-    knobs = {name: getattr(recipe, name) for name in names}
-    seed = (recipe.seed, fold)
-    return TrainingConfig(seed=seed, bfloat16=recipe.precision == "bfloat16", **knobs)
 
 
 def start_network(

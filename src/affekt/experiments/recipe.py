@@ -10,7 +10,7 @@ Mel-Spectrogram and a CNN-RNN".
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from affekt.aliases import to_stored
@@ -45,7 +45,7 @@ class Recipe:
         RecipeError: a value of another type than its default, or outside its range.
     """
 
-    name: str = field(metadata={"meaning": "the file's name"})
+    name: str  # of the file
     # recordings
     corpus: str = knob("ravdess", "corpus of the recordings, or several joined by +")
     task: str = knob("four", "label set", allowed=("four", "all"))
@@ -192,19 +192,15 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            if each.metadata.get("source") is not None:
-                check_value(self, each.name, each.metadata, each.default)
+        for each in KNOBS:
+            check_value(self, each)
         refuse_clashes(self)
 
     @property
     def changed(self) -> dict[str, Any]:
         """The knobs that differ from their defaults, without the name."""
-        return {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
-            if each.name != "name" and getattr(self, each.name) != each.default
-        }
+        values = [(each.name, getattr(self, each.name), each.default) for each in KNOBS]
+        return {name: value for name, value, usual in values if value != usual}
 
     @property
     def digest(self) -> str:
@@ -232,13 +228,16 @@ class Recipe:
         return replace(self, **changes)
 
 
+KNOBS = tuple(each for each in fields(Recipe) if each.name != "name")
+
+
 def refuse_unknown(knobs: Any, where: object) -> None:
     """Refuse names that are no knob, and suggest the nearest one.
 
     Raises:
         RecipeError: such a name.
     """
-    names = [each.name for each in fields(Recipe) if each.name != "name"]
+    names = [each.name for each in KNOBS]
     for name in knobs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
@@ -252,14 +251,13 @@ def refuse_unknown(knobs: Any, where: object) -> None:
 def knob_table() -> list[tuple[str, str, str, str, str]]:
     """A row of ``KNOB_COLUMNS`` for each knob: its default as TOML, its meaning with its range."""
     rows = []
-    for each in fields(Recipe):
-        if each.name != "name":
-            meta = each.metadata
-            words = [meta["meaning"]]
-            if meta["allowed"]:
-                words.append(f"one of {', '.join(meta['allowed'])}")
-            if meta["within"]:
-                words.append("{} to {}".format(*meta["within"]))
-            default = json.dumps(each.default)
-            rows.append((each.name, default, meta["unit"], "; ".join(words), meta["source"]))
+    for each in KNOBS:
+        meta = each.metadata
+        words = [meta["meaning"]]
+        if meta["allowed"]:
+            words.append(f"one of {', '.join(meta['allowed'])}")
+        if meta["within"]:
+            words.append("{} to {}".format(*meta["within"]))
+        default = json.dumps(each.default)
+        rows.append((each.name, default, meta["unit"], "; ".join(words), meta["source"]))
     return rows

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import field, fields
+from dataclasses import Field, field, fields
 from typing import TYPE_CHECKING, Any
 
+from affekt.corpora import CORPORA
+from affekt.corpora.joined import JOINT
 from affekt.errors import RecipeError
 from affekt.model.heads import HEADS, decays, ensembles
 
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
 
 OF_YAMNET = ("front_end", "weights", "blocks", "precision")
 OF_WHISPER = ("encoder_layers", "context")
-OF_TRUNKS = ("hop", "trunk", *OF_YAMNET)  # not used by the chance baselines
+OF_FEATURES = ("hop", *OF_YAMNET)  # not used by the chance baselines
 OF_ENSEMBLES = ("ensemble_size", "recent_time_constant")
 AUGMENTATIONS = ("augment_channel", "augment_bandwidth", "augment_noise")
 #: Knobs of every method; all others are of networks.
 OF_METHODS = (
     *("name", "corpus", "task", "partial", "protocol", "folds", "held_out", "source"),
-    *("validation", "seed", "method", "select_features", "hop", "trunk", "front_end", "weights"),
+    *("validation", "seed", "method", "select_features", "hop", "front_end", "weights"),
 )
 
 
@@ -37,12 +39,13 @@ def knob(
     return field(default=default, metadata={**metadata, "allowed": allowed, "within": within})
 
 
-def check_value(recipe: "Recipe", name: str, meta: Any, default: Any) -> None:
+def check_value(recipe: "Recipe", of: Field[Any]) -> None:
     """Check one value; turn a list into a tuple, and a whole number into a float where needed.
 
     Raises:
         RecipeError: a value of another type than the default, or outside its range.
     """
+    name, default, meta = of.name, of.default, of.metadata
     value = getattr(recipe, name)
     if isinstance(default, float) and type(value) is int:
         value = float(value)
@@ -93,10 +96,12 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
         return " or ".join(filter(able, HEADS))
 
     method = recipe.method.partition("-")[0]
+    corpora = recipe.corpus.split(JOINT)
+    votes = any(name in CORPORA and CORPORA[name].perceived for name in corpora)
     of_networks = [each.name for each in fields(recipe) if each.name not in OF_METHODS]
     for unused, names, needed in (
         (method != "network", of_networks, "method network"),
-        (method == "chance", OF_TRUNKS, "a method with features"),
+        (method == "chance", OF_FEATURES, "a method with features"),
         (method in ("network", "chance"), ("select_features",), "a baseline's features"),
         (recipe.protocol == "train-on-everybody", ("validation",), "other protocols"),
         (recipe.protocol != "speaker-folds", ("folds",), "protocol speaker-folds"),
@@ -106,6 +111,7 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
         (not ensembles(recipe.head), OF_ENSEMBLES, f"head {heads(ensembles)}"),
         (not recipe.augmented_speakers, AUGMENTATIONS, "augmented_speakers"),
         (recipe.frozen, ("precision",), "a network that is not frozen"),
+        (not votes, ("perceived",), "a corpus that publishes votes, such as cremad"),
     ):
         for name in names:
             if unused and name in recipe.changed:
@@ -117,26 +123,23 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
 
 def _refuse_together(recipe: "Recipe") -> None:
     """Reject knobs that exclude each other."""
-    if recipe.protocol == "train-on-everybody" and (
-        recipe.method != "network" or recipe.checkpoint == "best"
+    everybody = recipe.protocol == "train-on-everybody"
+    why = "protocol train-on-everybody, which has no validation speakers"
+    unchanged = "speaker_normalization: a profile is of features that do not change in training"
+    whisper, power = recipe.trunk == "whisper", recipe.front_end == "power"
+    for wrong, name, must in (
+        (everybody and recipe.method != "network", "method", f"network with {why}"),
+        (
+            everybody and recipe.checkpoint == "best",
+            "checkpoint",
+            f"last or averaged with {why}",
+        ),
+        (recipe.speaker_normalization and not recipe.frozen, "frozen", f"true with {unchanged}"),
+        (whisper and recipe.loudness != "running", "loudness", "running with trunk whisper"),
+        (power and recipe.loudness != "given", "loudness", "given with front_end power"),
     ):
-        raise RecipeError(
-            f"checkpoint of recipe {recipe.name} must be last or averaged with protocol "
-            f"train-on-everybody, which has no validation speakers. Got {recipe.checkpoint} and "
-            f'method {recipe.method}. Use checkpoint = "last".'
-        )
-    if recipe.speaker_normalization and not recipe.frozen:
-        raise RecipeError(
-            f"speaker_normalization of recipe {recipe.name} needs frozen = true: a profile is "
-            f"made of features that do not change in training. Got frozen = false."
-        )
-    if recipe.trunk == "whisper" and recipe.loudness != "running":
-        raise RecipeError(
-            f'loudness of recipe {recipe.name} must be "running" with trunk whisper. '
-            f"Got {recipe.loudness!r}."
-        )
-    if recipe.loudness != "given" and recipe.front_end != "magnitude":
-        raise RecipeError(
-            f"loudness of recipe {recipe.name} must be given with front_end {recipe.front_end}: "
-            f"it is measured on magnitudes. Got {recipe.loudness}. Leave one of them out."
-        )
+        if wrong:
+            raise RecipeError(
+                f"{name} of recipe {recipe.name} must be {must}. "
+                f"Got {json.dumps(getattr(recipe, name))}. Change one of the two."
+            )

@@ -141,17 +141,14 @@ def _fill(folder: Path, recipe: Recipe, manifest: Manifest, folds: tuple[Fold, .
 
 def _refuse_others(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     """Refuse other recordings or knobs than before; add knobs that are newer than the run."""
-    if read_manifest(folder / "manifest.csv", manifest.root).digest != manifest.digest:
-        raise RunError(
-            f"{folder} must continue with the recordings that it began with. Got others in "
-            f"{manifest.root}. Use --runs with another folder."
-        )
     knobs = json.loads(json.dumps(recipe.values()))  # lists in place of tuples
     before = from_stored(read_json(folder / "recipe.json"))
     odd = [name for name in before if name in knobs and before[name] != knobs[name]]
+    if read_manifest(folder / "manifest.csv", manifest.root).digest != manifest.digest:
+        odd.append(f"recordings in {manifest.root}")
     if odd:
         raise RunError(
-            f"{folder} must continue with the knobs that it began with. Got other "
+            f"{folder} must continue with the recordings and knobs that it began with. Got other "
             f"{', '.join(odd)}. Use --runs with another folder."
         )
     if before.keys() != knobs.keys():

@@ -4,7 +4,6 @@ After every epoch the fold's folder holds ``last.pt``, from which a killed run r
 and ``best.pt``, the weights that are used if training ends there.
 """
 
-import csv
 import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,38 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text
 from affekt.corpora.perceived import PerceivedLabels
+from affekt.corpora.tables import csv_text
 from affekt.errors import RunError
 from affekt.experiments.minibatches import Inputs, predict, shuffled
 from affekt.experiments.profiles import draw_profiles
+from affekt.experiments.recipe import Recipe
 from affekt.model.classifier import Classifier, save
 from affekt.runs.folder import CURVE
 
 AVERAGED = 10  # last epochs whose weights are averaged
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of the training; see the knobs of the same names in :mod:`.recipe`.
-
-    Attributes:
-        seed: of the recipe and the fold; whole numbers.
-    """
-
-    seed: tuple[int, int]
-    frozen: bool
-    speaker_normalization: bool
-    augmented_speakers: int
-    optimizer: str
-    schedule: str
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    batch: int
-    epochs: int
-    checkpoint: str
-    bfloat16: bool
 
 
 @dataclass(frozen=True)
@@ -78,7 +56,8 @@ def train(
     validation: Part,
     folder: Path,
     *,
-    config: TrainingConfig,
+    recipe: Recipe,
+    seed: tuple[int, int],
     after_epoch: Callable[[int], None] | None = None,
 ) -> int | None:
     """Train a network, or resume a killed training; it holds the chosen weights afterwards.
@@ -87,6 +66,7 @@ def train(
         training: clips to learn from.
         validation: clips of other speakers, for the learning curve and the best epoch.
         folder: of the fold; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
+        seed: of recipe and fold.
         after_epoch: is called with the number of each epoch, from 1, before ``last.pt`` is written.
 
     Returns:
@@ -97,40 +77,44 @@ def train(
     """
     keep_freed_memory()
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.frozen:
+    if recipe.frozen:
         classifier.trunk.requires_grad_(False)
     learned = [p for p in classifier.parameters() if p.requires_grad]
-    optimizer, schedule = _descent(learned, config, len(training.clips))
+    optimizer, schedule = _descent(learned, recipe, len(training.clips))
     parts: dict[str, Any] = {"classifier": classifier, "optimizer": optimizer, "schedule": schedule}
-    mean = AveragedModel(classifier) if config.checkpoint == "averaged" else None
+    mean = AveragedModel(classifier) if recipe.checkpoint == "averaged" else None
     if mean:
         parts["mean"] = mean
     last, best = folder / "last.pt", folder / "best.pt"
     curve = _done_before(last, parts)
     write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
-    for epoch in range(len(curve) + 1, config.epochs + 1):
+    for epoch in range(len(curve) + 1, recipe.epochs + 1):
         started = time.monotonic()
-        seed_torch(*config.seed, epoch)  # by epoch, so that a resumed run draws the same
+        seed_torch(*seed, epoch)  # by epoch, so that a resumed run draws the same
         classifier.train()
-        if config.frozen:
+        if recipe.frozen:
             classifier.trunk.eval()
         losses = []
-        generator = np.random.default_rng((*config.seed, epoch, 1))  # of speakers and profiles
-        for clips in shuffled(training.clips, config.batch, seed=(*config.seed, epoch)):
-            loss = _loss(classifier, inputs, training, clips, config, generator)
+        generator = np.random.default_rng((*seed, epoch, 1))  # of speakers and profiles
+        for clips in shuffled(training.clips, recipe.batch, seed=(*seed, epoch)):
+            loss = _loss(classifier, inputs, training, clips, recipe, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             losses.append(loss.item() * len(clips))
-        _refuse_divergence(losses, epoch, config)
-        if mean and epoch > config.epochs - AVERAGED:
+        if not np.isfinite(losses).all():
+            raise RunError(
+                f"the training loss must stay finite. Got {losses[-1]} in epoch {epoch}. "
+                f"Use a learning_rate below {recipe.learning_rate:g}."
+            )
+        if mean and epoch > recipe.epochs - AVERAGED:
             mean.update_parameters(classifier)
         validation_loss, uar = _validate(classifier, inputs, validation)
         seconds = time.monotonic() - started
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
-        if chosen_epoch(curve, config.checkpoint) == epoch:
+        if chosen_epoch(curve, recipe.checkpoint) == epoch:
             save({"classifier": classifier.state_dict()}, best)
         if after_epoch:
             after_epoch(epoch)
@@ -139,12 +123,12 @@ def train(
 
     if mean:
         classifier.load_state_dict(mean.module.state_dict())
-        if not config.frozen:
-            recompute_statistics(classifier, inputs, training, config.batch)
+        if not recipe.frozen:
+            recompute_statistics(classifier, inputs, training, recipe.batch)
         return None
     chosen = torch.load(best, map_location="cpu", weights_only=True)
     classifier.load_state_dict(chosen["classifier"])
-    return chosen_epoch(curve, config.checkpoint)
+    return chosen_epoch(curve, recipe.checkpoint)
 
 
 def recompute_statistics(
@@ -183,15 +167,15 @@ def _loss(
     inputs: Inputs,
     training: Part,
     clips: NDArray[np.int64],
-    config: TrainingConfig,
+    recipe: Recipe,
     generator: np.random.Generator,
 ) -> Tensor:
     """Loss of one mini-batch; the generator draws a simulated speaker and a profile for each."""
     rows = np.searchsorted(training.clips, clips)
-    speakers = generator.integers(config.augmented_speakers + 1, size=len(clips))
-    encoded = inputs.encode(classifier, clips, speakers, bfloat16=config.bfloat16)
+    speakers = generator.integers(recipe.augmented_speakers + 1, size=len(clips))
+    encoded = inputs.encode(classifier, clips, speakers, bfloat16=recipe.precision == "bfloat16")
     profiles = None
-    if config.speaker_normalization:
+    if recipe.speaker_normalization:
         profiles = draw_profiles(inputs.features, clips, speakers, training.others, generator)
     logits = classifier.read(*encoded, profiles)  # (clips, heads, labels)
     heads = logits.shape[1]
@@ -206,7 +190,7 @@ def _loss(
         targets = training.perceived.shares
         logits = logits + for_each_head(training.perceived.log_priors)
     losses = nn.functional.cross_entropy(
-        logits, for_each_head(targets), label_smoothing=config.label_smoothing, reduction="none"
+        logits, for_each_head(targets), label_smoothing=recipe.label_smoothing, reduction="none"
     )
     weights = for_each_head(training.weights)
     return (losses * weights).sum() / weights.sum()
@@ -222,15 +206,15 @@ def _validate(classifier: Classifier, inputs: Inputs, validation: Part) -> tuple
 
 
 def _descent(
-    learned: Sequence[nn.Parameter], config: TrainingConfig, clips: int
+    learned: Sequence[nn.Parameter], recipe: Recipe, clips: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Make the optimizer and the schedule of its learning rate."""
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
-    steps = config.epochs * -(-clips // config.batch)
-    if config.schedule == "one-cycle":
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = recipe.epochs * -(-clips // recipe.batch)
+    if recipe.schedule == "one-cycle":
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=steps + 1
+            optimizer, recipe.learning_rate, total_steps=steps + 1
         )
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
@@ -262,18 +246,8 @@ def chosen_epoch(curve: Sequence[Sequence[float]], checkpoint: str) -> int:
 
 def write_curve(curve: Sequence[Sequence[float]], path: Path) -> None:
     """Write ``curve.csv``: one row per epoch."""
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(CURVE)
-        table.writerows([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)
-
-
-def _refuse_divergence(losses: Sequence[float], epoch: int, config: TrainingConfig) -> None:
-    if not np.isfinite(losses).all():
-        raise RunError(
-            f"the training loss must stay finite. Got {losses[-1]} in epoch {epoch}. "
-            f"Use a learning_rate below {config.learning_rate:g}."
-        )
+    rows = ([int(row[0]), *(f"{value:.6f}" for value in row[1:])] for row in curve)
+    atomic_text(path, csv_text([CURVE, *rows]))
 
 
 def keep_freed_memory() -> None:

@@ -22,6 +22,7 @@ from affekt.errors import RunError
 
 DONE = "result.json"
 EPOCHS = ("last.pt", "best.pt")  # of a fold in training
+SOUND = "sound.json"  # digest of the recordings that a run began with
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 ACTIVATIONS = "activations.npz"
 ARCHIVED = "run.json"  # in an archived run

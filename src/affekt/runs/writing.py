@@ -1,11 +1,10 @@
 """Write the files of a finished fold: predictions, and facts about how they were made."""
 
-import csv
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text
 from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.tables import csv_text
 from affekt.runs.folder import RunIdentity
 from affekt.runs.predictions import COLUMNS, PROFILE
 
@@ -39,7 +39,8 @@ def write_predictions(
         clips: ``(clips,)`` rows of the manifest.
         probabilities: ``(clips, labels)``; the largest is the prediction.
     """
-    _write(path, _header(manifest), _rows(run, fold, manifest, clips, probabilities))
+    rows = _rows(run, fold, manifest, clips, probabilities)
+    atomic_text(path, csv_text([_header(manifest), *rows]))
 
 
 def write_enrolment(
@@ -61,7 +62,7 @@ def write_enrolment(
         for name, probabilities in enrolments
         for row in _rows(run, fold, manifest, clips, probabilities)
     )
-    _write(path, [PROFILE, *_header(manifest)], rows)
+    atomic_text(path, csv_text([[PROFILE, *_header(manifest)], *rows]))
 
 
 def _header(manifest: Manifest) -> list[str]:
@@ -79,11 +80,6 @@ def _rows(
         clip, predicted = manifest.clips[row], manifest.labels[shares.argmax()]
         who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
         yield [run.recipe, run.seed, fold.number, *who, *(f"{share:.6f}" for share in shares)]
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
 def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]:
