@@ -209,7 +209,7 @@ def test_missing_and_unwritable_folders_are_refused(
     assert not places.runs.exists()  # a failed run leaves nothing
     (places.runs / CHANCE.run).mkdir(parents=True)
     (places.runs / CHANCE.run / "fold-1").touch()
-    with pytest.raises(RunError, match=r"must take the archived folds\. Got: File exists"):
+    with pytest.raises(RunError, match=r"cannot be written: File exists\. Make room"):
         run(CHANCE, places, archive=begun, engine=inline)
 
 

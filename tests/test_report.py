@@ -234,6 +234,7 @@ def test_protocols_are_not_mixed(tmp_path):
     text = build_report(read(runs), tmp_path / "report").read_text()
     assert "84 clips of 3 speakers, 4 classes.\nLeave-one-speaker-out." in text
     assert "28 clips of 1 speaker, 4 classes.\nHeld-out." in text
+    assert "one speaker: no interval" in text
 
 
 def test_what_the_paper_reports_on_comes_first(tmp_path):
@@ -256,7 +257,7 @@ def test_what_is_missing_is_left_out(tmp_path):
         folds = pd.read_csv(folder / "folds.csv")
         folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
     text = build_report(read(runs), tmp_path / "report").read_text()
-    assert "one speaker: no interval" in text
+    assert "a class has no clip" in text
     for part in (
         "Not finished",
         "Figure 2",
@@ -270,6 +271,15 @@ def test_what_is_missing_is_left_out(tmp_path):
         "The temperature of a fold",
     ):
         assert part not in text
+
+
+def test_recipes_of_a_corpus_that_lacks_a_label_are_shown_without_a_score(tmp_path):
+    some = {"clips": {"angry": 8, "happy": 8, "neutral": 4}, "epochs": 0}
+    make_run(tmp_path / "runs", "mine-a", **some)
+    make_run(tmp_path / "runs", "mine-b", **some)
+    text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text()
+    assert "a class has no clip" in text
+    assert "minus each other method" not in text
 
 
 def test_an_unfinished_run_is_shown_without_a_score(tmp_path):

@@ -15,8 +15,9 @@ import pytest
 from scipy.stats import chi2, t
 
 import affekt
+from affekt.aliases import from_stored
 from affekt.corpora.joined import corpus_of
-from affekt.evaluation.ablation import ADDED, changed_knobs
+from affekt.evaluation.ablation import changed_knobs
 from affekt.evaluation.calibration import answers_of, pooled_temperatures
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.comparison import compare
@@ -24,7 +25,7 @@ from affekt.evaluation.cross_corpus import cross_corpus_matrix
 from affekt.evaluation.intervals import FEW_SPEAKERS
 from affekt.evaluation.metrics import recalls_of, tally
 from affekt.evaluation.paper import PUBLISHED
-from affekt.evaluation.results import Result, collect
+from affekt.evaluation.results import ADDED, Result, collect
 from affekt.evaluation.summary import COLUMNS, summarize
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
@@ -124,6 +125,9 @@ def test_every_run_is_of_a_recipe_as_it_stands(folder: Path) -> None:
 def test_variants_of_archived_runs_are_named_by_what_they_change() -> None:
     """Runs of release 0.1 lack knobs that later ones have."""
     assert {name: getattr(Recipe("any"), name) for name in ADDED} == ADDED
+    for file in RESULTS.glob("*/seed-*/run.json"):
+        knobs = from_stored(json.loads(file.read_text(encoding="utf-8"))["knobs"])
+        assert Recipe("any").values().keys() - knobs.keys() <= ADDED.keys()
     for full, variant, changes in (
         ("ravdess-ablation", "ravdess-ablation-power", "front_end = power"),
         ("ravdess-mfcc-svm", "ravdess-mfcc-svm-all-features", "select_features = false"),

@@ -11,6 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from affekt.corpora import read_manifest
 from affekt.errors import AffektError, RunError
 from affekt.evaluation import tables
+from affekt.evaluation.ablation import changed_knobs
 from affekt.evaluation.intervals import Interval
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
@@ -128,6 +129,9 @@ def test_what_another_recipe_of_its_name_made_is_not_displaced(tmp_path):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(RunError, match=f"digest {run.digest}. Got 0123. Remove that folder"):
         archive_run(replace(run, digest="0123"), tmp_path / "results", points=read_points)
+    fewer = read_run(make_run(tmp_path / "fewer", speakers=3))
+    with pytest.raises(RunError, match=f"of the recordings .* {run.corpus['digest']}. Got"):
+        archive_run(fewer, tmp_path / "results", points=read_points)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -374,9 +378,10 @@ def test_a_seed_twice_or_seeds_of_different_recipes_are_refused(runs, tmp_path):
     first = read_run(runs / "ravdess-yamnet-lstm-0000001dc900")
     with pytest.raises(RunError, match="Got seed 0 twice"):
         collect([first, first])
-    other = read_run(make_run(tmp_path, seed=3, epochs=2, head="mean"))
-    with pytest.raises(RunError, match="seeds 0 and 3 with different head"):
-        collect([first, other])
+    for change, named in (({"head": "mean"}, "head"), ({"speakers": 5}, "recordings")):
+        other = read_run(make_run(tmp_path / named, seed=3, **change))
+        with pytest.raises(RunError, match=f"seeds 0 and 3 with different {named}"):
+            collect([first, other])
 
 
 def test_table_one_adds_up(runs):
@@ -453,6 +458,33 @@ def test_the_protocol_follows_from_the_folds(results, folds, name):
     run = results[0].runs[0]
     fewer = Result("r", (type(run)(**{**vars(run), "planned": folds}),))
     assert protocol(fewer) == name
+
+
+def test_a_mean_over_corpora_of_few_speakers_has_no_interval(tmp_path):
+    make_run(tmp_path, "loco", corpora=("emovo", "nemo"), by_corpus=True, speakers=3, epochs=0)
+    rows = summarize(results_of(tmp_path)).set_index("test")
+    assert (rows.loc["emovo+nemo", "low"], rows.loc["emovo+nemo", "high"]) == ("nan", "nan")
+    assert float(rows.loc["emovo", "low"]) > 0  # the range over speakers
+
+
+def test_table_one_counts_the_speakers_of_the_tested_corpus(tmp_path):
+    """Not those of the other corpora in training, nor clips of corpora that are not tested."""
+    folder = make_run(tmp_path, "both", corpora=("emovo", "nemo"), speakers=3, epochs=0)
+    whole = only(tmp_path)
+    for part in whole.by_corpus:
+        assert tables.classes(part.runs[0]).set_index("label").loc["all", "speakers"] == 3
+    folds = pd.read_csv(folder / "folds.csv")
+    folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
+    for other in range(2, 7):
+        (folder / f"fold-{other}" / "result.json").unlink()
+    (held_out,) = only(tmp_path).by_corpus
+    assert tables.classes(held_out.runs[0])["clips"].iloc[-1] == 3 * 28
+
+
+def test_a_knob_that_is_newer_than_a_recipe_is_no_change(tmp_path):
+    make_run(tmp_path, "a-recipe")
+    make_run(tmp_path, "a-recipe-frozen", frozen=True, augment_noise=False, perceived=0.0)
+    assert changed_knobs(*results_of(tmp_path)) == "frozen = true"
 
 
 def test_an_interval_may_be_open(tmp_path):

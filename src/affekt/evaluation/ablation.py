@@ -16,14 +16,6 @@ from affekt.evaluation.results import Result
 from affekt.evaluation.tables import main_profiles
 
 IDENTITY = {"name", "seed"}  # knobs that do not belong to the method
-ADDED = {  # knobs that archived runs of release 0.1 lack, and what they did
-    "select_features": True,
-    "trunk": "yamnet",
-    "encoder_layers": 2,
-    "context": 1,
-    "recent_time_constant": 0.0,
-    "augment_bandwidth": False,
-}
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -69,7 +61,7 @@ def ablation(group: Sequence[Result]) -> pd.DataFrame:
 
 def changed_knobs(full: Result, variant: Result) -> str:
     """List the knobs that a variant changes, such as ``hop = 7680, frozen = true``."""
-    before, after = (ADDED | result.runs[0].knobs for result in (full, variant))
+    before, after = full.knobs, variant.knobs
     names = [name for name in after if name not in IDENTITY and after[name] != before.get(name)]
     return ", ".join(f"{name} = {str(after[name]).lower()}" for name in names)
 

@@ -120,8 +120,12 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
             f"unfinished: {', '.join(unfinished) or 'none'}. Run their recipes to the end."
         )
     enrolled = [run.enrolment[run.enrolment[PROFILE] == ALL_CLIPS] for run in found]
-    without = _pooled_temperature([run.predictions for run in found])
-    return without, _pooled_temperature(enrolled) if all(map(len, enrolled)) else without
+    tables = [run.predictions for run in found]
+    without, known = (
+        fit_temperature(*_arrays(pd.concat(each)))
+        for each in (tables, enrolled if all(map(len, enrolled)) else tables)
+    )
+    return without, known
 
 
 def scaled(result: Result) -> Result:
@@ -166,11 +170,10 @@ def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
     rows = pd.DataFrame(
         {"bin": number, "confidence": answers.confidence, "accuracy": answers.right.astype(float)}
     )
-    found = rows.groupby("bin").mean()
-    found.insert(0, "clips", rows.groupby("bin").size())
-    found.insert(0, "high", edges[found.index + 1])
-    found.insert(0, "low", edges[found.index])
-    return found.reset_index(drop=True)
+    bins = rows.groupby("bin")
+    found = pd.DataFrame({"clips": bins.size()}).join(bins.mean())
+    ends = {"low": edges[found.index], "high": edges[found.index + 1]}
+    return pd.DataFrame(ends).join(found.reset_index(drop=True))
 
 
 def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -178,12 +181,6 @@ def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     columns = {label: place for place, label in enumerate(labels)}
     probabilities = np.asarray(rows[[PROBABILITY + label for label in labels]], np.float64)
     return probabilities, np.asarray(rows["truth"].map(columns), np.int64)
-
-
-def _pooled_temperature(tables: Iterable[pd.DataFrame]) -> float:
-    arrays = [_arrays(rows) for rows in tables]
-    probabilities, truth = (np.concatenate(each) for each in zip(*arrays, strict=True))
-    return fit_temperature(probabilities, truth)
 
 
 def _scaled(run: Run) -> Run:

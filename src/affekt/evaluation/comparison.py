@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from affekt.errors import LabelError
 from affekt.evaluation.intervals import (
-    FEW_SPEAKERS,
     RESAMPLES,
     SEED,
     Interval,
     drawn_recalls,
-    over_speakers,
     percentiles,
+    shown,
     speaker_uars,
 )
 from affekt.evaluation.metrics import Tally
@@ -56,11 +55,9 @@ def compare(first: Tally, second: Tally) -> Comparison:
     _check_same_clips(first, second)
     drawn = (drawn_recalls(first) - drawn_recalls(second)).mean(axis=1)  # the same resamples
     shares = _shares(first) - _shares(second)
-    difference, speakers = float(shares.sum()), len(first.speakers)
-    shown = interval = percentiles(difference, drawn, speakers=speakers)
-    if speakers < FEW_SPEAKERS:
-        shown = over_speakers(difference, speaker_uars(first) - speaker_uars(second))
-    return Comparison(interval, shown, _flip_p(shares))
+    difference, by_speaker = float(shares.sum()), speaker_uars(first) - speaker_uars(second)
+    interval = percentiles(difference, drawn, speakers=len(by_speaker))
+    return Comparison(interval, shown(difference, drawn, by_speaker), _flip_p(shares))
 
 
 def _shares(tally: Tally) -> NDArray[np.float64]:

@@ -6,10 +6,9 @@ such a recipe in all knobs but those that choose the recordings: then its cell i
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from affekt.evaluation.intervals import FEW_SPEAKERS, Interval, mean_uar_interval
+from affekt.evaluation.intervals import Interval, shown_mean_uar
 from affekt.evaluation.results import Result
 from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 from affekt.evaluation.tables import main_profiles
@@ -66,9 +65,7 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
         if len(parts) == 1 or not result.complete or protocol(result) not in UNSEEN:
             continue
         for profile in main_profiles(result):
-            uar = mean_uar_interval([part.under(profile).tally for part in parts])
-            if len(result.tally.speakers) < FEW_SPEAKERS:
-                uar = Interval(uar.value, np.nan, np.nan)
+            uar = shown_mean_uar([part.under(profile).tally for part in parts])
             rows.append(_row(result, profile, uar))
     return pd.DataFrame(rows)
 
@@ -81,5 +78,4 @@ def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:
 
 
 def _method(result: Result) -> dict[str, object]:
-    knobs = result.runs[0].knobs
-    return {name: value for name, value in knobs.items() if name not in RECORDINGS}
+    return {name: value for name, value in result.knobs.items() if name not in RECORDINGS}

@@ -63,10 +63,9 @@ def uar_interval(tally: Tally) -> Interval:
 
 
 def shown_uar(tally: Tally) -> Interval:
-    """Compute UAR with its 95 % interval, or its range over speakers if there are fewer than 8."""
-    if len(tally.speakers) >= FEW_SPEAKERS:
-        return uar_interval(tally)
-    return over_speakers(float(_pooled(tally).mean()), speaker_uars(tally))
+    """Compute UAR, averaged over seeds, with the ends that tables show."""
+    drawn = drawn_recalls(tally).mean(axis=1)
+    return shown(float(_pooled(tally).mean()), drawn, speaker_uars(tally))
 
 
 def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
@@ -86,18 +85,25 @@ def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
     return _middle(value, np.mean([drawn[:shortest] for drawn in by_corpus], axis=0), tail)
 
 
+def shown_mean_uar(tallies: Sequence[Tally]) -> Interval:
+    """Compute :func:`mean_uar_interval`; fewer than 8 speakers in all have no interval."""
+    few = sum(len(tally.speakers) for tally in tallies) < FEW_SPEAKERS
+    found = mean_uar_interval(tallies)
+    return Interval(found.value) if few else found
+
+
 def shown_recalls(tally: Tally) -> dict[str, Interval]:
     """Compute the class accuracy of each label, averaged over seeds, as :func:`shown_uar` does."""
-    speakers, pooled = len(tally.speakers), _pooled(tally)
-    if speakers < FEW_SPEAKERS:
-        of_speakers = recalls_of(tally.counts.sum(axis=0))
-        found = [over_speakers(float(v), of_speakers[:, at]) for at, v in enumerate(pooled)]
-    else:
-        drawn = drawn_recalls(tally)
-        found = [
-            percentiles(float(v), drawn[:, at], speakers=speakers) for at, v in enumerate(pooled)
-        ]
-    return dict(zip(tally.labels, found, strict=True))
+    columns = drawn_recalls(tally).T, recalls_of(tally.counts.sum(axis=0)).T
+    values = map(float, _pooled(tally))
+    return dict(zip(tally.labels, map(shown, values, *columns), strict=True))
+
+
+def shown(value: float, drawn: NDArray[np.float64], by_speaker: NDArray[np.float64]) -> Interval:
+    """The 95 % interval of a score, or its range over speakers if there are fewer than 8."""
+    if len(by_speaker) < FEW_SPEAKERS:
+        return over_speakers(value, by_speaker)
+    return percentiles(value, drawn, speakers=len(by_speaker))
 
 
 def speaker_uars(tally: Tally) -> NDArray[np.float64]:

@@ -23,6 +23,16 @@ from affekt.runs.predictions import PROFILE
 from affekt.runs.reading import Run
 
 NO_PROFILE = "none"  # the enrolment condition of predictions.csv
+ADDED = {  # knobs that some archived runs lack, and what they did
+    "select_features": True,
+    "trunk": "yamnet",
+    "encoder_layers": 2,
+    "context": 1,
+    "recent_time_constant": 0.0,
+    "augment_bandwidth": False,
+    "augment_noise": False,
+    "perceived": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,11 @@ class Result:
     recipe: str
     runs: tuple[Run, ...]
     unfinished: tuple[Run, ...] = ()
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Every knob of the first seed, also those that are newer than the run."""
+        return ADDED | self.runs[0].knobs
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -105,7 +120,7 @@ class Result:
         """A result for each tested corpus, sorted by name; itself if there is only one."""
         parts = self.runs[0].parts
         planned = set(map(corpus_of, parts.loc[parts["part"] == "test", "speaker"].unique()))
-        if len(planned) == 1:
+        if len(planned) == 1 and "corpora" not in self.runs[0].corpus:
             return (self,)
         found = []
         for name in sorted(set(map(corpus_of, self.tally.speakers))):
@@ -147,7 +162,7 @@ def collect(runs: Iterable[Run]) -> tuple[Result, ...]:
         if none is complete.
 
     Raises:
-        RunError: a seed is given twice, or seeds of one recipe differ in other knobs.
+        RunError: a seed is given twice, or seeds of one recipe differ in recordings or other knobs.
     """
     by_recipe: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.recipe, run.seed)):
@@ -216,9 +231,11 @@ def _check_alike(recipe: str, runs: Sequence[Run]) -> None:
             )
         names = sorted((first.knobs.keys() & run.knobs.keys()) - {"seed"})  # newer runs have more
         odd = [name for name in names if first.knobs[name] != run.knobs[name]]
+        if first.corpus["digest"] != run.corpus["digest"]:
+            odd.append("recordings")
         if odd:
             raise RunError(
-                f"recipe {recipe}: its runs must have equal knobs but for the seed. Got seeds "
-                f"{first.seed} and {run.seed} with different {', '.join(odd)}. "
-                f"Give the variant its own name."
+                f"recipe {recipe}: its runs must have equal knobs, but for the seed, and the same "
+                f"recordings. Got seeds {first.seed} and {run.seed} with different "
+                f"{', '.join(odd)}. Give the variant its own name."
             )

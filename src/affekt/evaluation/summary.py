@@ -2,8 +2,8 @@
 
 Corpora and protocol are derived from the speakers that were trained on and tested, not from the
 recipe. A recipe tested on several corpora also has rows for their mean, in which every corpus has
-the same weight. The columns ``low`` and ``high`` hold the 95 % interval over speakers, or with
-fewer than 8 speakers their range.
+the same weight. The columns ``low`` and ``high`` hold the 95 % interval over speakers. With fewer
+than 8 speakers, they hold the range over speakers, and nothing for a mean over corpora.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ import pandas as pd
 from affekt.atomic_write import atomic_text
 from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError, writing
-from affekt.evaluation.intervals import Interval, mean_uar_interval
+from affekt.evaluation.intervals import Interval, shown_mean_uar
 from affekt.evaluation.results import NO_PROFILE, Result
 
 FACTS = ("recipe", "train", "test", "protocol", "profile", "classes", "seeds")
@@ -78,7 +78,7 @@ def _rows(result: Result) -> list[dict[str, object]]:
     if len(result.by_corpus) > 1:
         for profile in result.profiles:
             parts = [part.under(profile).tally for part in result.by_corpus]
-            rows.append(_row(result, how, profile, mean_uar_interval(parts)))
+            rows.append(_row(result, how, profile, shown_mean_uar(parts)))
     return rows
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from affekt.corpora.joined import corpus_of
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import Interval, shown_uar, speaker_uars
 from affekt.evaluation.metrics import f1_of, recalls_of, tally
@@ -24,17 +25,18 @@ MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolm
 
 
 def classes(run: Run) -> pd.DataFrame:
-    """Count clips, speakers and durations of each class (Table I).
+    """Count clips, speakers and durations of each class of the tested corpora (Table I).
 
     Returns:
         A row for each label and one for all: ``label``, ``clips``, ``speakers``, ``seconds`` in
         all, of the ``shortest`` and ``longest`` clip, and ``mean``.
     """
     table = pd.DataFrame(run.corpus["classes"])
+    tested = {corpus_of(name) for name in run.parts["speaker"][run.parts["part"] == "test"]}
     whole = {
         "label": "all",
         "clips": table["clips"].sum(),
-        "speakers": run.parts["speaker"].nunique(),
+        "speakers": sum(corpus_of(name) in tested for name in run.parts["speaker"].unique()),
         "seconds": table["seconds"].sum(),
         "shortest": table["shortest"].min(),
         "longest": table["longest"].max(),

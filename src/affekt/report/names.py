@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from affekt.aliases import from_stored
 from affekt.evaluation.ablation import changed_knobs, groups
 from affekt.evaluation.cross_corpus import RECORDINGS
 from affekt.evaluation.results import Result
@@ -51,7 +50,7 @@ def method_name(knobs: Mapping[str, Any]) -> str:
     >>> method_name({"method": "network", "trunk": "whisper", "speaker_normalization": True})
     'affekt, Whisper encoder'
     """
-    knobs, method = from_stored(dict(knobs)), str(knobs["method"])
+    method = str(knobs["method"])
     if method != "network":
         features, _, classifier = method.partition("-")
         name = f"{features.upper()} + deep features, {CLASSIFIERS.get(classifier, classifier)}"
@@ -71,7 +70,7 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
 
     The name of a variant has the changed knobs; names that are still alike have the recipe's.
     """
-    methods = {result.recipe: method_name(result.runs[0].knobs) for result in results}
+    methods = {result.recipe: method_name(result.knobs) for result in results}
     names, alike = dict(methods), Counter(methods.values())
     for full, *variants in groups(results).values():
         for variant in variants:
@@ -84,7 +83,6 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
 
 def used_knobs(knobs: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """List the knobs that have an effect on a recipe's method, sorted by name."""
-    knobs = from_stored(dict(knobs))
     used = set(knobs) - (OF_YAMNET if knobs.get("trunk") == "whisper" else OF_WHISPER)
     if knobs["method"] != "network":
         used &= OF_OTHERS

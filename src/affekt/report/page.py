@@ -54,7 +54,7 @@ def build_report(
         raise RunError("report needs at least one run. Got none. Run a recipe first.")
     by_method: Groups = {}
     for result in results:
-        task = method_name(result.runs[0].knobs), *result.tally.labels
+        task = method_name(result.knobs), *result.tally.labels
         by_method.setdefault(task, []).append(result)
     environment = html_templates()
     environment.filters |= {"score": _score, "p": _p}

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -100,7 +101,8 @@ def section(
 def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]) -> None:
     """Tables and figures of accuracy."""
     chance = 1 / len(chosen.tally.labels)
-    whole = [r for r in results if r.complete and chosen.complete and r is not chosen]
+    comparable = chosen.complete and not np.isnan(chosen.shown.value)  # a label may have no clip
+    whole = [r for r in results if comparable and r.complete and r is not chosen]
     others = [result for result in whole if result.clips == chosen.clips]
     scores = files.table("table-2", tables.scores(results))
     by_speaker = files.table("speakers", tables.speakers(chosen))

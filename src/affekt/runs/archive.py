@@ -53,8 +53,8 @@ def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list
 
     Raises:
         RunError: a broken run; a seed twice; or one that would replace folds that it lacks, or
-            the run of another recipe with the same name (nothing is written then); or the folder
-            cannot be written.
+            a run of the same name of another recipe or other recordings (nothing is written then);
+            or the folder cannot be written.
     """
     found = [read_run(folder) for folder in find_runs(runs)]
     for (recipe, seed), count in Counter((run.recipe, run.seed) for run in found).items():
@@ -74,8 +74,8 @@ def archive_run(run: Run, results: Path, *, points: Points) -> Path:
     ``results`` and ``points`` are those of :func:`archive_runs`. Returns the folder written.
 
     Raises:
-        RunError: it lacks a fold that is archived, or another recipe of its name is archived, or
-            the folder cannot be written.
+        RunError: it lacks a fold that is archived, or what is archived is of another recipe or
+            other recordings, or the folder cannot be written.
     """
     folder = archive_folder(results, run.recipe, run.seed)
     if run.folder.resolve() == folder.resolve():
@@ -121,13 +121,16 @@ def _refuse_loss(run: Run, folder: Path) -> None:
     if not (folder / ARCHIVED).is_file():
         return
     archived = read_run(folder)
-    if archived.digest != run.digest:
-        raise RunError(
-            f"{run.folder}: must be of the recipe archived in {folder}, digest {archived.digest}. "
-            f"Got {run.digest}. Remove that folder to replace it."
-        )
-    before, now = ({fold["fold"] for fold in each.folds} for each in (archived, run))
-    lost = before - now
+    for what, before, now in (
+        ("recipe", archived.digest, run.digest),
+        ("recordings", archived.corpus["digest"], run.corpus["digest"]),
+    ):
+        if before != now:
+            raise RunError(
+                f"{run.folder}: must be of the {what} archived in {folder}, digest {before}. "
+                f"Got {now}. Remove that folder to replace it."
+            )
+    lost = {fold["fold"] for fold in archived.folds} - {fold["fold"] for fold in run.folds}
     if lost and not run.complete:
         raise RunError(
             f"{run.folder}: an unfinished run must hold all folds that are archived of it. "
@@ -157,15 +160,13 @@ def restore_folds(
     run = read_run(archived)
     _refuse_others(run, identity, manifest, folds)
     done = {facts["fold"]: facts for facts in run.folds}
-    try:
+    points = table_file(archived, POINTS)
+    with writing(folder, RunError, "Make room, or name another folder with --runs."):
         for fold in folds:
             if fold.number in done:
                 _restore_fold(run, fold, folder, done[fold.number])
-        points = table_file(archived, POINTS)
         if run.complete and points.is_file():
             _copy(points, folder)
-    except OSError as error:
-        raise RunError(f"{folder} must take the archived folds. Got: {error.strerror}.") from error
 
 
 def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) -> None:

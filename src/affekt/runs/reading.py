@@ -116,18 +116,13 @@ def read_run(folder: Path) -> Run:
     """
     try:
         run = _read_archived(folder) if (folder / ARCHIVED).is_file() else _read_folder(folder)
-        missing = sorted({name for fold in run.folds for name in FACTS if name not in fold})
+        for check in (_check_facts, _check_tables, _check_clips, _check_enrolment, _check_names):
+            check(folder, run)
     except AffektError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
-    if missing:
-        raise RunError(f"{folder}: each fold must have its facts. Missing: {', '.join(missing)}.")
-    _check_tables(folder, run)
-    _check_clips(folder, run)
-    _check_enrolment(folder, run)
-    _check_names(folder, run)
     return run
 
 
@@ -135,13 +130,12 @@ def _read_archived(folder: Path) -> Run:
     about = read_json(folder / ARCHIVED)
     about["knobs"] = from_stored(about["knobs"])
     about["folds"] = tuple(about["folds"])
-    about["corpus"] = {**about["corpus"]}  # TypeError if it is no object
     return Run(
         **about,
         parts=_read_parts(folder),
         predictions=read_predictions(table_file(folder, "predictions")),
-        enrolment=_optional_table([folder], "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
-        validation=_optional_table([folder], "validation", read_validation, COLUMNS),
+        enrolment=_optional_table([folder], "enrolment", read_enrolment),
+        validation=_optional_table([folder], "validation", read_validation),
         curves=read_table(table_file(folder, "curve"), ("fold", *CURVE), needed=False),
         folder=folder,
     )
@@ -168,8 +162,8 @@ def _read_folder(folder: Path) -> Run:
         folds=tuple(results),
         parts=parts,
         predictions=read_predictions(*(fold / "predictions.csv" for fold in parents)),
-        enrolment=_optional_table(parents, "enrolment", read_enrolment, (PROFILE, *COLUMNS)),
-        validation=_optional_table(parents, "validation", read_validation, COLUMNS),
+        enrolment=_optional_table(parents, "enrolment", read_enrolment),
+        validation=_optional_table(parents, "validation", read_validation),
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
         folder=folder,
     )
@@ -182,19 +176,27 @@ def _read_parts(folder: Path) -> pd.DataFrame:
 
 
 def _optional_table(
-    folders: Sequence[Path], name: str, read: Callable[..., pd.DataFrame], columns: Sequence[str]
+    folders: Sequence[Path], name: str, read: Callable[..., pd.DataFrame]
 ) -> pd.DataFrame:
     """Read a table that each fold has, or none; an archived one may be compressed."""
     files = (table_file(folder, name) for folder in folders)
     paths = [file for file in files if file.is_file()]
     if not paths:
-        return pd.DataFrame(columns=list(columns))
+        return pd.DataFrame(columns=[PROFILE, *COLUMNS])
     if len(paths) < len(folders):
         raise RunError(
             f"{folders[0].parent}: {name}.csv must be in every finished fold or in none. "
             f"Got {len(paths)} of {len(folders)}. Run the other folds again."
         )
     return read(*paths)
+
+
+def _check_facts(folder: Path, run: Run) -> None:
+    missing = {name for fold in run.folds for name in FACTS if name not in fold}
+    missing |= {"digest", "classes"} - run.corpus.keys()
+    if missing:
+        got = ", ".join(sorted(missing))
+        raise RunError(f"{folder}: each fold and the corpus must have their facts. Missing: {got}.")
 
 
 def _check_tables(folder: Path, run: Run) -> None:
