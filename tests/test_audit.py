@@ -17,11 +17,12 @@ from affekt.audit.answers import choose
 from affekt.audit.distortions import distortions
 from affekt.audit.page import write_audit
 from affekt.audit.profiles import scores_of
-from affekt.audit.recognizers import Recognizer
+from affekt.audit.recognizers import Recognizer, open_recognizer
 from affekt.audit.scores import fairness, robustness
 from affekt.cli import main
 from affekt.corpora import Clip, Manifest
 from affekt.errors import CorpusError
+from small_model import metadata, small_model
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -95,6 +96,11 @@ def test_speakers_with_own_names_may_be_those_of_the_training(
     assert summary["speakers_of_training"] == found
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert ("It is not known" in page) == (found is None)
+
+
+def test_a_model_that_names_no_corpora_states_no_speakers(tmp_path: Path) -> None:
+    file = small_model(tmp_path / "small.onnx", note=metadata(corpora=None))
+    assert open_recognizer(str(file)).trained_on is None
 
 
 def test_a_file_of_an_audit_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:

@@ -71,13 +71,13 @@ def open_recognizer(name: str) -> Recognizer:
             sys.path.pop(0)
         return Recognizer(name, _from_files(name, lambda paths: _called(name, found, paths)))
     predictor = load(name, limits=None)
-    corpora = predictor.metadata.get("corpora", ())
+    corpora = predictor.metadata.get("corpora")
     return Recognizer(
         predictor.graph.file.stem,
         lambda sounds: [
             predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds
         ],
-        frozenset(speaker for corpus in corpora for speaker in corpus.get("speakers", ())),
+        frozenset(who for each in corpora for who in each.get("speakers", ())) if corpora else None,
         predictor=predictor,
     )
 

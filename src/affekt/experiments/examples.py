@@ -1,4 +1,4 @@
-"""Find the example clips of a report: one speaker and text in every emotion."""
+"""Find the example clips of a report: one speaker in every emotion."""
 
 from itertools import groupby
 from pathlib import Path
@@ -27,8 +27,8 @@ def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
     """Find and read the clips that Figure 2 shows of a corpus in the folder ``root``.
 
     Returns:
-        A clip for each label, in the labels' order, of the first speaker who says the same words
-        with the same intensity in all of them; none if there is no such speaker.
+        A clip for each label, in the labels' order, of the first speaker who has the same words
+        and intensity, where the corpus names them, in all of them; none without such a speaker.
     """
     try:
         manifest = load(corpus, root, partial=True)
