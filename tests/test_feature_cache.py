@@ -80,7 +80,7 @@ def test_patches_follow_last_window_and_loudness(manifest: Manifest) -> None:
 def test_patches_of_a_simulated_speaker(manifest: Manifest) -> None:
     patches, clip = patches_of(manifest, speaker=2), manifest.clips[1]
     sound = simulated(
-        read_samples(manifest, clip), clip.speaker, 2, clip=clip.file, augmentation=Augmentation(2)
+        read_samples(manifest, clip), clip.speaker, 2, clip=clip.file, augmentation=Augmentation()
     )
     windows = np.ascontiguousarray(sliding_windows(sound))
     expected = LogMel()(torch.from_numpy(windows))
@@ -89,8 +89,8 @@ def test_patches_of_a_simulated_speaker(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("change", [{"channel": True}, {"bandwidth": True}], ids=str)
 def test_each_augmentation_has_its_own_files(manifest: Manifest, change: dict[str, bool]) -> None:
-    plain = source_of(manifest, Augmentation(2))
-    other = source_of(manifest, Augmentation(2, **change))
+    plain = source_of(manifest, Augmentation())
+    other = source_of(manifest, Augmentation(**change))
     here, there = (
         np.concatenate([source.patches(speaker).values for speaker in (1, 2)])
         for source in (plain, other)

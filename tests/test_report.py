@@ -340,6 +340,8 @@ def test_the_command_writes_page_summary_and_archive(small, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 2
     assert (tmp_path / "results/ravdess-mfcc-svm/seed-0/run.json").is_file()
+    assert main(["report", str(small), *where, "--data", str(tmp_path / "nowhere")]) == 2
+    assert "does not exist" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -29,12 +29,12 @@ def level(sound: Floats) -> float:
 
 
 def body(speaker: str, voice: int, sound: Callable[[], Floats] = tone, clip: str = "a") -> Floats:
-    return simulated(sound(), speaker, voice, clip=clip, augmentation=Augmentation(4))
+    return simulated(sound(), speaker, voice, clip=clip, augmentation=Augmentation())
 
 
 def test_speaker_0_is_the_original_recording() -> None:
     sound = tone()
-    assert simulated(sound, "any", 0, clip="a", augmentation=Augmentation(8)) is sound
+    assert simulated(sound, "any", 0, clip="a", augmentation=Augmentation()) is sound
 
 
 def test_a_simulated_speaker_is_constant() -> None:
@@ -107,7 +107,7 @@ def test_short_sounds_stay_finite(samples: int) -> None:
             "short",
             voice,
             clip="a",
-            augmentation=Augmentation(8),
+            augmentation=Augmentation(),
         )
         assert 1 <= made.size <= 1.3 * samples + 1
         assert np.isfinite(made).all()
@@ -115,6 +115,6 @@ def test_short_sounds_stay_finite(samples: int) -> None:
 
 def test_silence_stays_silent() -> None:
     made = simulated(
-        np.zeros(20_000, np.float32), "silent", 3, clip="a", augmentation=Augmentation(8)
+        np.zeros(20_000, np.float32), "silent", 3, clip="a", augmentation=Augmentation()
     )
     assert not made.any()

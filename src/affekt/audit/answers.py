@@ -70,17 +70,15 @@ def rows(
         ModelError: a recognizer that fails, or that does not know all labels of the corpus.
     """
     for first in range(0, len(chosen), recognizer.clips):
-        facts: list[dict[str, object]] = []
-        sounds: list[NDArray[np.float32]] = []
-        for each in chosen[first : first + recognizer.clips]:
-            for test, sound in _distorted(each, chosen, seed):
-                facts.append(_facts(test, each))
-                sounds.append(sound)
-        answers = recognizer.answer(sounds)
-        labels = chosen[0][0].labels
+        tests = [
+            (_facts(test, each), sound)
+            for each in chosen[first : first + recognizer.clips]
+            for test, sound in _distorted(each, chosen, seed)
+        ]
+        answers = recognizer.answer([sound for _, sound in tests])
         yield [
-            fact | _answered(recognizer, answer, labels)
-            for fact, answer in zip(facts, answers, strict=True)
+            facts | _answered(recognizer, answer, chosen[0][0].labels)
+            for (facts, _), answer in zip(tests, answers, strict=True)
         ]
 
 

@@ -21,7 +21,8 @@ def report(
         ),
     ] = Path("report"),
     data: Annotated[
-        Path | None, option("FOLDER", "Recordings, to draw example clips (extra train).")
+        Path | None,
+        option("FOLDER", "Recordings, to draw example clips (extra train).", exists=True),
     ] = None,
     archive: Annotated[
         Path | None,

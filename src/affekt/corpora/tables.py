@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from affekt.atomic_write import atomic_write
+from affekt.atomic_write import atomic_text
 from affekt.errors import CorpusError, writing
 
 
@@ -17,8 +17,7 @@ def write_text(path: Path, text: str) -> None:
     """
     with writing(path, CorpusError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as part:
-            part.write_text(text, encoding="utf-8", newline="\n")
+        atomic_text(path, text)
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -65,8 +65,8 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
         if len(parts) == 1 or not result.complete or protocol(result) not in UNSEEN:
             continue
         for profile in main_profiles(result):
-            uar = shown_mean_uar([part.under(profile).tally for part in parts])
-            rows.append(_row(result, profile, uar))
+            tallies = [part.under(profile).tally for part in parts]
+            rows.append(_row(result, profile, shown_mean_uar(tallies)))
     return pd.DataFrame(rows)
 
 

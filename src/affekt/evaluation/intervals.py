@@ -77,12 +77,11 @@ def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
     by_corpus = [
         drawn_recalls(tally, SEED + number).mean(axis=1) for number, tally in enumerate(tallies)
     ]
-    shortest = min(map(len, by_corpus))  # none for a corpus of one speaker
-    if not shortest:
+    if not all(map(len, by_corpus)):  # a corpus of one speaker has none
         return Interval(value)
     variances = [float(drawn.var()) for drawn in by_corpus]
     tail = _tail([len(tally.speakers) for tally in tallies], variances)
-    return _middle(value, np.mean([drawn[:shortest] for drawn in by_corpus], axis=0), tail)
+    return _middle(value, np.mean(by_corpus, axis=0), tail)
 
 
 def shown_mean_uar(tallies: Sequence[Tally]) -> Interval:

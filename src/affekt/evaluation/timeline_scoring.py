@@ -93,8 +93,22 @@ def emotion_diarization_errors(
     """
     if not (math.isfinite(seconds) and seconds > 0):
         raise LabelError(f"seconds of a recording must be above 0. Got {seconds}.")
-    truth = _checked(reference, "reference", seconds, labels, unemotional)
-    guess = _checked(predicted, "predicted", seconds, labels, unemotional)
+
+    def emotional(spans: Iterable[Span], side: str) -> Iterator[Span]:
+        for span in spans:
+            if span.label not in labels:
+                raise LabelError(
+                    f"labels of the {side} timeline must be in {list(labels)}. Got {span.label!r}."
+                )
+            if not 0 <= span.start <= span.end <= seconds + 1e-6:  # times are rounded in files
+                raise LabelError(
+                    f"spans of the {side} timeline must lie in [0, {seconds}] s. "
+                    f"Got {span.start} to {span.end}."
+                )
+            if span.label not in unemotional:
+                yield span
+
+    truth, guess = emotional(reference, "reference"), emotional(predicted, "predicted")
     sums = {"false_alarm": 0.0, "missed": 0.0, "confusion": 0.0, "overlap": 0.0}
     for length, true, given in _instants(truth, guess):
         if mistake := _mistake(true, given):
@@ -112,7 +126,9 @@ def _mistake(true: set[str], given: set[str]) -> str:
     return "overlap" if len(true) == 1 and given != true else ""
 
 
-def _instants(truth: list[Span], guess: list[Span]) -> Iterator[tuple[float, set[str], set[str]]]:
+def _instants(
+    truth: Iterable[Span], guess: Iterable[Span]
+) -> Iterator[tuple[float, set[str], set[str]]]:
     """Spans of time without a change on either side: length, and the emotions of both."""
     changes = sorted(
         (time, side, step, span.label)
@@ -125,27 +141,3 @@ def _instants(truth: list[Span], guess: list[Span]) -> Iterator[tuple[float, set
         active[side][label] = active[side].get(label, 0) + step
         true, given = ({name for name, spans in each.items() if spans} for each in active)
         yield following - time, true, given
-
-
-def _checked(
-    spans: Iterable[Span],
-    side: str,
-    seconds: float,
-    labels: Sequence[str],
-    unemotional: Collection[str],
-) -> list[Span]:
-    """The emotional spans."""
-    emotional = []
-    for span in spans:
-        if span.label not in labels:
-            raise LabelError(
-                f"labels of the {side} timeline must be in {list(labels)}. Got {span.label!r}."
-            )
-        if not 0 <= span.start <= span.end <= seconds + 1e-6:  # times are rounded in files
-            raise LabelError(
-                f"spans of the {side} timeline must lie in [0, {seconds}] s. "
-                f"Got {span.start} to {span.end}."
-            )
-        if span.label not in unemotional:
-            emotional.append(span)
-    return emotional

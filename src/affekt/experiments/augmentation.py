@@ -48,13 +48,11 @@ class Augmentation:
     """Settings of the augmentation.
 
     Attributes:
-        speakers: simulated speakers for each training speaker.
         channel: whether each has another microphone, room or telephone.
         bandwidth: whether the bandwidth of some is limited.
         noise: whether some have a noisy background.
     """
 
-    speakers: int = 0
     channel: bool = False
     bandwidth: bool = False
     noise: bool = False

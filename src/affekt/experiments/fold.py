@@ -18,12 +18,12 @@ from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.perceived import perceived_labels
 from affekt.errors import RunError, writing
+from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.baselines import KINDS, Baseline, load_features
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import (
     architecture_of,
-    augmentation_of,
     evaluate,
     load_inputs,
     set_population,
@@ -91,7 +91,7 @@ def source_of(recipe: Recipe, manifest: Manifest, locations: Locations) -> Sourc
         manifest,
         sound_digest(manifest),
         architecture_of(recipe, manifest.labels),
-        augmentation_of(recipe),
+        Augmentation(recipe.augment_channel, recipe.augment_bandwidth, recipe.augment_noise),
         locations.cache,
     )
 
@@ -113,10 +113,9 @@ def check_weights(recipe: Recipe, locations: Locations) -> None:
     Raises:
         ModelError: they are not.
     """
-    if recipe.trunk == "whisper":
-        check_digest(find(TURN_DETECTOR, locations.weights))
-    elif recipe.weights != "random":
-        check_digest(find(recipe.weights, locations.weights))
+    name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
+    if name != "random":
+        check_digest(find(name, locations.weights))
 
 
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:

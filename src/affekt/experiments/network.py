@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.feature_cache import Features, Source
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.profiles import profile_of
@@ -30,16 +29,6 @@ def architecture_of(recipe: Recipe, labels: tuple[str, ...]) -> Architecture:
     """The network that a recipe describes: its fields are knobs of the same names."""
     names = [each.name for each in fields(Architecture) if each.name != "labels"]
     return Architecture(labels, **{name: getattr(recipe, name) for name in names})
-
-
-def augmentation_of(recipe: Recipe) -> Augmentation:
-    """The augmentation that a recipe describes."""
-    return Augmentation(
-        recipe.augmented_speakers,
-        channel=recipe.augment_channel,
-        bandwidth=recipe.augment_bandwidth,
-        noise=recipe.augment_noise,
-    )
 
 
 def start_network(

@@ -71,11 +71,7 @@ def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list
 def archive_run(run: Run, results: Path, *, points: Points) -> Path:
     """Archive a run, finished or not, in place of what was archived of it before.
 
-    ``results`` and ``points`` are those of :func:`archive_runs`. Returns the folder written.
-
-    Raises:
-        RunError: it lacks a fold that is archived, or what is archived is of another recipe or
-            other recordings, or the folder cannot be written.
+    Arguments and errors are those of :func:`archive_runs`. Returns the folder written.
     """
     folder = archive_folder(results, run.recipe, run.seed)
     if run.folder.resolve() == folder.resolve():

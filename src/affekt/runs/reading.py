@@ -95,14 +95,13 @@ def find_runs(paths: Iterable[Path]) -> tuple[Path, ...]:
         if not path.is_dir():
             raise RunError(f"{path}: must be a folder of runs. Got none. Run a recipe first.")
         archived = [file.parent for file in path.rglob(ARCHIVED)]
-        made = [file.parents[1] for file in path.rglob(f"fold-*/{DONE}") if _tested(file)]
+        made = [
+            file.parents[1]
+            for file in path.rglob(f"fold-*/{DONE}")
+            if '"test_speakers": []' not in file.read_text(encoding="utf-8", errors="replace")
+        ]
         found.update(dict.fromkeys(sorted([*archived, *made])))
     return tuple(found)
-
-
-def _tested(result: Path) -> bool:
-    """Whether a finished fold has test speakers; :func:`read_run` refuses broken files."""
-    return '"test_speakers": []' not in result.read_text(encoding="utf-8", errors="replace")
 
 
 def read_run(folder: Path) -> Run:
@@ -194,9 +193,8 @@ def _optional_table(
 def _check_facts(folder: Path, run: Run) -> None:
     missing = {name for fold in run.folds for name in FACTS if name not in fold}
     missing |= {"digest", "classes"} - run.corpus.keys()
-    if missing:
-        got = ", ".join(sorted(missing))
-        raise RunError(f"{folder}: each fold and the corpus must have their facts. Missing: {got}.")
+    if lacking := ", ".join(sorted(missing)):
+        raise RunError(f"{folder}: folds and corpus must have their facts. Missing: {lacking}.")
 
 
 def _check_tables(folder: Path, run: Run) -> None:
