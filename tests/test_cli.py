@@ -456,6 +456,9 @@ def test_no_used_file_is_overwritten(option: str, tmp_path: Path, capsys: Captur
         assert "must not be a file that the command uses" in capsys.readouterr().err
     assert used.read_text() == "before"
     assert main(["predict", str(SAMPLES), "-o", "-"]) == 2
+    words = ["predict", str(SAMPLES), "--timeline", "--format", "eaf", "-o", "s3://bucket/out/"]
+    assert main(words) == 2
+    assert "a folder of this machine. Got s3://bucket/out/" in capsys.readouterr().err
 
 
 def test_a_too_long_name_does_not_stop_the_others(model: str, tmp_path: Path) -> None:

@@ -402,6 +402,22 @@ def test_a_passphrase_comes_from_the_environment(
     assert "AFFEKT_PASSPHRASE" in run("create", tmp_path / "t", "--passphrase").stderr
 
 
+def test_the_end_of_the_input_at_a_question_is_no_fault(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    leader, follower = pty.openpty()
+    words = [*COMMAND, "create", str(tmp_path / "a.journal"), "--passphrase"]
+    with subprocess.Popen(
+        words, stdin=follower, stderr=subprocess.PIPE, start_new_session=True
+    ) as asked:
+        assert asked.stderr
+        assert asked.stderr.read(12) == b"Passphrase: "
+        os.write(leader, b"\x04")  # Ctrl-D
+        assert asked.stderr.read().strip() == b""
+    assert asked.returncode == 130
+    os.close(leader)
+    os.close(follower)
+
+
 def test_missing_extras_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -119,6 +119,9 @@ def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predicto
     refused = client.post("/timeline?speakers=a.rttm", content=file.read_bytes())
     assert refused.status_code == 422
     assert "each, auto, 1" in refused.json()["error"]
+    refused = client.post("/timeline?speakers=each&channel=1", content=file.read_bytes())
+    assert refused.status_code == 422
+    assert "channel must be left out with speakers=each. Got '1'" in refused.json()["error"]
     found = client.post("/embed", files={"file": file.read_bytes()}).json()
     np.testing.assert_allclose(found["embedding"], predictor.embed(file), rtol=1e-6)
     for wrong in ("/predict?time_constant=2", "/embed?min_confidence=1", "/embed?quality=0"):
@@ -148,6 +151,9 @@ def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: 
             assert "access-control-allow-origin" not in found.headers
         assert client.get("/model", headers={**good, "Host": "evil.example"}).status_code == 403
     assert main(["serve", "--allow-origin", "example.org/page"]) == 2
+    for name in ("", "example.org:443", "[::1]", "https://example.org", "\u00e4..b"):
+        assert main(["serve", "--name", name]) == 2
+        assert main(["serve", "--host", name]) == 2
 
 
 @pytest.mark.parametrize(
@@ -179,6 +185,16 @@ def test_it_may_be_a_part_of_a_larger_application(predictor: affekt.Predictor) -
         assert client.post("/emotion/predict", content=wav(SOUND)).status_code == 200
         assert client.get("/emotion/predict").headers["allow"] == "POST"
         assert "emotion" in client.get("/emotion/").text
+        assert 'path="/predict"' in client.get("/emotion/metrics").text
+
+
+def test_health_needs_no_token_in_a_larger_application(
+    predictor: affekt.Predictor, tokens: Path
+) -> None:
+    part = make_app(predictor, hosts={"localhost"}, tokens=Tokens(tokens))
+    with TestClient(Starlette(routes=[Mount("/emotion", part)])) as client:
+        assert client.get("/emotion/health").status_code == 200
+        assert client.get("/emotion/model").status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/affekt/nothing", "/affekt/predict"])
@@ -239,8 +255,8 @@ def sample(client: TestClient, name: str, **labels: str) -> float:
 
 
 def test_metrics_count_what_was_answered(client: TestClient) -> None:
-    for _ in range(3):
-        client.post("/predict", content=wav(SOUND))
+    for path in ("/predict", "/predict", "/embed"):
+        client.post(path, content=wav(SOUND))
     client.post("/predict", content=b"nothing")
     client.get("/never/seen/before")
     with client.websocket_connect(STREAM) as socket:
@@ -248,11 +264,11 @@ def test_metrics_count_what_was_answered(client: TestClient) -> None:
         socket.send_text("end")
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
-    assert sample(client, "affekt_requests_total", path="/predict", status="200") == 3
+    assert sample(client, "affekt_requests_total", path="/predict", status="200") == 2
     assert sample(client, "affekt_requests_total", path="/predict", status="422") == 1
     assert sample(client, "affekt_requests_total", path="other", status="404") == 1
     assert sample(client, "affekt_requests_total", path="/stream", status="101") == 1
-    assert sample(client, "affekt_request_seconds_count", path="/predict") == 4
+    assert sample(client, "affekt_request_seconds_count", path="/predict") == 3
     assert sample(client, "affekt_sound_seconds_total") == pytest.approx(9.0)
     assert sample(client, "affekt_active", path="/predict") == 0
     assert "never" not in client.get("/metrics").text
@@ -281,7 +297,7 @@ def test_the_log_has_a_line_for_each_request_and_no_content(predictor: affekt.Pr
 @pytest.fixture
 def tokens(tmp_path: Path) -> Path:
     path = tmp_path / "tokens"
-    path.write_text(f"# for the laboratory\n{TOKEN}\n\n{OTHER}\n")
+    path.write_text(f"{TOKEN}\n# for the laboratory\n\n{OTHER}\n", encoding="utf-8-sig")
     return path
 
 
@@ -333,28 +349,39 @@ def test_the_description_is_valid_and_true(client: TestClient, predictor: affekt
     described = client.get("/openapi.json").json()
     validate(described)
     assert described["openapi"].startswith("3.1")
+    components = described["components"]
+    for schema in components["schemas"].values():  # every field is described
+        schema["additionalProperties"] = "properties" not in schema
+
+    def resolved(part: dict[str, Any]) -> Any:
+        *_, kind, name = part.get("$ref", "/").split("/")
+        return components[kind][name] if kind else part
 
     def check(path: str, found: Any) -> None:
         (operation,) = described["paths"][path].values()
-        answer = operation["responses"][str(found.status_code)]
+        answer = resolved(operation["responses"][str(found.status_code)])
         ((kind, content),) = answer["content"].items()
         assert found.headers["content-type"].partition(";")[0] == kind
-        schema = {**content["schema"], "components": described["components"]}
+        schema = {**content["schema"], "components": components}
         jsonschema.validate(found.text if kind == "text/plain" else found.json(), schema)
 
     for path in ("/model", "/health", "/metrics", "/openapi.json"):
         check(path, client.get(path))
         check(path, client.post(path))
     check("/predict", client.post("/predict?min_confidence=0.99", content=wav(SOUND)))
+    check("/predict", client.post("/predict", content=wav(np.tile(SOUND, 8))))
     check("/predict", client.post("/predict", content=b"nothing"))
     check("/predict", client.post("/predict?adapt=maybe", content=wav(SOUND)))
     spoken = (SAMPLES / "calm.flac").read_bytes()
     check("/timeline", client.post("/timeline?time_constant=2", content=spoken))
+    check("/timeline", client.post("/timeline?speakers=each", content=spoken))
     check("/timeline", client.post("/timeline?time_constant=-2", content=spoken))
     check("/embed", client.post("/embed", content=spoken))
     check("/embed", client.post("/embed?time_constant=2", content=spoken))
     check("/model", client.get("/model", headers={"host": "evil.example"}))
-    names = [each["name"] for each in described["paths"]["/predict"]["post"]["parameters"]]
+    assert "401" not in described["paths"]["/health"]["get"]["responses"]
+    parameters = described["paths"]["/predict"]["post"]["parameters"]
+    names = [resolved(each)["name"] for each in parameters]
     assert names == ["adapt", "min_confidence", "channel", "quality", "Profile"]
 
 

@@ -97,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
     except _UsageError as error:
         complain(_usage_message(error, words))
+    except typer.Abort:  # Ctrl-C, or the end of the input, at a question
+        code = INTERRUPTED
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = EXTRAS.get(package, "train")

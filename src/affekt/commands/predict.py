@@ -83,6 +83,7 @@ def predict(
     from affekt.inference.predictor import load
     from affekt.inference.speakers.speaker_timelines import check_names
     from affekt.inference.speech.quality import LIMITS
+    from affekt.locations import is_location
 
     refuse_together({"--demo": demo, "PATH": paths})
     if demo:
@@ -104,9 +105,10 @@ def predict(
     _check_timeline(paths, timeline, annotation, plot, into_folder=into_folder)
     chosen = options.channel_of(channel)
     distinguished = options.check_speakers(chosen, speakers, speaker, timeline, profile, plot)
-    if output == "-":
+    if output == "-" or (into_folder and is_location(output)):
         raise typer.BadParameter(
-            "--output must be a file or location. Got -. Leave it out to print to the terminal."
+            f"--output must be a file, a location of one, or with --format a folder of this "
+            f"machine. Got {output}. Leave it out to print to the terminal."
         )
     options.refuse_output(output, *paths, model, profile, plot, speakers)
     options.refuse_output(plot, *paths, model, profile, speakers, name="--plot")

@@ -62,6 +62,11 @@ def serve(
         raise typer.BadParameter(
             "--browser-runtime cannot be combined with --profile or --min-confidence."
         )
+    for each in (host, *(name or ())):
+        if not re.fullmatch(r"[\w.-]+|[\w.%]*(:[\w.%]*){2,}", each, re.ASCII):
+            raise typer.BadParameter(
+                f"--host and --name must be a host name or address without a port. Got {each!r}."
+            )
     for origin in allow_origin or ():
         if not re.fullmatch(r"https?://[^/?#\s]+", origin):
             raise typer.BadParameter(

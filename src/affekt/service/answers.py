@@ -1,7 +1,7 @@
 """Compute the response to an uploaded recording."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,8 @@ from affekt.service.request_options import COMMON, number
 Sound = NDArray[np.float32]
 
 
-class Answer(NamedTuple):
-    """Content of a response as JSON, and seconds of the processed sound."""
-
-    content: dict[str, Any]
-    seconds: float
-
-
-#: What computes an answer from a recording at 16 kHz, and its query parameters.
-Work = tuple[Callable[[Predictor, Sound, QueryParams], Answer], tuple[str, ...]]
+#: What computes the JSON of an answer from a recording at 16 kHz, and its query parameters.
+Work = tuple[Callable[[Predictor, Sound, QueryParams], dict[str, Any]], tuple[str, ...]]
 CHANNEL = "channel"
 TIME = "time_constant"
 SPEAKERS = "speakers"
@@ -32,22 +25,20 @@ EACH = "each"
 SPEAKER_VALUES = (EACH, "auto", *map(str, range(1, 9)))
 
 
-def _predict(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
-    prediction = predictor.predict(sound, sample_rate=SAMPLE_RATE)
-    return Answer(prediction.as_dict(), prediction.duration)
+def _predict(predictor: Predictor, sound: Sound, _: QueryParams) -> dict[str, Any]:
+    return predictor.predict(sound, sample_rate=SAMPLE_RATE).as_dict()
 
 
-def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> Answer:
-    samples = 0
-
-    def count(block: NDArray[np.float32]) -> None:
-        nonlocal samples
-        samples += block.size
-
-    options = TimelineOptions(watch=count, sample_rate=SAMPLE_RATE)
+def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> dict[str, Any]:
+    options = TimelineOptions(sample_rate=SAMPLE_RATE)
     if TIME in query:
         options["time_constant"] = number(query, TIME, 0)
     if (text := query.get(SPEAKERS)) == EACH:
+        if CHANNEL in query:
+            raise AudioError(
+                f"query parameter {CHANNEL} must be left out with {SPEAKERS}={EACH}. "
+                f"Got {query[CHANNEL][:20]!r}."
+            )
         options["channel"] = "each"
     elif text in SPEAKER_VALUES:
         options["speakers"] = text if text == "auto" else int(text)
@@ -57,12 +48,11 @@ def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> Answer:
             f"Got {text[:20]!r}. Leave it out."
         )
     utterances = [each.as_dict() for each in predictor.timeline(sound, **options)]
-    seconds = samples / SAMPLE_RATE
-    return Answer({"duration": seconds, "utterances": utterances}, seconds)
+    return {"duration": len(sound) / SAMPLE_RATE, "utterances": utterances}
 
 
-def _embed(predictor: Predictor, sound: Sound, _: QueryParams) -> Answer:
-    return Answer({"embedding": predictor.embed(sound, sample_rate=SAMPLE_RATE).tolist()}, 0.0)
+def _embed(predictor: Predictor, sound: Sound, _: QueryParams) -> dict[str, Any]:
+    return {"embedding": predictor.embed(sound, sample_rate=SAMPLE_RATE).tolist()}
 
 
 WORK: dict[str, Work] = {

@@ -219,8 +219,8 @@ class _Service:
                 if (text := request.headers.get("profile")) is not None:
                     profile = decode_profile(text, "the header Profile must be")
                     predictor = replace(predictor, profile=profile)
-                each = query.get(SPEAKERS) == EACH
-                sound = await decoded(upload, predictor.channel, self._decoders, each=each)
+                channel = "each" if query.get(SPEAKERS) == EACH else predictor.channel
+                sound = await decoded(upload, channel, self._decoders)
                 computed = partial(compute, replace(predictor, channel=None), sound, query)
                 answer = await to_thread.run_sync(computed, limiter=self._upload_threads)
         except UploadTooLargeError as error:
@@ -232,8 +232,8 @@ class _Service:
             return _error(408, message, Connection="close")
         except (ClientDisconnect, CancelledError):  # the client is gone, or the service ends
             return Response(status_code=400)
-        self._metrics.sound.inc(answer.seconds)
-        return JSONResponse(answer.content)
+        self._metrics.sound.inc(len(sound) / SAMPLE_RATE)
+        return JSONResponse(answer)
 
     async def _received(self, request: Request) -> Upload | None:
         """Read the recording; None if the service stops first, or if it takes too long."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.reading import channel_blocks, read
 from affekt.errors import AudioError
+from affekt.inference.options import Channel
 from affekt.service.uploads import Upload
 
 MAX_SECONDS = 3600.0  # of sound
@@ -26,19 +27,19 @@ MAX_START = 30.0  # s until a worker has started
 
 
 async def decoded(
-    upload: Upload, channel: int | None, limiter: CapacityLimiter, *, each: bool = False
+    upload: Upload, channel: Channel, limiter: CapacityLimiter
 ) -> NDArray[np.float32]:
     """Decode a recording in one of the worker processes that the limiter bounds.
 
     Returns:
-        ``(samples,)`` at 16 kHz, of one channel or the mean of all; ``(samples, channels)`` if
-        ``each`` is set.
+        ``(samples,)`` at 16 kHz, of one channel or the mean of all; of the channel ``each``,
+        ``(samples, channels)``.
 
     Raises:
         AudioError: not a recording, a damaged one, or one that needs too much time or memory.
         RuntimeError: no worker can start.
     """
-    work = upload.getvalue(), channel, each, MAX_SECONDS, MAX_MEMORY, MAX_PROCESSOR
+    work = upload.getvalue(), channel, MAX_SECONDS, MAX_MEMORY, MAX_PROCESSOR
     async with limiter:  # MAX_WALL does not count the wait for others
         await _ready_worker()
         with move_on_after(MAX_WALL), suppress(BrokenWorkerProcess):
@@ -59,18 +60,18 @@ async def _ready_worker() -> None:
             return await to_process.run_sync(_prepare, cancellable=True)
     raise RuntimeError(  # the first may have ended while it waited; the second is new
         "no process that decodes recordings can start. It imports the main module of the program: "
-        'start the service below `if __name__ == "__main__":`.'
+        'import PyTorch and start the service below `if __name__ == "__main__":`.'
     )
 
 
 def _decode(
-    content: bytes, channel: int | None, each: bool, max_seconds: float, memory: int, processor: int
+    content: bytes, channel: Channel, max_seconds: float, memory: int, processor: int
 ) -> NDArray[np.float32]:
     """Decode in this process, which is a worker."""
     upload = Upload(content)
     try:
         with _limited(memory, processor):
-            if each:
+            if channel == "each":
                 return np.concatenate([*channel_blocks(upload, max_seconds=max_seconds)])
             return read(upload, channel=channel, max_seconds=max_seconds)
     except MemoryError as error:

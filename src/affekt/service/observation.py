@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from affekt.service.origin_check import path_of
+
 ID_HEADER = "X-Request-ID"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -119,7 +121,7 @@ class Observation:
             return
         given = Headers(scope=scope).get(ID_HEADER, "")
         identity = given if _ID.fullmatch(given) else uuid4().hex
-        path, method = scope["path"], scope.get("method", "WEBSOCKET")
+        path, method = path_of(scope), scope.get("method", "WEBSOCKET")
         method = method if method in METHODS else "other"
         status, sent, began = 0, 0, time.monotonic()
 

@@ -15,29 +15,22 @@ from affekt.service.answers import SPEAKER_VALUES
 
 FILE = Path(__file__).with_suffix(".json")
 SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+EVERYWHERE = ("401", "403", "405", "500")  # statuses that every operation may answer
 
 
 def document(labels: Sequence[str], max_upload: int) -> dict[str, Any]:
     """Build the document for the labels of a model, and the most bytes of a recording."""
     text = FILE.read_text(encoding="utf-8").replace("MAX_UPLOAD", str(max_upload))
-    stored = json.loads(text)
+    stored: dict[str, Any] = json.loads(text)
     stored["info"]["version"] = affekt.__version__
     components = stored["components"]
     components["parameters"]["speakers"]["schema"]["enum"] = [*SPEAKER_VALUES]
     components["schemas"]["Label"]["enum"] = [*labels, "uncertain"]
     shares = {"properties": dict.fromkeys(labels, SHARE), "required": [*labels]}
     components["schemas"]["Probabilities"] |= shares
-    schemas = {name: components[name] for name in ("schemas", "securitySchemes")}
-    return {**stored, "paths": _expanded(stored["paths"], components), "components": schemas}
-
-
-def _expanded(part: Any, components: dict[str, Any]) -> Any:
-    """Replace references, but those to schemas, so that readers need not follow them."""
-    if isinstance(part, list):
-        return [_expanded(each, components) for each in part]
-    if not isinstance(part, dict):
-        return part
-    *_, kind, name = part.get("$ref", "/").split("/")
-    if kind in ("parameters", "requestBodies", "responses"):
-        return components[kind][name]
-    return {key: _expanded(value, components) for key, value in part.items()}
+    for methods in stored["paths"].values():
+        for method, operation in methods.items():
+            for status in components["responses"] if method == "post" else EVERYWHERE:
+                operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
+    del stored["paths"]["/health"]["get"]["responses"]["401"]  # it needs no token
+    return stored

@@ -13,11 +13,23 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocketClose
 
 POLICY_VIOLATION = 1008  # WebSocket close code
 HEALTH = "/health"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")  # name, and port
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request within this application, which may be part of a larger one."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def refusal(scope: Scope, error: str, status: int, **headers: str) -> ASGIApp:
+    """Answer a request with an error; the handshake of a WebSocket fails instead."""
+    if scope["type"] == "http":
+        return JSONResponse({"error": error}, status, headers)
+    return WebSocketClose(POLICY_VIOLATION)
 
 
 class OriginCheck:
@@ -48,21 +60,19 @@ class OriginCheck:
             return
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        probe = scope["path"] == HEALTH and origin is None  # by address, not by name
+        probe = path_of(scope) == HEALTH and origin is None  # by address, not by name
         if self._allows(host, origin):
             sockets = f" ws://{host} wss://{host}"
             await self._app(scope, receive, _with_security_headers(send, sockets, self._scripts))
         elif probe:
             await self._app(scope, receive, _with_security_headers(send))
-        elif scope["type"] == "http":
-            error = {
-                "error": f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the "
-                f"service's own page. Got {host[:100]!r} and {(origin or 'none')[:100]!r}. Allow "
-                f"others with affekt serve --name HOST or --allow-origin ORIGIN."
-            }
-            await JSONResponse(error, 403)(scope, receive, send)
         else:
-            await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+            error = (
+                f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the service's "
+                f"own page. Got {host[:100]!r} and {(origin or 'none')[:100]!r}. Allow others with "
+                f"affekt serve --name HOST or --allow-origin ORIGIN."
+            )
+            await refusal(scope, error, 403)(scope, receive, send)
 
     def _allows(self, host: str, origin: str | None) -> bool:
         named = _HOST.fullmatch(host)

@@ -8,12 +8,10 @@ import hmac
 from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from affekt.errors import RunError
-from affekt.service.origin_check import HEALTH, POLICY_VIOLATION
+from affekt.service.origin_check import HEALTH, path_of, refusal
 
 SHORTEST = 16  # characters of a token
 
@@ -50,7 +48,7 @@ class Tokens:
             stamp = about.st_mtime_ns, about.st_size
             if stamp == self._stamp:
                 return
-            lines = self._file.read_text(encoding="utf-8").splitlines()
+            lines = self._file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             raise RunError(
@@ -73,7 +71,7 @@ class TokenCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401; a WebSocket handshake fails instead."""
-        if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH:
+        if scope["type"] not in ("http", "websocket") or path_of(scope) == HEALTH:
             await self._app(scope, receive, send)
             return
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
@@ -81,14 +79,9 @@ class TokenCheck:
             accepted = kind.lower() == "bearer" and self._tokens.accept(token.strip())
         except RunError:  # the file was emptied or removed: no token is accepted
             accepted = False
-        if accepted:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            error = {"error": "a token is needed. Send it as Authorization: Bearer TOKEN."}
-            headers = {"WWW-Authenticate": 'Bearer realm="affekt"'}
-            await JSONResponse(error, 401, headers)(scope, receive, send)
-        else:
-            await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
+        error = "a token is needed. Send it as Authorization: Bearer TOKEN."
+        refused = refusal(scope, error, 401, **{"WWW-Authenticate": 'Bearer realm="affekt"'})
+        await (self._app if accepted else refused)(scope, receive, send)
 
 
 def _digest(token: str) -> bytes:

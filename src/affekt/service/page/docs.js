@@ -1,6 +1,6 @@
 // Show the OpenAPI document of this service, with a form to send each request.
 
-const at = (id) => document.getElementById(id);
+import { at } from "./charts.js";
 
 // Make an element: its text, attributes and children are never read as HTML.
 function made(name, attributes = {}, ...children) {
@@ -14,16 +14,21 @@ function prose(text) {
   return made("p", {}, ...text.split("`").map((part, n) => (n % 2 ? made("code", {}, part) : part)));
 }
 
+// A part of the document, or what its reference leads to.
+function resolved(part, document) {
+  return part?.$ref ? part.$ref.split("/").slice(1).reduce((found, name) => found[name], document) : part;
+}
+
 // A schema as the text of an example: types in place of values.
 function shape(schema, document, indent = "") {
-  if (schema.$ref) return shape(document.components.schemas[schema.$ref.split("/").pop()], document, indent);
+  if (schema.$ref) return shape(resolved(schema, document), document, indent);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if (schema.type === "array") return `[${shape(schema.items, document, indent)}, …]`;
   if (!schema.properties) {
     const unit = schema.description ? ` (${schema.description})` : "";
     const from = schema.minimum === undefined ? "" : ` ≥ ${schema.minimum}`;
     const to = schema.maximum === undefined ? "" : `, ≤ ${schema.maximum}`;
-    return `${schema.type}${unit}${from}${to}`;
+    return `${[schema.type].flat().join(" | ")}${unit}${from}${to}`;
   }
   const required = new Set(schema.required);
   const lines = Object.entries(schema.properties).map(
@@ -67,6 +72,8 @@ async function send(path, method, operation, form, answer) {
 }
 
 function shown(path, method, operation, document) {
+  operation.parameters = operation.parameters?.map((each) => resolved(each, document));
+  operation.requestBody = resolved(operation.requestBody, document);
   const answer = made("pre", { ariaLive: "polite", hidden: true, tabIndex: 0 });
   const parts = [prose(operation.description ?? operation.summary)];
   const form = made("form");
@@ -90,7 +97,8 @@ function shown(path, method, operation, document) {
     answer.hidden = false;
     send(path, method, operation, form, answer);
   });
-  const rows = Object.entries(operation.responses).map(([status, response]) => {
+  const rows = Object.entries(operation.responses).map(([status, part]) => {
+    const response = resolved(part, document);
     const [kind, content] = Object.entries(response.content ?? {})[0] ?? ["", {}];
     const body = content.schema ? shape(content.schema, document) : "";
     const meaning = made("span", {}, `${response.description} `, made("code", {}, kind));
