@@ -211,6 +211,17 @@ def test_a_disconnected_microphone_is_reported(page: Page) -> None:
     page.wait(page.at("save-profile").is_enabled)
 
 
+def test_a_page_that_may_have_no_microphone_says_why(browser: Page, model: Path) -> None:
+    with served(model, "--name", "0.0.0.0") as (address, _):
+        address = address.replace("127.0.0.1", "0.0.0.0")  # no name that browsers trust
+        browser.browser.get(address)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+        browser.at("microphone").click()
+        browser.wait(lambda: "fault" in (browser.at("status").get_attribute("class") or ""))
+        told = "The microphone cannot be used. The page must come from HTTPS or localhost. Got"
+        assert browser.at("status").text == f"{told} {address}."
+
+
 def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
     with served(model) as (address, server):
         browser.browser.get(address)

@@ -6,6 +6,7 @@ const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainContro
 
 /** Start the microphone; see affekt.d.ts. */
 export async function startMicrophone(onSamples, { sampleRate, channels = 1, onEnd = () => {} } = {}) {
+  if (!navigator.mediaDevices) throw new Error(`The page must come from HTTPS or localhost. Got ${location.origin}.`);
   const media = await navigator.mediaDevices.getUserMedia({ audio: { ...SOUND, channelCount: channels } });
   let context;
   const stop = () => {

@@ -11,7 +11,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import AudioError
 from affekt.inference.options import TimelineOptions
 from affekt.inference.predictor import Predictor
-from affekt.service.request_options import COMMON, number
+from affekt.service.request_options import COMMON, choice, number
 
 Sound = NDArray[np.float32]
 
@@ -33,20 +33,16 @@ def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> dict[st
     options = TimelineOptions(sample_rate=SAMPLE_RATE)
     if TIME in query:
         options["time_constant"] = number(query, TIME, 0)
-    if (text := query.get(SPEAKERS)) == EACH:
+    text = choice(query, SPEAKERS, "", SPEAKER_VALUES) if SPEAKERS in query else ""
+    if text == EACH:
         if CHANNEL in query:
             raise AudioError(
                 f"query parameter {CHANNEL} must be left out with {SPEAKERS}={EACH}. "
                 f"Got {query[CHANNEL][:20]!r}."
             )
         options["channel"] = "each"
-    elif text in SPEAKER_VALUES:
+    elif text:
         options["speakers"] = text if text == "auto" else int(text)
-    elif text is not None:  # the name of a file is not allowed
-        raise AudioError(
-            f"query parameter {SPEAKERS} must be among {', '.join(SPEAKER_VALUES)}. "
-            f"Got {text[:20]!r}. Leave it out."
-        )
     utterances = [each.as_dict() for each in predictor.timeline(sound, **options)]
     return {"duration": len(sound) / SAMPLE_RATE, "utterances": utterances}
 

@@ -27,7 +27,7 @@ from affekt.inference.prediction import Segment
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import Stream
 from affekt.service.origin_check import POLICY_VIOLATION
-from affekt.service.request_options import COMMON, decode_profile, number, with_query
+from affekt.service.request_options import COMMON, choice, decode_profile, number, with_query
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
@@ -41,13 +41,7 @@ def channels_of(query: QueryParams) -> int:
     Raises:
         AudioError: not a whole number, or out of range.
     """
-    channels = number(query, "channels", 1, whole=True)
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError(
-            f"query parameter channels must be in [1, {MAX_CHANNELS}]. "
-            f"Got {query['channels'][:20]!r}. Send one channel for each speaker."
-        )
-    return int(channels)
+    return int(choice(query, "channels", "1", map(str, range(1, MAX_CHANNELS + 1))))
 
 
 async def run_session(
@@ -66,7 +60,7 @@ async def run_session(
         predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
         rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
         streams = _streams(predictor, rate, channels)
-        dtype = _dtype(query.get("encoding", "f32le"))
+        dtype = ENCODINGS[choice(query, "encoding", "f32le", ENCODINGS)]
         started = False
         while True:
             message = await _received(socket)
@@ -147,14 +141,6 @@ async def _send_profile(socket: WebSocket, stream: Stream) -> None:
         await socket.send_bytes(stream.profile.content())
     except ModelError as error:  # no speech yet: the session continues
         await socket.send_json({"error": str(error)})
-
-
-def _dtype(encoding: str) -> np.dtype[Any]:
-    if encoding not in ENCODINGS:
-        raise AudioError(
-            f"query parameter encoding must be one of {', '.join(ENCODINGS)}. Got {encoding!r}."
-        )
-    return ENCODINGS[encoding]
 
 
 def _samples(content: bytes, dtype: np.dtype[Any], channels: int) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Describe the service as an OpenAPI document.
 
-``openapi.json`` is that document without what depends on the model and the limits of the service.
+``openapi.json`` is that document without what depends on the model and the limits of the service,
+and without what all operations or errors have in common.
 
 Source: OpenAPI Specification 3.1.1.
 """
@@ -15,6 +16,7 @@ from affekt.service.answers import SPEAKER_VALUES
 
 FILE = Path(__file__).with_suffix(".json")
 SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 EVERYWHERE = ("401", "403", "405", "500")  # statuses that every operation may answer
 
 
@@ -28,6 +30,8 @@ def document(labels: Sequence[str], max_upload: int) -> dict[str, Any]:
     components["schemas"]["Label"]["enum"] = [*labels, "uncertain"]
     shares = {"properties": dict.fromkeys(labels, SHARE), "required": [*labels]}
     components["schemas"]["Probabilities"] |= shares
+    for response in components["responses"].values():
+        response["content"] = ERROR
     for methods in stored["paths"].values():
         for method, operation in methods.items():
             for status in components["responses"] if method == "post" else EVERYWHERE:

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 from starlette.datastructures import QueryParams
@@ -32,10 +33,10 @@ def with_query(predictor: Predictor, query: QueryParams, *allowed: str) -> Predi
     channel = int(number(query, "channel", 0, whole=True)) if given else predictor.channel
     return replace(
         predictor,
-        adapt=_switch(query, "adapt", predictor.adapt),
+        adapt=choice(query, "adapt", f"{predictor.adapt:d}", "01") == "1",
         min_confidence=number(query, "min_confidence", predictor.min_confidence),
         channel=channel,
-        limits=predictor.limits if _switch(query, "quality", True) else None,
+        limits=predictor.limits if choice(query, "quality", "1", "01") == "1" else None,
     )
 
 
@@ -56,11 +57,19 @@ def number(query: QueryParams, name: str, default: float, *, whole: bool = False
     return value
 
 
-def _switch(query: QueryParams, name: str, default: bool) -> bool:
-    text = query.get(name, f"{default:d}")
-    if text not in ("0", "1"):
-        raise AudioError(f"query parameter {name} must be 0 or 1. Got {text[:20]!r}. Leave it out.")
-    return text == "1"
+def choice(query: QueryParams, name: str, default: str, allowed: Iterable[str]) -> str:
+    """Read one of the allowed values from a query.
+
+    Raises:
+        AudioError: another value.
+    """
+    text = query.get(name, default)
+    if text not in (values := [*allowed]):
+        raise AudioError(
+            f"query parameter {name} must be one of {', '.join(values)}. Got {text[:20]!r}. "
+            f"Leave it out."
+        )
+    return text
 
 
 def decode_profile(text: str, must_be: str) -> Profile:

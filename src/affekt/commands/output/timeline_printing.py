@@ -1,7 +1,7 @@
 """Print timelines as a table, JSON lines, CSV or annotation files, and draw one as a picture."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO
 from itertools import chain, count
@@ -64,20 +64,19 @@ def print_timelines(
         from affekt.report.timeline_picture import draw_timeline, save
     peaks = WaveformPeaks()
     utterances: list[Utterance] = []  # only if they are all needed at the end
-
-    def collected(results: Iterable[Result]) -> Iterator[Result]:
-        for result in results:
-            if (plot or form in ("textgrid", "eaf")) and isinstance(result, Utterance):
-                utterances.append(result)
-            yield result
-
     try:
         with _progress(peaks, out, form) as (watch, console):
             found = timeline_files(
                 predictor, paths, watch=watch, note=complain, channel=channel, **speakers
             )
             printer = _printer(form, predictor.labels, out, console, columns)
-            return print_results(collected(found), printer)
+
+            def show(result: Result) -> None:
+                if (plot or form in ("textgrid", "eaf")) and isinstance(result, Utterance):
+                    utterances.append(result)
+                printer(result)
+
+            return print_results(found, show)
     finally:
         if form in ("textgrid", "eaf") and peaks.seconds:
             text = annotation_file(form, utterances, peaks.seconds, paths[0])
