@@ -73,7 +73,7 @@ def test_own_recordings(savee: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["savee", ".", "--task", "five"], "task of savee must be one of four, all"),
         (["savee", ".", "--speaker", "x"], "--speaker is for your own corpus"),
         (["saavee", "."], "NAME must be one of ravdess, demos"),
-        (["mine", ".", "--speaker", "x", "--label", "DC"], "--label must be OWN=LABEL"),
+        (["mine", ".", "--speaker", "x", "--label", "DC"], "leave recordings out. Got DC."),
         (["mine", ".", "--speaker", "("], "must be a regular expression"),
     ],
 )

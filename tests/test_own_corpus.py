@@ -116,7 +116,7 @@ def test_columns_that_cannot_be_mapped(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for mapped, words in (
-        ("emotion", "--column must be OWN=COLUMN"),
+        ("emotion", "such as emotion=label. Got emotion."),
         ("emotion=mood", "columns of a corpus must be among file, label, speaker, start, end"),
         ("mood=label", "columns to map must be in the table. Got mood. Its columns: file, start"),
         ("emotion=label", "needed: file, label, speaker). Got file, start, end, label."),

@@ -402,7 +402,7 @@ def test_the_pages_have_the_limits_of_the_service() -> None:
     assert f"is disconnected after {words[processes.PING_TIMEOUT / 60]} minutes" in service
     assert f"for up to {'a minute' * (processes.SHUTDOWN_SECONDS == 60)}." in service
     assert f"samples, at most {live_session.MAX_MESSAGE >> 20} MB" in service
-    assert f"`channels` | `/stream` | 1 (default) to {live_session.MAX_CHANNELS}," in service
+    assert f"`channels` | `/stream` | 1 (default) to {live_session.CHANNELS[-1]}," in service
     streams = serving.MAX_STREAMS
     assert f"Up to {streams} streams run at a time, {streams // 2} of one client." in service
     assert f"sends nothing for {'a minute' * (live_session.MAX_SILENCE == 60)} is" in service

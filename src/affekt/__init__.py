@@ -50,12 +50,10 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used (PEP 562), so that importing affekt is free."""
     if name not in _HOMES:
         raise AttributeError(f"module 'affekt' has no attribute {name!r}")
-    if name != "finetune":
-        return getattr(import_module(_HOMES[name]), name)
     from affekt.errors import needing_extra
 
-    with needing_extra("train", "affekt.finetune"):
-        return import_module(_HOMES[name]).finetune
+    with needing_extra("train", f"affekt.{name}"):  # of which only finetune can lack a package
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -145,7 +145,10 @@ def fuzz_messages(content: bytes) -> None:
         await socket.accept()
         with suppress(WebSocketDisconnect):
             channels = 2 if b"channels=2" in query else 1
-            await live_session.run_session(socket, small(), channels, anyio.CapacityLimiter(1))
+            try:
+                await live_session.run_session(socket, small(), channels, anyio.CapacityLimiter(1))
+            except AffektError as error:
+                answered.append(str(error))
 
     anyio.run(talk)
     assert answered[0]["type"] == "websocket.accept"

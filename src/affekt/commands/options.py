@@ -1,6 +1,7 @@
 """Define the options that several commands share, and check which options exclude each other."""
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -86,12 +87,14 @@ Columns = Annotated[
 
 def own_names(labels: list[str] | None, columns: list[str] | None) -> list[dict[str, str]]:
     """Read ``--label OWN=LABEL`` and ``--column OWN=COLUMN``; refuse anything else."""
-    names = [dict(pair.rpartition("=")[::2] for pair in pairs or ()) for pairs in (labels, columns)]
-    if "" in names[0]:
-        raise typer.BadParameter("--label must be OWN=LABEL, or OWN= to leave recordings out.")
-    if "" in {*names[1], *names[1].values()}:
-        raise typer.BadParameter("--column must be OWN=COLUMN, such as emotion=label.")
-    return names
+    for name, pairs, form, must_be in (
+        ("--label", labels, r".+=[^=]*", "OWN=LABEL, or OWN= to leave recordings out"),
+        ("--column", columns, r".+=[^=]+", "OWN=COLUMN, such as emotion=label"),
+    ):
+        for pair in pairs or ():
+            if not re.fullmatch(form, pair):
+                raise typer.BadParameter(f"{name} must be {must_be}. Got {pair}.")
+    return [dict(pair.rpartition("=")[::2] for pair in pairs or ()) for pairs in (labels, columns)]
 
 
 def refuse_together(options: dict[str, object]) -> None:

@@ -24,18 +24,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import AffektError
+from affekt.errors import AffektError, RunError
 from affekt.inference.predictor import Predictor
 from affekt.service.answers import EACH, SPEAKERS, WORK, Work
 from affekt.service.browser_model import MODEL_PATH, browser_routes
 from affekt.service.client_limits import ClientLimits
 from affekt.service.decoding import decoded
-from affekt.service.live_session import channels_of, close_with_error, run_session
+from affekt.service.live_session import CHANNELS, run_session
 from affekt.service.observation import ID_HEADER, Metrics, Observation
 from affekt.service.openapi import document
-from affekt.service.origin_check import OriginCheck
+from affekt.service.origin_check import POLICY_VIOLATION, OriginCheck
 from affekt.service.readiness import Readiness
-from affekt.service.request_options import decode_profile, with_query
+from affekt.service.request_options import choice, decode_profile, with_query
 from affekt.service.tokens import TokenCheck, Tokens
 from affekt.service.uploads import Upload, UploadTooLargeError, read_upload
 from affekt.shipped_folders import shipped_folder
@@ -251,16 +251,17 @@ class _Service:
         with suppress(WebSocketDisconnect):
             await socket.accept()
             try:
-                channels = channels_of(socket.query_params)
+                channels = int(choice(socket.query_params, "channels", "1", CHANNELS))
+                async with self._sessions.entered(socket, MAX_STREAM_WAIT, channels) as entered:
+                    if not entered:
+                        raise RunError(
+                            f"at most {MAX_STREAMS} live streams at a time, half of them of one "
+                            f"client. Try again later."
+                        )
+                    await run_session(socket, self._predictor, channels, self._stream_threads)
             except AffektError as error:
-                await close_with_error(socket, str(error))
-                return
-            async with self._sessions.entered(socket, MAX_STREAM_WAIT, channels) as entered:
-                if not entered:
-                    message = f"at most {MAX_STREAMS} live streams at a time, half of them of one "
-                    await close_with_error(socket, message + "client. Try again later.")
-                    return
-                await run_session(socket, self._predictor, channels, self._stream_threads)
+                await socket.send_json({"error": str(error)})
+                await socket.close(POLICY_VIOLATION)
 
 
 def _error(status: int, message: str, **headers: str) -> Response:

@@ -15,33 +15,22 @@ from typing import Any
 import numpy as np
 from anyio import CapacityLimiter, fail_after, to_thread
 from numpy.typing import NDArray
-from starlette.datastructures import QueryParams
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from affekt.audio.headers import checked
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import AffektError, AudioError, ModelError
+from affekt.errors import AudioError, ModelError
 from affekt.inference.live import ChannelStreams
 from affekt.inference.prediction import Segment
 from affekt.inference.predictor import Predictor
 from affekt.inference.stream import Stream
-from affekt.service.origin_check import POLICY_VIOLATION
 from affekt.service.request_options import COMMON, choice, decode_profile, number, with_query
 
 ENCODINGS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 MAX_MESSAGE = 1 << 20  # bytes: five seconds of f32le at 48 kHz
 MAX_SILENCE = 60.0  # s without a message
-MAX_CHANNELS = 8
-
-
-def channels_of(query: QueryParams) -> int:
-    """Read the number of channels of a stream from its query.
-
-    Raises:
-        AudioError: not a whole number, or out of range.
-    """
-    return int(choice(query, "channels", "1", map(str, range(1, MAX_CHANNELS + 1))))
+CHANNELS = tuple(map(str, range(1, 9)))  # values of the query parameter `channels`
 
 
 async def run_session(
@@ -53,48 +42,40 @@ async def run_session(
     channels; the limiter bounds the threads that compute answers for all sessions together.
 
     Raises:
+        AffektError: the query or a message is wrong, of which the client is not yet told.
         starlette.websockets.WebSocketDisconnect: the client left during an answer.
     """
-    try:
-        query = socket.query_params
-        predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
-        rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
-        streams = _streams(predictor, rate, channels)
-        dtype = ENCODINGS[choice(query, "encoding", "f32le", ENCODINGS)]
-        started = False
-        while True:
-            message = await _received(socket)
-            if message["type"] == "websocket.disconnect":
-                return
-            if (content := message.get("bytes")) is not None:
-                push = partial(streams.push, _samples(content, dtype, channels))
-                await _send_segments(socket, await to_thread.run_sync(push, limiter=limiter))
-                started = True
-            elif message["text"] == "end":
-                last = await to_thread.run_sync(streams.flush, limiter=limiter)
-                await _send_segments(socket, last)
-                await socket.close()
-                return
+    query = socket.query_params
+    predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
+    rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
+    streams = _streams(predictor, rate, channels)
+    dtype = ENCODINGS[choice(query, "encoding", "f32le", ENCODINGS)]
+    started = False
+    while True:
+        message = await _received(socket)
+        if message["type"] == "websocket.disconnect":
+            return
+        if (content := message.get("bytes")) is not None:
+            push = partial(streams.push, _samples(content, dtype, channels))
+            await _send_segments(socket, await to_thread.run_sync(push, limiter=limiter))
+            started = True
+        elif message["text"] == "end":
+            last = await to_thread.run_sync(streams.flush, limiter=limiter)
+            await _send_segments(socket, last)
+            await socket.close()
+            return
+        else:
+            text, channel = _addressed(message["text"], channels)
+            if text == "profile":
+                await _send_profile(socket, streams.streams[channel])
+            elif started:
+                raise AudioError(
+                    "a profile must be sent before the first samples. Got one after them. "
+                    "Open another connection."
+                )
             else:
-                text, channel = _addressed(message["text"], channels)
-                if text == "profile":
-                    await _send_profile(socket, streams.streams[channel])
-                elif started:
-                    raise AudioError(
-                        "a profile must be sent before the first samples. Got one after them. "
-                        "Open another connection."
-                    )
-                else:
-                    profile = decode_profile(text, "a text message must be end, profile, or")
-                    streams.streams[channel] = replace(predictor, profile=profile).stream(rate)
-    except AffektError as error:
-        await close_with_error(socket, str(error))
-
-
-async def close_with_error(socket: WebSocket, message: str) -> None:
-    """Send an error and close the socket."""
-    await socket.send_json({"error": message})
-    await socket.close(POLICY_VIOLATION)
+                profile = decode_profile(text, "a text message must be end, profile, or")
+                streams.streams[channel] = replace(predictor, profile=profile).stream(rate)
 
 
 async def _received(socket: WebSocket) -> Message:
