@@ -219,8 +219,8 @@ class _Service:
                 if (text := request.headers.get("profile")) is not None:
                     profile = decode_profile(text, "the header Profile must be")
                     predictor = replace(predictor, profile=profile)
-                channel = "each" if query.get(SPEAKERS) == EACH else predictor.channel
-                sound = await decoded(upload, channel, self._decoders)
+                each = query.get(SPEAKERS) == EACH
+                sound = await decoded(upload, "each" if each else predictor.channel, self._decoders)
                 computed = partial(compute, replace(predictor, channel=None), sound, query)
                 answer = await to_thread.run_sync(computed, limiter=self._upload_threads)
         except UploadTooLargeError as error:

@@ -13,9 +13,8 @@ import numpy as np
 from anyio import BrokenWorkerProcess, CapacityLimiter, move_on_after, to_process
 from numpy.typing import NDArray
 
-from affekt.audio.reading import channel_blocks, read
+from affekt.audio.reading import Channel, channel_blocks, read
 from affekt.errors import AudioError
-from affekt.inference.options import Channel
 from affekt.service.uploads import Upload
 
 MAX_SECONDS = 3600.0  # of sound
