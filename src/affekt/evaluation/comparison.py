@@ -80,8 +80,7 @@ def _signs(speakers: int, exact: bool) -> NDArray[np.float64]:
     """``(flips, speakers)`` of -1 and 1: all of them, or random ones."""
     if exact:
         return np.array(list(product((-1.0, 1.0), repeat=speakers)))
-    random = np.random.default_rng(SEED).choice((-1, 1), size=(RESAMPLES, speakers))
-    return random.astype(np.float64)
+    return np.random.default_rng(SEED).choice((-1.0, 1.0), size=(RESAMPLES, speakers))
 
 
 def _check_same_clips(first: Tally, second: Tally) -> None:

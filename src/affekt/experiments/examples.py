@@ -34,12 +34,9 @@ def example_clips(corpus: str, root: Path) -> tuple[ExampleClip, ...]:
         manifest = load(corpus, root, partial=True)
     except CorpusError:
         return ()
-    clips = []
-    for clip in _alike(manifest):
-        samples = read_samples(manifest, clip)
-        hop_seconds = FRAME_HOP / SAMPLE_RATE
-        clips.append(ExampleClip(clip.label, samples, _log_mel(samples), SAMPLE_RATE, hop_seconds))
-    return tuple(clips)
+    sounds = [(clip.label, read_samples(manifest, clip)) for clip in _alike(manifest)]
+    rates = SAMPLE_RATE, FRAME_HOP / SAMPLE_RATE
+    return tuple(ExampleClip(label, sound, _log_mel(sound), *rates) for label, sound in sounds)
 
 
 def _log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -137,20 +137,17 @@ def _adaptively(
     clips: NDArray[np.int64],
     seed: Sequence[int],
 ) -> NDArray[np.float32]:
-    """Predict the clips of each speaker one after the other, in random order."""
+    """Predict the clips one after the other, in random order."""
     assert classifier.speaker is not None
     order = np.random.default_rng([*seed, *ADAPTIVE.encode()]).permutation(clips)
-    others = same_speaker(manifest, clips)
+    unknown = {name: classifier.start(1)[name] for name in classifier.speaker.state}
+    profiles: dict[str, State] = {}  # by speaker
     found: dict[int, NDArray[np.float32]] = {}
     adapt = torch.ones(1, device=classifier.device)
-    for first in order:
-        if int(first) in found:
-            continue
-        own = {int(first), *map(int, others[int(first)])}
-        profile = {name: classifier.start(1)[name] for name in classifier.speaker.state}
-        for row in (int(row) for row in order if int(row) in own):
-            encoded = inputs.encode(classifier, np.array([row]))
-            logits, after = classifier.logits_by_window(*encoded, profile, adapt=adapt)
-            profile = {name: after[name] for name in profile}
-            found[row] = logits[0, -1, 0].softmax(dim=0).cpu().numpy()
+    for row in map(int, order):
+        speaker, encoded = manifest.clips[row].speaker, inputs.encode(classifier, np.array([row]))
+        profile = profiles.get(speaker, unknown)
+        logits, after = classifier.logits_by_window(*encoded, profile, adapt=adapt)
+        profiles[speaker] = {name: after[name] for name in unknown}
+        found[row] = logits[0, -1, 0].softmax(dim=0).cpu().numpy()
     return np.stack([found[int(row)] for row in clips])

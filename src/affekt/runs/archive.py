@@ -36,7 +36,6 @@ from affekt.runs.folder import (
 from affekt.runs.reading import Run, find_runs, read_run
 
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
-COMPRESSED = ("predictions", "enrolment", "validation", "curve", "points")  # large tables
 Points = Callable[[Run], pd.DataFrame]
 
 
@@ -101,7 +100,7 @@ def _tables_of_folds(run: Run) -> dict[str, pd.DataFrame]:
 def _write_table(table: pd.DataFrame, folder: Path, name: str) -> None:
     if name == "enrolment":  # nine tenths of all bytes: rows of one clip side by side pack best
         table = table.round(4).sort_values("file", kind="stable")
-    path = folder / (f"{name}.csv.bz2" if name in COMPRESSED else f"{name}.csv")
+    path = folder / ("folds.csv" if name == "folds" else f"{name}.csv.bz2")  # others are large
     table.to_csv(path, index=False, lineterminator="\n")
 
 
