@@ -11,11 +11,13 @@ pytest.importorskip("statsmodels")
 
 from datetime import date, timedelta
 
+from affekt.inference.shipped_models import shipped_digest
 from affekt.journal import changes, estimation
 from affekt.journal.confusion import Confusion
 from affekt.journal.estimation import CONTRASTS, RANGE, SPEECH, Sample, estimate
 
 LABELS = ("angry", "happy", "sad", "neutral")
+CONFUSION = Confusion.read(LABELS, shipped_digest("affekt.onnx") or "")
 
 
 def sample(shares: np.ndarray, seconds: np.ndarray | None = None) -> Sample:
@@ -42,7 +44,7 @@ def test_an_emotion_that_no_recording_had_may_still_be_one_of_the_person() -> No
 @pytest.mark.parametrize("number", [5, 12])
 def test_intervals_of_means_are_those_of_student(number: int) -> None:
     few, before = drawn(number, seed=1), drawn(30, seed=2)
-    found = estimate(few, Confusion.read(LABELS), np.random.default_rng(0), before)[SPEECH]
+    found = estimate(few, CONFUSION, np.random.default_rng(0), before)[SPEECH]
     wanted = stats.ttest_1samp(few.seconds, 0).confidence_interval()
     assert found.high - found.low == pytest.approx(wanted.high - wanted.low, rel=0.15)
     assert found.value == pytest.approx(few.seconds.mean())
@@ -51,7 +53,7 @@ def test_intervals_of_means_are_those_of_student(number: int) -> None:
 
 
 def test_few_recordings_have_no_interval() -> None:
-    for each in estimate(drawn(4, 0), Confusion.read(LABELS), np.random.default_rng(0)).values():
+    for each in estimate(drawn(4, 0), CONFUSION, np.random.default_rng(0)).values():
         assert np.isnan(each.low)
 
 
@@ -66,9 +68,9 @@ def test_expressive_range_is_the_distance_of_utterances_of_two_recordings() -> N
     pairs = [(i, j) for i, j in product(range(6), repeat=2) if owners[i] != owners[j]]
     weights = [lengths[i] * lengths[j] for i, j in pairs]
     apart = [np.abs(points[i] - points[j]).sum() / 2 for i, j in pairs]
-    found = estimate(one, Confusion.read(LABELS), rng)[RANGE]
+    found = estimate(one, CONFUSION, rng)[RANGE]
     assert found.value == pytest.approx(np.average(apart, weights=weights))
-    assert np.isnan(estimate(drawn(1, 0), Confusion.read(LABELS), rng)[RANGE].value)
+    assert np.isnan(estimate(drawn(1, 0), CONFUSION, rng)[RANGE].value)
 
 
 def test_expressive_range_does_not_depend_on_the_number_of_recordings() -> None:
@@ -113,7 +115,7 @@ def test_recordings_of_unequal_length_count_for_fewer() -> None:
 
 def test_intervals_of_few_recordings_cover_the_truth() -> None:
     """A person whose confusion matrix is one of those that are known; five recordings a week."""
-    confusion, rng = Confusion.read(LABELS), np.random.default_rng(3)
+    confusion, rng = CONFUSION, np.random.default_rng(3)
     true, covered = np.array([0.4, 0.3, 0.2, 0.1]), []
     for _ in range(60):
         rows = confusion.matrices[rng.integers(len(confusion.matrices))]

@@ -9,6 +9,12 @@ MODELS = Path(__file__).parents[1] / "models"
 DEFAULT_MODEL = "affekt"
 
 
+def shipped_digest(name: str) -> str | None:
+    """Return the SHA-256 of a shipped model's file; None if there is none of this name."""
+    sums = (MODELS / "SHA256SUMS").read_text(encoding="ascii").split()
+    return dict(zip(sums[1::2], sums[::2], strict=True)).get(name)
+
+
 def check_shipped(graph: Graph) -> None:
     """Compare a shipped model with its checksum: a damaged copy may still load.
 
@@ -17,8 +23,7 @@ def check_shipped(graph: Graph) -> None:
     """
     if graph.file.parent != MODELS:
         return
-    sums = (MODELS / "SHA256SUMS").read_text(encoding="ascii").split()
-    wanted = dict(zip(sums[1::2], sums[::2], strict=True)).get(graph.file.name)
+    wanted = shipped_digest(graph.file.name)
     if wanted != graph.digest:
         raise ModelError(
             f"Model {graph.file} must be the file that affekt ships: SHA-256 {wanted}. "

@@ -18,6 +18,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from affekt.inference.shipped_models import DEFAULT_MODEL, shipped_digest
+
 Floats = NDArray[np.float64]
 FILE = Path(__file__).with_name("confusion.json")
 
@@ -35,13 +37,12 @@ class Confusion:
     matrices: Floats
 
     @classmethod
-    def read(cls, labels: Sequence[str]) -> Self:
-        """Read the matrices that are shipped; without correction if they have other labels."""
-        content = json.loads(FILE.read_text(encoding="utf-8"))
-        known = list(content["labels"])
-        if sorted(known) != sorted(labels):
+    def read(cls, labels: Sequence[str], model: str) -> Self:
+        """Read the matrices of the model of this digest; none correct any but the default model."""
+        if model != shipped_digest(f"{DEFAULT_MODEL}.onnx"):
             return cls("", np.eye(len(labels))[None])
-        order = [known.index(label) for label in labels]
+        content = json.loads(FILE.read_text(encoding="utf-8"))
+        order = [content["labels"].index(label) for label in labels]
         matrices = np.array(list(content["speakers"].values()), np.float64)
         matrices /= matrices.sum(axis=2, keepdims=True)
         return cls(content["source"], matrices[:, order][:, :, order])

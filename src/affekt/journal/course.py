@@ -95,7 +95,7 @@ def course_of(journal: Journal) -> Course | None:
     if not before:
         return None
     labels = tuple(entries[0].probabilities)
-    confusion = Confusion.read(labels)
+    confusion = Confusion.read(labels, model)
     rng = np.random.default_rng(SEED)
     reference, every = Sample.of(before, labels), Sample.of(entries, labels)
     days = list(dict.fromkeys(entry.day for entry in entries))
@@ -212,7 +212,10 @@ def _warnings(
     if not common and journal.voices():
         found.append("Most entries were predicted without the profile of the baseline.")
     if not confusion.source:
-        found.append("Shares are not corrected for the errors of this model: they are not known.")
+        found.append(
+            "Shares are not corrected for the model's errors: those of the default model alone are "
+            "known."
+        )
     return found
 
 

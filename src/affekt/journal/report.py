@@ -101,13 +101,13 @@ def _interval(after: Estimate) -> str:
 
 
 def _nothing(detectable: Mapping[str, float]) -> str:
-    """Say that nothing was found, and how large a change had to be."""
+    """Say that nothing was found, and how large a change of any emotion had to be."""
     said = "No emotion was found to differ from the baseline by more than chance."
-    smallest = min(detectable.values())
-    if math.isnan(smallest) or smallest > 1:
-        return f"{said} With so few days, even the largest change is likely to be missed."
-    size = points(smallest).lstrip("+")
-    return f"{said} A change of at least {size} points would be found in four of five cases."
+    size = max(detectable.values())
+    if math.isnan(size) or size > 1:
+        return f"{said} With so few days, even the largest change of an emotion may be missed."
+    size = f"{100 * size:.0f}"
+    return f"{said} A change of any emotion by {size} points would be found in four of five cases."
 
 
 def _months(
