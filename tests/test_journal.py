@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,37 @@ def test_removed_entries_leave_no_bytes(made: Made) -> None:
         content = b"".join(file.read_bytes() for file in files)
         assert b"to remember" in content
         assert b"a secret to forget" not in content
+
+
+def test_bytes_that_another_program_holds_are_named(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.1)
+    with made() as journal:
+        journal.add(entry(1, note="a secret to forget"), VOICE)
+    with open_journal(journal.path, write=False) as reading, open_journal(journal.path) as other:
+        rows = reading._connection.execute("SELECT * FROM entries UNION ALL SELECT * FROM entries")
+        next(rows)
+        with pytest.raises(JournalError, match="bytes are still in the file"):
+            other.remove([entry(1).digest])
+        assert other.entries() == []
+        rows.close()
+    open_journal(journal.path).close()
+    assert b"a secret to forget" not in journal.path.read_bytes()
+
+
+def test_an_entry_that_becomes_uncertain_leaves_the_baseline_and_its_voice(made: Made) -> None:
+    with made(baseline="first=1") as journal:
+        journal.add(entry(1), VOICE)
+        journal.update(entry(1, reason="the sound is silent"))
+        assert (journal.baseline_digests(), journal.voices()) == ([], {})
+
+
+def test_text_that_is_no_utf8_is_stored(made: Made) -> None:
+    with made(person="Ren\udce9") as journal:
+        journal.add(replace(entry(1, note="\udce9"), name="caf\udce9.wav"), None)
+        (found,) = journal.entries()
+        assert (journal.person, found.name, found.note) == ("Ren?", "caf?.wav", "?")
 
 
 def test_only_the_owner_may_read_a_journal(made: Made) -> None:

@@ -159,8 +159,8 @@ def journal_remove(
             matching = [each for each in digests if each.startswith(entry.lower())]
             if len(matching) != 1 or len(entry) < SHORT_DIGEST // 2:
                 raise typer.BadParameter(
-                    f"ENTRY must be the start of one identifier. Got {entry}, which matches "
-                    f"{len(matching)} entries. See affekt journal list."
+                    f"ENTRY must be the start of one identifier, of at least {SHORT_DIGEST // 2} "
+                    f"digits. Got {entry}, which matches {len(matching)}. See affekt journal list."
                 )
             chosen.add(matching[0])
         journal.remove(chosen)

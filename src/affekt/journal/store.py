@@ -111,6 +111,7 @@ class Journal:
         setting = ", ".join(f"{column} = :{column}" for column in _PREDICTED)
         with self._transaction():
             self._run(f"UPDATE entries SET {setting} WHERE digest = :digest", **_row(entry))
+            self._forget_voices()  # it may have become uncertain
 
     def set_voice(self, digest: str, voice: Voice) -> None:
         """Replace the voice statistics of an entry, if it is in the baseline."""
@@ -120,13 +121,22 @@ class Journal:
                 self._forget_voices()
 
     def remove(self, digests: Collection[str]) -> None:
-        """Delete entries, overwrite their bytes, and shrink the file."""
+        """Delete entries, overwrite their bytes, and shrink the file.
+
+        Raises:
+            JournalError: another program has the file open; the entries are deleted, their bytes
+                are not yet overwritten.
+        """
         with self._transaction():
             for digest in digests:
                 self._run("DELETE FROM entries WHERE digest = ?", digest)
             self._forget_voices()
         self._run("VACUUM")
-        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise JournalError(
+                f"{self.path} is in use by another program: the entries are deleted, and their "
+                f"bytes are still in the file. Close it and run affekt journal refresh {self.path}."
+            )
 
     def _set_voice(self, digest: str, voice: Voice | None) -> None:
         if voice:
@@ -179,7 +189,7 @@ def create_journal(
             migrate(connection)
             connection.execute(
                 "INSERT INTO journal VALUES (1, ?, ?, ?)",
-                (person, datetime.now(UTC).date().isoformat(), baseline),
+                (_utf8(person), datetime.now(UTC).date().isoformat(), baseline),
             )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.close()
@@ -207,7 +217,13 @@ def open_journal(path: Path, *, passphrase: str | None = None, write: bool = Tru
 
 def _row(entry: Entry) -> dict[str, object]:
     values = {name: getattr(entry, name) for name in COLUMNS}
+    values |= {name: _utf8(values[name]) for name in ("name", "note")}
     return values | {name: json.dumps(values[name]) for name in _JSON}
+
+
+def _utf8(text: str) -> str:
+    """Replace what is no UTF-8, as in some file names: SQLite refuses it."""
+    return text.encode(errors="replace").decode()
 
 
 def _entry(row: Sequence[Any]) -> Entry:
