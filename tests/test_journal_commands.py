@@ -212,6 +212,15 @@ def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ report
 
 
+@pytest.mark.parametrize("command", ["export --csv", "export --json", "report"])
+def test_only_the_owner_may_read_what_is_made_of_a_journal(
+    command: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    words = command.split()
+    assert journal_main(words[0], undisturbed, *words[1:], "-o", tmp_path / "made") == 0
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_report_never_sounds_like_a_diagnosis(undisturbed: Path, tmp_path: Path) -> None:
     before = undisturbed.read_bytes()
     assert journal_main("report", undisturbed, "-o", tmp_path / "r.html") == 0

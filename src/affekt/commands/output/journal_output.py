@@ -1,12 +1,13 @@
 """Implement the commands of ``affekt journal`` that only read: list and export."""
 
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from affekt.atomic_write import atomic_text, atomic_write
+from affekt.atomic_write import atomic_write
 from affekt.commands.journal import File, entry_line, opened
 from affekt.commands.options import flag, option, refuse_output, refuse_together
 from affekt.errors import JournalError, writing
@@ -36,16 +37,10 @@ def journal_export(
     refuse_output(output, file)
     write = exports.write_csv if as_csv else exports.write_json if as_json else exports.write_fhir
     with opened(file, write=False) as journal:
-        if output is None:
-            write(journal, sys.stdout)
-            return
-        encoding = "utf-8-sig" if as_csv else "utf-8"  # spreadsheets ask for the mark
-        with (
-            writing(output, JournalError),
-            atomic_write(output) as part,
-            part.open("w", encoding=encoding, newline="") as out,
-        ):
-            write(journal, out)
+        text = StringIO()
+        write(journal, sys.stdout if output is None else text)
+    if output:
+        _write(output, text.getvalue(), "utf-8-sig" if as_csv else "utf-8")  # for spreadsheets
 
 
 def journal_report(
@@ -63,6 +58,12 @@ def journal_report(
     refuse_output(output, file)
     with opened(file, write=False) as journal:
         text = report_page(journal)
-    with writing(output, JournalError):
-        atomic_text(output, text)
+    _write(output, text)
     print(output)
+
+
+def _write(output: Path, text: str, encoding: str = "utf-8") -> None:
+    """Write a file that only its owner may read, as the journal."""
+    with writing(output, JournalError), atomic_write(output) as part:
+        part.chmod(0o600)
+        part.write_text(text, encoding=encoding, newline="")
