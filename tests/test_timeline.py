@@ -22,7 +22,7 @@ from affekt.errors import AudioError
 from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
 from affekt.inference.speech.speech_cutter import SpeechCutter
 from affekt.inference.speech.vad import CHUNK
-from affekt.inference.timelines.annotation_files import LINES, textgrid
+from affekt.inference.timelines.annotation_files import LINES, textgrid, webvtt
 from affekt.inference.timelines.timeline import Smoother, Utterance
 from affekt.inference.timelines.waveform_peaks import PARTS, WaveformPeaks
 from conftest import SAMPLES
@@ -209,7 +209,7 @@ def test_lines_can_be_taken_apart(said: list[Utterance]) -> None:
         assert len(fields) == 10
         assert fields[:3] == ["SPEAKER", "a_b/c_d", "1"]
         assert float(fields[3]) + float(fields[4]) == pytest.approx(each.end, abs=2e-3)
-        times, cue, end_of_cue = LINES["webvtt"](each).split("\n")
+        times, cue, end_of_cue = webvtt(each).split("\n")
         clock = r"\d\d+:[0-5]\d:[0-5]\d\.\d{3}"
         assert re.fullmatch(f"{clock} --> {clock}", times)
         assert "<" not in cue

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from affekt.errors import AudioError, ModelError
 from affekt.inference.profile import Profile
 from affekt.inference.speakers.speech_embedding import FEW, SAMPLED
 from affekt.inference.timelines import rttm as rttm_files
-from affekt.inference.timelines.annotation_files import LINES, textgrid
+from affekt.inference.timelines.annotation_files import LINES, annotation_file, eaf, textgrid
 from affekt.inference.timelines.rttm import read_turns
 from affekt.inference.timelines.timeline import Utterance
 from conftest import SAMPLES, Captured
@@ -189,6 +190,12 @@ def test_turns_of_two_channels_are_searched_there(
                 call, speakers=rttm(tmp_path / "b", turn(0, 1, "a"), turn(0, 1, "b", channel=3))
             )
         ]
+
+
+def test_one_channel_gets_its_own_turns_only(predictor: affekt.Predictor, call: Path) -> None:
+    turns = [affekt.Turn(0.0, 60.0, name, n) for n, name in enumerate(("anna", "bo"))]
+    found = [*predictor.timeline(call, speakers=turns, channel=1)]
+    assert {(each.speaker, each.channel) for each in found} == {("bo", 1)}
 
 
 def test_a_part_keeps_the_times_of_turns(
@@ -360,6 +367,14 @@ def test_one_channel_is_named_in_rttm(call: Path, model: str, capsys: Captured) 
 def overlapping() -> Iterator[Utterance]:
     for speaker, start, end in (("a", 0.0, 2.0), ("b", 1.0, 3.0), ("a", 2.5, 4.0)):
         yield Utterance("f", start, end, "sad", {"sad": 1.0}, 1.0, speaker=speaker, channel=0)
+
+
+def test_subtitles_and_slots_of_time_never_go_back() -> None:
+    said = [*overlapping()][::-1]
+    times = re.findall(r"(\S+) -->", annotation_file("webvtt", said, 5.0, ""))
+    assert times == sorted(times)
+    slots = [int(each) for each in re.findall(r'TIME_VALUE="(\d+)"', eaf(said, ""))]
+    assert slots == sorted(slots)
 
 
 def test_tiers_of_speakers_may_overlap() -> None:

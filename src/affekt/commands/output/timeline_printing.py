@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 ANNOTATIONS = ("audacity", "textgrid", "eaf", "webvtt", "rttm")
-ONE_RECORDING = ("audacity", "textgrid", "eaf", "webvtt")  # formats without file names
+ONE_RECORDING = ANNOTATIONS[:-1]  # formats without file names
+WHOLE = ANNOTATIONS[1:-1]  # formats that need all utterances
 PICTURES = (".png", ".svg")
 ABOUT = ("file", "start", "end", "label", "speech")  # columns of the CSV
 SPEAKER = ("channel", "speaker")  # those of speakers who are distinguished
@@ -72,13 +73,13 @@ def print_timelines(
             printer = _printer(form, predictor.labels, out, console, columns)
 
             def show(result: Result) -> None:
-                if (plot or form in ("textgrid", "eaf")) and isinstance(result, Utterance):
+                if (plot or form in WHOLE) and isinstance(result, Utterance):
                     utterances.append(result)
                 printer(result)
 
             return print_results(found, show)
     finally:
-        if form in ("textgrid", "eaf") and peaks.seconds:
+        if form in WHOLE and peaks.seconds:
             text = annotation_file(form, utterances, peaks.seconds, paths[0])
             print(text, end="", file=out, flush=True)
         if plot and peaks.seconds:
@@ -97,15 +98,13 @@ def print_timelines(
 def _printer(
     form: str, labels: Sequence[str], out: TextIO, console: "Console", columns: Sequence[str]
 ) -> Printer:
-    from affekt.inference.timelines.annotation_files import LINES, WEBVTT_HEAD
+    from affekt.inference.timelines.annotation_files import LINES
     from affekt.inference.timelines.timeline import Utterance
 
     if form == "table":
         return timeline_table(console, labels, speakers=bool(columns))
     if printer := printer_of(form, out, csv_columns(labels, (*ABOUT, *columns))):
         return printer
-    if form == "webvtt":
-        print(WEBVTT_HEAD, file=out, flush=True)
     line = LINES.get(form)
 
     def print_line(result: Result) -> None:

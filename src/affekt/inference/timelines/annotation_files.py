@@ -9,13 +9,13 @@ import mimetypes
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from xml.etree import ElementTree
 
 from affekt.inference.timelines.rttm import word
 from affekt.inference.timelines.timeline import Utterance
 
-WEBVTT_HEAD = "WEBVTT\n"
 XML_SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
 EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 
@@ -32,7 +32,7 @@ def audacity(utterance: Utterance) -> str:
 
 
 def webvtt(utterance: Utterance) -> str:
-    """One subtitle, label and probability, for a file that begins with :data:`WEBVTT_HEAD`.
+    """One subtitle, label and probability.
 
     >>> print(webvtt(Utterance("", 1.0, 3725.5, "happy", {"happy": 0.8}, 1.0)))
     00:00:01.000 --> 01:02:05.500
@@ -109,22 +109,23 @@ def eaf(utterances: Sequence[Utterance], file: str) -> str:
     for speaker in _speakers(utterances):
         about = {"TIER_ID": speaker or "emotion", "LINGUISTIC_TYPE_REF": "emotion"}
         tiers[speaker] = ElementTree.SubElement(root, "TIER", about)
+    slots: list[tuple[int, str]] = []
     for number, each in enumerate(utterances, 1):
         start, end = f"ts{2 * number - 1}", f"ts{2 * number}"
-        for slot, seconds in ((start, each.start), (end, each.end)):
-            time = {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(seconds * 1_000))}
-            ElementTree.SubElement(order, "TIME_SLOT", time)
+        slots += [(round(each.start * 1_000), start), (round(each.end * 1_000), end)]
         span = {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": start, "TIME_SLOT_REF2": end}
         annotation = ElementTree.SubElement(tiers[each.speaker], "ANNOTATION")
         aligned = ElementTree.SubElement(annotation, "ALIGNABLE_ANNOTATION", span)
         ElementTree.SubElement(aligned, "ANNOTATION_VALUE").text = each.label
+    for time, slot in sorted(slots, key=itemgetter(0)):
+        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time))
     about = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true"}
     ElementTree.SubElement(root, "LINGUISTIC_TYPE", {**about, "GRAPHIC_REFERENCES": "false"})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-LINES = {"audacity": audacity, "webvtt": webvtt, "rttm": rttm}
+LINES = {"audacity": audacity, "rttm": rttm}
 SUFFIXES = {
     "audacity": ".txt",
     "textgrid": ".TextGrid",
@@ -147,8 +148,9 @@ def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, 
         return textgrid(utterances, seconds)
     if form == "eaf":
         return eaf(utterances, file)
-    head = [WEBVTT_HEAD] if form == "webvtt" else []
-    return "".join(f"{line}\n" for line in [*head, *map(LINES[form], utterances)])
+    if form == "webvtt":  # whose times must not go back
+        return "\n".join(["WEBVTT\n", *map(webvtt, sorted(utterances, key=attrgetter("start")))])
+    return "".join(f"{line}\n" for line in map(LINES[form], utterances))
 
 
 def _speakers(utterances: Sequence[Utterance]) -> list[str | None]:
