@@ -192,12 +192,6 @@ def test_turns_of_two_channels_are_searched_there(
         ]
 
 
-def test_one_channel_gets_its_own_turns_only(predictor: affekt.Predictor, call: Path) -> None:
-    turns = [affekt.Turn(0.0, 60.0, name, n) for n, name in enumerate(("anna", "bo"))]
-    found = [*predictor.timeline(call, speakers=turns, channel=1)]
-    assert {(each.speaker, each.channel) for each in found} == {("bo", 1)}
-
-
 def test_a_part_keeps_the_times_of_turns(
     predictor: affekt.Predictor, call: Path, turns: Path
 ) -> None:

@@ -71,8 +71,6 @@ def recording_timeline(
     _check_speakers(predictor, speakers, enrolled, each=channel == "each")
     names = _channel_names(source, enrolled, span) if enrolled and channel == "each" else ()
     turns = _turns(source, speakers, enrolled, one, span)
-    if turns and one is not None and len({turn.channel for turn in turns}) > 1:
-        turns = [turn for turn in turns if turn.channel == one]
     start = span.get("start", 0.0)
     recognizers = _Recognizers(
         predictor, enrolled, start, time_constant, listen, channel, names, turns
