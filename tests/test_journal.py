@@ -206,7 +206,7 @@ def test_a_damaged_file_is_one_line(made: Made, part: str) -> None:
 def test_a_full_disk_loses_nothing(made: Made) -> None:
     with made() as journal:
         journal.add(entry(1), VOICE)
-        (pages,) = journal._rows("PRAGMA page_count")[0]
+        (pages,) = journal._run("PRAGMA page_count")[0]
         journal._run(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(JournalError, match=r"is full.*Earlier entries are kept"):
             journal.add(entry(2, note="x" * 99_999), VOICE)
@@ -382,9 +382,9 @@ def test_an_earlier_version_is_brought_up_to_date(
     assert journal.path.read_bytes()[60:64] == len(MIGRATIONS).to_bytes(4, "big")
     add_migration(monkeypatch, "ALTER TABLE journal ADD COLUMN place TEXT NOT NULL DEFAULT 'x'")
     with open_journal(journal.path, write=False) as opened:  # a report may be the first to open it
-        assert opened._rows("SELECT place FROM journal") == [("x",)]
+        assert opened._run("SELECT place FROM journal") == [("x",)]
         assert opened.entries() == [entry(1)]
-        assert opened._rows("PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
+        assert opened._run("PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -398,7 +398,7 @@ def test_a_migration_that_fails_changes_nothing(
             open_journal(journal.path)
     with open_journal(journal.path) as opened:
         assert opened.entries() == [entry(1)]
-        assert opened._rows("SELECT name FROM sqlite_master WHERE name = 'further'") == []
+        assert opened._run("SELECT name FROM sqlite_master WHERE name = 'further'") == []
 
 
 def test_another_program_that_does_not_end_is_named(

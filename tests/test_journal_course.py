@@ -235,6 +235,14 @@ def test_without_a_change_nothing_is_marked(journal: Journal) -> None:
     )
 
 
+def test_a_detectable_change_allows_for_the_unknown_errors_of_a_person(journal: Journal) -> None:
+    added = entries([EVEN] * 57, seed=3)
+    found = course(journal, added)
+    shares = Confusion.read(LABELS, MODEL).linear(Sample.of(added, LABELS).shares)
+    known = changes.smallest_detectable(shares, 28, 29)
+    assert [*found.detectable[0].values()] == pytest.approx(1.2 * known)
+
+
 def test_recordings_of_one_day_count_as_one_day(journal: Journal) -> None:
     """One bad day of twenty recordings is no evidence of a change."""
     days, bad = entries([EVEN] * 30, seed=3), entries([SAD] * 20, seed=4)

@@ -13,7 +13,7 @@ from affekt.journal.formats import day, percent
 
 INK = "#5d6875"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 40, 8, 10, 24
-TICKS = 4  # dates on the axis, at most
+TICKS = 4  # spaces between dates on the axis, at most
 
 
 def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:

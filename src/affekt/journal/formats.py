@@ -19,20 +19,19 @@ def points(share: float) -> str:
     >>> points(0.256), points(-0.1), points(-0.001), points(float("nan"))
     ('+26', '−10', '0', '–')
     """
-    if math.isnan(share):
-        return "–"
-    rounded = round(100 * share)
-    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
+    return signed(100 * share, digits=0)
 
 
-def signed(value: float) -> str:
+def signed(value: float, *, digits: int = 2) -> str:
     """Format a difference.
 
     >>> signed(0.256), signed(-0.001)
     ('+0.26', '0.00')
     """
-    rounded = round(value, 2)
-    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"
+    if math.isnan(value):
+        return "–"
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if float(text[1:]) else text[1:]
 
 
 def day(when: date) -> str:

@@ -7,10 +7,10 @@ the baseline, and the baseline from their dates, so neither depends on the order
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
@@ -22,15 +22,11 @@ _JSON = ("probabilities", "utterances", "quality")
 _PREDICTED = tuple(c for c in COLUMNS if c not in ("digest", "recorded", "name", "note"))
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """An open journal; one thread may use it. Close it, or use it as a context manager."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-
-    def __enter__(self) -> Self:
-        return self
+        self.path, self._connection = path, connection
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -43,12 +39,12 @@ class Journal:
     @property
     def person(self) -> str:
         """Name of the person, as given at creation."""
-        return str(self._rows("SELECT person FROM journal")[0][0])
+        return str(self._run("SELECT person FROM journal")[0][0])
 
     @property
     def baseline(self) -> str:
         """The rule of the baseline: ``first=N`` or ``until=DATE``."""
-        return str(self._rows("SELECT baseline FROM journal")[0][0])
+        return str(self._run("SELECT baseline FROM journal")[0][0])
 
     def choose_baseline(self, rule: str) -> None:
         """Change the baseline. Voice statistics of entries that leave it are deleted.
@@ -62,12 +58,12 @@ class Journal:
 
     def entries(self) -> list[Entry]:
         """All entries, by time."""
-        rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM entries ORDER BY recorded, digest")
+        rows = self._run(f"SELECT {', '.join(COLUMNS)} FROM entries ORDER BY recorded, digest")
         return [_entry(row) for row in rows]
 
     def digests(self) -> set[str]:
         """The digest of every entry."""
-        return {str(row[0]) for row in self._rows("SELECT digest FROM entries")}
+        return {str(row[0]) for row in self._run("SELECT digest FROM entries")}
 
     def baseline_digests(self) -> list[str]:
         """Digests of the entries with an emotion that the baseline's rule selects, by time."""
@@ -77,11 +73,11 @@ class Journal:
             query += " AND substr(recorded, 1, 10) <= ? ORDER BY recorded, digest"
         else:
             query += " ORDER BY recorded, digest LIMIT ?"
-        return [str(row[0]) for row in self._rows(query, value)]
+        return [str(row[0]) for row in self._run(query, value)]
 
     def voices(self) -> dict[str, Voice]:
         """Voice statistics of the entries in the baseline that have some, by digest."""
-        rows = self._rows("SELECT digest, statistics, plain FROM voices ORDER BY digest")
+        rows = self._run("SELECT digest, statistics, plain FROM voices ORDER BY digest")
         return {str(digest): Voice(content, json.loads(plain)) for digest, content, plain in rows}
 
     def would_be_baseline(self, recorded: str, digest: str) -> bool:
@@ -90,7 +86,7 @@ class Journal:
         if kind == "until":
             return recorded[:10] <= value
         before = "SELECT count(*) FROM entries WHERE reason = '' AND (recorded, digest) < (?, ?)"
-        return int(self._rows(before, recorded, digest)[0][0]) < int(value)
+        return int(self._run(before, recorded, digest)[0][0]) < int(value)
 
     def add(self, entry: Entry, voice: Voice | None) -> bool:
         """Add an entry, and its voice statistics if it is in the baseline, in one step.
@@ -98,7 +94,7 @@ class Journal:
         Returns False if the recording is in the journal already, which stays as it is.
         """
         with self._transaction():
-            if self._rows("SELECT 1 FROM entries WHERE digest = ?", entry.digest):
+            if self._run("SELECT 1 FROM entries WHERE digest = ?", entry.digest):
                 return False
             values = f"({', '.join(COLUMNS)}) VALUES (:{', :'.join(COLUMNS)})"
             self._run(f"INSERT INTO entries {values}", **_row(entry))
@@ -116,7 +112,7 @@ class Journal:
     def set_voice(self, digest: str, voice: Voice) -> None:
         """Replace the voice statistics of an entry, if it is in the baseline."""
         with self._transaction():
-            if self._rows("SELECT 1 FROM entries WHERE digest = ?", digest):
+            if self._run("SELECT 1 FROM entries WHERE digest = ?", digest):
                 self._set_voice(digest, voice)
                 self._forget_voices()
 
@@ -132,7 +128,7 @@ class Journal:
                 self._run("DELETE FROM entries WHERE digest = ?", digest)
             self._forget_voices()
         self._run("VACUUM")
-        if self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        if self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             raise JournalError(
                 f"{self.path} is in use by another program: the entries are deleted, and their "
                 f"bytes are still in the file. Close it and run affekt journal refresh {self.path}."
@@ -147,12 +143,9 @@ class Journal:
         kept = json.dumps(self.baseline_digests())
         self._run("DELETE FROM voices WHERE digest NOT IN (SELECT value FROM json_each(?))", kept)
 
-    def _rows(self, query: str, *values: object, **named: object) -> list[Any]:
+    def _run(self, statement: str, *values: object, **named: object) -> list[Any]:
         with faults(self.path):
-            return self._connection.execute(query, named or values).fetchall()
-
-    def _run(self, statement: str, *values: object, **named: object) -> None:
-        self._rows(statement, *values, **named)
+            return self._connection.execute(statement, named or values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

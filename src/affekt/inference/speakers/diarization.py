@@ -58,10 +58,9 @@ class SpeakerFinder(SpeechEmbedder):
         self.soft: list[Stretch] = []
 
     def end(self) -> None:
-        """End the sound; the next block begins another."""
+        """End the sound."""
         super().end()
         self.soft += self._embedded(self._soft_cutter.end(), SHORT)
-        self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
 
     def _take(self, chunk: Chunk, probability: float) -> None:
         super()._take(chunk, probability)
