@@ -106,8 +106,10 @@ def _nothing(detectable: Mapping[str, float]) -> str:
     size = max(detectable.values())
     if math.isnan(size) or size > 1:
         return f"{said} With so few days, even the largest change of an emotion may be missed."
-    size = f"{100 * size:.0f}"
-    return f"{said} A change of any emotion by {size} points would be found in four of five cases."
+    return (
+        f"{said} A change of any emotion by {100 * size:.0f} points would be found in four of five "
+        f"cases."
+    )
 
 
 def _months(
