@@ -195,6 +195,7 @@ def test_fhir_resources_accept_the_export(undisturbed: Path, tmp_path: Path) -> 
         shares = [p.valueQuantity.value for p in each.component if "probab" in p.code.text]
         assert float(sum(shares)) == pytest.approx(1, abs=1e-4)
         assert each.effectiveDateTime.tzinfo is not None
+        assert each.status == "preliminary"
 
 
 def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_without_speech_there_is_no_report(empty: Path, tmp_path: Path, capsys: 
     (entry,) = exported(empty, capsys)["entries"]  # type: ignore[misc, attr-defined]
     assert entry["quality"]["level"] == -120
     assert journal_main("report", empty, "-o", tmp_path / "r.html") == 2
-    assert "must hold recordings with speech in its baseline" in capsys.readouterr().err
+    assert "an emotion in its baseline. Got none in first=4." in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------- input

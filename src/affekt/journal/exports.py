@@ -94,7 +94,7 @@ def _observation(entry: Entry, person: str) -> dict[str, Any]:
     observation: dict[str, Any] = {
         "resourceType": "Observation",
         "id": f"recording-{entry.digest[:32]}",
-        "status": "final",
+        "status": "preliminary",  # not verified by a person
         "code": {"text": "Emotion classes of a voice recording, by acoustic model"},
         "effectiveDateTime": recorded,
         "device": {"reference": _address(f"model-{entry.model[:32]}")},

@@ -32,14 +32,14 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
         back: link to the page of the service.
 
     Raises:
-        JournalError: no recording with speech.
+        JournalError: no recording with an emotion in the baseline.
         ModuleNotFoundError: the extra ``journal`` is not installed.
     """
     course = course_of(journal)
     if course is None:
         raise JournalError(
-            f"{journal.path} must hold recordings with speech in its baseline. Got none. Add some "
-            f"with affekt journal add."
+            f"{journal.path} must hold recordings with an emotion in its baseline. Got none in "
+            f"{journal.baseline}. Add some, or run affekt journal refresh with another --baseline."
         )
     environment = html_templates()
     environment.filters |= {"percent": percent, "points": points, "signed": signed}
