@@ -2,6 +2,7 @@
 
     python benchmarks/journal.py --confusion   # src/affekt/journal/confusion.json
     python benchmarks/journal.py --baseline    # results/journal-baseline.csv
+    python benchmarks/journal.py --smallest    # results/journal-smallest.csv
     python benchmarks/journal.py               # results/journal.csv, docs/journal-power.svg
 
 Nothing is trained and no sound is read: answers are drawn from the archived cross-validation, in
@@ -16,6 +17,7 @@ import argparse
 import gc
 import json
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +29,10 @@ from rich.progress import track
 
 from affekt.journal import confusion as confusion_module
 from affekt.journal import estimation
-from affekt.journal.changes import ALPHA, change_points, holm
+from affekt.journal.changes import ALPHA, change_points, holm, smallest_detectable
 from affekt.journal.confusion import Confusion
-from affekt.journal.course import ONE_EMOTION
-from affekt.journal.estimation import Sample, estimate
+from affekt.journal.course import MARGIN, ONE_EMOTION
+from affekt.journal.estimation import Sample, estimate, permutation_test
 from affekt.label_colors import EMOTIONS
 from affekt.report.style import LINE, STYLE, to_svg
 from affekt.runs.reading import read_run
@@ -41,6 +43,7 @@ LABELS = ("angry", "happy", "sad", "neutral")
 SAD = LABELS.index("sad")
 DAYS = 14  # of the baseline, and again after it
 BEFORE, SHARES, RATES = 0.2, (0.2, 0.4, 0.6), (1, 2, 3, 5, 10)
+SMALLEST_RATES = (3, 10)  # recordings a day; with fewer, most changes would exceed 80 points
 CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}  # whose speakers are simulated
 
 
@@ -105,18 +108,24 @@ def journals(
     by_speaker: dict[str, dict[str, np.ndarray]], draws: int, rates: Sequence[int]
 ) -> Iterator[dict[str, object]]:
     """Simulate journals: one row each."""
-    known = matrices(by_speaker)
-    console = Console(stderr=True)
-    drawn = [item for item in by_speaker.items() if item[0].partition(":")[0] in CORPORA]
-    for number, (speaker, clips) in enumerate(track(drawn, "", console=console)):
-        others = np.array([matrix for name, matrix in known.items() if name != speaker])
-        confusion = Confusion("", others)
+    for number, (speaker, clips, confusion) in enumerate(simulated(by_speaker)):
         for share in SHARES:
             for rate in rates:
                 for draw in range(draws):
                     rng = np.random.default_rng((number, round(100 * share), rate, draw))
                     row = {"speaker": speaker, "sad": share, "rate": rate}
                     yield row | one_journal(clips, confusion, share, rate, rng)
+
+
+def simulated(
+    by_speaker: dict[str, dict[str, np.ndarray]],
+) -> Iterator[tuple[str, dict[str, np.ndarray], Confusion]]:
+    """Name and clips of each speaker to simulate, and the confusion matrices of the others."""
+    known = matrices(by_speaker)
+    drawn = [item for item in by_speaker.items() if item[0].partition(":")[0] in CORPORA]
+    for speaker, clips in track(drawn, "", console=Console(stderr=True)):
+        others = np.array([matrix for name, matrix in known.items() if name != speaker])
+        yield speaker, clips, Confusion("", others)
 
 
 def one_journal(
@@ -181,6 +190,26 @@ def one_emotion_baselines(run: Path, draws: int = 30, recordings: int = 10) -> p
     return pd.DataFrame(rows).assign(recordings=recordings, journals=len(warned))
 
 
+def smallest_changes(by_speaker: dict[str, dict[str, np.ndarray]], draws: int) -> pd.DataFrame:
+    """Measure how often a change of sad is found that is as small as the report states."""
+    rows = []
+    for number, (_, clips, confusion) in enumerate(simulated(by_speaker)):
+        for rate, draw, margin in product(SMALLEST_RATES, range(draws), (1.0, MARGIN)):
+            rng = np.random.default_rng((number, rate, draw))
+            before = sample(clips, BEFORE, rate, rng)
+            every = np.concatenate([before.shares, sample(clips, BEFORE, rate, rng).shares])
+            stated = margin * smallest_detectable(confusion.linear(every), DAYS, DAYS)[SAD]
+            row = {"recordings_a_day": rate, "margin": margin, "change": stated}
+            if stated <= 1 - BEFORE:
+                after = sample(clips, BEFORE + stated, rate, rng)
+                chances = permutation_test(before, after, rng)
+                row["found"] = holm([chances[label] for label in LABELS])[SAD] < ALPHA
+            rows.append(row)
+    means = pd.DataFrame(rows).astype({"found": float}).groupby(["recordings_a_day", "margin"])
+    table = means.mean().round(3).assign(journals=means["found"].count(), drawn=means.size())
+    return table.reset_index()
+
+
 def figure(table: pd.DataFrame) -> Figure:
     """Draw how often a change is found, by recordings a day."""
     whole = table[table["corpus"] == "all"]
@@ -214,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, default=RUN, help="archived run")
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
+    parser.add_argument("--smallest", action="store_true", help="measure it and stop")
     parser.add_argument("--figure", action="store_true", help="draw the table again and stop")
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="recordings a day")
     parser.add_argument("--draws", type=int, default=6, help="journals per speaker and condition")
@@ -227,6 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         file = chosen.output.with_name("journal-baseline.csv")
         warnings.to_csv(file, index=False, lineterminator="\n")
         print(warnings.to_string(index=False))
+        return
+    if chosen.smallest:
+        estimation.PERMUTATIONS = 1_999
+        table = smallest_changes(answers(chosen.run), chosen.draws)
+        file = chosen.output.with_name("journal-smallest.csv")
+        table.to_csv(file, index=False, lineterminator="\n")
+        print(table.to_string(index=False))
         return
     if not chosen.figure:
         gc.freeze()  # statsmodels collects garbage at every adjustment

@@ -326,6 +326,14 @@ def test_the_page_on_journals_has_the_measured_power() -> None:
     baseline = pd.read_csv(RESULTS / "journal-baseline.csv").set_index("prevailing")["warned"]
     for emotion in LABELS:
         assert f"| 80 % {emotion} | {100 * baseline[emotion]:.0f} % |" in page
+    smallest = pd.read_csv(RESULTS / "journal-smallest.csv").sort_values(
+        ["margin", "recordings_a_day"]
+    )
+    few, many, few_with, many_with = (f"{100 * share:.0f} %" for share in smallest["found"])
+    assert (
+        f"{few_with} were marked at three recordings a day and {many_with} at ten; without the "
+        f"factor {few} and {many}" in " ".join(page.split())
+    )
 
 
 def test_the_page_on_the_method_has_the_measured_training_speed() -> None:

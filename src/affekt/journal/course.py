@@ -19,7 +19,7 @@ from affekt.journal.store import Journal
 FEW_BASELINE = 10  # days
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
 LATE = 0.5  # share of the journal that the baseline takes at most
-UNEVEN = 1.2  # by which unknown errors raise a detectable change: 73 % were found without it
+MARGIN = 1.2  # of the smallest change, for unknown errors: results/journal-smallest.csv
 SEED = 0  # of resamples and permutations
 
 #: Differences of quality after a change of equipment: name, key, unit, smallest difference.
@@ -107,7 +107,7 @@ def course_of(journal: Journal) -> Course | None:
     since, even = len({entry.day for entry in after}), every.evenness
     detectable = [
         changes.smallest_detectable(
-            UNEVEN * corrected, even * len(reference.seconds), even * since / periods, periods
+            MARGIN * corrected, even * len(reference.seconds), even * since / periods, periods
         )
         for periods in (1, max(1, len(weeks)))
     ]
