@@ -52,7 +52,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:.*",
-        r"(pathlib|io|collections|contextlib|typing|concurrent|multiprocessing|argparse|datetime|sqlite3|av|asyncio|socket)\..*",
+        r"(pathlib|io|collections|contextlib|dataclasses|typing|concurrent|multiprocessing|argparse|datetime|sqlite3|av|asyncio|socket)\..*",
     ),
     (
         r"py:.*",
