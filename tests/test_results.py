@@ -505,6 +505,7 @@ def test_the_page_on_reproducing_has_the_averaged_weights_on_test_speakers() -> 
         f"with the best epoch: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}; "
         f"p {found.p:.3f})"
     ) in page
+    assert f"{gain.value:+.3f} on test speakers |" in page
 
 
 def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
