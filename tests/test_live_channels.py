@@ -100,16 +100,8 @@ def test_every_channel_has_its_profile(client: TestClient, predictor: affekt.Pre
 @pytest.mark.parametrize(
     ("query", "messages", "words"),
     [
-        (
-            "channels=0",
-            [],
-            "query parameter channels must be one of 1, 2, 3, 4, 5, 6, 7, 8. Got '0'.",
-        ),
-        (
-            "channels=9",
-            [],
-            "query parameter channels must be one of 1, 2, 3, 4, 5, 6, 7, 8. Got '9'.",
-        ),
+        ("channels=0", [], "channels must be one of 1, 2, 3, 4, 5, 6, 7, 8. Got '0'."),
+        ("channels=9", [], "channels must be one of 1, 2, 3, 4, 5, 6, 7, 8. Got '9'."),
         ("channels=1e300", [], "Got '1e300'"),
         ("channels=1.5", [], "query parameter channels must be one of 1, 2"),
         ("channels=two", [], "query parameter channels must be one of 1, 2"),

@@ -229,7 +229,6 @@ def test_a_live_session_adapts_and_returns_the_profile(
             [],
             "quality, rate, encoding, channels. Got 'min_confidnce'. Leave it out.",
         ),
-        ("channels=0.5", [], "channels must be one of 1, 2, 3, 4, 5, 6, 7, 8. Got"),
         ("rate=3", [], "sample rate of a stream must be in"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
         ("", [b"odd"], "whole samples of 4 bytes"),
