@@ -1,8 +1,5 @@
 """Check the wheel, installed without constraints, on every Python that can be had: `nox`."""
 
-import tempfile
-from pathlib import Path
-
 import nox
 
 nox.options.default_venv_backend = "uv|venv"
@@ -12,15 +9,12 @@ nox.options.error_on_missing_interpreters = False
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it alone, and run the first commands in an empty folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        session.run("python", "-m", "pip", "wheel", "--no-deps", "-w", folder, ".")
-        (built,) = Path(folder).glob("*.whl")
-        session.install(str(built))
-        session.cd(folder)
-        session.run("affekt", "--version")
-        session.run("affekt", "predict", "--demo")
-        session.run("affekt", "predict", "--demo", "--timeline", "--json")
-        session.run("affekt", "models")
+    session.install(".")
+    session.cd(session.create_tmp())
+    session.run("affekt", "--version")
+    session.run("affekt", "predict", "--demo")
+    session.run("affekt", "predict", "--demo", "--timeline", "--json")
+    session.run("affekt", "models")
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])

@@ -99,9 +99,13 @@ def compare(data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     table = compare(parser.parse_args().data)
     table.to_csv("results/encoder-context.csv", index=False, lineterminator="\n")
     print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ speakers. An alarm is what the report marks: a share with p below 0.05, adjusted
 import argparse
 import gc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -43,13 +43,14 @@ LABELS = ("angry", "happy", "sad", "neutral")
 SAD = LABELS.index("sad")
 DAYS = 14  # of the baseline, and again after it
 BEFORE, SHARES, RATES = 0.2, (0.2, 0.4, 0.6), (1, 2, 3, 5, 10)
+DRAWS = 6  # journals of each speaker and condition
 SMALLEST_RATES = (3, 10)  # recordings a day; with fewer, most changes would exceed 80 points
 CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}  # whose speakers are simulated
 
 
-def answers(run: Path, enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
+def answers(enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
     """Probabilities of the clips of each true emotion, for each held-out speaker."""
-    read = read_run(run)
+    read = read_run(RUN)
     table = read.predictions
     if enrolment != NO_ENROLMENT:
         table = read.enrolment[read.enrolment["profile"] == enrolment]
@@ -82,10 +83,10 @@ def matrices(by_speaker: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarr
     return {speaker: mean + kept * (matrix - mean) for speaker, matrix in raw.items()}
 
 
-def write_confusion(run: Path) -> None:
-    found = matrices(answers(run))
+def write_confusion() -> None:
+    found = matrices(answers())
     about = {
-        "source": f"{run.as_posix()}, enrolment {ENROLMENT}",
+        "source": f"{RUN.as_posix()}, enrolment {ENROLMENT}",
         "labels": LABELS,
         "speakers": {name: matrix.round(4).tolist() for name, matrix in found.items()},
     }
@@ -104,23 +105,18 @@ def sample(clips: dict[str, np.ndarray], sad: float, rate: int, rng: np.random.G
     return Sample(LABELS, means, np.full(DAYS, 2.0 * rate), shares, seconds, days)
 
 
-def journals(
-    by_speaker: dict[str, dict[str, np.ndarray]], draws: int, rates: Sequence[int]
-) -> Iterator[dict[str, object]]:
+def journals() -> Iterator[dict[str, object]]:
     """Simulate journals: one row each."""
-    for number, (speaker, clips, confusion) in enumerate(simulated(by_speaker)):
-        for share in SHARES:
-            for rate in rates:
-                for draw in range(draws):
-                    rng = np.random.default_rng((number, round(100 * share), rate, draw))
-                    row = {"speaker": speaker, "sad": share, "rate": rate}
-                    yield row | one_journal(clips, confusion, share, rate, rng)
+    for number, (speaker, clips, confusion) in enumerate(simulated()):
+        for share, rate, draw in product(SHARES, RATES, range(DRAWS)):
+            rng = np.random.default_rng((number, round(100 * share), rate, draw))
+            row = {"speaker": speaker, "sad": share, "rate": rate}
+            yield row | one_journal(clips, confusion, share, rate, rng)
 
 
-def simulated(
-    by_speaker: dict[str, dict[str, np.ndarray]],
-) -> Iterator[tuple[str, dict[str, np.ndarray], Confusion]]:
+def simulated() -> Iterator[tuple[str, dict[str, np.ndarray], Confusion]]:
     """Name and clips of each speaker to simulate, and the confusion matrices of the others."""
+    by_speaker = answers()
     known = matrices(by_speaker)
     drawn = [item for item in by_speaker.items() if item[0].partition(":")[0] in CORPORA]
     for speaker, clips in track(drawn, "", console=Console(stderr=True)):
@@ -173,9 +169,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return sizes.join(means).reset_index().rename(columns=columns)
 
 
-def one_emotion_baselines(run: Path, draws: int = 30, recordings: int = 10) -> pd.DataFrame:
+def one_emotion_baselines(draws: int = 30, recordings: int = 10) -> pd.DataFrame:
     """Measure how often a baseline is taken for one of a single emotion, without enrolment."""
-    clips, rng = answers(run, NO_ENROLMENT), np.random.default_rng(0)
+    clips, rng = answers(NO_ENROLMENT), np.random.default_rng(0)
     rows = []
     for prevailing in ("", *LABELS):
         mixture = [0.25 if not prevailing else 0.8 if x == prevailing else 0.2 / 3 for x in LABELS]
@@ -190,11 +186,11 @@ def one_emotion_baselines(run: Path, draws: int = 30, recordings: int = 10) -> p
     return pd.DataFrame(rows).assign(recordings=recordings, journals=len(warned))
 
 
-def smallest_changes(by_speaker: dict[str, dict[str, np.ndarray]], draws: int) -> pd.DataFrame:
+def smallest_changes() -> pd.DataFrame:
     """Measure how often a change of sad is found that is as small as the report states."""
     rows = []
-    for number, (_, clips, confusion) in enumerate(simulated(by_speaker)):
-        for rate, draw, margin in product(SMALLEST_RATES, range(draws), (1.0, MARGIN)):
+    for number, (_, clips, confusion) in enumerate(simulated()):
+        for rate, draw, margin in product(SMALLEST_RATES, range(DRAWS), (1.0, MARGIN)):
             rng = np.random.default_rng((number, rate, draw))
             before = sample(clips, BEFORE, rate, rng)
             every = np.concatenate([before.shares, sample(clips, BEFORE, rate, rng).shares])
@@ -236,42 +232,31 @@ def figure(table: pd.DataFrame) -> Figure:
         return drawn
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--run", type=Path, default=RUN, help="archived run")
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--smallest", action="store_true", help="measure it and stop")
     parser.add_argument("--figure", action="store_true", help="draw the table again and stop")
-    parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="recordings a day")
-    parser.add_argument("--draws", type=int, default=6, help="journals per speaker and condition")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/journal.csv"))
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args()
     if chosen.confusion:
-        write_confusion(chosen.run)
+        write_confusion()
         return
+    estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's
+    file = Path("results/journal.csv")
     if chosen.baseline:
-        warnings = one_emotion_baselines(chosen.run)
-        file = chosen.output.with_name("journal-baseline.csv")
-        warnings.to_csv(file, index=False, lineterminator="\n")
-        print(warnings.to_string(index=False))
-        return
-    if chosen.smallest:
-        estimation.PERMUTATIONS = 1_999
-        table = smallest_changes(answers(chosen.run), chosen.draws)
-        file = chosen.output.with_name("journal-smallest.csv")
-        table.to_csv(file, index=False, lineterminator="\n")
-        print(table.to_string(index=False))
-        return
-    if not chosen.figure:
+        table, file = one_emotion_baselines(), file.with_name("journal-baseline.csv")
+    elif chosen.smallest:
+        table, file = smallest_changes(), file.with_name("journal-smallest.csv")
+    elif chosen.figure:
+        table = pd.read_csv(file)
+    else:
         gc.freeze()  # statsmodels collects garbage at every adjustment
-        estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's
-        found = summary(pd.DataFrame(journals(answers(chosen.run), chosen.draws, chosen.rates)))
-        found.to_csv(chosen.output, index=False, lineterminator="\n")
-    table = pd.read_csv(chosen.output)
-    if chosen.output == parser.get_default("output"):
+        table = summary(pd.DataFrame(journals()))
+    table.to_csv(file, index=False, lineterminator="\n")
+    if file.name == "journal.csv":
         Path("docs/journal-power.svg").write_text(to_svg(figure(table)), encoding="utf-8")
     print(table.to_string(index=False))
 

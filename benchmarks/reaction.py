@@ -4,8 +4,9 @@
 
 RUN is the folder of a run of ``ravdess-encoder`` with its trained networks; DATA holds ravdess.
 For each held-out speaker and each of the twelve pairs of emotions, about 15 s of clips of the first
-emotion are followed by 15 s of the second. The reaction time runs to the end of the first window
-in which the second emotion is the most probable: from the change of recordings, and from the first
+emotion are followed by 15 s of the second. The 8 clips of a profile are drawn from all clips of the
+speaker, so some are also in the sound. The reaction time runs to the end of the first window in
+which the second emotion is the most probable: from the change of recordings, and from the first
 speech after it. Also measured: UAR after the first seconds of each clip. Writes
 ``results/reaction.csv`` and ``results/short-clips.csv``.
 """

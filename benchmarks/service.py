@@ -74,11 +74,12 @@ async def uploads(address: str, clients: int, *, until: float, most: float = np.
         most: uploads.
 
     Returns:
-        Uploads a second, seconds of the clock until the answer, and answers other than 200.
+        Answered uploads a second, seconds of the clock until the answer, and how many were refused:
+        answers other than 200, which neither rate nor seconds count.
     """
     content = SAMPLE.read_bytes()
     seconds: list[float] = []
-    refused: list[int] = []
+    refused: list[float] = []
     begun = count()
 
     async def client(number: int) -> None:
@@ -87,9 +88,8 @@ async def uploads(address: str, clients: int, *, until: float, most: float = np.
                 start = time.monotonic()
                 async with session.post(f"{address}/predict", data=content) as found:
                     await found.read()
-                seconds.append(time.monotonic() - start)
-                if found.status != 200:
-                    refused.append(found.status)
+                lasted = time.monotonic() - start
+                (seconds if found.status == 200 else refused).append(lasted)
 
     start = time.monotonic()
     await asyncio.gather(*map(client, range(clients)))

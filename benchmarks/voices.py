@@ -1,7 +1,6 @@
 """Score diarization, and the emotion of each speaker, in synthetic conversations.
 
-    python benchmarks/voices.py
-    python benchmarks/voices.py --diarization -o results/diarization.csv
+    python benchmarks/voices.py --data DATA
 
 Joins clips of one to three speakers of one corpus: one to three clips a turn. All turns, or half of
 them, begin after a pause of 0.2 to 1.5 s; the others 0.4 to 1.2 s before the other's turn ends.
@@ -10,16 +9,16 @@ speech level (ITU-T P.56). That of the diarization leaves out pauses of 0.3 s an
 (NIST). Clips are cut at 35 dB below their loudest frame, and not made equally loud.
 
 Writes a CSV with, for each corpus and number of speakers: the diarization error rate (DER) with a
-collar of 0.25 s, of the turns and of the utterances in them; how often the number of speakers was
-found (counted), and how often a timeline without speakers notes that there are several (noted); and
-the emotion diarization error rate (EDER) and unweighted average recall (UAR) of each speaker's own
-timeline, without smoothing: with the other speakers silent (alone), by true turns, by the turns
-found, and of one timeline of all.
+collar of 0.25 s and without, and with it of the utterances in the turns found; how often the number
+of speakers was found (counted), and how often a timeline without speakers notes that there are
+several (noted); and the emotion diarization error rate (EDER) and unweighted average recall (UAR)
+of each speaker's own timeline, without smoothing: with the other speakers silent (alone), by true
+turns, by the turns found, and of one timeline of all.
 The default model was trained on these speakers: its UAR is of use for comparisons only.
 
 Two speakers with overlap are also scored in a simulated room, with a reverberation time of 0.5 s
-and echoes as loud as the direct sound. With --diarization, only the diarization is scored, also
-without the collar. Each row is written when it is done; a row of the output is not measured again.
+and echoes as loud as the direct sound. Each row is written when it is done; a row of the output is
+not measured again.
 """
 
 import argparse
@@ -216,47 +215,37 @@ def listen(
     return by_found
 
 
+def der(errors: Sequence[DiarizationErrors]) -> float:
+    """The DER of all conversations together."""
+    total = sum(each.seconds for each in errors)
+    return round(sum(each.rate * each.seconds for each in errors) / total, 3)
+
+
 def range_of(errors: Sequence[DiarizationErrors]) -> str:
     """The lowest DER of a conversation, and the highest."""
     rates = [each.rate for each in errors]
     return f"{min(rates):.2f} to {max(rates):.2f}"
 
 
-def row(predictor: affekt.Predictor, talks: Sequence[Conversation]) -> dict[str, object]:
-    """Score all conversations of a corpus with one number of speakers."""
+def emotion_scores(
+    predictor: affekt.Predictor, talks: Sequence[Conversation], finders: Sequence[SpeakerFinder]
+) -> dict[str, object]:
+    """Score the timelines of all conversations of a corpus with one number of speakers."""
     kinds: dict[str, Emotions] = {}
-    errors: list[DiarizationErrors] = []
     answered: list[DiarizationErrors] = []  # of the utterances in the turns found
-    counted = noted = 0
-    for talk in talks:
-        speakers = len(talk.tracks)
-        finder = finder_of(talk.sound)
-        found = finder.turns(speakers)
-        errors.append(diarization_errors(talk.spoken, found))
-        counted += len({turn.speaker for turn in finder.turns()}) == speakers
+    noted = 0
+    for talk, finder in zip(talks, finders, strict=True):
         sample = VoiceSample()
         whole = [*predictor.timeline(talk.sound, listen=sample.push, **OPTIONS)]
         noted += sample.voices() > 1
-        if speakers > 1:
-            by_found = listen(predictor, talk, found, errors[-1].mapping, kinds, whole)
+        if len(talk.tracks) > 1:
+            found = finder.turns(len(talk.tracks))
+            mapping = diarization_errors(talk.spoken, found).mapping
+            by_found = listen(predictor, talk, found, mapping, kinds, whole)
             answered.append(diarization_errors(talk.spoken, by_found))
-    total = sum(each.seconds for each in errors)
-    parts = {
-        part: round(sum(getattr(each, part) for each in errors) / total, 3)
-        for part in ("missed", "false_alarm", "confusion")
-    }
-    cells: dict[str, object] = {
-        "conversations": len(talks),
-        "seconds": round(sum(len(talk.sound) for talk in talks) / RATE),
-        "overlap": round(float(np.mean([talk.overlap for talk in talks])), 3),
-        "DER": round(sum(parts.values()), 3),
-        "DER range": range_of(errors),
-        **parts,
-        "counted": f"{counted} of {len(talks)}",
-        "noted": f"{noted} of {len(talks)}",
-    }
+    cells: dict[str, object] = {"noted": f"{noted} of {len(talks)}"}
     if answered:
-        cells["DER utterances"] = round(sum(e.rate * e.seconds for e in answered) / total, 3)
+        cells["DER utterances"] = der(answered)
     for kind, emotions in kinds.items():
         cells[f"UAR {kind}"], cells[f"EDER {kind}"] = emotions.scores
     return cells
@@ -271,10 +260,11 @@ def in_a_room(talk: Conversation, seed: int) -> Conversation:
     return replace(talk, tracks=tracks)
 
 
-def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
+def diarization_scores(
+    talks: Sequence[Conversation], finders: Sequence[SpeakerFinder]
+) -> dict[str, object]:
     """Score the diarization of all conversations of a corpus, with the collar and without."""
     speakers = len(talks[0].tracks)
-    finders = [finder_of(talk.sound) for talk in talks]
     counted = sum(len({turn.speaker for turn in each.turns()}) == speakers for each in finders)
     cells: dict[str, object] = {
         "conversations": len(talks),
@@ -290,18 +280,14 @@ def diarization_row(talks: Sequence[Conversation]) -> dict[str, object]:
         total = sum(each.seconds for each in errors)
         for part in ("missed", "false_alarm", "confusion"):
             cells[part + suffix] = round(sum(getattr(each, part) for each in errors) / total, 3)
-        rate = sum(each.rate * each.seconds for each in errors) / total
-        cells["DER" + suffix], cells["DER range" + suffix] = round(rate, 3), range_of(errors)
+        cells["DER" + suffix], cells["DER range" + suffix] = der(errors), range_of(errors)
     return cells
 
 
 def rows(
-    predictor: affekt.Predictor | None, data: Path, done: pd.DataFrame
+    predictor: affekt.Predictor, data: Path, done: pd.DataFrame
 ) -> Iterator[dict[str, object]]:
-    """Measure the rows that are not done; each begins with four columns that tell it apart.
-
-    Without a predictor, only the diarization is scored.
-    """
+    """Measure the rows that are not done; each begins with four columns that tell it apart."""
     sets = corpora(data)
     columns = ("recordings", "speakers", "turns that overlap", "room")
     cases = [(name, *case, 0.0) for case in CONVERSATIONS for name in reversed(sets)]
@@ -314,7 +300,8 @@ def rows(
         talks = conversations(*sets[name], number, overlapping)
         if room:
             talks = [in_a_room(talk, seed) for seed, talk in enumerate(talks)]
-        scores = row(predictor, talks) if predictor else diarization_row(talks)
+        finders = [finder_of(talk.sound) for talk in talks]
+        scores = diarization_scores(talks, finders) | emotion_scores(predictor, talks, finders)
         yield dict(zip(columns, case, strict=True)) | scores
 
 
@@ -352,13 +339,11 @@ def main() -> None:
         "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/voices.csv"))
-    parser.add_argument("--diarization", action="store_true", help="score no emotions")
     chosen = parser.parse_args()
-    predictor = None if chosen.diarization else affekt.load(limits=None)
     done = pd.read_csv(chosen.output) if chosen.output.exists() else pd.DataFrame()
     found = done.to_dict("records")
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    for each in rows(predictor, chosen.data, done):
+    for each in rows(affekt.load(limits=None), chosen.data, done):
         print(each, flush=True)
         found.append(each)
         pd.DataFrame(found).to_csv(chosen.output, index=False, lineterminator="\n")
