@@ -48,9 +48,9 @@ SMALLEST_RATES = (3, 10)  # recordings a day; with fewer, most changes would exc
 CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO"}  # whose speakers are simulated
 
 
-def answers(enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
+def answers(run: Path = RUN, enrolment: str = ENROLMENT) -> dict[str, dict[str, np.ndarray]]:
     """Probabilities of the clips of each true emotion, for each held-out speaker."""
-    read = read_run(RUN)
+    read = read_run(run)
     table = read.predictions
     if enrolment != NO_ENROLMENT:
         table = read.enrolment[read.enrolment["profile"] == enrolment]
@@ -171,7 +171,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def one_emotion_baselines(draws: int = 30, recordings: int = 10) -> pd.DataFrame:
     """Measure how often a baseline is taken for one of a single emotion, without enrolment."""
-    clips, rng = answers(NO_ENROLMENT), np.random.default_rng(0)
+    clips, rng = answers(enrolment=NO_ENROLMENT), np.random.default_rng(0)
     rows = []
     for prevailing in ("", *LABELS):
         mixture = [0.25 if not prevailing else 0.8 if x == prevailing else 0.2 / 3 for x in LABELS]

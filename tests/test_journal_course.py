@@ -1,6 +1,6 @@
 """Test the course of a journal: correction, tests for change, change points, warnings, page."""
 
-import importlib.util
+import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -133,11 +133,7 @@ def test_matrices_follow_the_order_of_labels_and_others_are_not_corrected() -> N
 
 
 def test_shipped_matrices_are_those_of_the_named_run() -> None:
-    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "journal.py")
-    assert spec
-    assert spec.loader
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    bench = importlib.import_module("journal")
     content = json.loads((ROOT / "src/affekt/journal/confusion.json").read_text("utf-8"))
     assert content["source"] == f"{bench.RUN.as_posix()}, enrolment {bench.ENROLMENT}"
     found = bench.matrices(bench.answers(ROOT / bench.RUN))
