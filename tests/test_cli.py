@@ -117,8 +117,10 @@ def test_table_shows_file_and_emotion(
 def test_min_confidence_gives_uncertain(
     form: list[str], model: str, folder: Path, capsys: Captured
 ) -> None:
-    assert main(["predict", str(folder), *form, "--min-confidence", "1", "--model", model]) == 0
-    assert "uncertain" in capsys.readouterr().out
+    words = ["predict", str(folder), *form, "--no-quality", "--model", model]  # noise is uncertain
+    for confidence in ("0", "1"):
+        assert main([*words, "--min-confidence", confidence]) == 0
+        assert ("uncertain" in capsys.readouterr().out) == (confidence == "1")
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])

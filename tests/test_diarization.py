@@ -230,9 +230,9 @@ def test_the_command_tells_speakers_apart(model: str, tmp_path: Path, capsys: Ca
     )
     assert errors.confusion / errors.seconds < 0.05
     assert main([*words, "--speakers", "auto"]) == 0
-    assert {json.loads(line)["speaker"] for line in capsys.readouterr().out.splitlines()} <= {
-        f"speaker {n}" for n in range(1, 5)
-    }
+    counted = {json.loads(line)["speaker"] for line in capsys.readouterr().out.splitlines()}
+    assert counted
+    assert counted <= {f"speaker {n}" for n in range(1, 5)}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,9 @@ import pytest
 from affekt.engines import engine_named, local
 from affekt.errors import RunError
 from affekt.experiments.runner import run
+from conftest import wait_until
 from synthetic_corpus import make_corpus, places_in, tiny_recipe
 from worker_functions import end, forked, inline, note, note_and_work, run_forever, sleep
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    late = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < late, "it never came"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:

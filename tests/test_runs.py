@@ -12,7 +12,6 @@ from affekt.corpora import read_manifest
 from affekt.errors import AffektError, RunError
 from affekt.evaluation import tables
 from affekt.evaluation.ablation import changed_knobs
-from affekt.evaluation.intervals import Interval
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summary
@@ -485,9 +484,3 @@ def test_a_knob_that_is_newer_than_a_recipe_is_no_change(tmp_path):
     make_run(tmp_path, "a-recipe")
     make_run(tmp_path, "a-recipe-frozen", frozen=True, augment_noise=False, perceived=0.0)
     assert changed_knobs(*results_of(tmp_path)) == "frozen = true"
-
-
-def test_an_interval_may_be_open(tmp_path):
-    result = only(make_run(tmp_path, done=1).parent)
-    assert isinstance(result.uar, Interval)
-    assert np.isnan(result.uar.low)

@@ -75,14 +75,6 @@ def test_an_unknown_last_window_is_refused():
 
 
 @quick
-@given(st.integers(1, WINDOW - 1))
-def test_a_short_sound_is_padded_to_one_window(samples):
-    (window,) = sliding_windows(ramp(samples))
-    np.testing.assert_array_equal(window[:samples], ramp(samples))
-    assert not window[samples:].any()
-
-
-@quick
 @given(st.integers(WINDOW, 4 * WINDOW), hops, st.integers(0, WINDOW))
 def test_more_sound_never_changes_earlier_windows(samples, hop, more):
     sound = ramp(samples + more)
