@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from affekt.corpora import Manifest, load
+from affekt.corpora.perceived import PerceivedLabels
 from affekt.errors import RunError
 from affekt.experiments import training
-from affekt.experiments.feature_cache import Patches
+from affekt.experiments.feature_cache import Patches, Source
 from affekt.experiments.fold import part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import start_network
@@ -175,7 +176,6 @@ def test_a_frozen_trunk_does_not_change(
         {"head": "statistics", "time_constant": 20.0},
         {"precision": "bfloat16"},
         {"blocks": 3, "loudness": "running"},
-        {"balance": True, "label_smoothing": 0.1},
         {"checkpoint": "averaged"},
         {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "one-cycle"},
     ],
@@ -189,6 +189,46 @@ def test_variants_train(
     assert logits.shape == (3, 4)
     assert logits.isfinite().all()
     assert all(tensor.dtype != torch.bfloat16 for tensor in classifier.state_dict().values())
+
+
+def test_the_loss_by_hand(manifest: Manifest, patches: Patches) -> None:
+    """Weights of the clips, perceived labels and smoothing count for each head of an ensemble."""
+    recipe = tiny_recipe(
+        head="statistics", time_constant=20.0, ensemble_size=2, label_smoothing=0.2
+    )
+    part, rng = part_of(manifest, manifest.speakers[:3]), np.random.default_rng(0)
+    shares, priors = rng.dirichlet(np.ones(4), (2, len(part.clips))).astype(np.float32)
+    weights = rng.uniform(0.5, 2, len(part.clips)).astype(np.float32)
+    part = replace(part, weights=weights, perceived=PerceivedLabels(shares, np.log(priors)))
+    source = source_of(recipe, manifest, NOWHERE)
+    network = start_network(recipe, 1, source, part.clips, NOWHERE).train()
+    network.head.dropout.p = 0.0
+    rows, inputs = np.array([7, 2, 5]), Inputs((patches,))
+    with torch.no_grad():
+        found = training._loss(network, inputs, part, part.clips[rows], recipe, rng)
+        logits = network.read(*inputs.encode(network, part.clips[rows]))
+    assert logits.shape == (3, 2, 4)
+    total = 0.0
+    for row, heads in zip(rows, logits.double().numpy(), strict=True):
+        target = 0.8 * shares[row] + 0.2 / 4
+        for each in heads + np.log(priors[row]):
+            total -= weights[row] * target @ (each - np.log(np.exp(each).sum())) / 2
+    assert found.item() == pytest.approx(total / weights[rows].sum(), rel=1e-5)
+
+
+def test_batch_norms_start_from_training_clips_alone(
+    manifest: Manifest, patches: Patches, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(weights="yamnet.tflite")
+    clips = part_of(manifest, make_folds(recipe, manifest)[0].train).clips
+    values = np.array(patches.values)
+    values[~np.isin(np.arange(len(manifest.clips)), clips).repeat(np.diff(patches.starts))] = np.nan
+    monkeypatch.setattr(Source, "patches", lambda _: replace(patches, values=values))
+    source = source_of(recipe, manifest, NOWHERE)
+    network = start_network(recipe, 1, source, clips, replace(NOWHERE, weights=weights))
+    assert network.trunk.rows[0].norm.running_mean.any()
+    for name, tensor in network.state_dict().items():
+        assert tensor.isfinite().all(), name
 
 
 def test_a_diverged_loss_is_an_error(
