@@ -24,6 +24,7 @@ import affekt
 from affekt.cli import EXAMPLES, main
 from affekt.commands.output.printing import printable
 from affekt.inference import files, parallel
+from affekt.inference.shipped_models import DEFAULT_MODEL
 from bad_inputs import BAD_INPUTS
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
@@ -213,6 +214,15 @@ def test_help_shows_an_example(capsys: Captured) -> None:
     assert "affekt predict samples/ --json" in capsys.readouterr().out
     assert main([]) == 0
     assert "predict" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["predict", "audit"])
+def test_help_names_the_default_model(
+    command: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main([command, "--help"]) == 0
+    assert f"(default: {DEFAULT_MODEL})" in capsys.readouterr().out
 
 
 def test_models_are_described(model: str, capsys: Captured) -> None:

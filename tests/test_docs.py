@@ -94,8 +94,17 @@ def test_continuous_integration_runs_the_commands_of_the_readme() -> None:
     assert second in script
 
 
+def anchors(page: Path) -> set[str]:
+    """Names of the headings, as GitHub and Sphinx make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text()):
             if "://" not in target and not target.startswith("api/"):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+                file = page.parent / target if target else page
+                assert file.exists(), f"{page.name} links to {target}"
+                assert not anchor or anchor in anchors(file), f"{page.name} links to #{anchor}"

@@ -134,6 +134,19 @@ def test_the_wheel_has_the_metadata_for_pypi(wheel: Path) -> None:
         assert shipped == {each.name for each in (ROOT / folder).glob(pattern)}
 
 
+def test_the_metadata_name_the_licence_of_each_part() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+    for term, name in (
+        *((each, each) for each in ("Apache-2.0", "MIT", "BSD-2-Clause")),
+        ("CC BY-NC-SA 4.0", "CC-BY-NC-SA-4.0"),
+        *(("ODbL 1.0", "ODbL-1.0"), ("DbCL 1.0", "LicenseRef-DbCL-1.0")),
+        ("EMOVO (research)", "LicenseRef-EMOVO-research"),
+    ):
+        assert term in notice
+        assert name in project["license"].split(" AND ")
+
+
 def test_versions_agree() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == affekt.__version__

@@ -18,7 +18,7 @@ def audit(
     ],
     output: Annotated[Path, option("FOLDER", "Folder for the page and tables.", "-o", "--output")],
     model: Annotated[
-        str | None, argument("[MODEL]", "Shipped model, model file, or your own module:function.")
+        str | None, argument("[MODEL]", "Model, or your own module:function (default: affekt).")
     ] = None,
     command: Annotated[
         str | None,

@@ -27,8 +27,8 @@ def enroll(
     """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
 
     Use recordings of one speaker, with several emotions if possible; labels are not needed. The
-    profile holds statistics of the voice, and no sound. With --voice, it can identify the person,
-    as a fingerprint can.
+    profile holds statistics of the voice, and no sound. It can identify the person: keep it as you
+    would keep a recording.
     """
     from affekt.audio.sound_files import SUFFIXES
     from affekt.errors import AudioError

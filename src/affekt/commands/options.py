@@ -30,7 +30,7 @@ def argument(name: str, text: str) -> Any:
 
 Json = Annotated[bool, flag("--json", "Print one JSON object per line.")]
 Model = Annotated[
-    str | None, option("FILE|NAME", "Model file, or name of a shipped model (see affekt models).")
+    str | None, option("FILE|NAME", "Model file, or name in affekt models (default: affekt).")
 ]
 NewModel = Annotated[
     Path, option("FILE", "Model file to write (default: model.onnx).", "-o", "--output")
@@ -55,7 +55,7 @@ AnyChannel = Annotated[
     str | None,
     option(
         "N|each",
-        "Use one channel, counted from 0; each: one speaker a channel (stream, --timeline).",
+        "Use one channel, from 0 (default: the mean of all); each: one speaker a channel.",
         "--channel",
     ),
 ]
