@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,11 @@ def test_the_page_on_reliability_has_the_measured_soak() -> None:
         f"the first {highest['minute']} minutes, and not after that.",
     ):
         assert words in prose("reliability")
+
+
+@pytest.mark.parametrize("model", ["affekt", "affekt-small"])
+def test_the_card_names_the_highest_ece_of_women_or_men(model: str) -> None:
+    card = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| .*, (?:wo)?men \| none \|.*\| ([\d.]+) \|$", card, re.MULTILINE)
+    words = f"up to {max(map(float, found))} for women or men alone"
+    assert words in " ".join(card.split())
