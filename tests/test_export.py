@@ -446,6 +446,14 @@ def test_unknown_precision_is_refused(exported: Exported, tmp_path: Path) -> Non
     assert "float16, float32. Got 'int4'" in message
 
 
+@pytest.mark.parametrize("options", [{"temperature": -1.0}, {"temperature_known": 0.0}])
+def test_a_temperature_that_is_not_above_0_is_refused(
+    options: dict[str, float], exported: Exported, tmp_path: Path
+) -> None:
+    message = refused(exported.source, tmp_path / "model.onnx", **options)
+    assert "must be above 0 and finite. Got" in message
+
+
 @pytest.mark.parametrize("target", ["", "missing/model.onnx", "file/model.onnx"])
 def test_target_that_cannot_be_written_is_refused(
     target: str, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

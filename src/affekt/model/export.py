@@ -99,15 +99,21 @@ def export(
         The largest difference between probabilities of ONNX Runtime and PyTorch.
 
     Raises:
-        ModelError: no such network, a difference above 1e-4, or a file that cannot be written.
+        ModelError: no such network, a precision or temperature that is not allowed, a difference
+            above 1e-4, or a file that cannot be written.
     """
     if precision not in PRECISIONS:
         raise ModelError(
             f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}."
         )
+    known = temperature if temperature_known is None else temperature_known
+    if not (0 < temperature < math.inf and 0 < known < math.inf):
+        raise ModelError(
+            f"temperatures of export must be above 0 and finite. Got {temperature} and {known}."
+        )
     classifier, facts = load_classifier(source)
     classifier.temperature.fill_(temperature)
-    classifier.temperature_known.fill_(temperature_known or temperature)
+    classifier.temperature_known.fill_(known)
     try:
         metadata = json.dumps(describe(classifier, facts, name))
     except KeyError as error:
