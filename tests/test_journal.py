@@ -167,6 +167,7 @@ def test_reading_leaves_the_file_as_it_is(made: Made) -> None:
         with pytest.raises(JournalError, match="opened for writing"):
             reading.add(entry(2), None)
     assert journal.path.read_bytes() == before
+    assert list(journal.path.parent.glob("a.journal*")) == [journal.path]  # no log beside it
 
 
 # ----------------------------------------------------------------- faults

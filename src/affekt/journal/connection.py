@@ -77,21 +77,24 @@ def _opened(path: Path, passphrase: str | None, write: bool) -> sqlite3.Connecti
     connect: Any = sqlite3.connect
     if passphrase is not None:
         from sqlcipher3.dbapi2 import connect
-    uri = f"{path.resolve().as_uri()}?mode={'rw' if write else 'ro'}"
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # a connection with mode=ro leaves its log behind
     if not write and not path.with_name(f"{path.name}-wal").exists():
         with suppress(*_errors()):  # in a folder that cannot be written, no log can be opened
-            return _prepared(connect(uri, uri=True, isolation_level=None), passphrase)
+            return _prepared(connect(uri, uri=True, isolation_level=None), passphrase, write)
         uri += "&immutable=1"
-    return _prepared(connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS), passphrase)
+    connection = connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    return _prepared(connection, passphrase, write)
 
 
-def _prepared(connection: sqlite3.Connection, passphrase: str | None) -> sqlite3.Connection:
+def _prepared(
+    connection: sqlite3.Connection, passphrase: str | None, write: bool
+) -> sqlite3.Connection:
     try:
         if passphrase is not None:
             quoted = passphrase.replace("'", "''")
             connection.execute("PRAGMA cipher_log_level = NONE")  # it prints to standard error
             connection.execute(f"PRAGMA key = '{quoted}'")
-        for setting in SETTINGS:
+        for setting in (*SETTINGS, f"query_only = {not write}"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException:
