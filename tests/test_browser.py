@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -82,7 +83,8 @@ CLOSED = """
   const voice = new Stream(own);
   const last = voice.push(sound);
   await own.close();
-  return [(await last).length, await refused(voice.push(sound)), await refused(own.close())];
+  const later = [sound, [0]].map((samples) => refused(voice.push(samples)));
+  return [(await last).length, ...await Promise.all(later), await refused(own.close())];
 """
 #: Hold all predictions of the page until `release` is called.
 HELD = """
@@ -107,6 +109,37 @@ import("./affekt/resampler.js").then(({ Resampler }) => {
   const blocks = [tone.slice(0, 7), tone.slice(7, 5000), tone.slice(5000)];
   done(blocks.flatMap((block) => [...resampler.push(block)]));
 });
+"""
+#: Stop the microphone in its first call, while samples wait, and count the calls.
+STOPPED = """
+const done = arguments[0];
+import("./affekt/microphone.js").then(async ({ startMicrophone }) => {
+  let calls = 0;
+  const microphone = await startMicrophone(() => {
+    const end = performance.now() + (calls++ ? 0 : 500);
+    while (performance.now() < end);
+    microphone.stop();
+  });
+  setTimeout(() => done(calls), 2000);
+});
+"""
+#: Read a file that the page saves in a later task, as Safari does.
+SAVED = """
+const done = arguments[0];
+HTMLAnchorElement.prototype.click = function () {
+  setTimeout(() => fetch(this.href).then((found) => found.text()).then(done, done));
+};
+import("./charts.js").then(({ save }) => save("a.txt", "content"));
+"""
+#: Look for a new version of the page; read the name of the model and the number of caches.
+CACHED = """
+const done = arguments[0];
+(async () => {
+  await (await navigator.serviceWorker.getRegistration())?.update();
+  const { state } = navigator.serviceWorker.controller ?? {};
+  const model = await (await caches.match("model"))?.json();
+  return [state, model?.name, (await caches.keys()).length];
+})().then(done, done);
 """
 #: Fail as Firefox does if the microphone has another sample rate.
 FIREFOX = """
@@ -231,7 +264,7 @@ def test_an_error_leaves_a_stream_unchanged(page: Page) -> None:
 @pytest.mark.parametrize("worker", [False, True])
 def test_a_closed_model_says_so(page: Page, worker: bool) -> None:
     told = "The model is closed. Load it again."
-    assert work(page, CLOSED, "own.onnx", worker, [0.0] * 15_600) == [1, told, None]
+    assert work(page, CLOSED, "own.onnx", worker, [0.0] * 15_600) == [1, told, told, None]
 
 
 @pytest.mark.parametrize(
@@ -365,6 +398,50 @@ def test_the_page_can_be_installed_and_works_offline(
     browser.errors()  # the browser looks for a newer service worker
 
 
+def test_a_new_version_replaces_the_old_one_of_the_same_folder(
+    browser: Page, site: Path, tmp_path: Path
+) -> None:
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        shutil.copytree(site, folder)
+        for file in (*folder.rglob("*.onnx"), *folder.rglob("*.wasm")):
+            file.write_bytes(b"")  # quicker: the page reports that it is incomplete
+        for file in folder.rglob("*"):
+            os.utime(file, (0, 0))  # old files stay in the browser's own cache for years
+    with served(tmp_path) as there:
+
+        def cached(folder: str, *expected: Any) -> bool:
+            if not browser.browser.current_url.endswith(f"/{folder}/"):
+                browser.browser.get(f"{there}/{folder}/")
+            found = browser.browser.execute_async_script(CACHED)
+            return bool(found == ["activated", *expected])
+
+        browser.wait(lambda: cached("one", "affekt", 1))
+        browser.wait(lambda: cached("two", "affekt", 2))
+        for file in (tmp_path / "one" / "model", tmp_path / "one" / "service-worker.js"):
+            file.write_text(
+                re.sub(r'(?<="name":")affekt|[0-9a-f]{16}(?=["`])', "0", file.read_text())
+            )
+        browser.wait(lambda: cached("one", "0", 2))
+        browser.wait(lambda: cached("two", "affekt", 2))
+    browser.errors()
+
+
+def test_saved_files_can_be_read_in_a_later_task(page: Page) -> None:
+    assert page.browser.execute_async_script(SAVED) == "content"
+
+
+def test_a_stopped_microphone_gives_no_samples(page: Page) -> None:
+    assert page.browser.execute_async_script(STOPPED) == 1
+
+
+def test_a_recording_that_is_not_there_is_named(page: Page) -> None:
+    script = 'const { decode } = await import("./affekt/decoding.js");'
+    script += 'return refused(decode(await fetch("none.wav")));'
+    found = work(page, script, "own.onnx")
+    assert re.search(r"/none\.wav cannot be fetched: 404 File not found\.$", found)
+    page.errors()
+
+
 def test_the_microphone_is_resampled_where_the_browser_does_not(page: Page) -> None:
     page.browser.execute_script(FIREFOX)
     page.at("microphone").click()
@@ -390,6 +467,10 @@ def test_profile_files_are_those_of_the_library(page: Page, site: Path, tmp_path
     np.testing.assert_allclose(again.mean, stored.mean, rtol=2e-3, atol=1e-3)
     np.testing.assert_allclose(again.deviation, stored.deviation, rtol=2e-3, atol=5e-3)
     assert "must be a profile" in work(page, script, "own.onnx", given[:40])
+    for function in ("getFloat16", "setFloat16"):
+        found = work(page, f"delete DataView.prototype.{function}; {script}", "own.onnx", given)
+        assert "must read and write float16" in found
+        page.browser.refresh()
 
 
 def test_a_model_with_another_digest_is_not_loaded(page: Page, site: Path) -> None:
@@ -404,6 +485,7 @@ def test_a_model_with_another_digest_is_not_loaded(page: Page, site: Path) -> No
     ("missing", "told"),
     [
         ("affekt.onnx", "affekt.onnx cannot be fetched: 404"),
+        ("model", "model cannot be fetched: 404"),
         ("worker.js", "worker cannot be started"),
         ("ort-wasm-simd-threaded.wasm", "no available backend found"),
     ],

@@ -79,17 +79,20 @@ export class Stream {
 
 /**
  * Read the profile file that `affekt enroll` or `writeProfile` wrote.
- * @throws {Error} It is another file.
+ * @throws {Error} It is another file, or the browser has no numbers in float16.
  */
 export function readProfile(model: Model, file: Uint8Array): Profile;
 
-/** Write a profile as a file, which `affekt predict --profile` reads too. */
+/**
+ * Write a profile as a file, which `affekt predict --profile` reads too.
+ * @throws {Error} The browser has no numbers in float16.
+ */
 export function writeProfile(model: Model, profile: Profile): Uint8Array<ArrayBuffer>;
 
 /**
  * Decode a recording to mono at 16 kHz.
  * @param recording - in a format that the browser reads.
- * @returns Samples in [-1, 1]. Rejected if the browser cannot decode it.
+ * @returns Samples in [-1, 1]. Rejected if it was not fetched, or if the browser cannot decode it.
  */
 export function decode(recording: Blob | Response): Promise<Float32Array>;
 
@@ -106,6 +109,7 @@ export interface MicrophoneOptions {
 export interface Microphone {
   /** Hz of the samples. */
   readonly sampleRate: number;
+  /** No samples follow. */
   stop(): void;
 }
 

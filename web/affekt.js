@@ -22,13 +22,12 @@ class Model {
 
   constructor(metadata, { run, close }) {
     Object.assign(this, { metadata, run });
-    this.close = () =>
-      this.queue(async () => {
-        this.run = () => Promise.reject(new Error("The model is closed. Load it again."));
-        const release = close;
-        close = () => {}; // only once
-        await release();
-      });
+    let closing;
+    this.close = () => {
+      closing ??= this.queue(close);
+      this.queue = () => Promise.reject(new Error("The model is closed. Load it again."));
+      return closing;
+    };
   }
 
   /** Run work after all earlier work is done: a session runs one thing at a time. */

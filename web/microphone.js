@@ -8,9 +8,10 @@ const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainContro
 export async function startMicrophone(onSamples, { sampleRate, channels = 1, onEnd = () => {} } = {}) {
   if (!navigator.mediaDevices) throw new Error(`The page must come from HTTPS or localhost. Got ${location.origin}.`);
   const media = await navigator.mediaDevices.getUserMedia({ audio: { ...SOUND, channelCount: channels } });
-  let context;
+  let context, node;
   const stop = () => {
     for (const track of media.getTracks()) track.stop();
+    if (node) node.port.onmessage = null; // samples may be on their way
     if (context && context.state !== "closed") context.close();
   };
   try {
@@ -34,7 +35,7 @@ export async function startMicrophone(onSamples, { sampleRate, channels = 1, onE
     const resamplers = Array.from({ length: channels }, newResampler);
     const separate = { channelCount: channels, channelCountMode: "explicit", channelInterpretation: "discrete" };
     const given = { numberOfOutputs: 0, processorOptions: { channels }, ...separate };
-    const node = new AudioWorkletNode(context, "affekt-microphone", given);
+    node = new AudioWorkletNode(context, "affekt-microphone", given);
     node.port.onmessage = ({ data }) => onSamples(...data.map((block, n) => resamplers[n]?.push(block) ?? block));
     source.connect(node);
     for (const track of media.getTracks()) track.onended = () => (stop(), onEnd());

@@ -7,6 +7,7 @@ const EXPECTED = { format: 1, sample_rate: 16_000, window: 15_600 };
 export async function fetchModelFile(source, sha256) {
   const file = source instanceof Uint8Array ? source : await fetchBytes(source);
   if (sha256 === undefined) return file;
+  if (!crypto.subtle) throw new Error(`A page must come from HTTPS or localhost to check sha256. Got ${location.origin}.`);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", file));
   const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (found !== sha256.toLowerCase()) {

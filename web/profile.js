@@ -4,8 +4,15 @@ const FORMAT = "1";
 const BYTES = 2; // of a float16
 const invalid = () => new Error("The file must be a profile that affekt wrote. Got another file. Create the profile again.");
 
+/** Refuse browsers without numbers in float16. */
+function requireFloat16() {
+  if (DataView.prototype.getFloat16 && DataView.prototype.setFloat16) return;
+  throw new Error("A browser must read and write float16 for profiles. Use Chrome 135, Firefox 129, Safari 18.2 or newer.");
+}
+
 /** Read a profile file; see affekt.d.ts. */
 export function readProfile(model, bytes) {
+  requireFloat16();
   let measure, weight, mean, deviation;
   try {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -28,6 +35,7 @@ export function readProfile(model, bytes) {
 
 /** Write a profile file; see affekt.d.ts. */
 export function writeProfile(model, profile) {
+  requireFloat16();
   const { steps, state } = model.metadata.profile;
   const [[weight], sum, square] = state.map((name) => profile.state[name]);
   const mean = Float64Array.from(sum, (each) => each / weight);

@@ -62,9 +62,9 @@ export class Stream {
    */
   async flush() {
     return this.#model.queue(async () => {
-      const { window, hop, last_window, tail } = this.#model.metadata; // older files have tail
+      const { window, hop, tail } = this.#model.metadata;
       const overlap = this.#windows ? window - hop : 0; // samples that the last window predicted
-      const pad = (last_window ?? tail) === "pad" || !this.#windows;
+      const pad = tail === "pad" || !this.#windows;
       const segments = await this.#predict(this.#waiting, this.#waiting.length > overlap && pad ? 1 : 0);
       this.#reset(this.#profileState());
       return segments;

@@ -9,6 +9,6 @@ onmessage = async ({ data: { file, inputs } }) => {
     if (file) session = await createSession(file);
     postMessage({ outputs: inputs && (await session.run(inputs)) });
   } catch (error) {
-    postMessage({ error: error.message });
+    postMessage({ error: error.message ?? `ONNX Runtime failed: ${error}.` }); // it throws numbers too
   }
 };
