@@ -5,6 +5,7 @@ import base64
 import hashlib
 import io
 import json
+import mimetypes
 import re
 import signal
 import subprocess
@@ -78,6 +79,14 @@ def close(found: list[dict[str, Any]], expected: tuple[affekt.Segment, ...]) -> 
         assert (one["start"], one["end"]) == pytest.approx((other.start, other.end))
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
     return True
+
+
+def test_scripts_are_served_as_scripts(predictor: affekt.Predictor) -> None:
+    mimetypes.add_type("text/plain", ".js")  # as the registry of some Windows systems says
+    app = make_app(predictor, hosts={"localhost"})
+    with TestClient(app, base_url="http://localhost:8000") as client:
+        for path in ("/page.js", "/affekt/affekt.js"):
+            assert client.get(path).headers["content-type"].startswith("text/javascript")
 
 
 def test_a_recording_is_predicted_as_by_the_library(

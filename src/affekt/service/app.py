@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from mimetypes import add_type
 from pathlib import Path
 from typing import TextIO
 
@@ -107,6 +108,7 @@ def make_app(
         middleware.append(sharing)
     if tokens:
         middleware.append(Middleware(TokenCheck, tokens=tokens))
+    add_type("text/javascript", ".js")  # the registry of some Windows systems says text/plain
     app = Starlette(
         routes=[
             Route("/health", service.health),

@@ -86,7 +86,7 @@ export function csv(labels, segments) {
 export function save(name, content) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([content])), download: name });
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 40_000); // Safari and Firefox read it later
 }
 
 function setShares(bars, shares) {

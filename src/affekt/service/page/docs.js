@@ -61,8 +61,7 @@ async function send(path, method, operation, form, answer) {
   const file = form.elements.file?.files[0];
   answer.textContent = "…";
   try {
-    const url = path.slice(1) + (query.size ? `?${query}` : "");
-    const found = await fetch(url, { method: method.toUpperCase(), headers, body: file });
+    const found = await fetch(`${path.slice(1)}?${query}`, { method: method.toUpperCase(), headers, body: file });
     const text = await found.text();
     const json = found.headers.get("content-type")?.startsWith("application/json");
     answer.textContent = `${found.status}\n${json ? JSON.stringify(JSON.parse(text), null, 2) : text}`;

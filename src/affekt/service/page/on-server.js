@@ -24,24 +24,25 @@ function live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })
   const address = new URL(`stream?${query(adapt, { rate, channels })}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
-  let [fault, asked] = [null, null]; // asked: who waits for the profile
+  let fault = null;
+  const asked = []; // who waits for the profile
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   socket.onmessage = ({ data }) => {
-    if (typeof data !== "string") return asked?.resolve(new Uint8Array(data));
+    if (typeof data !== "string") return asked.shift().resolve(new Uint8Array(data));
     const message = JSON.parse(data);
     if (!message.error) return (fault = null), onSegment(message);
     fault = message.error; // the reason, if the socket closes now
-    if (asked) asked.reject(new Error(fault));
+    if (asked.length) asked.shift().reject(new Error(fault));
     else onFault(fault);
   };
   const stream = {
     push: (...blocks) => isOpen() && socket.send(interleaved(blocks)),
     profile: () =>
       new Promise((resolve, reject) => {
-        asked = { resolve, reject };
-        if (isOpen()) socket.send("profile");
-        else reject(new Error("The connection to the service was lost."));
-      }).finally(() => (asked = null)),
+        if (!isOpen()) return reject(new Error("The connection to the service was lost."));
+        asked.push({ resolve, reject });
+        socket.send("profile");
+      }),
     close: () => socket.close(),
   };
   return new Promise((resolve) => {
@@ -51,7 +52,7 @@ function live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })
     };
     socket.onclose = () => {
       const reason = fault ?? "The connection to the service was lost.";
-      asked?.reject(new Error(reason));
+      for (const { reject } of asked) reject(new Error(reason));
       onEnd(reason);
     };
   });

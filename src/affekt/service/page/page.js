@@ -6,15 +6,28 @@ import { onServer } from "./on-server.js";
 import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
-const about = await (await fetch("model")).json(); // of the service, or a file beside the page
-const shown = charts(about.labels);
-const { show, showText, draw } = shown;
-const server = about.has_service ? onServer() : undefined;
 let browser; // promise of the model in the browser, once it was asked for
 let engine; // that is used: `server`, or what `browser` gives
 let session = null; // of the microphone: { microphone, live, channels, offset }
 let segments = []; // predictions of all sessions, one after the other
 let profile; // bytes, of the microphone's speaker, until the page is closed
+let leaving; // the session that stopped last: its profile may be on its way
+const about = await description();
+const shown = charts(about.labels);
+const { show, showText, draw } = shown;
+const server = about.has_service ? onServer() : undefined;
+
+/** Read the answer of the service, or the file beside the page, about the model. */
+async function description() {
+  try {
+    const found = await fetch("model");
+    if (!found.ok) throw new Error(`model cannot be fetched: ${found.status} ${found.statusText}.`);
+    return await found.json();
+  } catch (error) {
+    fail(error.message);
+    throw error;
+  }
+}
 
 function drawAll() {
   const until = segments.at(-1)?.end ?? 0;
@@ -45,14 +58,16 @@ async function choose(inBrowser) {
     if (at("in-browser").checked !== inBrowser) return; // chosen anew meanwhile
   }
   engine = found;
-  if (!engine) {
-    setReady("No model");
-    console.error(fault);
-    return setStatus(`The page is incomplete: ${fault}`, true);
-  }
+  if (!engine) return fail(fault);
   at(engine === server ? "on-server" : "in-browser").checked = true;
   setReady(`Model ${about.name}, licence ${about.licence}`);
   setStatus(fault ? `The model cannot run in this browser: ${fault} ${engine.note}` : engine.note, Boolean(fault));
+}
+
+function fail(fault) {
+  setReady("No model");
+  console.error(fault);
+  setStatus(`The page is incomplete: ${fault}`, true);
 }
 
 function setReady(text) {
@@ -89,10 +104,16 @@ async function saveProfile() {
   }
 }
 
-function deleteProfile() {
-  if (session) abort("The microphone is off."); // its stream holds the profile too
-  at("profile").value = "";
+/** Forget the profile of the microphone's speaker, because another one was chosen or none. */
+function forget() {
+  if (session?.channels === 1) abort("The microphone is off."); // its stream holds the profile too
+  leaving = undefined;
   setProfile(undefined);
+}
+
+function deleteProfile() {
+  at("profile").value = "";
+  forget();
 }
 
 // --------------------------------------------------------------- microphone
@@ -141,11 +162,12 @@ function receive(segment) {
 
 /** Stop recording, and keep the profile of the speaker. */
 async function stop(text = "The microphone is off.", fault = false) {
-  const stopped = session;
+  const stopped = (leaving = session);
   const adapted = isAdapting();
   end(text, fault);
   stopped.microphone?.stop();
-  if (adapted && about.knows_speakers) await stopped.live.profile().then(setProfile, () => {}); // no speech yet
+  const take = (bytes) => leaving === stopped && setProfile(bytes);
+  if (adapted && about.knows_speakers) await stopped.live.profile().then(take, () => {}); // no speech yet
   close(stopped);
 }
 
@@ -193,7 +215,7 @@ at("in-browser").checked = Boolean(about.browser_model);
 for (const name of ["in-browser", "on-server"]) at(name).onchange = () => choose(at("in-browser").checked);
 at("microphone").onclick = () => (session ? stop() : start());
 at("pair").onchange = setSpeakers;
-at("profile").onchange = () => setProfile(undefined);
+at("profile").onchange = forget;
 at("save-profile").onclick = saveProfile;
 at("reset").onclick = deleteProfile;
 at("save").onclick = () => save("predictions.csv", csv(about.labels, segments));
