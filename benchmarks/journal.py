@@ -3,7 +3,8 @@
     python benchmarks/journal.py --confusion   # src/affekt/journal/confusion.json
     python benchmarks/journal.py --baseline    # results/journal-baseline.csv
     python benchmarks/journal.py --smallest    # results/journal-smallest.csv
-    python benchmarks/journal.py               # results/journal.csv, docs/journal-power.svg
+    python benchmarks/journal.py --marks       # results/journal-marks.csv
+    python benchmarks/journal.py               # results/journal.csv
 
 Nothing is trained and no sound is read: answers are drawn from the archived cross-validation, in
 which no speaker was in training. Each simulated journal has two weeks of baseline and two weeks
@@ -17,13 +18,12 @@ import argparse
 import gc
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
@@ -33,8 +33,6 @@ from affekt.journal.changes import ALPHA, change_points, holm, smallest_detectab
 from affekt.journal.confusion import Confusion
 from affekt.journal.course import MARGIN, ONE_EMOTION
 from affekt.journal.estimation import Sample, estimate, permutation_test
-from affekt.label_colors import EMOTIONS
-from affekt.report.style import LINE, STYLE, to_svg
 from affekt.runs.reading import read_run
 
 RUN = Path("results/corpora-encoder/seed-0")
@@ -94,15 +92,34 @@ def write_confusion() -> None:
     confusion_module.FILE.write_text(text + "\n", encoding="utf-8")
 
 
-def sample(clips: dict[str, np.ndarray], sad: float, rate: int, rng: np.random.Generator) -> Sample:
-    """Draw the days of two weeks, with recordings of one utterance of 2 s each."""
-    number = rate * DAYS
-    rest = (1 - sad) / (len(LABELS) - 1)
-    mixture = [sad if label == "sad" else rest for label in LABELS]
-    drawn = [rng.choice(clips[LABELS[k]]) for k in rng.choice(len(LABELS), number, p=mixture)]
-    shares, seconds, days = np.array(drawn), np.full(number, 2.0), np.arange(number) // rate
-    means = shares.reshape(DAYS, rate, -1).mean(axis=1)
-    return Sample(LABELS, means, np.full(DAYS, 2.0 * rate), shares, seconds, days)
+def mostly(label: str, share: float) -> list[float]:
+    """Shares of the labels: that of one, and equal ones of the others."""
+    rest = (1 - share) / (len(LABELS) - 1)
+    return [share if each == label else rest for each in LABELS]
+
+
+def sample(
+    clips: dict[str, np.ndarray],
+    mixture: list[float],
+    rate: int,
+    rng: np.random.Generator,
+    *,
+    days: int = DAYS,
+    of_the_day: float = 0.0,
+) -> Sample:
+    """Draw days, with recordings of one utterance of 2 s each.
+
+    ``of_the_day`` is the share of recordings that have the emotion drawn for their day.
+    """
+    number = rate * days
+    emotions = rng.choice(len(LABELS), number, p=mixture)
+    if of_the_day:
+        moods = rng.choice(len(LABELS), days, p=mixture).repeat(rate)
+        emotions = np.where(rng.random(number) < of_the_day, moods, emotions)
+    shares = np.array([rng.choice(clips[LABELS[k]]) for k in emotions])
+    means = shares.reshape(days, rate, -1).mean(axis=1)
+    owners = np.arange(number) // rate
+    return Sample(LABELS, means, np.full(days, 2.0 * rate), shares, np.full(number, 2.0), owners)
 
 
 def journals() -> Iterator[dict[str, object]]:
@@ -131,8 +148,8 @@ def one_journal(
     rate: int,
     rng: np.random.Generator,
 ) -> dict[str, object]:
-    before = sample(clips, BEFORE, rate, rng)
-    after = sample(clips, share, rate, rng)
+    before = sample(clips, mostly("sad", BEFORE), rate, rng)
+    after = sample(clips, mostly("sad", share), rate, rng)
     found = estimate(after, confusion, rng, before)
     adjusted = holm([found[label].p for label in LABELS])
     weeks = [part(after, slice(n, n + 7)) for n in (0, 7)]
@@ -174,7 +191,7 @@ def one_emotion_baselines(draws: int = 30, recordings: int = 10) -> pd.DataFrame
     clips, rng = answers(enrolment=NO_ENROLMENT), np.random.default_rng(0)
     rows = []
     for prevailing in ("", *LABELS):
-        mixture = [0.25 if not prevailing else 0.8 if x == prevailing else 0.2 / 3 for x in LABELS]
+        mixture = mostly(prevailing, 0.8) if prevailing else mostly("sad", 0.25)
         warned = []
         for of_speaker in clips.values():
             for _ in range(draws):
@@ -192,44 +209,55 @@ def smallest_changes() -> pd.DataFrame:
     for number, (_, clips, confusion) in enumerate(simulated()):
         for rate, draw, margin in product(SMALLEST_RATES, range(DRAWS), (1.0, MARGIN)):
             rng = np.random.default_rng((number, rate, draw))
-            before = sample(clips, BEFORE, rate, rng)
-            every = np.concatenate([before.shares, sample(clips, BEFORE, rate, rng).shares])
+            before, again = (sample(clips, mostly("sad", BEFORE), rate, rng) for _ in range(2))
+            every = np.concatenate([before.shares, again.shares])
             stated = margin * smallest_detectable(confusion.linear(every), DAYS, DAYS)[SAD]
             row = {"recordings_a_day": rate, "margin": margin, "change": stated}
             if stated <= 1 - BEFORE:
-                after = sample(clips, BEFORE + stated, rate, rng)
-                chances = permutation_test(before, after, rng)
-                row["found"] = holm([chances[label] for label in LABELS])[SAD] < ALPHA
+                after = sample(clips, mostly("sad", BEFORE + stated), rate, rng)
+                row["found"] = marked(before, after, rng)["sad"]
             rows.append(row)
     means = pd.DataFrame(rows).astype({"found": float}).groupby(["recordings_a_day", "margin"])
     table = means.mean().round(3).assign(journals=means["found"].count(), drawn=means.size())
     return table.reset_index()
 
 
-def figure(table: pd.DataFrame) -> Figure:
-    """Draw how often a change is found, by recordings a day."""
-    whole = table[table["corpus"] == "all"]
-    with rc_context(STYLE):
-        drawn = Figure(figsize=(7.2, 3.1), layout="constrained")
-        panels = {
-            "alarm_sad": "share of sad marked, two weeks",
-            "change_point_near": "change point within 3 days",
-        }
-        for axes, (column, title) in zip(
-            drawn.subplots(1, 2, sharey=True), panels.items(), strict=True
-        ):
-            for share, line in zip(SHARES, (":", "--", "-"), strict=True):
-                rows = whole[whole["share_sad_after"] == share]
-                name = "no change" if share == BEFORE else f"sad {BEFORE:.0%} to {share:.0%}"
-                style = {"color": EMOTIONS["sad"], "ls": line, "marker": "o", "ms": 4}
-                axes.plot(rows["recordings_a_day"], rows[column], label=name, **style)
-            axes.axhline(ALPHA, color=LINE, lw=1)
-            axes.set(title=title, xlabel="recordings a day", ylim=(0, 1), xticks=RATES)
-            axes.grid(axis="y")
-        drawn.axes[0].set_ylabel("share of journals")
-        handles, names = drawn.axes[0].get_legend_handles_labels()
-        drawn.legend(handles, names, loc="outside upper left", ncols=3)
-        return drawn
+def marked(before: Sample, after: Sample, rng: np.random.Generator) -> dict[str, bool]:
+    """Whether the report marks the share of each emotion."""
+    chances = permutation_test(before, after, rng)
+    adjusted = holm([chances[label] for label in LABELS])
+    return {label: p < ALPHA for label, p in zip(LABELS, adjusted, strict=True)}
+
+
+def other_marks() -> pd.DataFrame:
+    """Measure marks of journals whose days have moods, and of emotions whose share stays.
+
+    Without a change: of five recordings a day, half have an emotion drawn for the day. Exchanged
+    are days, as in the report, or recordings. Sad to angry: 30 % of the recordings, one a day.
+    """
+    rows = []
+    for number, (_, clips, _) in enumerate(simulated()):
+        for draw in range(20):
+            rng = np.random.default_rng((number, draw))
+            mixture = mostly("sad", BEFORE)
+            days = [sample(clips, mixture, 5, rng, of_the_day=0.5) for _ in range(2)]
+            apart = [replace(each, shares=each.utterances, seconds=each.lengths) for each in days]
+            for units, periods in (("days", days), ("recordings", apart)):
+                about = {"change": "none", "days": f"{DAYS}, {DAYS}", "units": units}
+                rows.append(about | marked(*periods, rng))
+        for spans, draw in product(((28, 28), (70, 140), (140, 560)), range(10)):
+            rng = np.random.default_rng((number, *spans, draw))
+            shares = [0.2, 0.2, 0.4, 0.2], [0.5, 0.2, 0.1, 0.2]
+            periods = [
+                sample(clips, mixture, 1, rng, days=span)
+                for mixture, span in zip(shares, spans, strict=True)
+            ]
+            about = {"change": "sad to angry", "days": f"{spans[0]}, {spans[1]}", "units": "days"}
+            rows.append(about | marked(*periods, rng))
+    table = pd.DataFrame(rows)
+    table["any"] = table[list(LABELS)].any(axis=1)
+    grouped = table.groupby(["change", "days", "units"], sort=False)
+    return grouped.mean().round(3).assign(journals=grouped.size()).reset_index()
 
 
 def main() -> None:
@@ -239,7 +267,7 @@ def main() -> None:
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--smallest", action="store_true", help="measure it and stop")
-    parser.add_argument("--figure", action="store_true", help="draw the table again and stop")
+    parser.add_argument("--marks", action="store_true", help="measure other marks and stop")
     chosen = parser.parse_args()
     if chosen.confusion:
         write_confusion()
@@ -250,14 +278,12 @@ def main() -> None:
         table, file = one_emotion_baselines(), file.with_name("journal-baseline.csv")
     elif chosen.smallest:
         table, file = smallest_changes(), file.with_name("journal-smallest.csv")
-    elif chosen.figure:
-        table = pd.read_csv(file)
+    elif chosen.marks:
+        table, file = other_marks(), file.with_name("journal-marks.csv")
     else:
         gc.freeze()  # statsmodels collects garbage at every adjustment
         table = summary(pd.DataFrame(journals()))
     table.to_csv(file, index=False, lineterminator="\n")
-    if file.name == "journal.csv":
-        Path("docs/journal-power.svg").write_text(to_svg(figure(table)), encoding="utf-8")
     print(table.to_string(index=False))
 
 

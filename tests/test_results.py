@@ -334,6 +334,16 @@ def test_the_page_on_journals_has_the_measured_power() -> None:
         f"{few_with} were marked at three recordings a day and {many_with} at ten; without the "
         f"factor {few} and {many}" in " ".join(page.split())
     )
+    marks = pd.read_csv(RESULTS / "journal-marks.csv").set_index(["change", "units", "days"])
+    of_days, of_recordings = (
+        marks.loc[("none", units)].iloc[0] for units in ("days", "recordings")
+    )
+    assert (
+        f"marks {100 * of_recordings['any']:.0f} % of {of_days['journals']:.0f} journals, the test "
+        f"of days {100 * of_days['any']:.0f} %" in " ".join(page.split())
+    )
+    for days, row in marks.loc[("sad to angry", "days")].iterrows():
+        assert f"| {days} | {100 * row['happy']:.0f} % | {100 * row['neutral']:.0f} % |" in page
 
 
 def test_the_page_on_the_method_has_the_measured_training_speed() -> None:
