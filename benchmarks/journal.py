@@ -229,11 +229,12 @@ def marked(before: Sample, after: Sample, rng: np.random.Generator) -> dict[str,
     return {label: p < ALPHA for label, p in zip(LABELS, adjusted, strict=True)}
 
 
-def other_marks() -> pd.DataFrame:
-    """Measure marks of journals whose days have moods, and of emotions whose share stays.
+def marks_of_shares_that_stay() -> pd.DataFrame:
+    """Measure how often a share is marked that does not change.
 
-    Without a change: of five recordings a day, half have an emotion drawn for the day. Exchanged
-    are days, as in the report, or recordings. Sad to angry: 30 % of the recordings, one a day.
+    Change "none": of five recordings a day, half have an emotion drawn for the day. The test
+    exchanges days, as the report does, or recordings. Change "sad to angry": of one recording a
+    day, 30 % turn from sad to angry; happy and neutral stay.
     """
     rows = []
     for number, (_, clips, _) in enumerate(simulated()):
@@ -267,7 +268,9 @@ def main() -> None:
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--smallest", action="store_true", help="measure it and stop")
-    parser.add_argument("--marks", action="store_true", help="measure other marks and stop")
+    parser.add_argument(
+        "--marks", action="store_true", help="measure marks of shares that stay and stop"
+    )
     chosen = parser.parse_args()
     if chosen.confusion:
         write_confusion()
@@ -279,7 +282,7 @@ def main() -> None:
     elif chosen.smallest:
         table, file = smallest_changes(), file.with_name("journal-smallest.csv")
     elif chosen.marks:
-        table, file = other_marks(), file.with_name("journal-marks.csv")
+        table, file = marks_of_shares_that_stay(), file.with_name("journal-marks.csv")
     else:
         gc.freeze()  # statsmodels collects garbage at every adjustment
         table = summary(pd.DataFrame(journals()))

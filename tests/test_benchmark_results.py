@@ -1,29 +1,22 @@
 """Compare the tables of the pages with what the benchmarks measured, in ``results/``."""
 
-import csv
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results"
+from test_results import RESULTS, rows_of, text_of
+
 CORPORA = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO", "cremad": "CREMA-D"}
 
 
 def page(name: str) -> str:
-    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    return text_of(f"docs/{name}.md")
 
 
 def prose(name: str) -> str:
     return " ".join(page(name).split())
-
-
-def rows_of(table: str) -> list[dict[str, Any]]:
-    with (RESULTS / table).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 def json_of(name: str) -> Any:
@@ -125,7 +118,7 @@ def test_the_page_on_reliability_has_the_measured_soak() -> None:
 
 @pytest.mark.parametrize("model", ["affekt", "affekt-small"])
 def test_the_card_names_the_highest_ece_of_women_or_men(model: str) -> None:
-    card = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
+    card = text_of(f"src/affekt/models/{model}.md")
     found = re.findall(r"^\| .*, (?:wo)?men \| none \|.*\| ([\d.]+) \|$", card, re.MULTILINE)
     words = f"up to {max(map(float, found))} for women or men alone"
     assert words in " ".join(card.split())
