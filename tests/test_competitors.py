@@ -14,7 +14,6 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 def trained(monkeypatch: pytest.MonkeyPatch, folder: Path, data: Path, name: str) -> ModuleType:
     """The module, after it was trained on two clips of each label of two corpora."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.chdir(folder)
     module = import_module("competitors")
     monkeypatch.setattr(module, "CLIPS", 8)

@@ -204,10 +204,7 @@ def test_the_readme_has_the_measured_enrolment() -> None:
 
 
 @pytest.mark.parametrize("model", ["affekt", "affekt-open", "affekt-small"])
-def test_the_shipped_models_card_follows_from_its_cross_validation(
-    monkeypatch: pytest.MonkeyPatch, model: str
-) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_the_shipped_models_card_follows_from_its_cross_validation(model: str) -> None:
     shipped = import_module("shipped")
     page = text_of(f"src/affekt/models/{model}.md")
     plain, known = pooled_temperatures([RESULTS / shipped.RECIPES[model][0]])
@@ -231,8 +228,7 @@ def test_the_page_on_the_method_has_the_measured_temperatures() -> None:
     assert "for 1, 4 and 8 clips, {:.2f}, {:.2f} and {:.2f},".format(*best) in page
 
 
-def test_the_vectors_for_ports_are_the_shipped_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_the_vectors_for_ports_are_the_shipped_models() -> None:
     made, kept = import_module("vectors").vectors(), json.loads(text_of(VECTORS))
     ours, theirs = made.pop("probabilities"), kept.pop("probabilities")
     assert made == kept
@@ -246,8 +242,7 @@ def test_no_other_number_is_claimed_in_the_readme() -> None:
     assert not re.findall(r"0\.\d{3}", "\n".join(prose))
 
 
-def test_the_card_follows_from_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_the_card_follows_from_its_answers() -> None:
     answered = pd.read_csv(RESULTS / "yamnet-lstm" / "answers.csv", dtype={"file": str})
     made = import_module("card").card(answered)
     pd.testing.assert_frame_equal(pd.read_csv(RESULTS / "yamnet-lstm" / "card.csv"), made)
@@ -531,8 +526,7 @@ def test_the_page_on_reproducing_has_the_averaged_weights_on_test_speakers() -> 
     assert f"{gain.value:+.3f} on test speakers |" in page
 
 
-def test_the_page_on_ablations_has_the_measured_ablations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+def test_the_page_on_ablations_has_the_measured_ablations() -> None:
     for recipe in ("ingredients", "encoder-ablation"):
         assert import_module("ablations").markdown(RESULTS, recipe) in text_of("docs/ablations.md")
     (tuned,) = [each for each in FOLDERS if "frozen=false" in each.parent.name]

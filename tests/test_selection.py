@@ -17,7 +17,6 @@ from synthetic_corpus import make_corpus, tiny_recipe
 
 @pytest.fixture
 def selection(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     module = import_module("selection")
     monkeypatch.setattr(module, "AVERAGED", 2)
     torch.set_num_threads(1)

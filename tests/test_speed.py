@@ -22,8 +22,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "bench.json"
 
 
 @pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+def speed() -> ModuleType:
     return import_module("speed")
 
 

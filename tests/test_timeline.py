@@ -232,9 +232,8 @@ def test_an_outline_swings_as_the_sound(sizes: list[int]) -> None:
         assert (low, high) == (here.min(), here.max())
 
 
-def test_a_conversation_of_unseen_speakers(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_of_unseen_speakers(data: Path) -> None:
     """The shipped model on RAVDESS' actors 21 to 24, all clips in a random order."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     benchmark = import_module("conversation")
     sound, turns = benchmark.conversation(load_corpus("ravdess", data / "ravdess"))
     assert len(turns) == 112
