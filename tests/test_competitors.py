@@ -9,8 +9,6 @@ import pytest
 
 from affekt.cli import main
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
 
 def trained(monkeypatch: pytest.MonkeyPatch, folder: Path, data: Path, name: str) -> ModuleType:
     """The module, after it was trained on two clips of each label of two corpora."""
