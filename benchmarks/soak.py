@@ -1,10 +1,10 @@
 """Run the service under load for as long as asked, and check that answers and memory stay the same.
 
-    python benchmarks/soak.py --minutes 180
+    python benchmarks/soak.py --minutes 180 [--model affekt-small]
 
 64 streams at a time send sounds of about 20 s, in chunks of random length, each when the one before
 is answered, while two clients upload the same sounds. Every answer is compared with the
-prediction of the whole sound. Once a minute a row is added to ``results/soak.csv``: what was
+prediction of the whole sound. Once a minute a row is added to ``results/soak-MODEL.csv``: what was
 answered so far, the largest difference of a probability, and the memory and open files of the
 service. Exits with 1 if an answer differs by more than 1e-4, or if the memory grows.
 """
@@ -145,8 +145,10 @@ async def watch(process: int, output: Path, tally: Tally, minutes: float) -> Non
             writer.writerows([COLUMNS, *tally.rows])
 
 
-async def soak(port: int, process: int, minutes: float, output: Path) -> Tally:
-    predictor, sounds = affekt.load(), made_sounds()
+async def soak(
+    predictor: affekt.Predictor, port: int, process: int, minutes: float, output: Path
+) -> Tally:
+    sounds = made_sounds()
     truths = [predictor.predict(sound, sample_rate=RATE) for sound in sounds]
     tally = Tally(time.monotonic() + minutes * 60, predictor.graph.hop)
     work = (port, sounds, truths, tally)
@@ -162,14 +164,16 @@ async def soak(port: int, process: int, minutes: float, output: Path) -> Tally:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=180)
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "results" / "soak.csv")
+    parser.add_argument("--model", default="affekt")
     asked = parser.parse_args()
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
+    predictor = affekt.load(asked.model)
+    output = ROOT / f"results/soak-{asked.model}.csv"
+    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", asked.model]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline().rstrip("/\n").rpartition(":")[2])
         try:
-            tally = asyncio.run(soak(port, server.pid, asked.minutes, asked.output))
+            tally = asyncio.run(soak(predictor, port, server.pid, asked.minutes, output))
         finally:
             server.terminate()
     memory = [row[-2] for row in tally.rows]

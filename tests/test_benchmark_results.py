@@ -102,7 +102,7 @@ def test_the_page_on_speed_has_the_measured_graphs() -> None:
 
 
 def test_the_page_on_reliability_has_the_measured_soak() -> None:
-    first, *_, last = rows = rows_of("soak.csv")
+    first, *_, last = rows = rows_of("soak-affekt.csv")
     streams, uploads = int(last["streams"]), int(last["uploads"])
     minutes = round(20 * streams / 64 / 60)  # sounds of 20 s, on 64 streams at a time
     highest = max(rows, key=lambda row: float(row["memory_mb"]))
