@@ -112,6 +112,20 @@ def test_tables_of_audformat(database: Path, tmp_path: Path) -> None:
     )
 
 
+def test_genders_in_words_need_no_mapping(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("file,label,speaker,gender\na.wav,sad,1,Female\n")
+    (clip,) = survey_own("x", tmp_path / "table.csv").manifest().clips
+    assert clip.gender == "f"
+
+
+def test_a_fault_below_blank_lines_has_its_number_also_under_other_names(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text('file,mood,speaker,end\n\n"a\n.wav",sad,1,\nb.wav,sad,1,x\n')
+    with pytest.raises(CorpusError, match=r"table\.csv, line 5: must hold 4 cells.*'x'"):
+        survey_own("x", table, columns={"mood": "label"})
+
+
 def test_columns_that_cannot_be_mapped(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +200,7 @@ def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
         ("file,label,speaker,end\na.wav,sad,1,9\n", "it is 2 s long, and 0 to 9 s is wanted"),
         ("file,label,speaker,start\na.wav,sad,1,2\n", "it is 2 s long, and 2 to 2 s is wanted"),
         ("file,label,speaker,gender\na.wav,sad,1,x\n", "gender must be f, m or empty"),
+        ("file,label,speaker,end\n\n\na.wav,sad,1,x\n", "t.csv, line 4: must hold 4 cells"),
         ("file,label,speaker\n", "at least one clip"),
     ],
 )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from affekt.corpora.tables import read_lines
 from affekt.errors import CorpusError
 
 GENDERS = ("f", "m", "")  # "": the corpus does not say
@@ -99,28 +98,26 @@ def _below_root(file: str) -> bool:
 
 
 def read_clips(
-    text: str,
+    lines: Iterator[tuple[int, list[str]]],
     *,
     path: Path,
-    first_row: int,
     allowed: tuple[str, ...],
     required: tuple[str, ...],
 ) -> Iterator[Clip]:
-    """Read clips from the CSV text of a file; only columns and numbers are checked.
+    """Make clips of the numbered lines of a table; only columns and numbers are checked.
 
     Raises:
         CorpusError: an unknown, missing or repeated column, a row of another length, or an
             invalid number.
     """
-    lines = read_lines(text, path=path, first_row=first_row)
-    _, names = next(lines, (0, []))
+    first, names = next(lines, (1, []))
     header = [name.strip() for name in names]
     odd = [name for name in header if name not in allowed or header.count(name) > 1]
     missing = [name for name in required if name not in header]
     if odd or missing:
         raise CorpusError(
             f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
-            f"Got {', '.join(header) or 'none'}. Correct line {first_row}."
+            f"Got {', '.join(header) or 'none'}. Correct line {first}."
         )
     for line, row in lines:
         try:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from affekt.corpora.clips import COLUMNS, Clip, fault_of, part_name, read_clips
-from affekt.corpora.tables import csv_text, read_text, write_text
+from affekt.corpora.tables import csv_text, read_lines, read_text, write_text
 from affekt.errors import CorpusError
 
 
@@ -151,11 +151,14 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
     try:
         about = json.loads(first.removeprefix("# "))
         corpus, task, labels = about["corpus"], about["task"], tuple(about["labels"])
+        if {*map(type, (corpus, task, *labels))} != {str}:
+            raise TypeError("not text")
         root = Path(about["root"] if root is None else root)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorpusError(
             f"{path}: the first line of a manifest must name corpus, task, labels and root as "
             f"'# {{JSON}}'. Got {first[:60]!r}. Write it with: affekt corpus NAME ROOT -o {path}"
         ) from error
-    table = read_clips(rows, path=path, first_row=2, allowed=COLUMNS, required=COLUMNS)
-    return Manifest(corpus, task, labels, root, tuple(table))
+    lines = read_lines(rows, path=path, first_row=2)
+    clips = tuple(read_clips(lines, path=path, allowed=COLUMNS, required=COLUMNS))
+    return Manifest(corpus, task, labels, root, clips)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.corpora.clips import Clip, read_clips
-from affekt.corpora.own_tables import table_text
+from affekt.corpora.own_tables import table_lines
 from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
 from affekt.corpora.spec import FOUR, LABELS
 from affekt.corpora.survey import Survey
@@ -63,8 +63,8 @@ def survey_own(
             f"Check the path."
         )
     if source.is_file():
-        root, text = source.parent, table_text(source, COLUMNS, columns or {})
-        found = read_clips(text, path=source, first_row=1, allowed=COLUMNS, required=REQUIRED)
+        root, lines = source.parent, table_lines(source, COLUMNS, columns or {})
+        found = read_clips(lines, path=source, allowed=COLUMNS, required=REQUIRED)
     else:
         root, found = source, _in_folders(source, speaker)
     clips = _mapped(tuple(found), labels or {}, task, name)

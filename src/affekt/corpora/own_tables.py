@@ -6,12 +6,12 @@ Source: audformat's documentation, "Table".
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from affekt.corpora.tables import csv_text, read_lines, read_text
+from affekt.corpora.tables import read_lines, read_text
 from affekt.errors import CorpusError
 
 PARQUET = (".parquet", ".pq")
@@ -19,8 +19,10 @@ _TIME = re.compile(r"(\d+) days?(?: (\d+):(\d+):(\d+(?:\.\d+)?))?")
 _GENDERS = {"female": "f", "male": "m", "other": ""}
 
 
-def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> str:
-    """Read a table as CSV text with affekt's names of columns.
+def table_lines(
+    path: Path, known: Sequence[str], names: Mapping[str, str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line of a table, under affekt's names of columns.
 
     Args:
         known: names of affekt's columns.
@@ -36,28 +38,25 @@ def table_text(path: Path, known: Sequence[str], names: Mapping[str, str]) -> st
             f"Map to one of these."
         )
     if path.suffix.lower() in PARQUET:
-        header, rows = _parquet(path)
+        lines: Iterator[tuple[int, list[Any]]] = enumerate(_parquet(path), start=1)
     else:
-        text = read_text(path)
-        if not names and " days" not in text:
-            return text
-        lines = [row for _, row in read_lines(text, path=path)]
-        header, rows = [name.strip() for name in lines[0]] if lines else [], lines[1:]
+        lines = read_lines(read_text(path), path=path)
+    first, titles = next(lines, (1, []))
+    header = [title.strip() for title in titles]
     if missing := sorted(names.keys() - set(header)):
         raise CorpusError(
             f"{path}: columns to map must be in the table. Got {', '.join(missing)}. "
             f"Its columns: {', '.join(header) or 'none'}."
         )
-    own = {name: names.get(name, name) for name in header}
-    keep = [place for place, name in enumerate(header) if own[name] in known or not names]
-    cells = (  # of a row that is too long the rest too: it is refused by its number of cells
-        [*(_cell(own[header[at]], row[at]) for at in keep if at < len(row)), *row[len(header) :]]
-        for row in rows
-    )
-    return csv_text([[own[header[at]] for at in keep], *cells])
+    own = [names.get(name, name) for name in header]
+    keep = [column for column, name in enumerate(own) if name in known or not names]
+    yield first, [own[column] for column in keep]
+    for number, row in lines:  # a row that is too long keeps its rest: that refuses it
+        cells = (_cell(own[column], row[column]) for column in keep if column < len(row))
+        yield number, [*cells, *row[len(header) :]]
 
 
-def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
+def _parquet(path: Path) -> Iterator[list[Any]]:
     from pyarrow import ArrowException, parquet
 
     try:
@@ -66,7 +65,8 @@ def _parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
         raise CorpusError(
             f"{path}: must be a Parquet table. Got {type(error).__name__}. Save it again."
         ) from error
-    return table.column_names, [[*row.values()] for row in table.to_pylist()]
+    yield table.column_names
+    yield from ([*row.values()] for row in table.to_pylist())
 
 
 def _cell(name: str, value: Any) -> str:

@@ -21,10 +21,6 @@ def recordings_in(root: Path) -> tuple[str, ...]:
     Raises:
         CorpusError: the root is not a folder, or cannot be searched.
     """
-    if not root.is_dir():
-        raise CorpusError(
-            f"root of a corpus must be a folder. Got {root}. Name the folder that was unpacked."
-        )
     try:
         return sound_files(root)
     except AudioError as error:
@@ -39,7 +35,7 @@ def unwatched(items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG00
 def measured(
     root: Path, clips: Iterable[Clip], watch: Watch = unwatched
 ) -> tuple[tuple[Clip, ...], dict[str, str]]:
-    """Read the header of the file of every clip of unknown length, relative to ``root``.
+    """Read the header of the file of each clip, relative to ``root``.
 
     Returns:
         The readable clips with their length, and for each other file the reason.
