@@ -100,6 +100,7 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("hop = 15601", "in [1, 15600]. Got 15601"),
         ("seed = -1", "in [0, 2147483647]"),
         ("learning_rate = nan", "Got nan"),
+        (f"learning_rate = 1{'0' * 400}", "learning_rate of recipe mine must be float in [1e-08"),
         ('learning_rate = "fast"', "Got 'fast'"),
         ("frozen = 1", "frozen of recipe mine must be bool"),
         ('head = "attention"', "one of lstm, mean, statistics. Got 'attention'"),

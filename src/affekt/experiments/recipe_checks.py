@@ -46,27 +46,25 @@ def check_value(recipe: "Recipe", of: Field[Any]) -> None:
         RecipeError: a value of another type than the default, or outside its range.
     """
     name, default, meta = of.name, of.default, of.metadata
-    value = getattr(recipe, name)
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
-        object.__setattr__(recipe, name, value)
-    if isinstance(default, tuple):
+    value: Any = getattr(recipe, name)
+    kind: Any = type(default)
+    if kind is tuple:
         fits = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-        object.__setattr__(recipe, name, tuple(value) if fits else value)
         wanted = "a list of strings"
     elif meta["allowed"]:
         fits, wanted = value in meta["allowed"], f"one of {', '.join(meta['allowed'])}"
     elif meta["within"]:
         low, high = meta["within"]
-        fits = type(value) is type(default) and low <= value <= high
-        wanted = f"{type(default).__name__} in [{low}, {high}]"
+        fits = type(value) in (kind, int) and low <= value <= high
+        wanted = f"{kind.__name__} in [{low}, {high}]"
     else:
-        fits, wanted = type(value) is type(default), type(default).__name__
+        fits, wanted = type(value) is kind, kind.__name__
     if not fits:
         raise RecipeError(
             f"{name} of recipe {recipe.name} must be {wanted}. Got {value!r}. "
             f"Leave it out for the default, {default!r}."
         )
+    object.__setattr__(recipe, name, kind(value))
 
 
 def refuse_clashes(recipe: "Recipe") -> None:
@@ -129,11 +127,7 @@ def _refuse_together(recipe: "Recipe") -> None:
     whisper, power = recipe.trunk == "whisper", recipe.front_end == "power"
     for wrong, name, must in (
         (everybody and recipe.method != "network", "method", f"network with {why}"),
-        (
-            everybody and recipe.checkpoint == "best",
-            "checkpoint",
-            f"last or averaged with {why}",
-        ),
+        (everybody and recipe.checkpoint == "best", "checkpoint", f"last or averaged with {why}"),
         (recipe.speaker_normalization and not recipe.frozen, "frozen", f"true with {unchanged}"),
         (whisper and recipe.loudness != "running", "loudness", "running with trunk whisper"),
         (power and recipe.loudness != "given", "loudness", "given with front_end power"),
