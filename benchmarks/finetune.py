@@ -28,7 +28,7 @@ from rich.progress import track
 
 from affekt.corpora import Manifest, load
 from affekt.experiments.finetuning import adapt, load_features, predict_both
-from affekt.experiments.fold import part_of_rows
+from affekt.experiments.fold import part_of
 from affekt.experiments.minibatches import Inputs
 from affekt.experiments.network import evaluate
 from affekt.model.classifier import Classifier
@@ -116,7 +116,7 @@ def answers(
     if method == "logistic regression":
         _, vectors = evaluate(network, inputs, np.concatenate([learnt, tested]))
         classifier = usual_classifier()
-        classifier.fit(vectors[: len(learnt)], part_of_rows(manifest, learnt).truth)
+        classifier.fit(vectors[: len(learnt)], part_of(manifest, learnt).truth)
         return {"none": classifier.predict(vectors[len(learnt) :])}
     pretrained = method != "random head"
     adapted = adapt(network, manifest, inputs, learnt, (0, draw), pretrained=pretrained)
@@ -128,7 +128,7 @@ def scores(
     manifest: Manifest, shared: tuple[str, ...], tested: Rows, found: NDArray[np.int64]
 ) -> tuple[float, float]:
     """UAR over all classes, and the mean recall of the classes that the start has."""
-    truth = part_of_rows(manifest, tested).truth
+    truth = part_of(manifest, tested).truth
     recalls = {
         label: float((found[truth == at] == at).mean()) for at, label in enumerate(manifest.labels)
     }

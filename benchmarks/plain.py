@@ -25,7 +25,7 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.metrics import tally
 from affekt.evaluation.results import collect
 from affekt.experiments.feature_cache import Source
-from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.fold import clips_of, part_of, source_of
 from affekt.experiments.network import load_inputs, start_network
 from affekt.experiments.profiles import enrolments
 from affekt.experiments.recipe import Recipe
@@ -78,8 +78,8 @@ def sums_of(recipe: Recipe, source: Source, locations: Locations) -> Sums:
 
 def answers(manifest: Manifest, fold: Fold, sums: Sums, recipe: Recipe) -> Iterator[list[object]]:
     """Yield profile, fold, clip, true label and the label that the SVM predicts."""
-    training = part_of(manifest, fold.train, balance=recipe.balance)
-    tested = part_of(manifest, fold.test).clips
+    training = part_of(manifest, clips_of(manifest, fold.train), balance=recipe.balance)
+    tested = clips_of(manifest, fold.test)
     enrolled = dict(enrolments(manifest, tested, seed=(recipe.seed, fold.number)))
     without, with_others = (_fitted(sums, training, others) for others in ({}, training.others))
     for profile in PROFILES:

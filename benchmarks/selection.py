@@ -37,7 +37,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from affekt.corpora.folds import Fold, read_folds
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.fold import clips_of, part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict, shuffled
 from affekt.experiments.network import load_inputs, start_network
 from affekt.experiments.recipe import Recipe
@@ -72,9 +72,8 @@ class PaddedInputs(Inputs):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As :meth:`Inputs.encode`; all lengths are those of the longest clip."""
         del speakers  # none are simulated
-        parts, lengths = self.patches[0].gather(clips)
-        split = torch.split(parts, lengths.tolist())
-        padded = nn.utils.rnn.pad_sequence(list(split), batch_first=True)
+        parts = [self.patches[0].gather([clip]) for clip in clips]
+        padded = nn.utils.rnn.pad_sequence(parts, batch_first=True)
         flat = padded.flatten(0, 1)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             steps = classifier.trunk(flat)
@@ -124,7 +123,8 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
     manifest = manifest_of(places.runs / recipe.run, places)
     source = source_of(recipe, manifest, places)
     training, validation, test = (
-        part_of(manifest, part) for part in (fold.train, fold.validation, fold.test)
+        part_of(manifest, clips_of(manifest, part))
+        for part in (fold.train, fold.validation, fold.test)
     )
     classifier = start_network(recipe, fold.number, source, training.clips, places)
     inputs = variant.inputs(patches=load_inputs(recipe, source, classifier).patches)

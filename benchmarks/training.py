@@ -31,7 +31,7 @@ from affekt.audio.windows import sliding_windows
 from affekt.corpora import load
 from affekt.corpora.splits import leave_one_speaker_out
 from affekt.experiments.feature_cache import Patches, Source, read_samples
-from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.fold import clips_of, part_of, source_of
 from affekt.experiments.minibatches import Inputs, shuffled
 from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
@@ -68,7 +68,9 @@ class Work:
         source = source_of(RECIPE, manifest, places(self.cache))
         patches = source.patches()
         fold = leave_one_speaker_out(manifest, seed=RECIPE.seed)[0]
-        training, validation = part_of(manifest, fold.train), part_of(manifest, fold.validation)
+        training, validation = (
+            part_of(manifest, clips_of(manifest, part)) for part in (fold.train, fold.validation)
+        )
         return source, patches, some(training, self.share), some(validation, self.share)
 
 
@@ -94,7 +96,7 @@ def plain_loop(network: Classifier, patches: Patches, training: Part, validation
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
 
     def logits(clips: NDArray[np.int64]) -> torch.Tensor:
-        windows, lengths = patches.gather(clips)
+        windows, lengths = patches.gather(clips), torch.from_numpy(np.diff(patches.starts)[clips])
         steps = network.trunk.layers(windows[:, None]).mean(dim=(2, 3))[:, None]
         return network.read(steps, torch.ones_like(steps[..., 0]), lengths).flatten(1)
 
@@ -153,7 +155,8 @@ def stages_of(work: Work) -> dict[str, float]:
         with torch.inference_mode():
             timed("front end", front_end, windows)
         truth = torch.from_numpy(training.truth[np.searchsorted(training.clips, clips)])
-        logits = timed("forward", network, *patches.gather(clips)).flatten(1)
+        encoded = timed("forward", Inputs((patches,)).encode, network, clips)
+        logits = timed("forward", network.read, *encoded)
         loss = torch.nn.functional.cross_entropy(logits, truth)
         timed("backward", loss.backward)
     return {stage: whole / len(batches) for stage, whole in seconds.items()}

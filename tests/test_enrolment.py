@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
 from affekt.experiments.feature_cache import Features
-from affekt.experiments.minibatches import Inputs, gather
+from affekt.experiments.minibatches import Inputs
 from affekt.experiments.profiles import (
     ADAPTIVE,
     AMOUNTS,
@@ -234,7 +234,7 @@ def test_every_condition_predicts_every_clip_with_its_profile() -> None:
         assert found[name].shape == (12, 4)
         np.testing.assert_allclose(found[name].sum(axis=1), 1, atol=1e-5)
         for row in (0, 5, 11):
-            embedded = gather([voice], np.array([row]), np.array([0]))
+            embedded = Inputs((), (voice,)).encode(network(), np.array([row]))
             profile = {n: s[enrolling[row]].sum(0)[None] for n, s in voice.sums.items()}
             with torch.inference_mode():
                 expected = network().read(*embedded, profile).softmax(dim=1)[0]
@@ -268,7 +268,7 @@ def test_adaptive_profiles_grow_clip_by_clip() -> None:
     for speaker in (0, 1):
         state = {n: each for n, each in network().start(1).items() if n.startswith("speaker")}
         for row in (int(each) for each in order if each % 2 == speaker):
-            steps, shares, lengths = gather([voice], np.array([row]), np.array([0]))
+            steps, shares, lengths = Inputs((), (voice,)).encode(network(), np.array([row]))
             with torch.inference_mode():
                 answers, after = network().logits_by_window(
                     steps, shares, lengths, state, adapt=torch.ones(1)

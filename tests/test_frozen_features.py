@@ -17,9 +17,9 @@ from affekt.corpora.folds import Fold, read_folds
 from affekt.errors import RunError
 from affekt.experiments import feature_cache
 from affekt.experiments.feature_cache import Patches
-from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.fold import clips_of, source_of
 from affekt.experiments.minibatches import Inputs
-from affekt.experiments.network import load_inputs, set_population, start_network
+from affekt.experiments.network import load_inputs, set_population, start_network, usual_device
 from affekt.experiments.profiles import ADAPTIVE, AMOUNTS
 from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import run
@@ -78,7 +78,7 @@ def test_features_equal_the_output_of_the_trunk(manifest: Manifest, places: Loca
     assert torch.equal(lengths, plain[2])
     for voice, kept in zip(patches, found.features, strict=True):
         for clip in (0, 7):
-            heard, _ = voice.gather([clip])
+            heard = voice.gather([clip])
             with torch.inference_mode():
                 sums = window_sums(classifier.trunk(heard), classifier.shares(heard))
             for name, each in sums.items():
@@ -122,9 +122,9 @@ def test_population_statistics_are_of_all_training_clips(
     manifest: Manifest, places: Locations
 ) -> None:
     classifier, found = made(manifest, places)
-    clips = part_of(manifest, manifest.speakers[:2]).clips
+    clips = clips_of(manifest, manifest.speakers[:2])
     set_population(classifier, found.features, clips)
-    parts = [voice.gather(clips)[0] for voice in patches_of(manifest, places)]
+    parts = [voice.gather(clips) for voice in patches_of(manifest, places)]
     with torch.inference_mode():
         steps = torch.cat([classifier.trunk(part) for part in parts]).double()
         shares = torch.cat([classifier.shares(part) for part in parts]).double()[..., None]
@@ -260,3 +260,8 @@ def test_the_published_recipe_on_real_recordings(data: Path, weights: Path, tmp_
     person.save(tmp_path / "me.profile")
     assert (tmp_path / "me.profile").stat().st_size < 16 * 1024
     assert person.seconds > 8
+
+
+def test_convolutions_on_a_gpu_are_not_rounded_to_tf32() -> None:
+    usual_device()
+    assert not torch.backends.cudnn.allow_tf32

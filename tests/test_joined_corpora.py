@@ -14,7 +14,7 @@ from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.errors import CorpusError, RunError
 from affekt.experiments.feature_cache import read_samples
-from affekt.experiments.fold import part_of
+from affekt.experiments.fold import clips_of, part_of
 from affekt.experiments.runner import run
 from affekt.model.classifier import load_classifier
 from affekt.runs.folder import Locations, usual_locations
@@ -104,8 +104,8 @@ def test_corpora_that_cannot_be_joined(root: Path, name: str, task: str, message
 
 
 def test_every_class_of_every_corpus_weighs_the_same(manifest: Manifest) -> None:
-    speakers = manifest.speakers[:-1]
-    plain, balanced = (part_of(manifest, speakers, balance=each) for each in (False, True))
+    rows = clips_of(manifest, manifest.speakers[:-1])
+    plain, balanced = (part_of(manifest, rows, balance=each) for each in (False, True))
     np.testing.assert_array_equal(plain.weights, 1)
     assert balanced.weights.dtype == np.float32
     np.testing.assert_array_equal(plain.clips, balanced.clips)
@@ -119,7 +119,7 @@ def test_every_class_of_every_corpus_weighs_the_same(manifest: Manifest) -> None
 
 
 def test_a_part_lists_other_clips_of_the_same_speaker(manifest: Manifest) -> None:
-    part = part_of(manifest, manifest.speakers[:3])
+    part = part_of(manifest, clips_of(manifest, manifest.speakers[:3]))
     for row, others in part.others.items():
         speaker = manifest.clips[row].speaker
         same = {r for r in part.clips if manifest.clips[r].speaker == speaker}

@@ -13,7 +13,7 @@ from affekt.corpora.manifest import Manifest
 from affekt.corpora.perceived import perceived_labels
 from affekt.corpora.spec import FOUR
 from affekt.errors import CorpusError
-from affekt.experiments.fold import part_of
+from affekt.experiments.fold import clips_of, part_of
 
 VOTES = {"1001_A_ANG_XX": "A", "1001_A_HAP_XX": "N", "1002_A_SAD_XX": "N:S", "1002_A_NEU_XX": "F:N"}
 ANGRY, HAPPY, SAD, NEUTRAL = np.eye(4)
@@ -62,12 +62,14 @@ def test_a_corpus_without_votes_keeps_its_labels(corpus: Manifest) -> None:
 
 
 def test_only_training_clips_have_perceived_labels(corpus: Manifest) -> None:
-    part = part_of(corpus, corpus.speakers, perceived=0.5)
+    part = part_of(corpus, clips_of(corpus, corpus.speakers), perceived=0.5)
     assert part.perceived is not None
     np.testing.assert_array_equal(
         part.perceived.shares, perceived_labels(corpus, part.clips, 0.5).shares
     )
-    assert part_of(corpus, corpus.speakers).perceived is None  # of validation and test
+    assert (
+        part_of(corpus, clips_of(corpus, corpus.speakers)).perceived is None
+    )  # of validation and test
 
 
 def test_another_table_is_refused(corpus: Manifest) -> None:

@@ -24,7 +24,7 @@ from affekt.engines import local
 from affekt.errors import AffektError, RunError
 from affekt.experiments import baselines
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.runner import free_first, run
+from affekt.experiments.runner import free_first, prepare, run
 from affekt.model.classifier import load_classifier
 from affekt.model.yamnet import BLOCKS
 from affekt.runs.folder import Locations, usual_locations
@@ -456,6 +456,16 @@ def test_errors_before_the_first_fold(
     assert "or set AFFEKT_CACHE to another folder" in refused(
         tiny_recipe(), Locations(corpus, tmp_path / "runs", file)
     )
+
+
+def test_a_finished_run_needs_no_weights(corpus: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(weights="yamnet.tflite")
+    places = Locations(corpus, tmp_path / "runs", tmp_path, tmp_path)
+    folder = prepare(recipe, places)
+    for number in range(1, SPEAKERS + 1):
+        (folder / f"fold-{number}").mkdir()
+        (folder / f"fold-{number}" / DONE).touch()
+    assert run(recipe, places, engine=inline) == ()
 
 
 @pytest.mark.parametrize("method", ["network", "mfcc-svm"])

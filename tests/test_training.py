@@ -13,7 +13,7 @@ from affekt.corpora.perceived import PerceivedLabels
 from affekt.errors import RunError
 from affekt.experiments import training
 from affekt.experiments.feature_cache import Patches, Source
-from affekt.experiments.fold import part_of, source_of
+from affekt.experiments.fold import clips_of, part_of, source_of
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import start_network
 from affekt.experiments.recipe import Recipe
@@ -44,8 +44,8 @@ def trained(
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
     fold = make_folds(recipe, manifest)[0]
-    training = part_of(manifest, fold.train, balance=recipe.balance)
-    validation = part_of(manifest, fold.validation)
+    training = part_of(manifest, clips_of(manifest, fold.train), balance=recipe.balance)
+    validation = part_of(manifest, clips_of(manifest, fold.validation))
     source = source_of(recipe, manifest, NOWHERE)
     classifier = start_network(recipe, fold.number, source, training.clips, NOWHERE)
     seed = (recipe.seed, fold.number)
@@ -127,7 +127,7 @@ def test_averaged_weights_have_the_statistics_of_their_own_activations(
     for name, weights in classifier.named_parameters():
         torch.testing.assert_close(weights, (epochs[1][name] + epochs[2][name]) / 2)
     first = classifier.trunk.rows[0]  # its inputs are the patches, whatever the weights are
-    clips = part_of(manifest, make_folds(recipe, manifest)[0].train).clips
+    clips = clips_of(manifest, make_folds(recipe, manifest)[0].train)
     seen: list[torch.Tensor] = []
     first.norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     predict(classifier, Inputs((patches,)), clips)
@@ -145,7 +145,7 @@ def test_only_training_clips_change_the_weights(
     clean, _ = trained(recipe, manifest, patches, tmp_path / "clean")
     for poisoned in (fold.test, fold.validation):
         values = np.array(patches.values)
-        for clip in part_of(manifest, poisoned).clips:
+        for clip in clips_of(manifest, poisoned):
             values[patches.starts[clip] : patches.starts[clip + 1]] = np.nan
         folder = tmp_path / poisoned[0].replace(":", "-")
         other, _ = trained(recipe, manifest, replace(patches, values=values), folder)
@@ -161,7 +161,7 @@ def test_a_frozen_trunk_does_not_change(
 ) -> None:
     recipe = tiny_recipe(frozen=True, checkpoint="last")
     fold = make_folds(recipe, manifest)[0]
-    clips = part_of(manifest, fold.train).clips
+    clips = clips_of(manifest, fold.train)
     source = source_of(recipe, manifest, NOWHERE)
     start = start_network(recipe, fold.number, source, clips, NOWHERE)
     end, _ = trained(recipe, manifest, patches, tmp_path)
@@ -196,7 +196,8 @@ def test_the_loss_by_hand(manifest: Manifest, patches: Patches) -> None:
     recipe = tiny_recipe(
         head="statistics", time_constant=20.0, ensemble_size=2, label_smoothing=0.2
     )
-    part, rng = part_of(manifest, manifest.speakers[:3]), np.random.default_rng(0)
+    part = part_of(manifest, clips_of(manifest, manifest.speakers[:3]))
+    rng = np.random.default_rng(0)
     shares, priors = rng.dirichlet(np.ones(4), (2, len(part.clips))).astype(np.float32)
     weights = rng.uniform(0.5, 2, len(part.clips)).astype(np.float32)
     part = replace(part, weights=weights, perceived=PerceivedLabels(shares, np.log(priors)))
@@ -220,7 +221,7 @@ def test_batch_norms_start_from_training_clips_alone(
     manifest: Manifest, patches: Patches, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe(weights="yamnet.tflite")
-    clips = part_of(manifest, make_folds(recipe, manifest)[0].train).clips
+    clips = clips_of(manifest, make_folds(recipe, manifest)[0].train)
     values = np.array(patches.values)
     values[~np.isin(np.arange(len(manifest.clips)), clips).repeat(np.diff(patches.starts))] = np.nan
     monkeypatch.setattr(Source, "patches", lambda _: replace(patches, values=values))

@@ -215,7 +215,8 @@ def test_clips_of_a_batch_give_the_probabilities_of_each_alone(network: Classifi
         segments.append(network.loudness(network.front_end(windows)[None], network.start(1))[0][0])
         state = {name: each[0] for name, each in network.start(1).items()}
         alone.append(network.step(windows, state)[0]["probabilities"][-1])
-    together = network(torch.cat(segments), torch.tensor([len(each) for each in sounds]))
+    inputs, lengths = torch.cat(segments), torch.tensor([len(each) for each in sounds])
+    together = network.read(network.trunk(inputs), network.shares(inputs), lengths)
     torch.testing.assert_close(together.softmax(1), torch.stack(alone), atol=SAME, rtol=0)
 
 

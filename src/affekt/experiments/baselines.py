@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -41,8 +41,6 @@ from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import seed_torch
 from affekt.model.yamnet import YAMNet
 from affekt.runs.folder import Locations
-
-Rows = NDArray[np.bool_] | NDArray[np.intp]
 
 FORMAT = 1  # of the matrix of features; part of its digest
 TREES = 300
@@ -90,7 +88,7 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
         def row(clip: int) -> NDArray[np.float32]:
             samples = read_samples(manifest, manifest.clips[clip])
             with torch.inference_mode():
-                embeddings = trunk(patches.gather([clip])[0])[:, 0].numpy()
+                embeddings = trunk(patches.gather([clip]))[:, 0].numpy()
             own = clip_features(samples, cepstra)  # type: ignore[arg-type]
             return np.concatenate([own, statistics(embeddings)])
 
@@ -125,15 +123,20 @@ class Baseline:
     _pipeline: Pipeline | None = field(default=None, init=False, repr=False)
 
     def fit(
-        self, features: NDArray[np.float32], truth: ArrayLike, *, train: Rows, validation: Rows
+        self,
+        features: NDArray[np.float32],
+        truth: NDArray[np.str_],
+        *,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
     ) -> Self:
         """Fit every setting of the grid on ``train`` and keep the best on ``validation``.
 
         Args:
             features: ``(clips, features)``; rows of neither part are never read.
             truth: ``(clips,)`` annotated labels.
-            train: mask or indices of the training speakers' clips, two labels at least.
-            validation: mask or indices of the validation speakers' clips.
+            train: rows of the training speakers' clips, two labels at least.
+            validation: rows of the validation speakers' clips.
 
         Returns:
             Itself, fitted.
@@ -141,16 +144,14 @@ class Baseline:
         Raises:
             LabelError: fewer than two labels to learn.
         """
-        annotated = np.asarray(truth)
-        rows = np.arange(len(annotated))
-        train, validation = rows[train], rows[validation]
-        learned = sorted({str(label) for label in annotated[train]})
+        learned = sorted({str(label) for label in truth[train]})
         if len(learned) < 2:
             raise LabelError(
                 f"labels to learn must be two or more of {', '.join(self.labels)}. "
                 f"Got {', '.join(learned)}. Check the manifest's task."
             )
-        unfitted = _pipeline(self.kind, _random_state(self.seed, train))
+        state = np.random.SeedSequence([self.seed, *train.tolist()]).generate_state(1)[0]
+        unfitted = _pipeline(self.kind, int(state))
         self.validation_uar = -1.0
         grid = dict(GRIDS[self.kind])
         if not self.select_features and SHARE in grid:
@@ -160,8 +161,8 @@ class Baseline:
             with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
                 # EPOCHS is a budget, and F is infinite where the classes of few clips are apart
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                pipeline.fit(features[train], annotated[train])
-            uar = self._uar(pipeline, features[validation], annotated[validation])
+                pipeline.fit(features[train], truth[train])
+            uar = self._uar(pipeline, features[validation], truth[validation])
             if uar > self.validation_uar:
                 self.validation_uar, self.chosen, self._pipeline = uar, settings, pipeline
         return self
@@ -198,10 +199,6 @@ class Baseline:
         best = self._probabilities(pipeline, features).argmax(axis=1)
         predicted = [self.labels[column] for column in best]
         return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
-
-
-def _random_state(seed: int, train: NDArray[np.intp]) -> int:
-    return int(np.random.SeedSequence([seed, *train.tolist()]).generate_state(1)[0])
 
 
 def _pipeline(kind: str, random_state: int) -> Pipeline:

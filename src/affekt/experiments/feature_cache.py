@@ -48,11 +48,10 @@ class Patches:
     values: NDArray[np.float32]
     starts: NDArray[np.int64]
 
-    def gather(self, clips: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The windows of some clips, one clip after the other, and ``(clips,)`` lengths."""
+    def gather(self, clips: Sequence[int] | NDArray[np.int64]) -> Tensor:
+        """The windows of some clips, one clip after the other."""
         parts = [self.values[self.starts[clip] : self.starts[clip + 1]] for clip in clips]
-        lengths = torch.tensor([len(part) for part in parts])
-        return torch.from_numpy(np.concatenate(parts)), lengths
+        return torch.from_numpy(np.concatenate(parts))
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,9 @@ class Source:
             )
             return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
-        facts = [PATCHES_FORMAT, *self.key, *self.augmentation.cache_key(speaker)]
+        a = self.architecture
+        context = [a.context] if a.trunk == "whisper" else []
+        facts = [PATCHES_FORMAT, *self.key, *context, *self.augmentation.cache_key(speaker)]
         values, starts = cached(self.cache, ("patches", "starts"), facts, compute)
         return Patches(values, np.array(starts))
 

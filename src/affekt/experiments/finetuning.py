@@ -27,10 +27,10 @@ from affekt.evaluation.intervals import shown_recalls, shown_uar
 from affekt.evaluation.metrics import Tally
 from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.feature_cache import Source, sound_digest
-from affekt.experiments.fold import part_of_rows
+from affekt.experiments.fold import part_of
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import set_population
-from affekt.experiments.profiles import profiles_of, same_speaker
+from affekt.experiments.profiles import profile_of, same_speaker, stacked
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import seed_torch, train
 from affekt.model.classifier import Classifier, fold_batch_norms, trunk_digest
@@ -59,8 +59,7 @@ def load_features(network: Classifier, manifest: Manifest, cache: Path) -> Input
     """The outputs of a model's encoder for all clips, from the cache or computed now."""
     digest = sound_digest(manifest)
     source = Source(manifest, digest, network.architecture, Augmentation(), cache)
-    key = ["model file", trunk_digest(network)]
-    return Inputs(features=(source.features(network, key, 0),))
+    return Inputs(features=(source.features(network, ["model file", trunk_digest(network)], 0),))
 
 
 def adapt(
@@ -91,7 +90,7 @@ def adapt(
     adapted = _with_labels(network, manifest.labels, pretrained=pretrained)
     set_population(adapted, inputs.features, rows)
     recipe = TRAINING.with_(speaker_normalization=adapted.speaker is not None)
-    learnt, none = (part_of_rows(manifest, part, balance=True) for part in (rows, rows[:0]))
+    learnt, none = (part_of(manifest, part, balance=True) for part in (rows, rows[:0]))
     with TemporaryDirectory() as folder:
         train(adapted, inputs, learnt, none, Path(folder), recipe=recipe, seed=seed)
     return adapted.eval()
@@ -118,7 +117,6 @@ def _with_labels(network: Classifier, labels: tuple[str, ...], *, pretrained: bo
     return adapted
 
 
-@torch.inference_mode()
 def predict_both(
     network: Classifier, manifest: Manifest, inputs: Inputs, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -127,7 +125,7 @@ def predict_both(
     enrolled = unknown
     if network.speaker:
         others = same_speaker(manifest, rows)
-        profiles = profiles_of(inputs.features[0], (others[int(row)] for row in rows))
+        profiles = stacked(profile_of(inputs.features[0], others[int(row)]) for row in rows)
         enrolled = predict(network, inputs, rows, profiles=profiles)
     return unknown.double().softmax(1).numpy(), enrolled.double().softmax(1).numpy()
 
@@ -207,7 +205,7 @@ def finetune(
                 found[:, held] = predict_both(adapted, manifest, inputs, held)
     finally:
         torch.set_num_threads(threads)
-    truth = part_of_rows(manifest, everything).truth
+    truth = part_of(manifest, everything).truth
     temperatures = fit_temperature(found[0], truth), fit_temperature(found[1], truth)
     adapted.temperature.fill_(temperatures[0])
     adapted.temperature_known.fill_(temperatures[1])

@@ -19,7 +19,7 @@ from affekt.corpora.manifest import Manifest
 from affekt.corpora.perceived import perceived_labels
 from affekt.errors import RunError, writing
 from affekt.experiments.augmentation import Augmentation
-from affekt.experiments.baselines import KINDS, Baseline, load_features
+from affekt.experiments.baselines import Baseline, load_features
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.minibatches import Inputs, predict
 from affekt.experiments.network import (
@@ -70,7 +70,7 @@ def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     facts = fold_facts(recipe.identity, fold, gpu=gpu)  # now: the checkout may change later
     manifest = manifest_of(own.parent, locations)
-    if recipe.method in KINDS:  # chance, which uses no features
+    if recipe.method.startswith("chance"):  # uses no features
         features = np.zeros((len(manifest.clips), 1), np.float32)
         facts |= _baseline(recipe, fold, manifest, features, own)
     else:
@@ -107,25 +107,17 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
     write_json(folder / SOUND, {"sound": sound})
 
 
-def check_weights(recipe: Recipe, locations: Locations) -> None:
-    """Check that the recipe's pretrained weights are there, and the published ones.
-
-    Raises:
-        ModelError: they are not.
-    """
-    name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
-    if name != "random":
-        check_digest(find(name, locations.weights))
-
-
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
-    """Compute the cached arrays of all folds, before the folds start in parallel.
+    """Check the weights and compute the cached arrays, before the folds start in parallel.
 
     Raises:
         AffektError: unusable recordings, weights or cache.
     """
     if recipe.method.startswith("chance"):
         return
+    name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
+    if name != "random":
+        check_digest(find(name, locations.weights))
     source = source_of(recipe, manifest, locations)
     if recipe.method != "network":
         load_features(recipe, source, locations)
@@ -138,26 +130,25 @@ def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None
             source.patches(speaker)
 
 
+def clips_of(manifest: Manifest, speakers: Sequence[str]) -> NDArray[np.int64]:
+    """The rows of some speakers' clips, in the manifest's order."""
+    rows = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
+    return np.array(rows, np.int64)
+
+
 def part_of(
-    manifest: Manifest, speakers: Sequence[str], *, balance: bool = False, perceived: float = 0.0
+    manifest: Manifest, clips: NDArray[np.int64], *, balance: bool = False, perceived: float = 0.0
 ) -> Part:
-    """The clips of some speakers, in the manifest's order.
+    """Describe one part of a fold.
 
     Args:
+        clips: ``(clips,)`` rows of the manifest.
         balance: give every class of every corpus the same weight, instead of every clip.
         perceived: share of the perceived emotion in the labels of the loss.
 
     Raises:
         CorpusError: a corpus' table of votes is missing or not the published one.
     """
-    chosen = [row for row, clip in enumerate(manifest.clips) if clip.speaker in speakers]
-    return part_of_rows(manifest, np.array(chosen, np.int64), balance=balance, perceived=perceived)
-
-
-def part_of_rows(
-    manifest: Manifest, clips: NDArray[np.int64], *, balance: bool = False, perceived: float = 0.0
-) -> Part:
-    """As :func:`part_of`, of ``(clips,)`` rows of the manifest."""
     truth = [manifest.labels.index(manifest.clips[row].label) for row in clips]
     kinds = [(corpus_of(manifest.clips[row].speaker), manifest.clips[row].label) for row in clips]
     count = Counter(kinds)
@@ -183,11 +174,12 @@ def _network(
     """Train and test the network, and write it; return further facts."""
     torch.set_num_threads(1)
     manifest = source.manifest
-    training = part_of(manifest, fold.train, balance=recipe.balance, perceived=recipe.perceived)
-    validation = part_of(manifest, fold.validation)
-    classifier = start_network(recipe, fold.number, source, training.clips, locations)
+    clips = clips_of(manifest, fold.train)
+    training = part_of(manifest, clips, balance=recipe.balance, perceived=recipe.perceived)
+    validation = part_of(manifest, clips_of(manifest, fold.validation))
+    classifier = start_network(recipe, fold.number, source, clips, locations)
     inputs = load_inputs(recipe, source, classifier)
-    set_population(classifier, inputs.features, training.clips)
+    set_population(classifier, inputs.features, clips)
     seed = (recipe.seed, fold.number)
     best_epoch = train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
     if fold.test:
@@ -206,7 +198,7 @@ def _test(
     own: Path,
 ) -> None:
     """Write predictions of the test clips, also with enrolment, and of the validation clips."""
-    validation, tested = (part_of(manifest, part).clips for part in (fold.validation, fold.test))
+    validation, tested = (clips_of(manifest, part) for part in (fold.validation, fold.test))
     about = (recipe.identity, fold, manifest)
     probabilities, activations = evaluate(classifier, inputs, tested)
     files = np.array([manifest.names[clip] for clip in tested])
@@ -228,7 +220,7 @@ def _baseline(
     truth = np.array([clip.label for clip in manifest.clips])
     kind = recipe.method.removeprefix("mfcc-").removeprefix("gtcc-")
     train, validation, tested = (
-        part_of(manifest, part).clips for part in (fold.train, fold.validation, fold.test)
+        clips_of(manifest, part) for part in (fold.train, fold.validation, fold.test)
     )
     with threadpool_limits(1):
         baseline = Baseline(kind, manifest.labels, recipe.seed, recipe.select_features)

@@ -47,33 +47,20 @@ class Inputs:
             Steps ``(windows, steps, features)``, shares ``(windows, steps)``, lengths ``(clips,)``.
         """
         speakers = np.zeros_like(clips) if speakers is None else speakers
+        pairs = [*zip(clips, speakers, strict=True)]
         device = classifier.device
         if self.features:
-            steps, shares, lengths = gather(self.features, clips, speakers)
-            return steps.to(device), shares.to(device), lengths
-        parts = [self.patches[s].gather([c])[0] for c, s in zip(clips, speakers, strict=True)]
+            own = [(self.features[s], slice(*self.features[s].starts[c : c + 2])) for c, s in pairs]
+            halves = torch.from_numpy(np.concatenate([f.steps[windows] for f, windows in own]))
+            shares = torch.from_numpy(np.concatenate([f.shares[windows] for f, windows in own]))
+            lengths = torch.tensor([windows.stop - windows.start for _, windows in own])
+            return halves.float().to(device), shares.to(device), lengths
+        parts = [self.patches[s].gather([c]) for c, s in pairs]
         patches = torch.cat(parts).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             steps = classifier.trunk(patches)
         # in float32: oneDNN's bfloat16 LSTM crashes with an illegal instruction on some processors
         return steps.float(), classifier.shares(patches), torch.tensor([len(p) for p in parts])
-
-
-def gather(
-    features: Sequence[Features], clips: NDArray[np.int64], speakers: NDArray[np.int64]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The cached features of some clips, as :meth:`Inputs.encode` returns them.
-
-    ``features`` are those of the original recordings and of the simulated speakers.
-    """
-    parts = [
-        (features[speaker], slice(*features[speaker].starts[clip : clip + 2]))
-        for clip, speaker in zip(clips, speakers, strict=True)
-    ]
-    steps = np.concatenate([each.steps[windows] for each, windows in parts])
-    shares = np.concatenate([each.shares[windows] for each, windows in parts])
-    lengths = torch.tensor([windows.stop - windows.start for _, windows in parts])
-    return torch.from_numpy(steps).float(), torch.from_numpy(shares), lengths
 
 
 def shuffled(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from affekt.experiments.feature_cache import Features, Source
 from affekt.experiments.minibatches import Inputs, predict
-from affekt.experiments.profiles import profile_of
+from affekt.experiments.profiles import profile_of, stacked
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import seed_torch
 from affekt.model.architecture import Architecture
@@ -79,18 +79,17 @@ def set_population(
     """
     if classifier.speaker is None:
         return
-    profiles = [profile_of(each, clips) for each in features]
-    total = {name: torch.stack([p[name] for p in profiles]).sum(0) for name in profiles[0]}
-    classifier.speaker.set_population(total)
+    profiles = stacked(profile_of(each, clips) for each in features)
+    classifier.speaker.set_population({name: sums.sum(0) for name, sums in profiles.items()})
 
 
 def usual_device() -> torch.device:
     """A CUDA device where PyTorch sees one (``CUDA_VISIBLE_DEVICES`` hides it), else the CPU.
 
-    Makes CUDA deterministic.
+    Makes CUDA deterministic, and its float32 exact: cuDNN rounds to TF32 by default.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -103,11 +102,10 @@ def load_trunk(
     """
     if recipe.weights != "random":
         spread = np.linspace(0, len(clips) - 1, UNFOLDING_CLIPS).astype(int)
-        windows, _ = source.patches().gather(clips[np.unique(spread)])
+        windows = source.patches().gather(clips[np.unique(spread)])
         load_yamnet(trunk, windows, locations.weights)
 
 
-@torch.inference_mode()
 def evaluate(
     classifier: Classifier, inputs: Inputs, clips: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

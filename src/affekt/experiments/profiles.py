@@ -49,7 +49,7 @@ def draw_profiles(
         amount = min(amount, len(pool))
         chosen = generator.choice(pool, amount, replace=False) if amount else pool[:0]
         profiles.append(profile_of(features[speaker], chosen))
-    return {name: torch.stack([each[name] for each in profiles]) for name in profiles[0]}
+    return stacked(profiles)
 
 
 def profile_of(features: Features, clips: NDArray[np.int64]) -> State:
@@ -57,10 +57,10 @@ def profile_of(features: Features, clips: NDArray[np.int64]) -> State:
     return {name: sums[clips].sum(0) for name, sums in features.sums.items()}
 
 
-def profiles_of(features: Features, enrolled: Iterable[NDArray[np.int64]]) -> State:
-    """Stack the profiles of several groups of clips: ``(groups, ...)``."""
-    profiles = [profile_of(features, clips) for clips in enrolled]
-    return {name: torch.stack([each[name] for each in profiles]) for name in features.sums}
+def stacked(profiles: Iterable[State]) -> State:
+    """Stack one profile or more: ``(profiles, ...)``."""
+    first, *others = profiles
+    return {name: torch.stack([first[name], *(o[name] for o in others)]) for name in first}
 
 
 def same_speaker(manifest: Manifest, clips: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
@@ -123,7 +123,7 @@ def predict_enrolled(
         current one included.
     """
     for name, enrolling in enrolments(manifest, clips, seed=seed):
-        profiles = profiles_of(inputs.features[0], (enrolling[int(row)] for row in clips))
+        profiles = stacked(profile_of(inputs.features[0], enrolling[int(row)]) for row in clips)
         logits = predict(classifier, inputs, clips, profiles=profiles)
         yield name, logits.softmax(dim=1).numpy()
     yield ADAPTIVE, _adaptively(classifier, inputs, manifest, clips, seed)

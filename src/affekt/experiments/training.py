@@ -139,7 +139,7 @@ def recompute_statistics(
     Those of averaged weights are not the average of the statistics (Izmailov et al. 2018, 3.2).
     """
     mini_batches = shuffled(training.clips, batch, seed=(0,))
-    patches = (inputs.patches[0].gather(clips)[0] for clips in mini_batches)
+    patches = (inputs.patches[0].gather(clips) for clips in mini_batches)
     update_bn(patches, classifier.trunk, device=classifier.device)
 
 

@@ -45,8 +45,8 @@ def loudness_of(a: Architecture) -> RunningLoudness | WindowContext | None:
 class Classifier(nn.Module):
     """The network.
 
-    Training starts from the trunk's inputs (:meth:`forward`) or from its outputs (:meth:`read`),
-    since both can be cached; the exported graph starts from waveform (:meth:`step`).
+    Training starts from the trunk's inputs or from its outputs (:meth:`read`), since both can be
+    cached; the exported graph starts from waveform (:meth:`step`).
     """
 
     temperature: Tensor
@@ -98,16 +98,6 @@ class Classifier(nn.Module):
         if isinstance(self.trunk, WhisperEncoder):
             return encoder_speech_shares(inputs)
         return speech_shares(inputs, self.trunk.steps)
-
-    def forward(self, inputs: Tensor, lengths: Tensor, profiles: State | None = None) -> Tensor:
-        """Compute the logits of whole clips.
-
-        Args:
-            inputs: ``(windows, frames, bands)``: the trunk's inputs, one clip after the other.
-            lengths: as for :meth:`read`, with the same result; so are ``profiles``.
-        """
-        inputs = inputs.to(self.device)
-        return self.read(self.trunk(inputs), self.shares(inputs), lengths, profiles)
 
     def read(
         self, steps: Tensor, shares: Tensor, lengths: Tensor, profiles: State | None = None

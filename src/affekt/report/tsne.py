@@ -32,7 +32,7 @@ def read_points(run: Run) -> pd.DataFrame:
     Raises:
         RunError: the activations belong to other clips.
     """
-    archived = read_table(table_file(run.folder, POINTS), COLUMNS, needed=False)
+    archived = read_table(table_file(run.folder, POINTS), COLUMNS)
     paths = [run.folder / fold_name(fold["fold"]) / ACTIVATIONS for fold in run.folds]
     found = [_read(path) for path in paths if path.is_file()]
     if len(archived) or not found:

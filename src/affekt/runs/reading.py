@@ -135,7 +135,7 @@ def _read_archived(folder: Path) -> Run:
         predictions=read_predictions(table_file(folder, "predictions")),
         enrolment=_optional_table([folder], "enrolment", read_enrolment),
         validation=_optional_table([folder], "validation", read_validation),
-        curves=read_table(table_file(folder, "curve"), ("fold", *CURVE), needed=False),
+        curves=read_table(table_file(folder, "curve"), ("fold", *CURVE)),
         folder=folder,
     )
 
@@ -147,7 +147,7 @@ def _read_folder(folder: Path) -> Run:
     results, parents = [read_json(file) for file in done], [file.parent for file in done]
     parts = _read_parts(folder)
     curves = [
-        read_table(file.with_name("curve.csv"), CURVE, needed=False).assign(fold=result["fold"])
+        read_table(file.with_name("curve.csv"), CURVE).assign(fold=result["fold"])
         for file, result in zip(done, results, strict=True)
     ]
     first = results[0]
@@ -288,9 +288,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_table(path: Path, columns: Sequence[str], *, needed: bool = True) -> pd.DataFrame:
-    """Read some columns of a CSV; no rows where the file is missing and not ``needed``."""
-    if not needed and not path.is_file():
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a CSV; no rows where the file is missing."""
+    if not path.is_file():
         return pd.DataFrame(columns=list(columns))
     table = read_csv(path)
     if not set(columns) <= set(table.columns):
