@@ -21,6 +21,7 @@ from affekt.cli import main
 from affekt.errors import ModelError
 from affekt.inference.prediction import UNCERTAIN, Segment
 from affekt.inference.profile import PROFILE_BYTES, Profile, profile_state, read_profile
+from affekt.inference.speech.quality import QualityLimits
 from affekt.inference.stream import Stream
 from conftest import SAMPLES
 from small_model import small_model
@@ -160,6 +161,17 @@ def test_adapting_starts_from_the_profile(predictor: affekt.Predictor, person: P
     assert fixed.profile.weight == pytest.approx(before)
 
 
+def test_an_adapted_profile_keeps_its_voice(predictor: affekt.Predictor, person: Profile) -> None:
+    known = replace(person, voice=np.eye(1, 256, dtype=np.float32)[0])
+    adapting = replace(predictor, profile=known, adapt=True)
+    stream = adapting.stream()
+    answers(stream, made_sound())
+    assert stream.profile.weight > person.weight
+    assert stream.profile.voice is known.voice
+    # a stream saves no voice, and the one that restores it may have the profile of somebody else
+    assert adapting.restore(stream.save()).profile.voice is None
+
+
 @settings(max_examples=25)
 @given(
     samples=st.integers(1, 70_000),
@@ -213,6 +225,13 @@ def test_a_stream_moves_between_processes(
 
 
 # ------------------------------------------------------------------------------ certainty
+
+
+def test_options_of_other_types_are_saved(predictor: affekt.Predictor) -> None:
+    limits = QualityLimits(snr=np.float32(5.0))  # type: ignore[arg-type]
+    chosen = replace(predictor, adapt=1, min_confidence=np.float32(0.5), limits=limits)  # type: ignore[arg-type]
+    restored = predictor.restore(chosen.stream().save())
+    assert (restored.min_confidence, restored.limits) == (0.5, limits)
 
 
 def test_what_is_not_probable_enough_is_uncertain(predictor: affekt.Predictor) -> None:

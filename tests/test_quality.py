@@ -159,6 +159,14 @@ def test_a_restored_stream_measures_on(speech: Sound) -> None:
     assert [segment.quality for segment in found] == expected
 
 
+def test_clipping_below_an_earlier_peak_is_measured() -> None:
+    meter = QualityMeter(10.0)
+    for sound in [noise(1.0, 0.3), *np.split(np.clip(noise(120.0, 0.3), -0.1, 0.1), 120)]:
+        meter.push(sound)
+    assert meter.recent.clipping > 0.5
+    assert meter.whole.clipping < 0.01
+
+
 def test_segments_become_uncertain_after_speech_ends(speech: Sound) -> None:
     stream = affekt.load().stream()
     assert stream.push(speech)[-1].reason is None

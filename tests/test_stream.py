@@ -215,6 +215,13 @@ def test_at_16_khz_a_move_changes_no_bit(predictor: affekt.Predictor) -> None:
     assert predictor.restore(predictor.stream().save()).quality is None
 
 
+def test_unscaled_samples_of_24_bits_are_taken_at_any_rate(predictor: affekt.Predictor) -> None:
+    loud = np.sign(np.sin(np.arange(44_100) / 70)).astype(np.float32) * 2**23  # resampled: beyond
+    stream = predictor.stream(44_100)
+    found = stream.push(loud) + predictor.restore(stream.save()).flush()
+    assert_same(predictor.predict(loud, sample_rate=44_100).segments, found)
+
+
 @pytest.mark.parametrize("rate", [RATE, 44_100])
 def test_a_stream_stays_small(predictor: affekt.Predictor, rate: int) -> None:
     stream = predictor.stream(rate)

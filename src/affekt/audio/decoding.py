@@ -213,7 +213,7 @@ def _file(file: BinaryIO, head: bytes, name: str, start: float) -> AbstractConte
     riff = riff_of(file, name)
     promised, there = promised_size(head), file.seek(0, io.SEEK_END)
     file.seek(0)
-    if promised is not None and promised > there + SLACK_BYTES:  # which no decoder would tell
+    if promised > there + SLACK_BYTES:  # which no decoder would tell
         raise AudioError(
             f"{name} is truncated: its header promises {promised} bytes, only {there} are there. "
             f"Copy or download it again."
@@ -241,9 +241,9 @@ def _from_sndfile(
                 if promised > seconds + SLACK:
                     raise truncated(name, seconds, promised)
             first = round(start * rate)
-            # some telephone codecs are not seekable: their part is skipped while reading
-            skips = first and first < sound.frames and sound.seekable()
-            position = sound.seek(first) if skips else 0
+            # some telephone codecs are not seekable: what is before the part is read, and left out
+            seeks = first and first < sound.frames and sound.seekable()
+            position = sound.seek(first) if seeks else 0
             chunks = _sndfile_chunks(sound, file, name)
             yield Decoded(name, rate, channels, sound.frames, position, chunks)
     finally:

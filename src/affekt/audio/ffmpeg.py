@@ -4,7 +4,6 @@ FFmpeg gets bytes, never a name: so the suffix does not influence the format, an
 open other files. It is slow to load, so this module is imported inside functions.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -42,22 +41,15 @@ class _CountingReader:
 
     def __init__(self, file: Any) -> None:
         self._file, self._count, self._limit = file, 0, MAX_OPENING
-        self._tail = b""
+        self.last_bytes = b""  #: read so far: at the end, those of the file
         if hasattr(file, "seek"):
             self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
         part: bytes = self._file.read(size) if self._count <= self._limit else b""
         self._count += len(part)
-        self._tail = (self._tail + part)[-MAX_PAGE:]
+        self.last_bytes = (self.last_bytes + part)[-MAX_PAGE:]
         return part
-
-    def last_bytes(self) -> bytes:
-        """The last bytes of a file, or those read last from a pipe."""
-        if not hasattr(self, "seek"):
-            return self._tail
-        self.seek(max(self.seek(0, io.SEEK_END) - MAX_PAGE, 0))
-        return bytes(self._file.read(MAX_PAGE))
 
     def restart(self, name: str, limit: int) -> None:
         """Count up to a new limit; raise an AudioError if the last one was passed."""
@@ -157,7 +149,9 @@ def _frames(
                 raise AudioError(
                     f"{name} is damaged: {bad} of its packets cannot be decoded. Copy it again."
                 ) from error
-    if missing := missing_of_page(file.last_bytes()) if form == "ogg" else missing:
+    if form == "ogg":
+        missing = missing_of_page(file.last_bytes)
+    if missing:
         raise AudioError(
             f"{name} is truncated: it ends within a frame, {missing} bytes are missing. "
             f"Copy or download it again."

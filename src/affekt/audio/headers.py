@@ -138,8 +138,8 @@ def checked(rate: Any, channels: int, name: str) -> tuple[int, int]:
     return rate, channels
 
 
-def promised_size(head: bytes) -> int | None:
-    r"""Bytes that a W64, AU, CAF or AVI promises to have at least; None if it does not say.
+def promised_size(head: bytes) -> int:
+    r"""Bytes that a W64, AU, CAF or AVI promises to have at least; 0 if it does not say.
 
     >>> promised_size(b".snd" + bytes([0, 0, 0, 24]) + bytes([0, 0, 4, 0]))
     1048
@@ -153,18 +153,18 @@ def promised_size(head: bytes) -> int | None:
         return int.from_bytes(head[16:24], "little", signed=True)
     elif head.startswith(b"caff"):
         return _caf_size(head)
-    return promised if promised < _ENDLESS else None
+    return promised if promised < _ENDLESS else 0
 
 
-def _caf_size(head: bytes) -> int | None:
+def _caf_size(head: bytes) -> int:
     """Find the end of a CAF's sound, if its chunk starts in the first bytes and has a length."""
     at = 8
     while len(start := head[at : at + 12]) == 12:
         length = int.from_bytes(start[4:], "big", signed=True)
         at += 12 + max(length, 0)
         if start[:4] == b"data":
-            return at if length > 0 else None
-    return None
+            return at if length > 0 else 0
+    return 0
 
 
 def missing_of_page(tail: bytes) -> int:

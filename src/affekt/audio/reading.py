@@ -20,6 +20,7 @@ from affekt.audio.sources import Source, open_source
 from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
+LATEST = 1e12  # s: no sound is longer
 VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
 Channel = int | Literal["each"] | None
 
@@ -75,15 +76,8 @@ def read(
     >>> read(np.zeros((8_000, 2), np.int16), sample_rate=8_000).shape
     (16000,)
     """
-    pieces = blocks(
-        source,
-        sample_rate=sample_rate,
-        channel=channel,
-        start=start,
-        end=end,
-        max_seconds=max_seconds,
-    )
-    return np.concatenate(list(pieces))
+    span = Span(sample_rate=sample_rate, start=start, end=end)
+    return np.concatenate([*blocks(source, channel=channel, max_seconds=max_seconds, **span)])
 
 
 def blocks(
@@ -174,18 +168,20 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
 
 
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:
-    if not (math.isfinite(start) and start >= 0):
+    if not 0 <= start <= LATEST:
         raise AudioError(
-            f"start must be seconds, at least 0. Got {start}. Use 0 for all of the file."
+            f"start must be seconds, at least 0, at most {LATEST:g}. Got {start}. Use 0 for all of "
+            f"the file."
         )
-    if end is not None and not (math.isfinite(end) and end > start):
+    if end is not None and not start < end <= LATEST:
         raise AudioError(
-            f"end must be seconds after start ({start}). Got {end}. "
+            f"end must be seconds after start ({start}), at most {LATEST:g}. Got {end}. "
             f"Leave it out for the end of the recording."
         )
-    if not (math.isfinite(max_seconds) and max_seconds > 0):
+    if not 0 < max_seconds <= LATEST:
         raise AudioError(
-            f"max_seconds must be seconds above 0. Got {max_seconds}. Leave it out for 4 hours."
+            f"max_seconds must be seconds above 0, at most {LATEST:g}. Got {max_seconds}. Leave it "
+            f"out for 4 hours."
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from affekt.audio.pcm import LOUDEST
 from affekt.audio.windows import SAMPLE_RATE
 
 
@@ -29,9 +30,9 @@ def resampled(
     stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")
     for piece in sound:
         if len(block := stream.resample_chunk(np.ascontiguousarray(piece))):
-            yield block
+            yield block.clip(-LOUDEST, LOUDEST)
     if len(block := stream.resample_chunk(np.empty((0, channels), np.float32), last=True)):
-        yield block
+        yield block.clip(-LOUDEST, LOUDEST)
 
 
 class Resampler:
@@ -97,4 +98,4 @@ class Resampler:
         dropped = min(self._unwanted, samples.size)
         self._unwanted -= dropped
         self.given += samples.size - dropped
-        return samples[dropped:]
+        return samples[dropped:].clip(-LOUDEST, LOUDEST)

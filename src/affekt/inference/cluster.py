@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import fields
 from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -18,8 +17,8 @@ from affekt.errors import ModelError
 from affekt.inference.files import Failure, find_files, predicted
 from affekt.inference.graph import Graph
 from affekt.inference.prediction import Prediction
-from affekt.inference.predictor import Predictor, load
-from affekt.inference.shipped_models import MODELS
+from affekt.inference.predictor import Predictor
+from affekt.inference.shipped_models import MODELS, load_model
 
 BATCH = 64  # files at most: a second or two of work
 SHARE = 64  # batches that the files so far would fill: a few files use many nodes too
@@ -82,8 +81,7 @@ def batch_predictor(predictor: Predictor) -> Callable[[Files], Results]:
     graph = predictor.graph
     shipped = graph.file.absolute().parent == MODELS
     model = graph.file.stem if shipped else str(graph.file.absolute())
-    names = [each.name for each in fields(predictor) if each.name != "graph"]
-    options = {name: getattr(predictor, name) for name in names}
+    options = {name: value for name, value in vars(predictor).items() if name != "graph"}
     return partial(_predict_batch, model, graph.digest, options, Path.cwd())
 
 
@@ -99,7 +97,7 @@ def _predict_batch(
 
 @lru_cache(maxsize=1)
 def _graph(model: str, digest: str) -> Graph:
-    graph = load(model).graph
+    graph = load_model(model)
     if graph.digest != digest:
         raise ModelError(
             f"Model {model} must be the same on all nodes: SHA-256 {digest}. Got {graph.digest} "

@@ -108,19 +108,17 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
             f"({first_line(error)}). Copy or export it again."
         ) from error
     note = _note(file, session)
-    shapes = {each["name"]: tuple(each["shape"]) for each in note["state"]}
-    labels = tuple(note["labels"])
+    _check_tensors(file, session, note)
     profile = note.get("profile") or {"of": "", "state": []}
-    _check_tensors(file, session, shapes, len(labels), adapts=bool(profile["state"]))
     return Graph(
         file=file,
         digest=hashlib.sha256(content).hexdigest(),
         metadata=note,
-        labels=labels,
+        labels=tuple(note["labels"]),
         hop=note["hop"],
         last_window=note.get("tail", "drop"),
         outputs=tuple(each.name for each in session.get_outputs() if each.name in OUTPUTS),
-        start={name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
+        start={each["name"]: np.zeros(each["shape"], np.float32) for each in note["state"]},
         profile=tuple(profile["state"]),
         measure=profile["of"],
         session=session,
@@ -227,17 +225,14 @@ def _is_profile(value: object, shapes: Mapping[str, list[int]]) -> bool:
 
 
 def _check_tensors(
-    file: Path,
-    session: onnxruntime.InferenceSession,
-    states: Mapping[str, tuple[int, ...]],
-    labels: int,
-    *,
-    adapts: bool,
+    file: Path, session: onnxruntime.InferenceSession, note: Mapping[str, Any]
 ) -> None:
     """Check the graph's inputs and outputs against the metadata."""
+    states = {each["name"]: tuple(each["shape"]) for each in note["state"]}
+    labels = len(note["labels"])
     given, returned = _shapes(session.get_inputs()), _shapes(session.get_outputs())
     inputs: dict[str, tuple[int | None, ...]] = {"windows": (None, WINDOW), **states}
-    if adapts:
+    if note.get("profile"):
         inputs["adapt"] = (1,)
     outputs: dict[str, tuple[int | None, ...]] = {"probabilities": (None, labels)}
     if "recent" in returned:

@@ -12,7 +12,7 @@ from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, is_source, source_file
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.errors import ModelError
-from affekt.inference.graph import Graph, load_graph, require_embedding
+from affekt.inference.graph import Graph, require_embedding
 from affekt.inference.options import Part, TimelineOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
@@ -22,7 +22,7 @@ from affekt.inference.profile import (
     read_profile,
     require_speaker_normalization,
 )
-from affekt.inference.shipped_models import DEFAULT_MODEL, check_shipped, model_file
+from affekt.inference.shipped_models import DEFAULT_MODEL, load_model
 from affekt.inference.speakers.speaker_timelines import recording_timeline
 from affekt.inference.speakers.speech_embedding import SpeechEmbedder, mean_voice
 from affekt.inference.speech.quality import LIMITS, QualityLimits
@@ -229,10 +229,13 @@ class Predictor:
         for source in [sources] if is_source(sources) else sources:  # one is meant, not its parts
             sound = blocks(source, sample_rate=sample_rate, channel=self.channel)
             stream.process(embedder.observed(sound) if voice else sound)
-        known, seconds = (self.profile.voice, self.profile.seconds) if self.profile else (None, 0.0)
-        if voice:
-            known = mean_voice(embedder.embeddings, known, weight=seconds)
-        return replace(stream.profile, voice=known)
+        profile = stream.profile
+        if not voice:
+            return profile
+        seconds = self.profile.seconds if self.profile else 0.0
+        return replace(
+            profile, voice=mean_voice(embedder.embeddings, profile.voice, weight=seconds)
+        )
 
     def restore(self, saved: bytes) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.
@@ -276,6 +279,5 @@ def load(
     """
     if isinstance(profile, str | Path):
         profile = read_profile(profile)
-    graph = load_graph(model_file(DEFAULT_MODEL if model is None else model), threads=threads)
-    check_shipped(graph)
+    graph = load_model(DEFAULT_MODEL if model is None else model, threads=threads)
     return Predictor(graph, profile, adapt, min_confidence, channel, limits)

@@ -23,7 +23,7 @@ _CHECKSUM = hashlib.sha256().digest_size  # bytes: length of the checksum before
 def packed(header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> bytes:
     """Join a checksum, one line of JSON, and arrays as little-endian float32."""
     body = b"".join(np.asarray(each, "<f4").tobytes() for each in arrays)
-    content = json.dumps({"format": SAVED_FORMAT, **header}).encode() + b"\n" + body
+    content = json.dumps({"format": SAVED_FORMAT, **header}, default=float).encode() + b"\n" + body
     return hashlib.sha256(content).digest() + content
 
 

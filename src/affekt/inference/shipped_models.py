@@ -1,9 +1,9 @@
-"""Find the models that are shipped with the package, and compare them with their checksums."""
+"""Load models by name or path, and compare shipped ones with their checksums."""
 
 from pathlib import Path
 
 from affekt.errors import ModelError
-from affekt.inference.graph import Graph
+from affekt.inference.graph import Graph, load_graph
 
 MODELS = Path(__file__).parents[1] / "models"
 DEFAULT_MODEL = "affekt"
@@ -15,28 +15,25 @@ def shipped_digest(name: str) -> str | None:
     return dict(zip(sums[1::2], sums[::2], strict=True)).get(name)
 
 
-def check_shipped(graph: Graph) -> None:
-    """Compare a shipped model with its checksum: a damaged copy may still load.
+def load_model(model: str | Path, *, threads: int = 1) -> Graph:
+    """Load a model file, or a shipped model by its name.
 
     Raises:
-        ModelError: the file was changed.
+        ModelError: no such model, an invalid file, or a shipped one that was changed: a damaged
+            copy may still load.
     """
-    if graph.file.parent != MODELS:
-        return
-    wanted = shipped_digest(graph.file.name)
-    if wanted != graph.digest:
+    graph = load_graph(_model_file(model), threads=threads)
+    shipped = graph.file.parent == MODELS
+    if shipped and graph.digest != (wanted := shipped_digest(graph.file.name)):
         raise ModelError(
             f"Model {graph.file} must be the file that affekt ships: SHA-256 {wanted}. "
             f"Got {graph.digest}. Install affekt again."
         )
+    return graph
 
 
-def model_file(model: str | Path) -> Path:
-    """Return the file of a model: a path as it is, or that of a shipped model's name.
-
-    Raises:
-        ModelError: no shipped model has that name.
-    """
+def _model_file(model: str | Path) -> Path:
+    """The path of a model: itself, or that of a shipped model's name."""
     path = Path(model)
     if isinstance(model, Path) or path.suffix or path.name != model:  # a path such as ./mine
         return path

@@ -46,20 +46,21 @@ class Stream:
 
     def __init__(self, predictor: "Predictor", sample_rate: int) -> None:
         self._rate, _ = checked(sample_rate, 1, "a stream")
-        self._graph, self._adapt = predictor.graph, predictor.adapt
+        self._graph, self._adapt = predictor.graph, bool(predictor.adapt)
         self.limits, self.min_confidence = predictor.limits, predictor.min_confidence
+        self._voice = predictor.profile.voice if predictor.profile else None
         profile = profile_state(predictor.profile, predictor.graph)
         self._state: State = {**predictor.graph.start, **profile}
         self.reset()
 
     @property
     def profile(self) -> Profile:
-        """The profile that the stream was given, with its adaptation.
+        """The profile that the stream was given, with its adaptation; no voice after a restore.
 
         Raises:
             ModelError: the model has no speaker normalization, or there was no speech.
         """
-        return profile_from(self._state, self._graph)
+        return replace(profile_from(self._state, self._graph), voice=self._voice)
 
     @property
     def embedding(self) -> NDArray[np.float32]:
@@ -138,11 +139,11 @@ class Stream:
         if self._resampler:
             parts.append(self._resampler.end())
         sound = np.concatenate(parts)
-        tail, hop = self._graph.last_window, self._graph.hop
+        last_window, hop = self._graph.last_window, self._graph.hop
         overlap = WINDOW - hop if self._windows else 0  # samples of the window before
-        whole = sound.size >= WINDOW or tail == "pad" or not self._windows
+        whole = sound.size >= WINDOW or last_window == "pad" or not self._windows
         first = self._windows * hop  # sample of the sound so far
-        segments = list(self._run(sound, tail)) if whole and sound.size > overlap else []
+        segments = list(self._run(sound, last_window)) if whole and sound.size > overlap else []
         self._measure(sound, first, sound.size, end=True)
         self._begin()
         return segments
@@ -203,10 +204,11 @@ class Stream:
         *state, waiting, replay, meter = np.split(numbers, np.cumsum(sizes))
         if sum(sizes) > numbers.size or not np.isfinite(numbers[: sum(sizes)]).all():
             raise forged("state", f"{numbers.size} numbers")
-        if not all((np.abs(each) <= 2 * LOUDEST).all() for each in (waiting, replay)):
-            raise forged("sound", "samples that are too loud")  # resampling may double the loudest
+        if not all((np.abs(each) <= LOUDEST).all() for each in (waiting, replay)):
+            raise forged("sound", "samples that are too loud")
         began = replace(  # with the options of the stream, not those of this predictor
             predictor,
+            profile=None,
             adapt=header["adapt"],
             min_confidence=header["min_confidence"],
             limits=header["limits"] and QualityLimits(**header["limits"]),
@@ -247,10 +249,10 @@ class Stream:
         share = round(speech / max(after.seconds - before.seconds, 1e-3), 3)
         return min(share, 1.0), recent, self.limits.reason(recent)
 
-    def _run(self, sound: NDArray[np.float32], tail: str) -> Iterator[Segment]:
+    def _run(self, sound: NDArray[np.float32], last_window: str) -> Iterator[Segment]:
         """Run the model on the windows of a sound that starts with the next window."""
         hop, begin = self._graph.hop, self._windows * self._graph.hop
-        windows = sliding_windows(sound, hop=hop, last_window=tail)
+        windows = sliding_windows(sound, hop=hop, last_window=last_window)
         for first in range(0, len(windows), BATCH):
             batch = np.ascontiguousarray(windows[first : first + BATCH])
             outputs, self._state = self._graph.run(batch, self._state, adapt=self._adapt)

@@ -65,11 +65,9 @@ def load_pretrained(model: str | Path = "affekt") -> Classifier:
 
 def load_with_metadata(model: str | Path) -> tuple[Classifier, dict[str, Any], Path]:
     """The network of :func:`load_pretrained`, the metadata of its file, and the file."""
-    from affekt.inference.graph import load_graph
-    from affekt.inference.shipped_models import check_shipped, model_file
+    from affekt.inference.shipped_models import load_model
 
-    graph = load_graph(model_file(model))
-    check_shipped(graph)
+    graph = load_model(model)
     content = graph.file.read_bytes()
     temperature = graph.metadata.get("temperature", 1.0)
     try:

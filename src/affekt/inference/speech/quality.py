@@ -134,7 +134,7 @@ def quality_of(sums: NDArray[np.float64]) -> Quality:
     level = 10.0 * math.log10(max(loudness, 1e-12))
     known = speech >= NOISE_CHUNKS and quiet >= NOISE_CHUNKS
     snr = round(float(min(level - noise / quiet, BEST_SNR)), 1) if known else None
-    peak = int(np.argmax(histogram > 0))
+    peak = int(np.argmax(histogram >= 0.5))  # an earlier, higher peak has decayed to less
     near = histogram[peak : peak + NEAR_PEAK].sum()
     return Quality(
         seconds=round(float(chunks * CHUNK_SECONDS), 3),
