@@ -106,7 +106,7 @@ class _PipeReader:
     """A file that is not seekable, with the bytes already read put back in front."""
 
     def __init__(self, head: bytes, file: BinaryIO, size: int | None = None) -> None:
-        self._head = head if size is None else head[:size]
+        self._head = head[:size]
         self._left = math.inf if size is None else size - len(self._head)
         self._read = getattr(file, "read1", file.read)  # what is there, without waiting for more
         self.fault: BaseException | None = None

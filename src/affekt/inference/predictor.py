@@ -27,7 +27,7 @@ from affekt.inference.speakers.speaker_timelines import recording_timeline
 from affekt.inference.speakers.speech_embedding import SpeechEmbedder, mean_voice
 from affekt.inference.speech.quality import LIMITS, QualityLimits
 from affekt.inference.stream import Stream
-from affekt.inference.summary import predicted
+from affekt.inference.summary import summarized
 from affekt.inference.timelines.timeline import Timeline
 
 Embedding = NDArray[np.float32]
@@ -134,7 +134,7 @@ class Predictor:
         segments, samples = stream.process(blocks(source, **part))
         if start:
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
-        return predicted(source_file(source), segments, samples / SAMPLE_RATE, stream)
+        return summarized(source_file(source), segments, samples / SAMPLE_RATE, stream)
 
     @overload
     def embed(self, source: Source, **part: Unpack[Part]) -> Embedding: ...  # type: ignore[overload-overlap]

@@ -36,7 +36,7 @@ def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.flo
     Raises:
         ModelError: damaged or forged bytes, or those of another model's stream.
     """
-    content = saved[_CHECKSUM:]
+    content = bytes(saved[_CHECKSUM:])  # databases give a memoryview
     if hashlib.sha256(content).digest() != saved[:_CHECKSUM]:
         raise ModelError(
             f"A saved stream must be the whole result of Stream.save(). Got {len(saved)} other "
@@ -54,7 +54,7 @@ def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.flo
             f"A saved stream must have format {SAVED_FORMAT} and the loaded model, "
             f"{graph.digest}. Got {found}. Load the model that saved the stream."
         )
-    _check_header(header, graph.hop)
+    _check_header(header)
     return header, numbers
 
 
@@ -66,7 +66,7 @@ def forged(field: str, found: object) -> ModelError:
     )
 
 
-def _check_header(header: dict[str, Any], hop: int) -> None:
+def _check_header(header: dict[str, Any]) -> None:
     """Refuse values of the wrong type or out of range."""
 
     def require(field: str, valid: bool) -> None:
@@ -75,7 +75,7 @@ def _check_header(header: dict[str, Any], hop: int) -> None:
 
     rate: Any = header.get("sample_rate")
     require("sample_rate", _whole(rate, *RATES))
-    counts = {"windows": _MOST, "measured": _MOST, "second": _MOST, "given": _MOST}
+    counts = {"windows": _MOST, "second": _MOST, "given": _MOST}
     for field, most in {**counts, "waiting": 2 * WINDOW, "replay": 2 * rate}.items():
         require(field, _whole(header.get(field), 0, most))
     require("adapt", type(header.get("adapt")) is bool)
@@ -87,9 +87,6 @@ def _check_header(header: dict[str, Any], hop: int) -> None:
         require("limits", isinstance(limits, dict) and limits.keys() == names)
         for limit in limits.values():
             require("limits", type(limit) is float or _whole(limit, -_MOST, _MOST))
-    windows = header["windows"]
-    processed = (windows - 1) * hop + WINDOW if limits and windows else 0
-    require("measured", header["measured"] == processed)
     ready = header["given"] - header["second"] * SAMPLE_RATE
     require("given", 0 <= ready <= 2 * SAMPLE_RATE)
 

@@ -185,7 +185,6 @@ class Stream:
             "adapt": self._adapt,
             "min_confidence": self.min_confidence,
             "limits": self.limits and asdict(self.limits),
-            "measured": self._meter.samples if self._meter else 0,
             "waiting": self._waiting.size,
             "replay": replay.size,
             "second": resampler.second if resampler else 0,
@@ -221,8 +220,9 @@ class Stream:
         stream._windows = header["windows"]
         stream._waiting = waiting
         if stream._meter:
-            stream._meter.restore(meter, header["measured"])
-            stream.quality = stream._meter.whole if stream._windows else None
+            windows = stream._windows
+            stream._meter.restore(meter, (windows - 1) * graph.hop + WINDOW if windows else 0)
+            stream.quality = stream._meter.whole if windows else None
         elif meter.size:
             raise forged("state", f"{meter.size} numbers too many")
         if stream._resampler:

@@ -16,7 +16,7 @@ LONG = 30.0  # s: longer recordings are summarized
 WINDOWS = 5  # of a passage
 
 
-def predicted(
+def summarized(
     file: str, segments: Sequence[Segment], duration: float, stream: Stream
 ) -> Prediction:
     """Make the prediction of a recording of ``duration`` seconds from its segments, at least one.
