@@ -18,7 +18,7 @@ from affekt.audio.headers import MAX_PAGE, Riff, checked, missing_of_frame, miss
 from affekt.audio.pcm import Decoded, Pcm, scaled, silent
 from affekt.errors import AudioError
 
-PARTS = 4  # chunks of a second: codecs give 5 to 60 ms, which is inefficient
+PARTS = 4  # chunks a second: frames of codecs have 5 to 60 ms, which is inefficient
 PARTS_LIVE = 20
 MOST_PLANES = 8  # PyAV reads beyond the addresses of further channels and crashes
 #: A title in an unknown encoding must not hide the sound; PyAV 19 never lets it.
@@ -87,7 +87,7 @@ def from_ffmpeg(
         file: with a method ``read``; if it can ``seek``, FFmpeg may.
         riff: header of a WAV or AIFF.
         pcm: format of samples without a header.
-        live: yield samples as soon as they arrive, not in chunks of a second.
+        live: yield chunks of 50 ms, not of 250 ms.
 
     Raises:
         AudioError: no sound in it, or a damaged one; also while the chunks are read.

@@ -12,7 +12,7 @@ from affekt.errors import AudioError
 
 RATES = (1_000, 768_000)  # Hz: speech needs the lower limit; no converter exceeds the upper
 CHANNELS = 256  # at most
-VALUES = 256 * 16_000  # samples a second of all channels together, at most
+MAX_VALUES = 256 * 16_000  # samples a second of all channels together, at most
 CHUNKS = 10_000  # before the sound of a WAV; recorders write a few dozen at most
 _HEAD = 4_096  # bytes that identify a file
 _ENDLESS = 0x7FFF_0000  # bytes; a header with a larger size than the file was written to a pipe
@@ -130,9 +130,9 @@ def checked(rate: Any, channels: int, name: str) -> tuple[int, int]:
     if not 1 <= channels <= CHANNELS:
         remedy = "Convert it to mono" if channels else "Record or copy it again"
         raise AudioError(f"{name} must have 1 to {CHANNELS} channels. Got {channels}. {remedy}.")
-    if rate * channels > VALUES:
+    if rate * channels > MAX_VALUES:
         raise AudioError(
-            f"{name} must have at most {VALUES} samples a second in all channels together. "
+            f"{name} must have at most {MAX_VALUES} samples a second in all channels together. "
             f"Got {channels} channels of {rate} Hz. Convert it to 16 kHz."
         )
     return rate, channels

@@ -21,7 +21,7 @@ from affekt.errors import AudioError
 
 MAX_SECONDS = 4 * 3600.0  # s: 0.9 GB once decoded
 LATEST = 1e12  # s: no sound is longer
-VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
+FULL_VALUES = 192_000  # a second, all channels together: with more, less than MAX_SECONDS are read
 Channel = int | Literal["each"] | None
 
 
@@ -190,7 +190,7 @@ def _part(
 ) -> Iterator[NDArray[np.float32]]:
     rate, at = sound.sample_rate, sound.position
     patience = max(max_seconds, MAX_SECONDS)
-    max_seconds *= min(1.0, VALUES / (rate * sound.channels))
+    max_seconds *= min(1.0, FULL_VALUES / (rate * sound.channels))
     first = round(start * rate)
     last = math.inf if end is None else round(end * rate)
     allowed = first + round(max_seconds * rate)
@@ -264,7 +264,7 @@ def _column(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float
 
 def _too_long(sound: Decoded, max_seconds: float) -> AudioError:
     kind = f"{sound.channels} channels of {sound.sample_rate} Hz"
-    much = sound.channels * sound.sample_rate > VALUES
+    much = sound.channels * sound.sample_rate > FULL_VALUES
     return AudioError(
         f"{sound.name} is longer than {max_seconds:g} s{f', the most of {kind}' if much else ''}. "
         f"Use --timeline, or in Python start and end, or a larger max_seconds."

@@ -48,12 +48,12 @@ def embed(
     def rows() -> Iterator[Row]:
         nonlocal failed
         results = embed_files(predictor, paths, jobs=jobs)
-        for file, found in with_progress(results, lambda: sum(1 for _ in find_files(paths))):
-            if isinstance(found, Failure):
-                complain(found.error)
+        for result in with_progress(results, lambda: sum(1 for _ in find_files(paths))):
+            if isinstance(result, Failure):
+                complain(result.error)
                 failed += 1
             else:
-                yield file, found
+                yield result
 
     as_csv = output.suffix.lower() == ".csv"
     write = _write_csv if as_csv else partial(_write_parquet, predictor.graph.digest)

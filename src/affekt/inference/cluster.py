@@ -21,7 +21,7 @@ from affekt.inference.predictor import Predictor
 from affekt.inference.shipped_models import MODELS, load_model
 
 BATCH = 64  # files at most: a second or two of work
-SHARE = 64  # batches that the files so far would fill: a few files use many nodes too
+SHARE = 64  # a batch has 1/64 of the files before it, so that few files use many nodes too
 
 Files = tuple[str | Failure, ...]
 Results = list[Prediction | Failure]

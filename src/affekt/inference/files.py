@@ -68,26 +68,26 @@ def predict_files(
 
 def embed_files(
     predictor: Predictor, paths: Sequence[str], *, jobs: int | None = None
-) -> "Iterator[tuple[str, NDArray[np.float32] | Failure]]":
+) -> "Iterator[tuple[str, NDArray[np.float32]] | Failure]":
     """Compute the embeddings of many recordings.
 
     The arguments and the order are those of :func:`predict_files`.
 
     Returns:
-        File and embedding ``(features,)``; for a bad file, a :class:`Failure` in its place.
+        File and embedding ``(features,)``, or for a bad file a :class:`Failure`.
     """
     return in_order(predictor, _embedded, find_files(paths), jobs=jobs)
 
 
 def _embedded(
     predictor: Predictor, file: str | Failure
-) -> "tuple[str, NDArray[np.float32] | Failure]":
+) -> "tuple[str, NDArray[np.float32]] | Failure":
     if isinstance(file, Failure):
-        return file.file, file
+        return file
     try:
         return file, predictor.embed(_source(file))
     except Exception as error:
-        return file, _failure(file, error)
+        return _failure(file, error)
 
 
 def timeline_files(

@@ -18,12 +18,12 @@ from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, C
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
 STEP = 0.5  # dB: width of a bin of the histogram of magnitudes
 LEVELS = 200  # bins of the histogram, from +6 dB down to -94 dB
-LOUDEST = 6.0  # dB above full scale: upper end of the histogram
+TOP = 6.0  # dB above full scale: upper end of the histogram
 NEAR_PEAK = 3  # bins: samples this close to the peak are counted as clipped
 BAND = 55.0  # dB below the strongest band, where the bandwidth ends
 NOISE_CHUNKS = 8  # chunks without speech that an estimate of the noise needs
 BEST_SNR = 60.0  # dB: digital silence between words gives no more
-WINDOW = np.hanning(CHUNK).astype(np.float32)
+HANN = np.hanning(CHUNK).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     power = np.square(chunks, dtype=np.float64).mean(axis=1)
     spectrum: NDArray[np.floating] = np.zeros(BINS)
     if speech.any():
-        spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * WINDOW, axis=1)))
+        spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * HANN, axis=1)))
     magnitudes = np.abs(chunks[chunks != 0.0])
-    bins = ((LOUDEST - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
+    bins = ((TOP - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
     histogram = np.bincount(np.clip(bins, 0, LEVELS - 1), minlength=LEVELS)
     noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # a mean in dB is robust to single breaths
     sums = [weights.sum(), speech.sum(), quiet.sum(), power.sum(), speech @ power, quiet @ noise]
