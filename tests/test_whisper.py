@@ -30,7 +30,6 @@ from affekt.model.whisper import (
     WhisperLogMel,
     WindowContext,
     encoder_speech_shares,
-    mel_matrix,
 )
 from affekt.model.whisper_weights import (
     load_turn_detector,
@@ -330,6 +329,7 @@ def eight_seconds(sound: Floats) -> Floats:
     padded[-len(sound) :] = sound[-128_000:]
     padded = (padded - padded.mean()) / np.sqrt(padded.var() + 1e-7)
     spectrum = librosa.stft(padded, n_fft=FRAME, hop_length=FRAME_HOP, pad_mode="reflect")
-    power = mel_matrix().T @ np.abs(spectrum[:, :-1]) ** 2
+    mel = librosa.filters.mel(sr=16_000, n_fft=FRAME, n_mels=BANDS)
+    power = mel @ np.abs(spectrum[:, :-1]) ** 2
     decades = np.log10(np.maximum(power, 1e-10))
     return ((np.maximum(decades, decades.max() - 8.0) + 4.0) / 4.0).astype(np.float32)

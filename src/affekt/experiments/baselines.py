@@ -92,8 +92,7 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
             own = clip_features(samples, cepstra)  # type: ignore[arg-type]
             return np.concatenate([own, statistics(embeddings)])
 
-        what = f"{cepstra} features of {manifest.corpus}"
-        return (np.stack(each_clip(row, len(manifest.clips), what)),)
+        return (np.stack(each_clip(row, manifest, f"{cepstra} features")),)
 
     (features,) = cached(locations.cache, ("features",), facts, compute)
     return np.array(features)

@@ -163,9 +163,7 @@ class Source:
 
         def compute() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             parts = each_clip(
-                lambda row: np.asarray(inputs(row, speaker)),
-                len(self.manifest.clips),
-                f"log-mels of {self.manifest.corpus}" + _simulated(speaker),
+                lambda row: np.asarray(inputs(row, speaker)), self.manifest, "log-mels", speaker
             )
             return np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
@@ -194,8 +192,7 @@ class Source:
             return steps.half().numpy(), shares.numpy(), sums.numpy()
 
         def compute() -> tuple[NDArray[Any], ...]:
-            what = f"features of {self.manifest.corpus}" + _simulated(speaker)
-            parts = each_clip(of, len(self.manifest.clips), what)
+            parts = each_clip(of, self.manifest, "features", speaker)
             steps, shares, sums = zip(*parts, strict=True)
             starts = np.cumsum([0, *map(len, steps)], dtype=np.int64)
             return np.concatenate(steps), np.concatenate(shares), np.stack(sums), starts
@@ -209,20 +206,20 @@ class Source:
         return Features(steps, np.array(shares), np.array(starts), profiles)
 
 
-def _simulated(speaker: int) -> str:
-    return f", simulated speaker {speaker}" if speaker else ""
-
-
-def each_clip(function: Callable[[int], Value], clips: int, what: str) -> list[Value]:
+def each_clip(
+    function: Callable[[int], Value], manifest: Manifest, what: str, speaker: int = 0
+) -> list[Value]:
     """A function's values for clip 0, 1, ..., computed on all cores under a progress bar."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
+    bar = f"{what} of {manifest.corpus}{f', simulated speaker {speaker}' if speaker else ''}"
+    clips = len(manifest.clips)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         values = pool.map(function, range(clips))
         hidden = not console.is_terminal  # it would write an empty line
-        return list(track(values, what, clips, console=console, transient=True, disable=hidden))
+        return list(track(values, bar, clips, console=console, transient=True, disable=hidden))
 
 
 def cached(

@@ -36,8 +36,8 @@ from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.runs.folder import (
     ACTIVATIONS,
+    CHECKPOINTS,
     DONE,
-    EPOCHS,
     SOUND,
     Locations,
     fold_folder,
@@ -61,8 +61,8 @@ def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> 
         with FileLock(own / "lock"):  # another runner may train it
             if not is_done(folder, fold):
                 _run(recipe, fold, own, locations)
-            for epoch in EPOCHS:
-                (own / epoch).unlink(missing_ok=True)
+            for name in CHECKPOINTS:
+                (own / name).unlink(missing_ok=True)
 
 
 def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:

@@ -16,7 +16,6 @@ import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affekt.audio.windows import FRAME, FRAME_HOP, PATCH, SAMPLE_RATE
@@ -30,7 +29,7 @@ RANGE = 8.5  # decades below the reference loudness that are kept
 REFERENCE = 4.0
 FLOOR = 6.0  # decades below the reference; a quieter sound is not brought up further
 HALF = 2.5  # decades: a frame this much softer than the reference counts half as speech
-WIDTH, HEADS = 384, 6  # numbers of a step, and attention heads, of Whisper-tiny
+WIDTH, ATTENTION_HEADS = 384, 6  # numbers of a step, and attention heads, of Whisper-tiny
 POOLED = 2  # encoder steps of 20 ms whose mean is one step
 STEPS = PATCH // 2 // POOLED  # of a window: 24
 
@@ -46,13 +45,17 @@ class WhisperLogMel(nn.Module):
     mel: Tensor
 
     def __init__(self) -> None:
+        import librosa  # slow to load
+
         super().__init__()
         time, bins = np.arange(FRAME), np.arange(FRAME // 2 + 1)
         hann = 0.5 - 0.5 * np.cos(2 * math.pi * time / FRAME)
         turns = hann * np.exp(-2j * math.pi * np.outer(bins, time) / FRAME)
         turns -= turns.mean(axis=1, keepdims=True)  # of a frame less its mean
         kernels = np.concatenate([turns.real, turns.imag])[:, None]
-        for name, values in (("transform", kernels), ("mel", mel_matrix())):
+        # Slaney's scale, linear below 1 kHz and logarithmic above, in triangles of area 1
+        mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FRAME, n_mels=BANDS, dtype=np.float64).T
+        for name, values in (("transform", kernels), ("mel", mel)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -61,17 +64,6 @@ class WhisperLogMel(nn.Module):
         real, imaginary = parts.chunk(2, dim=1)
         power = (real.square() + imaginary.square()).transpose(1, 2) @ self.mel
         return power.clamp_min(10**-SILENCE).log10() + SILENCE
-
-
-def mel_matrix() -> NDArray[np.float64]:
-    """Compute the weights of 80 triangular mel bands over the bins of the spectrum: ``(201, 80)``.
-
-    The mel scale is Slaney's: linear below 1 kHz, logarithmic above. Each triangle has area 1.
-    """
-    import librosa  # slow to load
-
-    bands = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FRAME, n_mels=BANDS, dtype=np.float64)
-    return np.asarray(bands.T)
 
 
 class WindowContext(nn.Module):
@@ -141,10 +133,10 @@ class Attention(nn.Module):
         """``(windows, steps, width)`` to the same shape."""
         windows, steps, width = x.shape
         q, k, v = (
-            projection(x).reshape(windows, steps, HEADS, -1).transpose(1, 2)
+            projection(x).reshape(windows, steps, ATTENTION_HEADS, -1).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        weights = (q @ k.transpose(2, 3) * (width // HEADS) ** -0.5).softmax(dim=-1)
+        weights = (q @ k.transpose(2, 3) * (width // ATTENTION_HEADS) ** -0.5).softmax(dim=-1)
         mixed: Tensor = self.out_proj((weights @ v).transpose(1, 2).reshape(windows, steps, width))
         return mixed
 

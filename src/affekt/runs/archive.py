@@ -22,8 +22,8 @@ from affekt.errors import RunError, writing
 from affekt.runs.folder import (
     ACTIVATIONS,
     ARCHIVED,
+    CHECKPOINTS,
     DONE,
-    EPOCHS,
     POINTS,
     RunIdentity,
     archive_folder,
@@ -182,8 +182,8 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
         if activations.is_file():
             _copy(activations, own)
         write_json(own / DONE, facts)
-        for epoch in EPOCHS:
-            (own / epoch).unlink(missing_ok=True)
+        for name in CHECKPOINTS:
+            (own / name).unlink(missing_ok=True)
 
 
 def _copy(file: Path, folder: Path) -> None:

@@ -21,7 +21,7 @@ from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.errors import RunError
 
 DONE = "result.json"
-EPOCHS = ("last.pt", "best.pt")  # of a fold in training
+CHECKPOINTS = ("last.pt", "best.pt")  # of a fold in training
 SOUND = "sound.json"  # digest of the recordings that a run began with
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 ACTIVATIONS = "activations.npz"
