@@ -232,6 +232,10 @@ def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
         (["test_audit:failing"], "RuntimeError: out of luck"),
         (["--command", f"{sys.executable} -c 'raise SystemExit(3)'"], "exited with 3"),
         (["--command", f"{sys.executable} -c 'print(1)'"], "one JSON object a line"),
+        (
+            ["--command", f"{sys.executable} -c 'import os; os.write(1, bytes([255]))'"],
+            "JSON object",
+        ),
         (["--command", "no-such-program"], "must be a program"),
         (["affekt", "--command", "true"], "cannot be combined"),
         (["--command", ""], "--command must name a program. Got none"),

@@ -75,6 +75,7 @@ def test_own_recordings(savee: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["saavee", "."], "NAME must be one of ravdess, demos"),
         (["mine", ".", "--speaker", "x", "--label", "DC"], "leave recordings out. Got DC."),
         (["mine", ".", "--speaker", "("], "must be a regular expression"),
+        (["mine", "gone.csv"], "gone.csv must be a table of recordings, or a folder of them"),
     ],
 )
 def test_errors_are_one_line(

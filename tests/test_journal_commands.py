@@ -1,5 +1,6 @@
 """Test the commands of the journal end to end, on real clips of one actor."""
 
+import csv
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from affekt.audio.pcm import Decoded
 from affekt.cli import main
 from affekt.commands import journal as journal_command
 from affekt.errors import AudioError, JournalError
+from affekt.journal.adding import find_recordings
 from conftest import SAMPLES, Captured, hears_ctrl_c
 
 COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
@@ -205,6 +207,8 @@ def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
     content = (tmp_path / "a.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbfdigest,recorded,name,duration,speech,label")
     assert content.rstrip().endswith(b",'=1+1")
+    (row,) = csv.DictReader(content.decode("utf-8-sig").splitlines())
+    assert row["baseline"] == "True"
     assert journal_main("export", empty) == 2
     assert journal_main("export", empty, "--csv", "--json") == 2
     assert journal_main("export", empty, "--csv", "-o", tmp_path / "no" / "a.csv") == 2
@@ -286,6 +290,13 @@ def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys
     assert "2025-09-09 text.wav is not audio" in told.err
     assert "undated.flac has no date in its metadata or name. Give one with --when" in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_copy_without_a_date_does_not_hide_the_recording(tmp_path: Path) -> None:
+    for name in ("Copy.flac", "memo 2025-09-10.flac", "the same.flac"):
+        shutil.copy(SAMPLES / "calm.flac", tmp_path / name)
+    (found,), failures = find_recordings([str(tmp_path)])
+    assert (found.name, found.recorded, failures) == ("memo 2025-09-10.flac", "2025-09-10", [])
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,9 @@ def test_a_change_is_marked_in_its_weeks_and_since_the_baseline(journal: Journal
     assert trend.p < 0.05
     assert found.detectable[0]["sad"] < found.detectable[1]["sad"]
     assert found.warnings == ()
-    assert "The predictions of sad differ from the baseline" in report.verdict(found)[0]
+    told = report.verdict(found)
+    assert "The predictions of sad differ from the baseline" in told[0]
+    assert any(each.startswith("Weeks that alone differ from the baseline, by") for each in told)
 
 
 def test_without_a_change_nothing_is_marked(journal: Journal) -> None:

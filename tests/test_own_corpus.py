@@ -37,7 +37,7 @@ def table(tmp_path: Path) -> Path:
         "2,neutral,a.wav,1.5,,\n"
         "1,calm,./sub/b.wav,0.5,2,f\n"
         "\n"
-        "3,neutral,c.wav,,,m\n",
+        "3,neutral,c.wav,,,Male\n",
         encoding="utf-8-sig",
     )
     return path
@@ -176,6 +176,7 @@ def test_folders(tmp_path: Path) -> None:
         ({"source": ".", "speaker": ""}, "the speaker pattern must find a name in its path"),
         ({"source": ".", "speaker": "("}, "must be a regular expression"),
         ({"source": ".", "speaker": "a"}, "must be in a folder named after its label"),
+        ({"source": ".", "speaker": r"(\d+)"}, r"Got pattern '(\d+)'. Give"),
     ],
 )
 def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:

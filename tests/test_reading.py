@@ -644,6 +644,9 @@ def test_closed_and_unreadable_files_are_refused(tmp_path):
         read(closed)
     with (tmp_path / "new.wav").open("wb") as file, pytest.raises(AudioError, match=r"new.wav is"):
         read(file)
+    (tmp_path / "a.flac").write_bytes(bytes([255]))
+    with (tmp_path / "a.flac").open() as file, pytest.raises(AudioError, match="is open as text"):
+        read(file)
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3"])

@@ -54,8 +54,7 @@ def head_of(file: BinaryIO, name: str) -> bytes:
     Raises:
         AudioError: nothing, text, a git-lfs pointer, or a web page.
     """
-    head = file.read(_HEAD)
-    if not isinstance(head, bytes):
+    if isinstance(file, io.TextIOBase) or not isinstance(head := file.read(_HEAD), bytes):
         raise AudioError(f"{name} is open as text. Open it with mode 'rb'.")
     while len(head) < _HEAD and (more := file.read(_HEAD - len(head))):
         head += more  # a pipe gives what it has

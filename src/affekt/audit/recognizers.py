@@ -115,7 +115,7 @@ def _called(name: str, function: Callable[[list[str]], Any], paths: list[str]) -
 
 def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
     try:
-        done = subprocess.run([*words, *paths], capture_output=True, text=True, check=False)
+        done = subprocess.run([*words, *paths], capture_output=True, errors="replace", check=False)
     except OSError as error:
         raise ModelError(f"--command must be a program. Got {name}: {error.strerror}.") from error
     if done.returncode:

@@ -46,7 +46,7 @@ def corpus(
         raise typer.BadParameter(f"{given} is for your own corpus, and cannot change {name}.")
     if name in CORPORA:
         found = survey(CORPORA[name], root, task or "four", watch=with_progress)
-    elif speaker or root.is_file():
+    elif speaker or not root.is_dir():
         task = task or "all"
         found = survey_own(
             name, root, task, labels=labels, speaker=speaker, columns=columns, watch=with_progress

@@ -19,6 +19,7 @@ from affekt.errors import CorpusError
 
 REQUIRED = ("file", "label", "speaker")
 COLUMNS = (*REQUIRED, "start", "end", "gender")
+_GENDERS = {"female": "f", "male": "m", "other": ""}  # words of audformat
 
 
 def survey_own(
@@ -69,7 +70,12 @@ def survey_own(
         root, found = source, _in_folders(source, speaker)
     clips = _mapped(tuple(found), labels or {}, task, name)
     keyed = (
-        replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
+        replace(
+            clip,
+            file=PurePosixPath(clip.file).as_posix(),
+            speaker=f"{name}:{clip.speaker}",
+            gender=_GENDERS.get(clip.gender.lower(), clip.gender),
+        )
         for clip in clips
     )
     good, bad = measured(root, keyed, watch)
@@ -93,7 +99,7 @@ def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
         if not rest or not who:
             raise CorpusError(
                 f"{root / file} must be in a folder named after its label, and the speaker "
-                f"pattern must find a name in its path. Got pattern {speaker!r}. Give "
+                f"pattern must find a name in its path. Got pattern '{speaker}'. Give "
                 f"--speaker, as in --speaker '(\\w+)_\\d+', or a table."
             )
         yield Clip(file, label.strip(), who)

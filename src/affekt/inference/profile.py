@@ -111,7 +111,7 @@ def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
         return Profile(str(about["measure"]), weight, mean, deviation, seconds, voice)
     except Exception as error:  # the parser may raise any error on damaged bytes
         raise ModelError(
-            f"{name} must be a whole profile. Got {type(error).__name__}. "
+            f"{name} must be a whole profile. Got another file, or a damaged one. "
             f"Make it with affekt enroll."
         ) from error
 
@@ -177,17 +177,19 @@ def require_speaker_normalization(graph: Graph, remedy: str = "") -> None:
         )
 
 
-def profile_from(state: State, graph: Graph) -> Profile:
+def profile_from(state: State, graph: Graph, *, adapt: bool) -> Profile:
     """Compute the profile from a graph's state.
 
     Raises:
-        ModelError: a model without speaker normalization, or no speech.
+        ModelError: a model without speaker normalization, no adaptation, or no speech.
     """
     require_speaker_normalization(graph)
     weight, total, square = (np.asarray(state[name], np.float64) for name in graph.profile)
     amount = float(weight.sum())
     if amount < 1.0:
-        raise ModelError("no speech detected; name recordings with speech.")
+        speechless = "no speech detected; name recordings with speech."
+        idle = "a stream without adapt makes no profile. Switch adapt on."
+        raise ModelError(speechless if adapt else idle)
     mean = total / amount
     deviation = np.sqrt(np.maximum(square / amount - mean**2, 0.0))
     seconds = amount / graph.metadata["profile"]["steps"] * graph.hop / SAMPLE_RATE

@@ -60,7 +60,8 @@ class Stream:
         Raises:
             ModelError: the model has no speaker normalization, or there was no speech.
         """
-        return replace(profile_from(self._state, self._graph), voice=self._voice)
+        profile = profile_from(self._state, self._graph, adapt=self._adapt)
+        return replace(profile, voice=self._voice)
 
     @property
     def embedding(self) -> NDArray[np.float32]:

@@ -71,7 +71,8 @@ def find_recordings(
             with open_file(file, file) as opened:
                 digest = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
             when = recorded or recording_date(file)
-            found.setdefault(digest, Recording(file, digest, when, Path(file).name))
+            if digest not in found or not found[digest].recorded:  # a copy may have no date
+                found[digest] = Recording(file, digest, when, Path(file).name)
         except AffektError as error:
             failures.append(Failure(file, str(error)))
         except OSError as error:

@@ -26,14 +26,15 @@ def write_csv(journal: Journal, out: TextIO) -> None:
     Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     entries = journal.entries()
+    baseline = set(journal.baseline_digests())
     labels = _names(entry.probabilities for entry in entries)
     measured = _names(entry.quality for entry in entries)
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*ABOUT, *(f"p_{label}" for label in labels), *measured, *LAST])
+    writer.writerow([*ABOUT, *(f"p_{label}" for label in labels), *measured, "baseline", *LAST])
     for entry in entries:
         cells = [getattr(entry, name) for name in ABOUT]
         cells += [entry.probabilities.get(label, "") for label in labels]
-        cells += [entry.quality.get(name, "") for name in measured]
+        cells += [entry.quality.get(name, "") for name in measured] + [entry.digest in baseline]
         cells += [getattr(entry, name) for name in LAST]
         writer.writerow([_no_formula(cell) for cell in cells])
 

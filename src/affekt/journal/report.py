@@ -77,7 +77,7 @@ def verdict(course: Course) -> list[str]:
     marked = [week for week in course.weeks[1] if week.changed]
     if marked:
         weeks = "; ".join(f"{day(week.first)} ({', '.join(week.changed)})" for week in marked)
-        said.append(f"Weeks that differ by themselves, from: {weeks}.")
+        said.append(f"Weeks that alone differ from the baseline, by first day: {weeks}.")
     if course.change_points:
         dates = ", ".join(map(day, course.change_points))
         said.append(f"The predictions change around: {dates}.")
