@@ -143,11 +143,14 @@ def test_a_removed_entry_leaves_the_profile_too(
     entries = exported(journal, capsys)["entries"]
     assert isinstance(entries, list)
     assert journal_main("remove", journal, entries[0]["digest"][:8]) == 0
+    assert "1 of these were in the baseline. Run affekt journal refresh" in capsys.readouterr().err
     assert journal_main("refresh", journal, *sorted(memos.iterdir())[1:]) == 0
     left = exported(journal, capsys)["entries"]
     assert isinstance(left, list)
     assert len(left) == CLIPS - 1
     assert left[0]["profile"] not in ("", entries[0]["profile"])
+    assert journal_main("remove", journal, left[-1]["digest"][:8]) == 0  # not of the baseline
+    assert capsys.readouterr().err == ""
     assert journal_main("remove", journal, "zz") == 2
 
 

@@ -13,18 +13,21 @@ import pytest
 pytest.importorskip("ruptures")
 pytest.importorskip("statsmodels")
 
+from affekt.inference.profile import Profile
 from affekt.inference.shipped_models import shipped_digest
 from affekt.journal import changes, estimation, report
 from affekt.journal.confusion import Confusion, on_simplex
 from affekt.journal.course import Course, course_of
 from affekt.journal.entry import Entry, Voice
 from affekt.journal.estimation import CONTRASTS, RANGE, SPEECH, Sample, estimate, permutation_test
+from affekt.journal.prediction import current_profiles
 from affekt.journal.store import Journal, create_journal, open_journal
 
 LABELS = ("angry", "happy", "sad", "neutral")
 MODEL = shipped_digest("affekt.onnx") or ""
 START = date(2026, 9, 7)  # a Monday
 ROOT = Path(__file__).parents[1]
+STATISTICS = Profile("m", 1.0, np.ones(2, np.float32), np.ones(2, np.float32), 1.0).content()
 
 
 def entries(
@@ -84,8 +87,12 @@ def course(journal: Journal, added: Sequence[Entry], *, plain: float = 0.25) -> 
     rest = (1 - plain) / 3
     for entry in added:
         known = journal.would_be_baseline(entry.recorded, entry.digest)
-        voice = Voice(b"", {"sad": plain, "angry": rest, "happy": rest, "neutral": rest})
+        voice = Voice(STATISTICS, {"sad": plain, "angry": rest, "happy": rest, "neutral": rest})
         journal.add(entry, voice if known else None)
+    (current,) = current_profiles(journal.voices().values())
+    for entry in journal.entries():
+        if entry.profile != "earlier":
+            journal.update(replace(entry, profile=current))
     found = course_of(journal)
     assert found is not None
     return found
@@ -282,7 +289,10 @@ def test_other_models_are_left_out_and_earlier_profiles_are_named(journal: Journ
     found = course(journal, made)
     assert len(found.entries) == 56
     assert "Entries of another model are left out: 1." in " ".join(found.warnings)
-    assert "earlier profile than the others: 1." in " ".join(found.warnings)
+    assert "without the present profile of the baseline: 1." in " ".join(found.warnings)
+    journal.remove([made[0].digest])
+    told = " ".join(getattr(course_of(journal), "warnings", ()))
+    assert "without the present profile of the baseline: 55." in told
 
 
 def test_another_technique_is_named_and_uncertain_recordings_do_not_count(

@@ -94,7 +94,8 @@ def test_a_recipe_by_name_runs_in_an_empty_folder(
     (tmp_path / "nothing").mkdir()
     assert main(["run", "ravdess-chance-majority", "--data", "nothing"]) == 2
     assert "nothing" in capsys.readouterr().err  # the recipe was found, the corpus was not
-    with pytest.raises(RecipeError, match=r"such as ravdess-yamnet-lstm.* Got ravdess-yamnet\."):
+    told = r"such as ravdess-yamnet\.toml, .* such as ravdess-yamnet-lstm.* Got ravdess-yamnet\."
+    with pytest.raises(RecipeError, match=told):
         read_recipe("ravdess-yamnet")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "ravdess-yamnet-lstm.toml").write_text("epochs = 3\n")

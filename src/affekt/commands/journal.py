@@ -163,8 +163,14 @@ def journal_remove(
                     f"digits. Got {entry}, which matches {len(matching)}. See affekt journal list."
                 )
             chosen.add(matching[0])
+        profiled = chosen & journal.voices().keys()
         journal.remove(chosen)
         print(f"{printable(str(file))}: {len(chosen)} removed")
+    if profiled:
+        complain(
+            f"the profile has changed: {len(profiled)} of these were in the baseline. Run affekt "
+            f"journal refresh {file} with the recordings."
+        )
 
 
 def opened(file: Path, *, write: bool = True) -> "Journal":

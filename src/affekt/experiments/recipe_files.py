@@ -62,7 +62,7 @@ def _shipped(name: str) -> Path:
         names = sorted(each.stem for each in folder.glob("*.toml"))
         close = get_close_matches(name, names, n=3, cutoff=0.5)
         raise RecipeError(
-            f"a recipe must be a file or the name of a shipped one, "
+            f"a recipe must be a file, such as {name}.toml, or the name of a shipped one, "
             f"{'such as ' + ', '.join(close or names[:3])}. Got {name}. Name one of {folder}."
         )
     return path

@@ -162,7 +162,7 @@ def stale_entries(journal: Journal, predictor: Predictor) -> list[Entry]:
 
 
 def _profile(journal: Journal, predictor: Predictor) -> Profile | None:
-    return pooled_profile(journal.voices().values(), predictor)
+    return pooled_profile(journal.voices().values(), predictor.graph.measure)
 
 
 def _missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
@@ -173,7 +173,7 @@ def _missing_voices(journal: Journal, predictor: Predictor) -> list[str]:
     return [
         digest
         for digest in journal.baseline_digests()
-        if digest not in voices or not pooled_profile([voices[digest]], predictor)
+        if digest not in voices or not pooled_profile([voices[digest]], predictor.graph.measure)
     ]
 
 
@@ -194,7 +194,8 @@ def _add(journal: Journal, predictor: Predictor, recording: Recording, note: str
         voice = voice_of(predictor, recording.source)
     if voice:
         voices[recording.digest] = voice
-    profile = pooled_profile([voices[digest] for digest in sorted(voices)], predictor)
+    pooled = [voices[digest] for digest in sorted(voices)]
+    profile = pooled_profile(pooled, predictor.graph.measure)
     blank = Entry(recording.digest, recording.recorded, recording.name, note=note)
     entry = predict_entry(predictor, recording.source, profile, blank)
     return entry if journal.add(entry, voice) else None

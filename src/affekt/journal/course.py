@@ -14,6 +14,7 @@ from affekt.journal import changes
 from affekt.journal.confusion import Confusion
 from affekt.journal.entry import Entry
 from affekt.journal.estimation import FEWEST, Estimate, Sample, estimate
+from affekt.journal.prediction import current_profiles
 from affekt.journal.store import Journal
 
 FEW_BASELINE = 10  # days
@@ -203,14 +204,12 @@ def _warnings(
             f"Entries of another model are left out: {spoken - len(entries)}. Run affekt journal "
             f"refresh with their recordings."
         )
-    common, number = Counter(entry.profile for entry in entries).most_common(1)[0]
-    if number < len(entries):
+    current = current_profiles(journal.voices().values())
+    if earlier := sum(entry.profile not in current for entry in entries):
         yield (
-            f"Entries predicted with an earlier profile than the others: {len(entries) - number}. "
+            f"Entries predicted without the present profile of the baseline: {earlier}. "
             f"Run affekt journal refresh with their recordings."
         )
-    if not common and journal.voices():
-        yield "Most entries were predicted without the profile of the baseline."
     if not confusion.source:
         yield (
             "Shares are not corrected for the model's errors: those of the default model alone are "

@@ -1,7 +1,7 @@
 """Predict one recording of a person: utterances, speech, quality, and voice statistics."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -91,15 +91,15 @@ def voice_of(predictor: Predictor, source: Source) -> Voice | None:
     return Voice(profile.content(), plain.probabilities)
 
 
-def pooled_profile(voices: Iterable[Voice], predictor: Predictor) -> Profile | None:
+def pooled_profile(voices: Iterable[Voice], measure: str) -> Profile | None:
     """Join voice statistics of several recordings into one profile; None without any.
 
     Args:
         voices: in a fixed order; those of another kind of model are left out.
-        predictor: whose features the profile must have.
+        measure: identifier of the model's features, which the profile must have.
     """
     parts = [profile_of(voice.statistics) for voice in voices]
-    parts = [part for part in parts if part.measure == predictor.graph.measure]
+    parts = [part for part in parts if part.measure == measure]
     if not parts:
         return None
     weights = np.array([part.weight for part in parts])
@@ -108,12 +108,18 @@ def pooled_profile(voices: Iterable[Voice], predictor: Predictor) -> Profile | N
     mean = np.average(means, axis=0, weights=weights)
     square = np.average(deviations**2 + means**2, axis=0, weights=weights)
     return Profile(
-        predictor.graph.measure,
+        measure,
         float(weights.sum()),
         mean.astype(np.float32),
         np.sqrt(np.maximum(square - mean**2, 0.0)).astype(np.float32),
         sum(part.seconds for part in parts),
     )
+
+
+def current_profiles(voices: Collection[Voice]) -> set[str]:
+    """Digests of the profiles of a baseline, one for each kind of model; of none without any."""
+    measures = {profile_of(voice.statistics).measure for voice in voices} or {""}
+    return {profile_digest(pooled_profile(voices, measure)) for measure in measures}
 
 
 def profile_digest(profile: Profile | None) -> str:
