@@ -37,7 +37,7 @@ def table(tmp_path: Path) -> Path:
         "2,neutral,a.wav,1.5,,\n"
         "1,calm,./sub/b.wav,0.5,2,f\n"
         "\n"
-        "3,neutral,c.wav,,,Male\n",
+        "3,neutral,c.wav,,,m\n",
         encoding="utf-8-sig",
     )
     return path

@@ -19,7 +19,6 @@ from affekt.errors import CorpusError
 
 REQUIRED = ("file", "label", "speaker")
 COLUMNS = (*REQUIRED, "start", "end", "gender")
-_GENDERS = {"female": "f", "male": "m", "other": ""}  # words of audformat
 
 
 def survey_own(
@@ -70,12 +69,7 @@ def survey_own(
         root, found = source, _in_folders(source, speaker)
     clips = _mapped(tuple(found), labels or {}, task, name)
     keyed = (
-        replace(
-            clip,
-            file=PurePosixPath(clip.file).as_posix(),
-            speaker=f"{name}:{clip.speaker}",
-            gender=_GENDERS.get(clip.gender.lower(), clip.gender),
-        )
+        replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
         for clip in clips
     )
     good, bad = measured(root, keyed, watch)

@@ -1,6 +1,6 @@
 """Read a user's table of recordings: CSV or Parquet, with columns of any name.
 
-Tables of audformat have times such as ``0 days 00:00:01.500000``.
+Tables of audformat have times such as ``0 days 00:00:01.500000``, and genders in words.
 
 Source: audformat's documentation, "Table".
 """
@@ -16,6 +16,7 @@ from affekt.errors import CorpusError
 
 PARQUET = (".parquet", ".pq")
 _TIME = re.compile(r"(\d+) days?(?: (\d+):(\d+):(\d+(?:\.\d+)?))?")
+_GENDERS = {"female": "f", "male": "m", "other": ""}
 
 
 def table_lines(
@@ -76,4 +77,4 @@ def _cell(name: str, value: Any) -> str:
     if name in ("start", "end") and (time := _TIME.fullmatch(text.strip())):
         days, hours, minutes, seconds = (float(part or 0) for part in time.groups())
         return str(86_400 * days + 3_600 * hours + 60 * minutes + seconds)
-    return text
+    return _GENDERS.get(text.strip().lower(), text) if name == "gender" else text
