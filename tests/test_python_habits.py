@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import audformat
 import numpy as np
@@ -73,6 +74,20 @@ def test_dictionaries_of_hugging_face_are_predicted(
             predictor.predict(bad)
     with pytest.raises(AudioError, match=re.escape("has its sampling_rate. Got 8000")):
         predictor.predict(decoded, sample_rate=8_000)
+
+
+def test_a_decoder_of_torchcodec_is_predicted(
+    predictor: affekt.Predictor, sound: np.ndarray
+) -> None:
+    class Decoder:
+        def get_all_samples(self) -> SimpleNamespace:
+            return SimpleNamespace(data=torch.from_numpy(sound)[None], sample_rate=RATE)
+
+    expected = predictor.predict(sound, sample_rate=RATE)
+    assert predictor.predict(Decoder()) == expected  # type: ignore[call-overload]
+    assert [*predictor.predict([Decoder()])] == [expected]  # type: ignore[list-item]
+    with pytest.raises(AudioError, match="sample_rate is for arrays only"):
+        affekt.read(Decoder(), sample_rate=RATE)  # type: ignore[arg-type]
 
 
 def test_a_data_set_of_hugging_face_is_predicted(

@@ -58,8 +58,8 @@ def read(
             object (read from its first byte if it can seek, and left open); array ``(samples,)``
             or ``(samples, channels)``, of integers (scaled to [-1, 1] by their width) or of
             floats (kept as they are); PyTorch tensor ``(samples,)`` or ``(channels, samples)``;
-            Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or an open sound, such
-            as :func:`~affekt.audio.microphone.microphone`.
+            Hugging Face's ``{"array": ..., "sampling_rate": ...}``; a decoder of torchcodec; or an
+            open sound, such as :func:`~affekt.audio.microphone.microphone`.
         sample_rate: Hz of an array or tensor; a file states its rate in its header.
         channel: channel to read, from 0; None for the mean of all.
         start: seconds, start of the part.

@@ -1,4 +1,4 @@
-"""Open a recording given as a path, bytes, file, array, tensor or dictionary."""
+"""Open a recording given as a path, bytes, file, array, tensor, dictionary or decoder."""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -35,6 +35,9 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
     Raises:
         AudioError: another type than :func:`affekt.audio.reading.read` takes, or not a sound.
     """
+    if hasattr(source, "get_all_samples"):  # a decoder of torchcodec, as in data sets
+        samples = source.get_all_samples()
+        source = {"array": samples.data, "sampling_rate": samples.sample_rate}
     if isinstance(source, Mapping):
         source, sample_rate = _unpacked(source, sample_rate)
     if is_tensor(source):  # (samples,) or (channels, samples)
@@ -132,7 +135,8 @@ def is_source(value: object) -> TypeGuard[Source]:
     (True, True, False)
     """
     kinds = (str, Path, bytes, bytearray, memoryview, np.ndarray, Mapping, Decoded)
-    return isinstance(value, kinds) or hasattr(value, "read") or is_tensor(value)
+    methods = "read", "get_all_samples"
+    return isinstance(value, kinds) or is_tensor(value) or any(hasattr(value, m) for m in methods)
 
 
 def require_rereadable(source: Source) -> None:

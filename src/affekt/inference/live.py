@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.pcm import Decoded
-from affekt.audio.reading import Channel, channel_blocks
+from affekt.audio.reading import LATEST, Channel, channel_blocks
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.inference.prediction import Segment
 from affekt.inference.stream import Stream
-
-MAX_SECONDS = 1_000 * 365 * 24 * 3600.0  # s: a stream has no end, and its memory does not grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def listen(
     samples, levels = 0, tuple[float, ...]()
     streams = ChannelStreams([], each=channel == "each")
     with sound as opened:
-        for block in channel_blocks(opened, channel=channel, max_seconds=MAX_SECONDS):
+        for block in channel_blocks(opened, channel=channel, max_seconds=LATEST):
             if not streams.streams:
                 streams.streams.extend(stream_of() for _ in range(block.shape[1]))
             samples += len(block)

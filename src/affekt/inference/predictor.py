@@ -108,8 +108,8 @@ class Predictor:
 
         Args:
             source: path, bytes or binary file of any format; samples as an array or PyTorch
-                tensor; Hugging Face's ``{"array": ..., "sampling_rate": ...}``; or an iterable of
-                these, which is read as predictions are taken.
+                tensor; audio of a Hugging Face data set, decoded or not; or an iterable of these,
+                which is read as predictions are taken.
             sample_rate: Hz, for arrays and tensors only.
             channel: to use, from 0; that of the predictor by default.
             start: seconds at which to begin.
