@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import scale
 
 from affekt.audit.answers import choose
 from affekt.audit.distortions import distortions
@@ -296,6 +298,18 @@ def test_only_profiles_of_different_people_are_told_apart() -> None:
     same = generator.standard_normal((30, 2, 20))
     assert scores_of(same)["identified"] < 0.2
     assert scores_of(same)["eer"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_equal_error_rate_is_that_of_all_thresholds() -> None:
+    generator = np.random.default_rng(1)
+    people = generator.standard_normal((12, 1, 9)) + generator.standard_normal((12, 2, 9))
+    alike = cosine_similarity(*np.split(scale(np.concatenate(people.swapaxes(0, 1))), 2))
+    same = np.eye(12, dtype=bool)
+    accepted, rejected = np.array(
+        [((alike >= x)[~same].mean(), (alike < x)[same].mean()) for x in alike.ravel()]
+    ).T
+    at = np.abs(accepted - rejected).argmin()
+    assert scores_of(people)["eer"] == pytest.approx((accepted[at] + rejected[at]) / 2)
 
 
 def test_docs_and_cards_hold_the_measured_audits() -> None:

@@ -29,8 +29,8 @@ def pairs_of_profiles(manifests: Sequence[Manifest], seed: int) -> list[tuple[Ch
             own = [at for at, clip in enumerate(manifest.clips) if clip.speaker == speaker]
             if len(own) >= 2 * CLIPS:
                 picked = np.random.default_rng(seed).choice(own, 2 * CLIPS, replace=False)
-                each = [(manifest, manifest.names[at], manifest.clips[at]) for at in picked]
-                drawn.append(tuple(each))
+                clips = ((manifest, manifest.names[at], manifest.clips[at]) for at in picked)
+                drawn.append(tuple(clips))
     return drawn
 
 
@@ -65,7 +65,8 @@ def scores_of(profiles: NDArray[np.floating]) -> dict[str, float]:
     """Compute ``eer`` and ``identified`` of ``(speakers, 2, features)``."""
     speakers = len(profiles)
     alike = cosine_similarity(*np.split(scale(np.concatenate(profiles.swapaxes(0, 1))), 2))
-    accepted, found, _ = roc_curve(np.eye(speakers).ravel(), alike.ravel())
+    same = np.eye(speakers).ravel()
+    accepted, found, _ = roc_curve(same, alike.ravel(), drop_intermediate=False)
     at = int(np.argmin(np.abs(accepted - (1 - found))))
     best = float((alike.argmax(axis=1) == np.arange(speakers)).mean())
     return {"eer": float(accepted[at] + 1 - found[at]) / 2, "identified": best}
