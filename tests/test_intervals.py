@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap, norm, t
 
 from affekt.errors import LabelError
+from affekt.evaluation import intervals
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import mean_uar_interval, shown_recalls, uar_interval
 from affekt.evaluation.metrics import Tally, recalls_of
@@ -78,12 +79,17 @@ def test_class_accuracies_have_intervals_of_their_own():
 
 @given(st.integers(2, 9), st.integers(1, 3), st.integers(0, 99))
 @settings(max_examples=40)
-def test_an_interval_is_reproducible_and_in_the_unit_range(speakers, seeds, seed):
+def test_an_interval_is_in_the_unit_range(speakers, seeds, seed):
     tally = made(speakers, seeds=seeds, seed=seed)
     found = uar_interval(tally)
     assert 0 <= found.low <= found.high <= 1
-    assert found == uar_interval(tally)
     assert found.low - 1e-9 <= found.value <= found.high + 1e-9 or speakers < 6
+
+
+def test_an_interval_is_reproducible():
+    found = uar_interval(made(9))
+    intervals._draws.cache_clear()
+    assert found == uar_interval(made(9))
 
 
 def test_equal_speakers_give_an_interval_of_zero_width():
