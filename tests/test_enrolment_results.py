@@ -12,7 +12,7 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
 from affekt.evaluation.intervals import mean_uar_interval, uar_interval
 from affekt.evaluation.results import collect
-from affekt.evaluation.summary import protocol, summarize
+from affekt.evaluation.summary import summarize
 from affekt.evaluation.tables import enrolments, main_profiles
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run
@@ -159,7 +159,7 @@ def test_a_corpus_that_one_seed_has_not_come_to_has_the_other_seeds(tmp_path):
     make_run(tmp_path, "r", seed=1, done=1, **plan)
     result = results_of(tmp_path)["r"]
     assert [[run.seed for run in part.runs] for part in result.by_corpus] == [[0, 1], [0]]
-    assert all(protocol(part) == "leave-one-corpus-out" for part in result.by_corpus)
+    assert all(part.protocol == "leave-one-corpus-out" for part in result.by_corpus)
     assert not result.complete
     assert unseen_means([result]).empty
 
@@ -172,18 +172,18 @@ def test_speakers_of_several_corpora_in_one_fold_fall_apart(tmp_path):
     emovo = result.by_corpus[0]
     parts = emovo.runs[0].parts
     assert parts["fold"].nunique() == 3
-    assert protocol(emovo) == "leave-one-speaker-out"
+    assert emovo.protocol == "leave-one-speaker-out"
     assert set(parts.loc[parts["part"] == "train", "speaker"].str[:4]) == {"emov", "nemo"}
 
 
 def test_the_protocol_names_an_unseen_corpus(results, tmp_path):
     loco = results["sequel-loco"]
-    assert protocol(loco) == "leave-one-corpus-out"
-    assert [protocol(part) for part in loco.by_corpus] == ["leave-one-corpus-out"] * 3
+    assert loco.protocol == "leave-one-corpus-out"
+    assert [part.protocol for part in loco.by_corpus] == ["leave-one-corpus-out"] * 3
     folder = make_run(tmp_path, "s", corpora=("a", "b"), by_corpus=True, epochs=0, done=1)
     folds = pd.read_csv(folder / "folds.csv")
     folds[folds["fold"] == 1].to_csv(folder / "folds.csv", index=False)
-    assert protocol(results_of(tmp_path)["s"]) == "cross-corpus"
+    assert results_of(tmp_path)["s"].protocol == "cross-corpus"
 
 
 def test_the_matrix_has_unseen_corpora_and_the_diagonal_of_the_same_method(results, runs):

@@ -26,8 +26,6 @@ from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
 from synthetic_runs import LABELS, make_run
 
-RESULTS = Path(__file__).parents[1] / "results"
-
 
 def read(*folders):
     return collect(map(read_run, find_runs(folders)))
@@ -79,7 +77,7 @@ def research(tmp_path_factory):
     return build_report(read(runs), tmp_path_factory.mktemp("report"))
 
 
-class WaveformPeaks(HTMLParser):
+class Outline(HTMLParser):
     """Open tags, and everything that the page asks for."""
 
     def __init__(self):
@@ -102,7 +100,7 @@ class WaveformPeaks(HTMLParser):
 
 
 def outline(page):
-    parsed = WaveformPeaks()
+    parsed = Outline()
     parsed.feed(page.read_text(encoding="utf-8"))
     assert parsed.open == []
     return parsed
@@ -231,7 +229,7 @@ def test_protocols_are_not_mixed(tmp_path):
     text = build_report(read(runs), tmp_path / "report").read_text()
     assert "84 clips of 3 speakers, 4 classes.\nLeave-one-speaker-out." in text
     assert "28 clips of 1 speaker, 4 classes.\nHeld-out." in text
-    assert "one speaker: no interval" in text
+    assert "too few speakers: no interval" in text
 
 
 def test_what_the_paper_reports_on_comes_first(tmp_path):
@@ -279,12 +277,27 @@ def test_recipes_of_a_corpus_that_lacks_a_label_are_shown_without_a_score(tmp_pa
     assert "minus each other method" not in text
 
 
+def test_a_recipe_of_clips_that_lack_a_class_does_not_lead(tmp_path):
+    make_run(tmp_path / "runs", "mine-a", clips={"angry": 8, "happy": 8, "neutral": 4}, epochs=0)
+    make_run(tmp_path / "runs", "mine-b", epochs=0)
+    text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text()
+    assert "a class has no clip" not in text
+    assert "(recipe mine-b, digest" in text
+
+
+def test_a_finished_variant_is_calibrated_before_its_recipe_is_finished(tmp_path):
+    own = {"speakers": 3, "epochs": 0, "validation": True}
+    make_run(tmp_path / "runs", "net", done=2, **own)
+    make_run(tmp_path / "runs", "net-frozen", frozen=True, **own)
+    text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text()
+    assert "<td>temperature scaling</td>" in text
+
+
 def test_an_unfinished_run_is_shown_without_a_score(tmp_path):
     make_run(tmp_path / "runs", done=2, speakers=3)
     text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text()
     assert '<dd class="ours">2 of 3 folds<small>' in text
     assert "<b>Not finished:</b> 2 of 3 folds are done." in text
-    assert "our interval" not in text
     assert "All methods" not in text
     row = text.partition('<td class="text">YAMNet-LSTM</td>')[2].partition("</tr>")[0]
     assert "<td>2 of 3 folds</td>" in row
@@ -327,6 +340,9 @@ def test_speakers_without_a_gender_are_drawn(tmp_path):
     table = pd.DataFrame({"speaker": ["a", "b"], "gender": ["", "f"], "uar": [0.2, 0.9]})
     drawn = charts.speakers(table, 0.5, 0.25)
     assert "gender not given" in [text.get_text() for text in drawn.legends[0].get_texts()]
+    unscored = charts.speakers(table, np.nan, 0.25).legends[0].get_texts()
+    assert [text.get_text() for text in unscored][-1] == "chance 0.25"
+    assert not any(text.get_text().startswith("all") for text in unscored)
     save_png(drawn, tmp_path / "speakers.png")
     assert (tmp_path / "speakers.png").stat().st_size > 10_000
 

@@ -14,7 +14,7 @@ from affekt.evaluation import tables
 from affekt.evaluation.ablation import changed_knobs
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
-from affekt.evaluation.summary import COLUMNS, protocol, summarize, write_summary
+from affekt.evaluation.summary import COLUMNS, summarize, write_summary
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run, archive_runs
 from affekt.runs.reading import find_runs, read_run
@@ -183,6 +183,19 @@ def test_an_unfinished_seed_counts_in_no_score(tmp_path):
     listed = tables.seeds([result])
     assert listed[["seed", "folds", "planned"]].to_numpy().tolist() == [[0, 4, 4], [1, 2, 4]]
     assert listed["uar"].isna().tolist() == [False, True]
+
+
+def test_unfinished_seeds_of_different_folds_are_counted_apart(tmp_path):
+    """One seed has tested all speakers of a corpus, and another not yet the third."""
+    plan = {"corpora": ("emovo", "nemo"), "speakers": 3, "epochs": 0}
+    make_run(tmp_path, done=2, **plan)
+    make_run(tmp_path, seed=1, done=3, **plan)
+    emovo = only(tmp_path).by_corpus[0]
+    rows = emovo.runs[1].predictions
+    score = balanced_accuracy_score(rows["truth"], rows["predicted"])
+    assert tables.seeds([emovo])["uar"].tolist() == pytest.approx([np.nan, score], nan_ok=True)
+    assert tables.speakers(emovo)["clips"].tolist() == [28] * 3
+    assert tables.genders(emovo)["clips"].tolist() == [28, 56]
 
 
 def test_a_run_that_has_just_begun_is_passed_over(tmp_path):
@@ -456,7 +469,7 @@ def test_a_summary_names_training_and_test_corpora(results, tmp_path, runs):
 def test_the_protocol_follows_from_the_folds(results, folds, name):
     run = results[0].runs[0]
     fewer = Result("r", (type(run)(**{**vars(run), "planned": folds}),))
-    assert protocol(fewer) == name
+    assert fewer.protocol == name
 
 
 def test_a_mean_over_corpora_of_few_speakers_has_no_interval(tmp_path):

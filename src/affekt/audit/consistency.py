@@ -1,11 +1,11 @@
 """Compare the answers of one model to the same clips as files, as streams, and by the service."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -68,8 +68,7 @@ def _streamed(predictor: Predictor, sound: Sound, seed: int) -> dict[str, float]
 def _service(predictor: Predictor) -> Iterator[Callable[[str], dict[str, float]] | None]:
     """Start ``affekt serve``, and upload recordings to it; None if it does not start."""
     words = [*PROGRAM, "serve", "--port", "0", "--model", str(predictor.graph.file)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as server:
+    with Popen(words, stdout=PIPE, stderr=DEVNULL, text=True) as server:
         try:
             address = server.stdout.readline().strip() if server.stdout else ""
 

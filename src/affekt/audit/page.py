@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from affekt.atomic_write import atomic_text
 from affekt.audit.answers import CLEAN
@@ -17,7 +16,7 @@ from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, s
 from affekt.corpora import CORPORA
 from affekt.errors import RunError, writing
 from affekt.html_templates import html_templates
-from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, to_svg
+from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, panel, to_svg
 
 WORST, ENOUGH = 5, 4  # speakers that the page names, and how many clips each must have
 
@@ -110,8 +109,7 @@ def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
 @rc_context(STYLE)
 def _curve(group: pd.DataFrame, uar: float) -> str:
     """UAR and unchanged answers by strength, as a data URI."""
-    figure = Figure(figsize=(3.6, 2.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(3.6, 2.2)
     at = range(len(group))
     axes.axhline(uar, color=INK, lw=0.9, ls=":", label="undistorted")
     axes.vlines(at, group["low"], group["high"], color=OURS, lw=3, alpha=0.35)

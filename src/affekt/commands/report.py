@@ -35,7 +35,7 @@ def report(
     """Write a page with the results of runs, beside those of the paper."""
     from affekt.evaluation.results import collect
     from affekt.evaluation.summary import write_summary
-    from affekt.report.page import build_report, no_clips
+    from affekt.report.page import build_report
     from affekt.report.tsne import read_points
     from affekt.runs.archive import archive_runs
     from affekt.runs.reading import find_runs, read_run
@@ -48,7 +48,7 @@ def report(
         results = collect(with_progress(threads.map(read_run, folders), len(folders)))
     if summary:
         write_summary(results, summary)
-    clips = no_clips
+    clips = None
     if data:
         from affekt.experiments.examples import example_clips
 

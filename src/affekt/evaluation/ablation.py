@@ -5,7 +5,7 @@ A variant is named after its recipe: ``ravdess-yamnet-lstm-frozen`` is a variant
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,11 +51,11 @@ def ablation(group: Sequence[Result]) -> pd.DataFrame:
         ``difference_high``, and its ``p``, paired by speaker.
     """
     full, *variants = group
-    rows: list[dict[str, object]] = []
+    rows = []
     for profile in main_profiles(full):
         rows.append(_row(full, profile, "", Interval(np.nan), np.nan))
-        found = [_compared(full, variant, profile) for variant in variants]
-        rows += sorted(chain.from_iterable(found), key=lambda row: float(str(row["difference"])))
+        found = (_compared(full, variant, profile) for variant in variants)
+        rows += sorted(filter(None, found), key=lambda row: row["difference"])
     return pd.DataFrame(rows)
 
 
@@ -66,8 +66,8 @@ def changed_knobs(full: Result, variant: Result) -> str:
     return ", ".join(f"{name} = {str(after[name]).lower()}" for name in names)
 
 
-def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, object]]:
-    """The variant's row, if it can be compared under this enrolment condition."""
+def _compared(full: Result, variant: Result, profile: str) -> dict[str, Any]:
+    """The variant's row; empty if it cannot be compared under this enrolment condition."""
     seeds = {run.seed for run in full.runs} & {run.seed for run in variant.runs}
     one, other = full.with_seeds(seeds), variant.with_seeds(seeds)
     if not (
@@ -78,16 +78,15 @@ def _compared(full: Result, variant: Result, profile: str) -> list[dict[str, obj
         and not np.isnan(one.shown.value)
         and one.clips == other.clips
     ):
-        return []
+        return {}
     found = compare(other.under(profile).tally, one.under(profile).tally)
-    return [_row(other, profile, changed_knobs(full, variant), found.shown, found.p)]
+    return _row(other, profile, changed_knobs(full, variant), found.shown, found.p)
 
 
 def _row(
     result: Result, profile: str, changes: str, difference: Interval, p: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     shown = result.under(profile).shown
-    seeds = " ".join(str(run.seed) for run in result.runs)
-    row: dict[str, object] = {"recipe": result.recipe, "changes": changes, "profile": profile}
-    row |= {"seeds": seeds, "spread": shown.kind}
+    row: dict[str, Any] = {"recipe": result.recipe, "changes": changes, "profile": profile}
+    row |= {"seeds": result.seeds, "spread": shown.kind}
     return row | shown.columns() | difference.columns("difference", "difference_") | {"p": p}

@@ -9,6 +9,7 @@ Source: Guo et al., "On Calibration of Modern Neural Networks" (2017).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,7 @@ class Answers:
         return found
 
 
+@lru_cache(maxsize=4)
 def answers_of(result: Result) -> Answers:
     """Convert the predictions of a result to arrays."""
     rows, tally = result.predictions, result.tally
@@ -128,6 +130,7 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
     return without, known
 
 
+@lru_cache(maxsize=2)
 def scaled(result: Result) -> Result:
     """Calibrate the probabilities of each fold of a :func:`scalable` result by its temperature.
 
@@ -136,24 +139,27 @@ def scaled(result: Result) -> Result:
     return Result(result.recipe, tuple(map(_scaled, result.runs)))
 
 
+def versions(result: Result) -> dict[str, Result]:
+    """Return a result before and, if it is :func:`scalable`, after temperature scaling."""
+    return {UNSCALED: result} | ({TEMPERATURE: scaled(result)} if scalable(result) else {})
+
+
 def calibrations(result: Result) -> pd.DataFrame:
     """Score the probabilities of a recipe before and after temperature scaling.
 
     Returns:
-        A row for scaling ``none`` and, if the result is scalable, one for ``temperature``:
-        ``scaling``; ``ece`` (ten bins of equal width), ``ece_mass`` (of equal mass), ``brier``
-        in [0, 2], ``nll`` in nats, ``uar``; each with ``<score>_low`` and ``<score>_high``, NaN
-        with fewer than 8 speakers.
+        A row for each of its :func:`versions`: ``scaling``; ``ece`` (ten bins of equal width),
+        ``ece_mass`` (of equal mass), ``brier`` in [0, 2], ``nll`` in nats, ``uar``; each with
+        ``<score>_low`` and ``<score>_high``, NaN with fewer than 8 speakers.
     """
-    draws = speaker_draws(result.tally)
-    versions = {UNSCALED: result} | ({TEMPERATURE: scaled(result)} if scalable(result) else {})
+    draws, uar = speaker_draws(result.tally), result.uar
+    if draws.shape[1] < FEW_SPEAKERS:
+        draws, uar = draws[:0], Interval(uar.value)
     rows = []
-    few = draws.shape[1] < FEW_SPEAKERS
-    for scaling, after in versions.items():
+    for scaling, version in versions(result).items():
         row: dict[str, object] = {"scaling": scaling}
-        scores = _scores(answers_of(after), draws) | {"uar": result.uar}
-        for score, found in scores.items():
-            row |= (Interval(found.value) if few else found).columns(score, f"{score}_")
+        for score, found in (_scores(answers_of(version), draws) | {"uar": uar}).items():
+            row |= found.columns(score, f"{score}_")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -213,21 +219,9 @@ def _scores(answers: Answers, draws: NDArray[np.float64]) -> dict[str, Interval]
     for score, edges in (("ece", equal_width()), ("ece_mass", equal_mass(answers.confidence))):
         bins = np.eye(len(edges) - 1)[bin_of(answers.confidence, edges)]
         value, drawn = means(bins * gap[:, np.newaxis])
-        found[score] = _centred(value, drawn, draws.shape[1])
-    for score, losses in (
-        ("brier", brier_scores(answers.probabilities, answers.truth)),
-        ("nll", log_losses(answers.probabilities, answers.truth)),
-    ):
-        value, drawn = means(losses[:, np.newaxis])
-        found[score] = percentiles(value, drawn, speakers=draws.shape[1])
-    return found
-
-
-def _centred(value: float, drawn: NDArray[np.float64], speakers: int) -> Interval:
-    """Percentiles of resamples that are shifted so that their median is the value.
-
-    Noise in a bin always raises an ECE, and resampling adds noise: unshifted percentiles would
-    be too high, at times above the value itself.
-    """
-    moved = np.maximum(drawn - np.median(drawn) + value, 0) if len(drawn) else drawn
-    return percentiles(value, moved, speakers=speakers)
+        if len(drawn):  # resampling adds noise, which always raises an ECE: shift the median back
+            drawn = np.maximum(drawn - np.median(drawn) + value, 0)
+        found[score] = value, drawn
+    for score, losses in (("brier", brier_scores), ("nll", log_losses)):
+        found[score] = means(losses(answers.probabilities, answers.truth)[:, np.newaxis])
+    return {x: percentiles(*found[x], speakers=draws.shape[1]) for x in found}

@@ -10,21 +10,11 @@ import pandas as pd
 
 from affekt.evaluation.intervals import Interval, shown_mean_uar
 from affekt.evaluation.results import Result
-from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 from affekt.evaluation.tables import main_profiles
 
 #: Knobs that choose the recordings to train on and to test, and not the method.
-RECORDINGS = (
-    "name",
-    "seed",
-    "corpus",
-    "source",
-    "partial",
-    "protocol",
-    "folds",
-    "held_out",
-    "validation",
-)
+RECORDINGS = {"name", "seed", "corpus", "source", "partial", "protocol", "folds", "held_out"}
+RECORDINGS |= {"validation"}
 UNSEEN = ("leave-one-corpus-out", "cross-corpus")  # protocols that test unseen corpora
 
 
@@ -41,11 +31,11 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
         was tested on a corpus that it was not trained on.
     """
     parts = [part for result in results for part in result.by_corpus if part.complete]
-    methods = [_method(part) for part in parts if protocol(part) in UNSEEN]
+    methods = [_method(part) for part in parts if part.protocol in UNSEEN]
     cells: dict[tuple[str, str], Result] = {}
     for part in sorted(parts, key=lambda part: (len(part.recipe), part.recipe)):
         if _method(part) in methods:
-            cells.setdefault((trained_corpora(part), tested_corpora(part)), part)
+            cells.setdefault((part.trained, part.tested), part)
     rows = []
     for _, part in sorted(cells.items(), key=lambda cell: cell[0]):
         rows += [_row(part, profile, part.under(profile).shown) for profile in main_profiles(part)]
@@ -62,7 +52,7 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
     rows = []
     for result in results:
         parts = result.by_corpus
-        if len(parts) == 1 or not result.complete or protocol(result) not in UNSEEN:
+        if len(parts) == 1 or not result.complete or result.protocol not in UNSEEN:
             continue
         for profile in main_profiles(result):
             tallies = [part.under(profile).tally for part in parts]
@@ -71,8 +61,8 @@ def unseen_means(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _row(result: Result, profile: str, uar: Interval) -> dict[str, object]:
-    row: dict[str, object] = {"recipe": result.recipe, "protocol": protocol(result)}
-    row |= {"train": trained_corpora(result), "test": tested_corpora(result)}
+    row: dict[str, object] = {"recipe": result.recipe, "protocol": result.protocol}
+    row |= {"train": result.trained, "test": result.tested}
     row |= {"seeds": len(result.runs), "profile": profile, "spread": uar.kind}
     return row | uar.columns()
 

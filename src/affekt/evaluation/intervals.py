@@ -99,10 +99,16 @@ def shown_recalls(tally: Tally) -> dict[str, Interval]:
 
 
 def shown(value: float, drawn: NDArray[np.float64], by_speaker: NDArray[np.float64]) -> Interval:
-    """The 95 % interval of a score, or its range over speakers if there are fewer than 8."""
-    if len(by_speaker) < FEW_SPEAKERS:
-        return over_speakers(value, by_speaker)
-    return percentiles(value, drawn, speakers=len(by_speaker))
+    """The 95 % interval of a score, or its range over speakers if there are fewer than 8.
+
+    There is no range (NaN) of one speaker or without the score.
+    """
+    if len(by_speaker) >= FEW_SPEAKERS:
+        return percentiles(value, drawn, speakers=len(by_speaker))
+    given = by_speaker[np.isfinite(by_speaker)]
+    if len(given) < 2 or np.isnan(value):
+        return Interval(value, kind=RANGE)
+    return Interval(value, float(given.min()), float(given.max()), RANGE)
 
 
 def speaker_uars(tally: Tally) -> NDArray[np.float64]:
@@ -189,14 +195,6 @@ def _tail(speakers: Sequence[int], variances: Sequence[float]) -> float:
 def _middle(value: float, drawn: NDArray[np.float64], tail: float) -> Interval:
     low, high = np.percentile(drawn, [100 * tail, 100 * (1 - tail)])
     return Interval(value, float(low), float(high))
-
-
-def over_speakers(value: float, by_speaker: NDArray[np.float64]) -> Interval:
-    """The lowest and highest speaker; no range (NaN) of one speaker or without the score."""
-    given = by_speaker[np.isfinite(by_speaker)]
-    if len(given) < 2 or np.isnan(value):
-        return Interval(value, kind=RANGE)
-    return Interval(value, float(given.min()), float(given.max()), RANGE)
 
 
 def _pooled(tally: Tally) -> NDArray[np.float64]:

@@ -35,14 +35,14 @@ ADDED = {  # knobs that some archived runs lack, and what they did
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """One recipe over all seeds that it was run with.
 
     Attributes:
         recipe: its name.
-        runs: one for each seed, sorted by seed, with equal other knobs; either all are complete
-            or none is.
+        runs: one for each seed, sorted by seed, with equal other knobs. All are complete or none
+            is; in a part of :attr:`by_corpus`, some may be.
         unfinished: seeds with a missing fold, if other seeds are complete.
     """
 
@@ -96,13 +96,37 @@ class Result:
         """Files of all predictions."""
         return frozenset(self.predictions["file"].unique())
 
+    @cached_property
+    def trained(self) -> str:
+        """Name the corpora that it was trained on, such as ``emovo+ravdess``."""
+        parts = self.runs[0].parts
+        return _corpora(parts.loc[parts["part"] == "train", "speaker"].unique())
+
+    @cached_property
+    def tested(self) -> str:
+        """Name the corpora that it was tested on."""
+        return _corpora(self.tally.speakers)
+
+    @cached_property
+    def protocol(self) -> str:
+        """Name how test speakers were chosen: by corpus, one by one, in folds, or once."""
+        run = self.runs[0]
+        tests, corpora = run.parts["part"] == "test", run.parts["speaker"].map(corpus_of)
+        pairs = [set(zip(run.parts["fold"][x], corpora[x], strict=True)) for x in (tests, ~tests)]
+        if not set.intersection(*pairs):
+            several = run.planned > 1 or "+" in self.trained
+            return "leave-one-corpus-out" if several else "cross-corpus"
+        if run.planned == 1:
+            return "held-out"
+        one_by_one = run.parts["speaker"][tests].nunique() == run.planned
+        return "leave-one-speaker-out" if one_by_one else f"{run.planned} speaker-folds"
+
     def under(self, profile: str) -> "Result":
         """Return the predictions under one of the ``profiles``."""
         if profile not in self._by_profile:
-            runs = []
-            for run, rows in zip(self.runs, self._enrolled, strict=True):
-                table = run.enrolment.take(rows[profile]).drop(columns=PROFILE)
-                runs.append(replace(run, predictions=table.reset_index(drop=True)))
+            tables = [rows[profile].reset_index(drop=True) for rows in self._enrolled]
+            pairs = zip(self.runs, tables, strict=True)
+            runs = (replace(r, predictions=rows.drop(columns=PROFILE)) for r, rows in pairs)
             self._by_profile[profile] = Result(self.recipe, tuple(runs))
         return self._by_profile[profile]
 
@@ -111,9 +135,9 @@ class Result:
         return {NO_PROFILE: self}
 
     @cached_property
-    def _enrolled(self) -> list[dict[Any, Any]]:
-        """Row numbers of each profile, by run."""
-        return [run.enrolment.groupby(PROFILE).indices for run in self.runs]
+    def _enrolled(self) -> list[dict[Any, pd.DataFrame]]:
+        """Rows of each profile, by run."""
+        return [dict(iter(run.enrolment.groupby(PROFILE))) for run in self.runs]
 
     @cached_property
     def by_corpus(self) -> tuple["Result", ...]:
@@ -147,6 +171,11 @@ class Result:
         """Finished folds over all seeds in words, such as ``3 of 24 folds``."""
         done = sum(len(run.folds) for run in self.runs)
         return f"{done} of {sum(run.planned for run in self.runs)} folds"
+
+    @property
+    def seeds(self) -> str:
+        """The seeds in words, such as ``0 1``."""
+        return " ".join(str(run.seed) for run in self.runs)
 
     @property
     def command(self) -> str:
@@ -189,6 +218,10 @@ def profile_order(profile: str) -> tuple[int, str, float]:
     fixed = {NO_PROFILE: 0, "all": 2, "adaptive": 4}
     rank = fixed.get(profile, 1 if kind == "random" else 3 if number else 5)
     return rank, kind if number else profile, number
+
+
+def _corpora(speakers: Iterable[str]) -> str:
+    return "+".join(sorted(set(map(corpus_of, speakers))))
 
 
 def _part(run: Run, corpus: str) -> Run:

@@ -6,13 +6,12 @@ the same weight. The columns ``low`` and ``high`` hold the 95 % interval over sp
 than 8 speakers, they hold the range over speakers, and nothing for a mean over corpora.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from affekt.atomic_write import atomic_text
-from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval, shown_mean_uar
 from affekt.evaluation.results import NO_PROFILE, Result
@@ -42,34 +41,8 @@ def write_summary(results: Sequence[Result], path: Path) -> None:
         atomic_text(path, summarize(results).to_csv(index=False, lineterminator="\n"))
 
 
-def trained_corpora(result: Result) -> str:
-    """Name the corpora that a result was trained on, such as ``emovo+ravdess``."""
-    parts = result.runs[0].parts
-    return _corpora(parts.loc[parts["part"] == "train", "speaker"].unique())
-
-
-def tested_corpora(result: Result) -> str:
-    """Name the corpora that a result was tested on."""
-    return _corpora(result.tally.speakers)
-
-
-def protocol(result: Result) -> str:
-    """Name how test speakers were chosen: by corpus, one by one, in folds, or once."""
-    run = result.runs[0]
-    tested = run.parts["part"] == "test"
-    corpora = run.parts["speaker"].map(corpus_of)
-    pairs = [set(zip(run.parts["fold"][of], corpora[of], strict=True)) for of in (tested, ~tested)]
-    if not set.intersection(*pairs):
-        sources = trained_corpora(result).count("+") + 1
-        return "leave-one-corpus-out" if run.planned > 1 or sources > 1 else "cross-corpus"
-    if run.planned == 1:
-        return "held-out"
-    one_by_one = run.parts["speaker"][tested].nunique() == run.planned
-    return "leave-one-speaker-out" if one_by_one else f"{run.planned} speaker-folds"
-
-
 def _rows(result: Result) -> list[dict[str, object]]:
-    how = protocol(result)  # of the whole run: the part of one corpus may have fewer folds
+    how = result.protocol  # of the whole run: the part of one corpus may have fewer folds
     rows = [
         _row(part, how, profile, part.under(profile).shown)
         for part in result.by_corpus
@@ -86,19 +59,15 @@ def _row(result: Result, how: str, profile: str, uar: Interval) -> dict[str, obj
     published = result.published if profile == NO_PROFILE else None
     return {
         "recipe": result.recipe,
-        "train": trained_corpora(result),
-        "test": tested_corpora(result),
+        "train": result.trained,
+        "test": result.tested,
         "protocol": how,
         "profile": profile,
         "classes": len(result.tally.labels),
-        "seeds": " ".join(str(run.seed) for run in result.runs),
+        "seeds": result.seeds,
         "uar": f"{uar.value:.6f}",
         "low": f"{uar.low:.6f}",
         "high": f"{uar.high:.6f}",
         "paper": f"{published.uar:.3f}" if published else "",
         "command": result.command,
     }
-
-
-def _corpora(speakers: Iterable[str]) -> str:
-    return "+".join(sorted(set(map(corpus_of, speakers))))

@@ -100,17 +100,10 @@ def speakers(result: Result) -> pd.DataFrame:
         and the recall of each label, NaN if the speaker has no clip of it.
     """
     counts = result.tally.counts.sum(axis=0)
-    clips = counts.sum(axis=(1, 2))
-    genders = result.predictions.groupby("speaker")["gender"].first()
-    table = pd.DataFrame(
-        {
-            "speaker": result.tally.speakers,
-            "gender": genders[list(result.tally.speakers)].to_numpy(),
-            "clips": clips // len(result.runs),
-            "uar": speaker_uars(result.tally),
-            "accuracy": np.trace(counts, axis1=1, axis2=2) / clips,
-        }
-    )
+    by_speaker = result.predictions.groupby("speaker")  # sorted, as the tally is
+    table = by_speaker.agg(gender=("gender", "first"), clips=("file", "nunique")).reset_index()
+    table["uar"] = speaker_uars(result.tally)
+    table["accuracy"] = np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2))
     table[list(result.tally.labels)] = recalls_of(counts)
     return table.sort_values(["uar", "speaker"], ignore_index=True)
 
@@ -126,7 +119,8 @@ def genders(result: Result) -> pd.DataFrame:
     for gender, predictions in result.predictions.groupby("gender"):
         part = tally(predictions)
         uar, recalls = shown_uar(part), recalls_of(part.counts.sum(axis=1)).mean(axis=0)
-        row = {"gender": gender, "speakers": len(part.speakers), "clips": part.counts[0].sum()}
+        row = {"gender": gender, "speakers": len(part.speakers)}
+        row["clips"] = predictions["file"].nunique()
         row |= uar.columns() | {"spread": uar.kind}
         rows.append(row | dict(zip(part.labels, recalls, strict=True)))
     return pd.DataFrame(rows)
@@ -142,9 +136,10 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
-        scores = iter(recalls_of(result.tally.counts.sum(axis=1)).mean(axis=-1))
+        uars = recalls_of(result.tally.counts.sum(axis=1)).mean(axis=-1)
+        by_seed = dict(zip(result.tally.seeds, uars, strict=True))
         for run in sorted((*result.runs, *result.unfinished), key=lambda run: run.seed):
-            uar = next(scores) if run.complete else np.nan
+            uar = by_seed[run.seed] if run.complete else np.nan
             epochs = [f["best_epoch"] for f in run.folds if f.get("best_epoch") is not None]
             # a resumed fold takes the time of all its epochs
             trained = run.curves.groupby("fold")["seconds"].sum()

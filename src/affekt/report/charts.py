@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from affekt.evaluation.intervals import INTERVAL
-from affekt.report.style import CHANCE, INK, LINE, MUTED, OURS, PAPER, STYLE
+from affekt.report.style import CHANCE, INK, LINE, MUTED, OURS, PAPER, STYLE, panel
 
 GENDERS = {"f": ("o", "#cc79a7", "female"), "m": ("s", "#0072b2", "male")}
 
@@ -47,10 +47,9 @@ def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
 
     Args:
         table: ``speaker``, ``gender``, ``uar``, the lowest first.
-        uar: of all speakers together.
+        uar: of all speakers together; NaN if a class has no clip.
     """
-    figure = Figure(figsize=(6.6, 0.9 + 0.19 * len(table)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(6.6, 0.9 + 0.19 * len(table))
     rank = np.arange(len(table))
     axes.hlines(rank, 0, table["uar"], color=LINE, lw=1)
     for gender in sorted(table["gender"].unique()):
@@ -58,7 +57,8 @@ def speakers(table: pd.DataFrame, uar: float, chance: float) -> Figure:
         of_it = (table["gender"] == gender).to_numpy()
         style: dict[str, Any] = {"marker": marker, "color": colour, "label": name}
         axes.scatter(table["uar"][of_it], rank[of_it], s=30, zorder=3, **style)
-    axes.axvline(uar, color=INK, lw=1, label=f"all {uar:.3f}")
+    if not np.isnan(uar):
+        axes.axvline(uar, color=INK, lw=1, label=f"all {uar:.3f}")
     axes.axvline(chance, color=CHANCE, lw=1, ls="--", label=f"chance {chance:.2f}")
     axes.set(xlim=(0, 1.01))
     _rows(axes, [str(name) for name in table["speaker"]], "UAR", fontsize=7.5)
@@ -74,8 +74,7 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
         table: ``uar``, ``low``, ``high``, ``spread``, ``paper``, the highest UAR last.
     """
     names, height = _wrapped(names)
-    figure = Figure(figsize=(7.6, 1.05 + max(0.33, height) * len(table)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(7.6, 1.05 + max(0.33, height) * len(table))
     rank = np.arange(len(table))
     axes.hlines(rank, table["low"], table["high"], color=OURS, lw=3, alpha=0.35)
     label = f"measured, {table['spread'].iloc[0]}"
@@ -99,8 +98,7 @@ def variants(table: pd.DataFrame, names: Sequence[str]) -> Figure:
             the last on top.
     """
     names, height = _wrapped(names)
-    figure = Figure(figsize=(7.6, 0.85 + max(0.36, height) * len(table)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(7.6, 0.85 + max(0.36, height) * len(table))
     rank, spread = np.arange(len(table)), table["spread"].iloc[0]
     axes.axvline(0, color=INK, lw=1)
     ends = table["difference_low"], table["difference_high"]
@@ -123,8 +121,7 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
         table: ``profile``, ``clips``, ``uar``, ``low``, ``high``, ``spread``, as
             :func:`affekt.evaluation.tables.enrolments` returns them.
     """
-    figure = Figure(figsize=(1.6 + 0.6 * len(table), 3.7), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(1.6 + 0.6 * len(table), 3.7)
     curve, spread = table[table["clips"] != ""], table["spread"].iloc[0]
     other = table[table["clips"] == ""]
     band = curve.index, curve["low"], curve["high"]
@@ -188,8 +185,7 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
             :func:`affekt.evaluation.abstention.abstention` returns them.
         marks: the same and ``threshold``, for the minimum confidences to mark.
     """
-    figure = Figure(figsize=(6.6, 3.7), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(6.6, 3.7)
     curve = pd.concat([curve, marks]).sort_values("coverage")
     axes.fill_between(curve["coverage"], curve["low"], curve["high"], color=OURS, alpha=0.16, lw=0)
     axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of answered clips")

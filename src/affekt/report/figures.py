@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from affekt.evaluation.intervals import RANGE
 from affekt.label_colors import label_colors
-from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE
+from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, panel
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def examples(clips: Sequence[ExampleClip]) -> Figure:
 @rc_context(STYLE)
 def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[str]) -> Figure:
     """Draw ``(clips, 2)`` points with the true class as color and marker (Figure 3)."""
-    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(6.2, 4.6)
     palette, given = label_colors(labels), np.asarray(truth)
     for label, marker in zip(labels, cycle(MARKERS), strict=False):
         style: dict[str, Any] = {"marker": marker, "color": palette[label], "label": label}
@@ -88,8 +87,7 @@ def scatter(points: NDArray[np.float64], truth: Sequence[str], labels: Sequence[
 def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     """Draw ``(labels, labels)`` counts, shaded by the share of the true class (Table III)."""
     side = 1.0 + 0.72 * len(labels)
-    figure = Figure(figsize=(side + 0.4, side), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(side + 0.4, side)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
     for at, share in np.ndenumerate(shares):

@@ -1,7 +1,7 @@
 """Write the report of experiments: one HTML page, and its figures and tables as files.
 
 The page needs no network and no script. All values are computed from ``predictions.csv`` and the
-files beside it; no model is loaded and no sound is read.
+files beside it; no model is loaded.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,6 @@ from affekt.atomic_write import atomic_text
 from affekt.errors import RunError, writing
 from affekt.evaluation.cross_corpus import UNSEEN, cross_corpus_matrix, unseen_means
 from affekt.evaluation.results import Result
-from affekt.evaluation.summary import protocol, tested_corpora, trained_corpora
 from affekt.html_templates import html_templates
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
@@ -24,16 +23,11 @@ from affekt.report.sections import Files, section
 Groups = dict[tuple[str, ...], list[Result]]
 
 
-def no_clips(_: str) -> Sequence[ExampleClip]:
-    """Return no example clips, which leaves their figure out."""
-    return ()
-
-
 def build_report(
     results: Sequence[Result],
     output: Path,
     *,
-    clips: Callable[[str], Sequence[ExampleClip]] = no_clips,
+    clips: Callable[[str], Sequence[ExampleClip]] | None = None,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Path:
     """Write the report of some recipes.
@@ -41,7 +35,7 @@ def build_report(
     Args:
         results: the recipes, as :func:`affekt.evaluation.results.collect` returns them.
         output: folder for the page, its figures (SVG) and tables (CSV); created if missing.
-        clips: returns the example clips for the name of a corpus.
+        clips: returns the example clips for the name of a corpus; None leaves their figure out.
         progress: iterates over the parts of the page, and may show how far it is.
 
     Returns:
@@ -64,7 +58,7 @@ def build_report(
         output.mkdir(parents=True, exist_ok=True)
         matrices = [_matrix(group, method, output) for (method, *_), group in by_method.items()]
         sections = [
-            section(group, how, output, clips(corpus))
+            section(group, how, output, clips(corpus) if clips else ())
             for (corpus, how, *_), group in progress(_groups(results))
         ]
         text = environment.get_template("report/page.html.jinja").render(
@@ -79,11 +73,11 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     groups: Groups = {}
     for result in results:
         for part in result.by_corpus:
-            how = protocol(part)
+            how = part.protocol
             if how not in UNSEEN:
-                how = protocol(result)  # the part of one corpus may have fewer folds
+                how = result.protocol  # the part of one corpus may have fewer folds
             if how != "cross-corpus":  # which is in the cross-corpus matrix
-                task = (tested_corpora(part), how, trained_corpora(part), *part.tally.labels)
+                task = (part.tested, how, part.trained, *part.tally.labels)
                 groups.setdefault(task, []).append(part)
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 

@@ -14,7 +14,6 @@ from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
 from affekt.evaluation.results import Result
-from affekt.evaluation.summary import tested_corpora, trained_corpora
 from affekt.label_colors import label_colors
 from affekt.report import charts, figures
 from affekt.report.figures import ExampleClip
@@ -71,7 +70,7 @@ def section(
     results = sorted(results, key=_order)
     chosen, leading = _chosen(results), _leading(results)
     labels = chosen.tally.labels
-    corpus, train = tested_corpora(chosen), trained_corpora(chosen)
+    corpus, train = chosen.tested, chosen.trained
     name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
     files = Files(output, name)
     names = method_names(results)
@@ -124,22 +123,17 @@ def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict
 
 def _calibration(files: Files, results: Sequence[Result], chosen: Result) -> dict[str, Any]:
     """Calibration and abstention of the best recipe with validation predictions, if any."""
-    able = _leading([result for result in results if calibration.scalable(result)])
-    best = able or chosen
+    best = _leading([result for result in results if calibration.scalable(result)]) or chosen
     if not best.complete:
         return {}
-    versions = {calibration.UNSCALED: best}
-    if able:
-        versions[calibration.TEMPERATURE] = calibration.scaled(best)
     found = files.table("calibration", calibration.calibrations(best))
     bins = {}
-    for scaling, version in versions.items():
+    for scaling, after in calibration.versions(best).items():
         part = "reliability" if scaling == calibration.UNSCALED else f"reliability-{scaling}"
-        rows = calibration.reliability(version, equal_width())
+        rows = calibration.reliability(after, equal_width())
         bins[VERSIONS[scaling]] = files.table(part, rows)
     errors = dict(zip(bins, found["ece"], strict=True))
     files.picture("reliability", charts.reliability(bins, errors))
-    *_, (scaling, after) = versions.items()
     curve = files.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
     marks = files.table("abstention", abstention.abstention(after, abstention.MIN_CONFIDENCES))
     files.picture("coverage", charts.coverage(curve, marks, 1 / len(best.tally.labels)))
@@ -178,7 +172,12 @@ def _ablations(files: Files, results: Sequence[Result]) -> list[dict[str, Any]]:
 def _leading(results: Sequence[Result]) -> Result | None:
     """The finished recipe with the highest UAR; variants of other recipes do not count."""
     whole = [r for r in results if r.complete and not is_variant(r, results)]
-    return max(whole, key=lambda result: result.shown.value, default=None)
+    return max(whole, key=_uar, default=None)
+
+
+def _uar(result: Result) -> float:
+    """UAR to rank recipes by; a recipe of clips that lack a class is the last."""
+    return float(np.nan_to_num(result.shown.value))
 
 
 def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Result]]:
@@ -210,7 +209,7 @@ def _drawings(result: Result, clips: Sequence[ExampleClip]) -> dict[str, Figure]
 def _order(result: Result) -> tuple[bool, float]:
     """The methods of the paper first, in the order of its UARs, then others by UAR."""
     published = result.published
-    return published is None, published.uar if published else result.shown.value
+    return published is None, published.uar if published else _uar(result)
 
 
 def _chosen(results: Sequence[Result]) -> Result:
@@ -218,15 +217,15 @@ def _chosen(results: Sequence[Result]) -> Result:
 
     def merit(result: Result) -> tuple[bool, bool, float]:
         main = bool(result.published and result.published.recalls)
-        return result.complete, main, result.shown.value
+        return result.complete, main, _uar(result)
 
     return max(results, key=merit)
 
 
 def _origins(result: Result) -> list[str]:
     """Revision, package versions and hardware of the folds, without repetitions."""
-    lines: dict[str, None] = {}
+    lines = []
     for fold in (fold for run in result.runs for fold in run.folds):
         versions = ", ".join(f"{name} {number}" for name, number in fold["versions"].items())
-        lines[f"Revision {fold['revision']}. {versions}. {fold['hardware']}."] = None
-    return list(lines)
+        lines.append(f"Revision {fold['revision']}. {versions}. {fold['hardware']}.")
+    return list(dict.fromkeys(lines))

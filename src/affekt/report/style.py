@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -46,6 +47,12 @@ THEME = """<style>
 :root{--ink:#1b2430;--muted:#5d6875;--line:#d3d9e0;--blue:#0072b2}
 @media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--muted:#a4aeba;--line:#3a434e;--blue:#3d9bd8}}
 </style>"""
+
+
+def panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of one panel, of a size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def save_png(figure: Figure, path: Path) -> None:
