@@ -11,7 +11,7 @@ from scipy.stats import bootstrap, norm, t
 from affekt.errors import LabelError
 from affekt.evaluation import intervals
 from affekt.evaluation.comparison import compare
-from affekt.evaluation.intervals import mean_uar_interval, shown_recalls, uar_interval
+from affekt.evaluation.intervals import shown_mean_uar, shown_recalls, uar_interval
 from affekt.evaluation.metrics import Tally, recalls_of
 
 LABELS = ("angry", "sad")
@@ -182,10 +182,20 @@ def test_intervals_hold_the_truth_nearly_as_often_as_promised(speakers, least):
 
 def test_the_interval_of_a_mean_over_corpora_holds_the_truth_too():
     corpora = [[made(n, spread=0.1, clips=200, seed=i + n) for n in (24, 4)] for i in range(300)]
-    found = [mean_uar_interval(tallies) for tallies in corpora]
+    found = [shown_mean_uar(tallies) for tallies in corpora]
     assert 0.9 < np.mean([each.low <= 0.7 <= each.high for each in found]) < 0.99
 
 
 def test_a_mean_over_corpora_that_leave_no_doubt_has_none():
-    found = mean_uar_interval([made(n, skill=1.0, spread=0.0) for n in (4, 8)])
+    found = shown_mean_uar([made(n, skill=1.0, spread=0.0) for n in (4, 8)])
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_the_mean_over_one_corpus_is_its_uar():
+    assert shown_mean_uar([made(9)]) == uar_interval(made(9))
+
+
+def test_a_corpus_of_one_speaker_leaves_the_mean_open():
+    found = shown_mean_uar([made(1), made(8)])
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()

@@ -20,7 +20,7 @@ Chosen = tuple[Manifest, str, Clip]  # the corpus, the clip's name in it, and th
 
 
 def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]:
-    """Draw at most so many clips of each corpus, evenly over labels and speakers.
+    """Draw at most ``clips`` clips of each corpus, evenly over labels and speakers.
 
     Raises:
         CorpusError: a corpus twice, corpora with different labels, or a label without clips.

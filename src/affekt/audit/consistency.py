@@ -46,9 +46,9 @@ def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd
     rows = []
     for way, answers in given.items():
         pairs = zip(wanted, answers, strict=True)
-        gaps = [abs(share - answer[label]) for w, answer in pairs for label, share in w.items()]
-        row = {"way": way, "clips": len(sounds), "difference": max(gaps)}
-        rows.append(row | {"passed": max(gaps) <= LARGEST})
+        gap = max(abs(share - answer[label]) for w, answer in pairs for label, share in w.items())
+        row = {"way": way, "clips": len(sounds), "difference": gap, "passed": gap <= LARGEST}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -37,8 +37,8 @@ class Distortion:
         strength: in the test's unit; NaN if each clip draws its own.
         unit: of the strength, such as dB.
         effect: distorts a sound, with a strength and a generator of random numbers.
-        drawn: strengths that a clip draws from, of a tiny change: one that people hardly notice,
-            so that nearly all answers must stay.
+        drawn: of a tiny change, the strengths that each clip draws one from. People hardly notice
+            tiny changes, so nearly all answers must stay.
     """
 
     test: str

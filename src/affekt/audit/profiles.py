@@ -26,11 +26,11 @@ def pairs_of_profiles(manifests: Sequence[Manifest], seed: int) -> list[tuple[Ch
     drawn = []
     for manifest in manifests:
         for speaker in manifest.speakers:
-            own = [at for at, clip in enumerate(manifest.clips) if clip.speaker == speaker]
+            named = zip(manifest.names, manifest.clips, strict=True)
+            own = [(manifest, name, clip) for name, clip in named if clip.speaker == speaker]
             if len(own) >= 2 * CLIPS:
-                picked = np.random.default_rng(seed).choice(own, 2 * CLIPS, replace=False)
-                clips = ((manifest, manifest.names[at], manifest.clips[at]) for at in picked)
-                drawn.append(tuple(clips))
+                picked = np.random.default_rng(seed).choice(len(own), 2 * CLIPS, replace=False)
+                drawn.append(tuple(own[at] for at in picked))
     return drawn
 
 

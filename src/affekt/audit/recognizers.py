@@ -35,7 +35,7 @@ class Recognizer:
         name: as it was given.
         answer: turns sounds, each ``(samples,)`` float32 at 16 kHz, into probabilities by label.
         trained_on: speakers of its training; None if it does not state them.
-        clips: whose distorted sounds it gets at once.
+        clips: number of clips whose distorted sounds it gets at once.
         predictor: the model, if it is one of affekt.
     """
 

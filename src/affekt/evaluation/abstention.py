@@ -23,9 +23,8 @@ def thresholds(result: Result, coverages: Sequence[float] = COVERAGES) -> list[f
 
     At least this share of clips lies at or above the confidence.
     """
-    confidence = answers_of(result).confidence
-    found = np.quantile(confidence, 1 - np.asarray(coverages), method="lower")
-    return [float(threshold) for threshold in found]
+    shares = 1 - np.asarray(coverages)
+    return [*map(float, np.quantile(answers_of(result).confidence, shares, method="lower"))]
 
 
 def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:

@@ -68,27 +68,21 @@ def shown_uar(tally: Tally) -> Interval:
     return shown(float(_pooled(tally).mean()), drawn, speaker_uars(tally))
 
 
-def mean_uar_interval(tallies: Sequence[Tally]) -> Interval:
+def shown_mean_uar(tallies: Sequence[Tally]) -> Interval:
     """Compute the mean of the UARs on several corpora with its 95 % interval.
 
-    Every corpus has the same weight, and its speakers are drawn separately.
+    Every corpus has the same weight, and its speakers are drawn separately. A corpus of one
+    speaker, or fewer than 8 speakers in all, leave no interval (NaN).
     """
     value = float(np.mean([_pooled(tally).mean() for tally in tallies]))
     by_corpus = [
         drawn_recalls(tally, SEED + number).mean(axis=1) for number, tally in enumerate(tallies)
     ]
-    if not all(map(len, by_corpus)):  # a corpus of one speaker has none
+    speakers = [len(tally.speakers) for tally in tallies]
+    if sum(speakers) < FEW_SPEAKERS or not all(map(len, by_corpus)):
         return Interval(value)
-    variances = [float(drawn.var()) for drawn in by_corpus]
-    tail = _tail([len(tally.speakers) for tally in tallies], variances)
+    tail = _tail(speakers, [float(drawn.var()) for drawn in by_corpus])
     return _middle(value, np.mean(by_corpus, axis=0), tail)
-
-
-def shown_mean_uar(tallies: Sequence[Tally]) -> Interval:
-    """Compute :func:`mean_uar_interval`; fewer than 8 speakers in all have no interval."""
-    few = sum(len(tally.speakers) for tally in tallies) < FEW_SPEAKERS
-    found = mean_uar_interval(tallies)
-    return Interval(found.value) if few else found
 
 
 def shown_recalls(tally: Tally) -> dict[str, Interval]:

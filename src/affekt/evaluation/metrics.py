@@ -35,18 +35,11 @@ class Tally:
 
 
 def tally(table: pd.DataFrame) -> Tally:
-    """Count the truths and predictions of one recipe, all seeds and folds.
-
-    Returns:
-        The counts; their sum over seeds and speakers is the pooled confusion matrix.
-    """
-    labels = labels_of(table)
+    """Count the truths and predictions of one recipe, all seeds and folds."""
+    names = pd.Index(labels := labels_of(table))
     seed, seeds = pd.factorize(table["seed"], sort=True)
     speaker, speakers = pd.factorize(table["speaker"], sort=True)
-    names = pd.Index(labels)
-    truth, predicted = (
-        names.get_indexer(pd.Index(table[column])) for column in ("truth", "predicted")
-    )
+    truth, predicted = (names.get_indexer(pd.Index(table[x])) for x in ("truth", "predicted"))
     shape = len(seeds), len(speakers), len(labels), len(labels)
     cells = np.ravel_multi_index((seed, speaker, truth, predicted), shape)
     counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)

@@ -147,7 +147,7 @@ class Result:
         if len(planned) == 1 and "corpora" not in self.runs[0].corpus:
             return (self,)
         found = []
-        for name in sorted(set(map(corpus_of, self.tally.speakers))):
+        for name in self.tested.split("+"):
             runs = [_part(run, name) for run in self.runs]
             found.append(Result(self.recipe, tuple(run for run in runs if run.folds)))
         return tuple(found)
@@ -226,26 +226,24 @@ def _corpora(speakers: Iterable[str]) -> str:
 
 def _part(run: Run, corpus: str) -> Run:
     """The part of a run that tests one of its corpora."""
-    predictions = _of_corpus(run.predictions, corpus)
     tested = _of_corpus(run.parts[run.parts["part"] == "test"], corpus)["fold"].unique()
-    folds = tuple(fold for fold in run.folds if fold["fold"] in tested)
-    validation, curves = (
-        table[table["fold"].isin(tested)].reset_index(drop=True)
-        for table in (run.validation, run.curves)
-    )
-    parts = run.parts[run.parts["fold"].isin(tested)]
+
+    def of_folds(table: pd.DataFrame) -> pd.DataFrame:
+        return table[table["fold"].isin(tested)].reset_index(drop=True)
+
+    parts = of_folds(run.parts)
     other = (parts["part"] == "test") & (parts["speaker"].map(corpus_of) != corpus)
     classes = run.corpus.get("corpora", {}).get(corpus, run.corpus["classes"])
     return replace(
         run,
         corpus={**run.corpus, "name": corpus, "classes": classes},
         planned=len(tested),
-        folds=folds,
+        folds=tuple(fold for fold in run.folds if fold["fold"] in tested),
         parts=parts[~other].reset_index(drop=True),
-        predictions=predictions,
+        predictions=_of_corpus(run.predictions, corpus),
         enrolment=_of_corpus(run.enrolment, corpus),
-        validation=validation,
-        curves=curves,
+        validation=of_folds(run.validation),
+        curves=of_folds(run.curves),
     )
 
 

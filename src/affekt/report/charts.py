@@ -1,6 +1,6 @@
 """Draw scores of recipes, speakers, enrolment conditions and variants, and calibration.
 
-Bars are 95 % intervals over speakers or, with fewer than 8 speakers, the range over speakers.
+Bars and bands are 95 % intervals over speakers or, with fewer than 8, the range over speakers.
 ``chance`` is the expected UAR of guessing.
 """
 

@@ -239,7 +239,8 @@ def _check_clips(folder: Path, run: Run) -> None:
         rows, columns = rows.merge(pd.DataFrame(clips, columns=CLIP[1:])), CLIP
     for part, table in (("test", run.predictions), ("validation", run.validation)):
         of_part = rows[rows["part"] == part]
-        odd = {*map(tuple, table[columns].to_numpy())} ^ {*map(tuple, of_part[columns].to_numpy())}
+        both = (each[columns].drop_duplicates().to_numpy() for each in (table, of_part))
+        odd = set.symmetric_difference(*({*map(tuple, each)} for each in both))
         if len(table) and odd:
             raise RunError(
                 f"{folder}: {part} clips must be those of manifest and folds. They differ in "
