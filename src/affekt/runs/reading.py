@@ -238,9 +238,8 @@ def _check_clips(folder: Path, run: Run) -> None:
         clips = [(name, clip.speaker, clip.label) for name, clip in named]
         rows, columns = rows.merge(pd.DataFrame(clips, columns=CLIP[1:])), CLIP
     for part, table in (("test", run.predictions), ("validation", run.validation)):
-        of_part = rows[rows["part"] == part]
-        both = (each[columns].drop_duplicates().to_numpy() for each in (table, of_part))
-        odd = set.symmetric_difference(*({*map(tuple, each)} for each in both))
+        both = (x[columns].drop_duplicates() for x in (table, rows[rows["part"] == part]))
+        odd = set.symmetric_difference(*({*x.itertuples(index=False, name=None)} for x in both))
         if len(table) and odd:
             raise RunError(
                 f"{folder}: {part} clips must be those of manifest and folds. They differ in "
