@@ -159,6 +159,6 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
             f"{path}: the first line of a manifest must name corpus, task, labels and root as "
             f"'# {{JSON}}'. Got {first[:60]!r}. Write it with: affekt corpus NAME ROOT -o {path}"
         ) from error
-    lines = read_lines(rows, path=path, first_row=2)
+    lines = read_lines(f"\n{rows}", path=path)  # numbered as in the file
     clips = tuple(read_clips(lines, path=path, allowed=COLUMNS, required=COLUMNS))
     return Manifest(corpus, task, labels, root, clips)

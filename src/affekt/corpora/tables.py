@@ -42,10 +42,8 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[int, list[str]]]:
+def read_lines(text: str, *, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of each line of a CSV text that is not blank.
-
-    The text begins in line ``first_row`` of the file.
 
     Raises:
         CorpusError: a quotation mark out of place.
@@ -54,7 +52,8 @@ def read_lines(text: str, *, path: Path, first_row: int = 1) -> Iterator[tuple[i
     try:
         for row in table:
             if row:
-                yield first_row - 1 + table.line_num, row
+                yield table.line_num, row
     except csv.Error as error:
-        line = first_row - 1 + table.line_num
-        raise CorpusError(f"{path}, line {line}: must be CSV. Got {error}. Correct it.") from error
+        raise CorpusError(
+            f"{path}, line {table.line_num}: must be CSV. Got {error}. Correct it."
+        ) from error
