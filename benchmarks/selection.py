@@ -138,11 +138,16 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
         if epoch > recipe.epochs - AVERAGED:
             save(classifier.state_dict(), weights_of(fitted, epoch))
 
+    def save_all(content: dict[str, Any], path: Path) -> None:
+        if path.name == "last.pt":
+            keep(len(content["curve"]))
+        save(content, path)
+
     if not weights_of(fitted, recipe.epochs).is_file() or (own / "last.pt").is_file():
         seed = (recipe.seed, fold.number)
-        with patch("affekt.experiments.training.shuffled", variant.shuffle):
-            parts, options = (training, validation, own), {"recipe": recipe, "seed": seed}
-            train(classifier, inputs, *parts, **options, after_epoch=keep)
+        module = "affekt.experiments.training"
+        with patch(f"{module}.shuffled", variant.shuffle), patch(f"{module}.save", save_all):
+            train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
         for checkpoint in ("last.pt", "best.pt"):
             (own / checkpoint).unlink()
     return fitted

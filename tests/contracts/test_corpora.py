@@ -390,7 +390,7 @@ def test_progress_is_reported_to_watch(disk: Disk) -> None:
         seen.append(total)
         return items
 
-    load("savee", disk.root, watch=watch)
+    survey(CORPORA["savee"], disk.root, watch=watch)
     assert seen == [300]
 
 

@@ -7,7 +7,6 @@ from affekt.corpora.clips import Clip
 from affekt.corpora.joined import JOINT, join
 from affekt.corpora.manifest import Manifest, read_manifest, write_manifest
 from affekt.corpora.own import survey_own
-from affekt.corpora.recordings import Watch, unwatched
 from affekt.corpora.spec import Corpus
 from affekt.corpora.survey import Survey, survey
 from affekt.errors import CorpusError
@@ -30,14 +29,7 @@ CORPORA: dict[str, Corpus] = {
 }
 
 
-def load(
-    name: str,
-    root: str | Path,
-    *,
-    task: str = "four",
-    partial: bool = False,
-    watch: Watch = unwatched,
-) -> Manifest:
+def load(name: str, root: str | Path, *, task: str = "four", partial: bool = False) -> Manifest:
     """Read a corpus from its folder and check it against the published one.
 
     Args:
@@ -63,8 +55,7 @@ def load(
         return manifest
     if JOINT in name:
         parts = [
-            load(part, Path(root) / part, task=task, partial=partial, watch=watch)
-            for part in name.split(JOINT)
+            load(part, Path(root) / part, task=task, partial=partial) for part in name.split(JOINT)
         ]
         return join(parts, Path(root).resolve())
     if name not in CORPORA:
@@ -73,4 +64,4 @@ def load(
             f"corpus must be one of {', '.join(CORPORA)}, or {root} must be a manifest of your own "
             f"recordings. Got {name!r} and {got}. affekt corpus {name} writes a manifest."
         )
-    return survey(CORPORA[name], root, task, watch).manifest(partial=partial)
+    return survey(CORPORA[name], root, task).manifest(partial=partial)

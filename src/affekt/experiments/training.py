@@ -6,7 +6,7 @@ and ``best.pt``, the weights that are used if training ends there.
 
 import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,6 @@ def train(
     *,
     recipe: Recipe,
     seed: tuple[int, int],
-    after_epoch: Callable[[int], None] | None = None,
 ) -> int | None:
     """Train a network, or resume a killed training; it holds the chosen weights afterwards.
 
@@ -67,7 +66,6 @@ def train(
         validation: clips of other speakers, for the learning curve and the best epoch.
         folder: of the fold; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
         seed: of recipe and fold.
-        after_epoch: is called with the number of each epoch, from 1, before ``last.pt`` is written.
 
     Returns:
         The epoch of the chosen weights, counted from 1; None for averaged weights.
@@ -116,8 +114,6 @@ def train(
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
         if chosen_epoch(curve, recipe.checkpoint) == epoch:
             save({"classifier": classifier.state_dict()}, best)
-        if after_epoch:
-            after_epoch(epoch)
         save({name: part.state_dict() for name, part in parts.items()} | {"curve": curve}, last)
         write_curve(curve, folder / "curve.csv")
 
