@@ -245,11 +245,8 @@ def test_an_encrypted_journal_opens_with_its_passphrase_only(
         open_journal(journal.path)
 
 
-def test_a_plain_journal_is_encrypted(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plain_journal_is_encrypted(made: Made, tmp_path: Path) -> None:
     pytest.importorskip("sqlcipher3")
-    monkeypatch.setattr("affekt.journal.encryption.BLOCK", 1_000)  # the file has many blocks
     with made(person="Anna", baseline="first=3") as journal:
         journal.add(entry(1, note="private words"), VOICE)
     backup = tmp_path / "linked"
@@ -410,3 +407,24 @@ def test_another_program_that_does_not_end_is_named(
         with other._transaction(), pytest.raises(JournalError, match="in use by another program"):
             journal.add(entry(1), None)
         assert journal.add(entry(1), None)
+    locking = sqlite3.connect(journal.path, isolation_level=None)
+    locking.execute("PRAGMA journal_mode = DELETE")
+    locking.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalError, match="in use by another program"):
+        open_journal(journal.path, write=False)
+    locking.close()
+
+
+def test_a_folder_that_cannot_be_written_holds_a_journal_to_read(
+    made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)  # root may write any folder
+    link = tmp_path / "link.journal"
+    with made() as journal:
+        link.symlink_to(journal.path)
+        journal.add(entry(1), None)
+        with open_journal(link, write=False) as reading:  # what is in the log only, too
+            assert reading.entries() == [entry(1)]
+    with open_journal(link, write=False) as reading:
+        assert reading.entries() == [entry(1)]
+        assert sorted(tmp_path.iterdir()) == [journal.path, link]  # no log beside it

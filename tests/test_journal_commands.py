@@ -262,8 +262,12 @@ def test_the_service_shows_the_report(undisturbed: Path, empty: Path) -> None:
         assert "Voice journal" in answer.text
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-")
-    with TestClient(make_app(predictor, hosts={"testserver"}, journal=_reporter(empty))) as client:
+    link = empty.with_name("e")  # a letter of the error message
+    link.symlink_to(empty)
+    with TestClient(make_app(predictor, hosts={"testserver"}, journal=_reporter(link))) as client:
         assert client.get("/journal").status_code == 422
+        start = "the journal must hold recordings with an emotion in its baseline."
+        assert client.get("/journal").json()["error"].startswith(start)
     with pytest.raises(JournalError, match="does not exist"):
         _reporter(empty.with_name("no.journal"))
 

@@ -105,7 +105,9 @@ ROOMS = {
     ),
     "sklearn": Room({"audio", "inference"}, {"numpy", "sklearn"}, extra="sklearn"),
     "service": Room(
-        {"audio", "inference", "shipped_folders"}, {"numpy", "anyio", "starlette"}, extra="serve"
+        {"audio", "engines", "inference", "shipped_folders"},
+        {"numpy", "anyio", "starlette"},
+        extra="serve",
     ),
     "commands": Room(
         {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}
@@ -132,7 +134,7 @@ BEYOND = {
     "affekt.model.export": ({"onnx", "onnxruntime", "affekt"}, "train"),
     "affekt.engines": ({"ray"}, "cluster"),
     "affekt.service.observation": ({"prometheus_client"}, "serve"),
-    "affekt.service.processes": ({"h11", "uvicorn"}, "serve"),
+    "affekt.service.processes": ({"h11", "prometheus_client", "uvicorn"}, "serve"),
     "affekt.service.openapi": ({"affekt"}, "serve"),
     "affekt.service.readiness": ({"affekt"}, "serve"),
     "affekt.commands.embed": ({"pyarrow"}, "tables"),

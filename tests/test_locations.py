@@ -170,7 +170,7 @@ def test_a_recording_is_not_printed_over(
     place = put(folder, f"{store}/sounds")
     words = ["predict", str(folder), "--json", "--model", model]
     assert main([*words, "-o", f"{place}/0.wav"]) == 2
-    assert "is named like a recording" in capsys.readouterr().err
+    assert "nor named like one" in capsys.readouterr().err
     fs, path = fsspec.core.url_to_fs(f"{place}/0.wav")
     assert fs.cat_file(path) == (folder / "0.wav").read_bytes()
 

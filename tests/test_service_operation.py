@@ -254,6 +254,14 @@ def sample(client: TestClient, name: str, **labels: str) -> float:
     return sum(found)
 
 
+def test_it_uses_only_the_cores_of_its_process(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    service = make_app(predictor, hosts=()).state.stop.__self__
+    assert service._stream_threads.total_tokens == 1
+
+
 def test_metrics_count_what_was_answered(client: TestClient) -> None:
     for path in ("/predict", "/predict", "/embed"):
         client.post(path, content=wav(SOUND))

@@ -46,14 +46,13 @@ def enroll(
         if not replace:
             raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
     predictor = load(model, profile=profile if add else None, channel=channel)
-    files = []
-    for file in find_files(paths):
+    with_speech = []
+    for file in with_progress([*find_files(paths)]):
         if isinstance(file, Failure):
             raise AudioError(file.error)
-        files.append(file)
-    with_speech = [file for file in with_progress(files) if next(predictor.timeline(file), None)]
-    for file in files:
-        if file not in with_speech:
+        if next(predictor.timeline(file), None):
+            with_speech.append(file)
+        else:
             complain(f"{file}: no speech detected; the file is skipped.")
     enrolled = predictor.enroll(with_speech, voice=voice)
     enrolled.save(profile)

@@ -1,4 +1,4 @@
-"""Implement the commands of ``affekt journal`` that write: create, add, refresh and remove."""
+"""Implement the commands of ``affekt journal`` that write a journal: from create to encrypt."""
 
 import os
 import sys
@@ -57,7 +57,8 @@ def journal_create(
     from affekt.journal.store import create_journal
 
     secret = asked_passphrase(new=True) if passphrase else None
-    create_journal(file, person=person, baseline=baseline or FIRST, passphrase=secret)
+    rule = FIRST if baseline is None else baseline
+    create_journal(file, person=person, baseline=rule, passphrase=secret)
     print(f"{printable(str(file))}: created")
 
 
@@ -102,7 +103,7 @@ def journal_add(
         raise typer.BadParameter("--device needs --live.")
     options.refuse_together({"--channel": channel is not None, "--live": live})
     try:
-        recorded = local_time(when) if when else ""
+        recorded = "" if when is None else local_time(when)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"--when must be like 2026-09-10 or 2026-09-10T08:15. Got {when}."
@@ -137,7 +138,7 @@ def journal_refresh(
 
     with sigterm_as_ctrl_c(), opened(file) as journal:
         predictor = load(model, channel=channel)
-        if baseline:
+        if baseline is not None:
             journal.choose_baseline(baseline)
         recordings, failures = find_recordings(paths or [])
         known = journal.digests()
@@ -246,28 +247,28 @@ def _print_changes(
     from affekt.journal.adding import stale_entries
 
     counts: Counter[str] = Counter()
-    failed = 0
     for change in chain(failures, with_progress(changes, len(recordings), delay=0.5)):
         if isinstance(change, Failure):
             complain(change.error)
-            failed += 1
+            counts["failed"] += 1
             continue
-        counts[change.what] += 1
-        if change.what == "added" and change.entry:
-            print(entry_line(change.entry), flush=True)
+        what, entry = change
+        counts[what] += 1
+        if what == "added" and entry:
+            print(entry_line(entry), flush=True)
     print(
         f"{printable(str(journal.path))}: {counts['added']} added, {counts['refreshed']} predicted "
         f"again, {counts['known']} unchanged"
     )
     stale = stale_entries(journal, predictor)
-    for entry in stale if names else ():
-        print(f"not refreshed: {entry_line(entry)}")
+    for left in stale if names else ():
+        print(f"not refreshed: {entry_line(left)}")
     if stale:
         complain(
             f"entries predicted by another model or profile: {len(stale)}. Run affekt journal "
             f"refresh {journal.path} with their recordings."
         )
-    return 1 if failed else 0
+    return int(counts["failed"] > 0)
 
 
 def entry_line(entry: "Entry") -> str:

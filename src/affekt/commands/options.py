@@ -168,9 +168,11 @@ def refuse_output(output: str | Path | None, *inputs: object, name: str = "--out
         name: of the option that gave the output.
 
     Raises:
-        typer.BadParameter: ``output`` is an input, or a file that begins like a recording.
+        typer.BadParameter: ``output`` is an input, or a file that is named or begins like a
+            recording.
     """
     from affekt.audio import headers
+    from affekt.audio.sound_files import SUFFIXES
 
     if output is None:
         return
@@ -179,9 +181,9 @@ def refuse_output(output: str | Path | None, *inputs: object, name: str = "--out
         if Path(output).is_file():  # a pipe would wait for its writer
             with Path(output).open("rb") as file:
                 head = file.read(4_096)
-    if head and headers.is_recording(head):
+    if Path(output).suffix.lower() in SUFFIXES or (head and headers.is_recording(head)):
         raise typer.BadParameter(
-            f"{name} must not be a recording. Got {output}. Name another file."
+            f"{name} must not be a recording, nor named like one. Got {output}. Name another file."
         )
     for path in map(str, filter(None, inputs)):
         # os.path, since Path raises on names that are too long

@@ -153,7 +153,8 @@ def predict(
             results = with_progress(results, lambda: sum(1 for _ in count()), delay=0.0)
         if predictor.graph.profile and not (profile or adapt):
             results = with_hint(results)
-        printer = printer_of(form, out, csv_columns(predictor.labels), header=not skip.has_content)
+        header = not (finished and out.tell())  # an output that is resumed may have one
+        printer = printer_of(form, out, csv_columns(predictor.labels), header=header)
         return print_results(results, printer or table(out, predictor.labels))
 
 

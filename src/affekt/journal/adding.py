@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.recording_date import in_future, recording_date
 from affekt.audio.sources import open_file
-from affekt.errors import AffektError, AudioError, JournalError
+from affekt.errors import AffektError, AudioError, JournalError, writing
 from affekt.inference.files import Failure, find_files
 from affekt.inference.predictor import Predictor
 from affekt.inference.profile import Profile
@@ -39,17 +39,8 @@ class Recording:
     name: str
 
 
-@dataclass(frozen=True)
-class Change:
-    """The result for one recording.
-
-    Attributes:
-        what: ``added``, ``known`` (and up to date) or ``refreshed``.
-        entry: the entry in the journal; None if it is ``known``.
-    """
-
-    what: str
-    entry: Entry | None
+#: ``added`` or ``refreshed`` and the entry in the journal, or ``known`` (and up to date) and None.
+Change = tuple[str, Entry | None]
 
 
 def find_recordings(
@@ -68,15 +59,14 @@ def find_recordings(
             failures.append(file)
             continue
         try:
-            with open_file(file, file) as opened:
-                digest = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
-            when = recorded or recording_date(file)
+            with writing(file, AudioError, "Check its disk.", done="read"):
+                with open_file(file, file) as opened:
+                    digest = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
+                when = recorded or recording_date(file)
             if digest not in found or not found[digest].recorded:  # a copy may have no date
                 found[digest] = Recording(file, digest, when, Path(file).name)
         except AffektError as error:
             failures.append(Failure(file, str(error)))
-        except OSError as error:
-            failures.append(Failure(file, f"{file} cannot be read: {error.strerror}."))
     return sorted(found.values(), key=lambda each: (each.recorded, each.digest)), failures
 
 
@@ -107,7 +97,7 @@ def add_recordings(
             yield Failure(str(recording.source), str(error))
             continue
         if entry:
-            yield Change("added", entry)
+            yield "added", entry
     yield from refresh_recordings(journal, predictor, recordings, known=known)
 
 
@@ -148,11 +138,11 @@ def refresh_recordings(
                 continue
             journal.update(predicted)
             done.add(entry.digest)
-            yield Change("refreshed", predicted)
+            yield "refreshed", predicted
         if not stale:
             break
     for _ in own.keys() & (set(known) - done):
-        yield Change("known", None)
+        yield "known", None
 
 
 def stale_entries(journal: Journal, predictor: Predictor) -> list[Entry]:

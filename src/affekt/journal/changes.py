@@ -75,11 +75,11 @@ def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[
     line = sm.add_constant(weeks)
     fits = [sm.OLS(share, line).fit(cov_type="HC3", use_t=True) for share in shares.T]
     adjusted = holm([fit.pvalues[1] for fit in fits])
-    found = []
-    for label, fit, p in zip(labels, fits, adjusted, strict=True):
-        low, high = fit.conf_int(ALPHA)[1]
-        found.append(Trend(label, float(fit.params[1]), float(low), float(high), p))
-    return found
+    return [
+        Trend(label, float(fit.params[1]), float(low), float(high), p)
+        for label, fit, p in zip(labels, fits, adjusted, strict=True)
+        for low, high in fit.conf_int(ALPHA)[1:]
+    ]
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -4,10 +4,11 @@ An encrypted journal is a SQLCipher database: every page, of the write-ahead log
 with AES-256, by a key derived from the passphrase.
 """
 
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,13 @@ def _opened(path: Path, passphrase: str | None, write: bool) -> sqlite3.Connecti
     connect: Any = sqlite3.connect
     if passphrase is not None:
         from sqlcipher3.dbapi2 import connect
-    uri = f"{path.resolve().as_uri()}?mode=rw"  # a connection with mode=ro leaves its log behind
-    if not write and not path.with_name(f"{path.name}-wal").exists():
-        with suppress(*_errors()):  # in a folder that cannot be written, no log can be opened
-            return _prepared(connect(uri, uri=True, isolation_level=None), passphrase, write)
-        uri += "&immutable=1"
-    connection = connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
-    return _prepared(connection, passphrase, write)
-
-
-def _prepared(
-    connection: sqlite3.Connection, passphrase: str | None, write: bool
-) -> sqlite3.Connection:
+    path = path.resolve()
+    # a folder that cannot be written takes no log; a connection with mode=ro leaves its log behind
+    takes_log = write or os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists()
+    uri = f"{path.as_uri()}?mode=rw{'' if takes_log else '&immutable=1'}"
+    connection: sqlite3.Connection = connect(
+        uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS
+    )
     try:
         if passphrase is not None:
             quoted = passphrase.replace("'", "''")

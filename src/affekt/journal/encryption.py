@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from affekt.atomic_write import atomic_write
-from affekt.errors import JournalError
+from affekt.errors import JournalError, writing
 from affekt.journal.connection import BUSY_SECONDS, PLAIN, connect, faults, first_bytes
 from affekt.journal.store import open_journal
-
-BLOCK = 1 << 20  # bytes overwritten at a time
 
 
 def encrypt_journal(path: Path, passphrase: str) -> None:
@@ -36,26 +34,22 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
         raise JournalError("the passphrase must have at least one character. Got none.")
     file = path.resolve()
     files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]
-    try:
-        with faults(path), ExitStack() as opened:
-            with open_journal(path):  # proves that it is a journal; its log exists until it closes
-                old = [opened.enter_context(each.open("r+b")) for each in files if each.exists()]
-            plain = cipher_connect(file, isolation_level=None, timeout=BUSY_SECONDS)
-            opened.callback(plain.close)
-            _lock(plain)
-            with atomic_write(path) as part:
-                part.chmod(0o600)
-                _export(plain, part, passphrase)
-            for each in old:
-                _overwrite(each)
-    except OSError as error:
-        raise JournalError(f"{path} cannot be encrypted: {error.strerror}.") from error
+    remedy = "Free space on the disk, or give yourself permission to write the file and its folder."
+    with writing(path, JournalError, remedy, done="encrypted"), faults(path), ExitStack() as opened:
+        with open_journal(path):  # proves that it is a journal; its log exists until it closes
+            old = [opened.enter_context(each.open("r+b")) for each in files if each.exists()]
+        plain = cipher_connect(file, isolation_level=None, timeout=BUSY_SECONDS)
+        opened.callback(plain.close)
+        _lock(plain)
+        with atomic_write(path) as part:
+            part.chmod(0o600)
+            _export(plain, part, passphrase)
+        for each in old:
+            _overwrite(each)
 
 
 def _overwrite(old: BinaryIO) -> None:
-    size = os.fstat(old.fileno()).st_size
-    for start in range(0, size, BLOCK):
-        old.write(bytes(min(BLOCK, size - start)))
+    old.write(bytes(os.fstat(old.fileno()).st_size))
     old.flush()
     os.fsync(old.fileno())
 

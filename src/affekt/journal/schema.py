@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -42,11 +43,9 @@ def check_baseline(rule: str) -> str:
     'until=2026-09-10'
     """
     kind, _, value = rule.partition("=")
-    try:
+    with suppress(ValueError):
         if kind == "until" and date.fromisoformat(value).isoformat() == value:
             return rule
-    except ValueError:
-        pass
     if kind == "first" and re.fullmatch(r"[1-9]\d{0,5}", value):
         return rule
     raise JournalError(

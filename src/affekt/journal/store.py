@@ -149,14 +149,9 @@ class Journal(AbstractContextManager["Journal"]):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN IMMEDIATE")
-        try:
+        with faults(self.path), self._connection:  # which commits, or rolls back
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._run("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            raise
 
 
 def create_journal(

@@ -3,7 +3,6 @@
 Audio stays in memory while it is processed. Nothing is stored or sent to another machine.
 """
 
-import os
 from asyncio import CancelledError
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -25,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.engines import cores
 from affekt.errors import AffektError, RunError
 from affekt.inference.predictor import Predictor
 from affekt.service.answers import EACH, SPEAKERS, WORK, Work
@@ -93,9 +93,7 @@ def make_app(
     service = _Service(predictor, metrics, journal, workers, browser=bool(runtime))
     middleware = [
         Middleware(Observation, metrics=metrics, log=access_log),
-        Middleware(
-            OriginCheck, hosts=frozenset(hosts), origins=frozenset(origins), wasm=bool(runtime)
-        ),
+        Middleware(OriginCheck, hosts=hosts, origins=origins, wasm=bool(runtime)),
     ]
     if origins:
         sharing = Middleware(
@@ -145,13 +143,13 @@ class _Service:
         *,
         browser: bool,
     ) -> None:
-        cores = max(1, (os.cpu_count() or 1) // workers)
+        own_cores = max(1, cores() // workers)
         self._report, self._browser = journal, browser
         self._predictor, self._metrics = predictor, metrics
         self._readiness = Readiness(predictor)
-        self._stream_threads = CapacityLimiter(cores)
-        self._upload_threads = CapacityLimiter(max(1, cores - 1))  # one core is for live sessions
-        self._decoders = CapacityLimiter(max(1, cores - 1))
+        self._stream_threads = CapacityLimiter(own_cores)
+        others = max(1, own_cores - 1)  # one core is for live sessions
+        self._upload_threads, self._decoders = CapacityLimiter(others), CapacityLimiter(others)
         self._uploads, self._sessions = ClientLimits(MAX_UPLOADS), ClientLimits(MAX_STREAMS)
         self._receiving: set[CancelScope] = set()
 

@@ -9,16 +9,14 @@ import json
 import logging
 import os
 import re
-import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -89,23 +87,10 @@ class Metrics:
     async def response(self, _: Request) -> Response:
         """All numbers as text."""
         registry = self.registry
-        if folder := os.environ.get(METRICS_FOLDER):
-            _forget_ended(Path(folder))
+        if os.environ.get(METRICS_FOLDER):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _forget_ended(folder: Path) -> None:
-    """Remove current requests of processes that have ended; their finished requests still count."""
-    if sys.platform == "win32":  # where no signal is harmless
-        return
-    for file in folder.glob("gauge_livesum_*.db"):
-        number = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(number, 0)
-        except ProcessLookupError:
-            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
 
 
 class Observation:

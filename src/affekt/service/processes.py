@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 from h11 import IDLE
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
@@ -114,8 +115,11 @@ class _Processes(Multiprocess):
     @property
     def sockets(self) -> list[socket]:
         """The socket of the next process: of one that has ended, or one not used yet."""
-        ended = (n for n, each in enumerate(self.processes) if each.process.exitcode is not None)
-        return [self._listeners[next(ended, len(self.processes))]]
+        for listener, each in zip(self._listeners, self.processes, strict=False):
+            if each.process.exitcode is not None:
+                mark_process_dead(each.pid)  # type: ignore[no-untyped-call] # its current requests
+                return [listener]
+        return [self._listeners[len(self.processes)]]
 
     @sockets.setter
     def sockets(self, listeners: list[socket]) -> None:

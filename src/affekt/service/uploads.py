@@ -34,11 +34,7 @@ async def read_upload(request: Request, limit: int, idle: float) -> Upload:
     """
     if request.headers.get("content-type", "").lower().startswith(FORM):
         return await _from_form(request, limit, idle)
-    upload = Upload()
-    async for chunk in _limited(request, limit, idle):
-        upload.write(chunk)
-    upload.seek(0)
-    return upload
+    return Upload(b"".join([chunk async for chunk in _limited(request, limit, idle)]))
 
 
 async def _limited(request: Request, limit: int, idle: float) -> AsyncGenerator[bytes, None]:
@@ -67,12 +63,9 @@ async def _from_form(request: Request, limit: int, idle: float) -> Upload:
             f"a form must hold one file and nothing else. Got: {error.message.rstrip('.')}. "
             f"Send it as curl -F file=@a.wav does."
         ) from error
-    try:
-        for part in form.values():
-            if isinstance(part, UploadFile):
-                return Upload(await part.read())
-    finally:
-        await form.close()
+    for part in form.values():
+        if isinstance(part, UploadFile):
+            return Upload(await part.read())
     raise AudioError(
         "a form must hold one file. Got none. Send it as curl -F file=@a.wav does, or as the body."
     )

@@ -1,4 +1,4 @@
-"""Implement the commands of ``affekt journal`` that only read: list and export."""
+"""Implement the commands of ``affekt journal`` that only read it: list, export and report."""
 
 import sys
 from io import StringIO

@@ -136,18 +136,15 @@ def results_output(
         The output to append to, and what ``prepare`` returned.
 
     Raises:
-        RunError: the file is named like a recording, or cannot be written.
+        RunError: the file cannot be written.
     """
     if output is None:
         out = sys.stdout
         with redirect_stdout(sys.stderr):
             yield out, None
         return
-    from affekt.audio.sound_files import SUFFIXES
     from affekt.locations import is_location, local_copy
 
-    if Path(output).suffix.lower() in SUFFIXES:
-        raise RunError(f"{output} is named like a recording. Name another output file.")
     with ExitStack() as opened:
         path = Path(output)
         if is_location(output):

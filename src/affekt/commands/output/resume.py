@@ -23,29 +23,18 @@ PARSE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, csv.Error, Recu
 TOLERANCE = 1e-3  # of a probability: above rounding errors, below differences between models
 
 
+#: File, label and probabilities of a result in the output; one without probabilities is a failure.
+Record = tuple[str, str, dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Finished:
-    """The files whose predictions an output holds.
-
-    Attributes:
-        keys: 16 bytes per file.
-        has_content: whether the output holds anything, such as the CSV header.
-    """
+    """The files whose predictions an output holds, as 16 bytes each."""
 
     keys: Set[bytes] = frozenset()
-    has_content: bool = False
 
     def __contains__(self, file: object) -> bool:
         return isinstance(file, str) and _key(file) in self.keys
-
-
-@dataclass(frozen=True)
-class _Record:
-    """A result in the output; one without probabilities is a failure."""
-
-    file: str
-    label: str
-    probabilities: dict[str, float]
 
 
 def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Finished:
@@ -70,13 +59,12 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
                 for record in _copy_finished(old, new, name, header if as_csv else b""):
                     if not keys:
                         _check_model(record, predictor, name)
-                    keys.add(_key(record.file))
-                has_content = bool(new.tell())
+                    keys.add(_key(record[0]))
             shutil.copymode(output, part)
-    return Finished(keys, has_content)
+    return Finished(keys)
 
 
-def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> Iterator[_Record]:
+def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> Iterator[Record]:
     """Copy the complete predictions and yield them; an empty header means JSON lines."""
     columns = next(csv.reader([header.decode()]), [])
     expected = header or b'{"file": "'
@@ -91,12 +79,12 @@ def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> It
             continue
         text = line.decode("utf-8", "surrogateescape")
         try:
-            record = _parse(text, columns)
+            file, label, probabilities = _parse(text, columns)
         except PARSE_ERRORS as error:
             raise _foreign(name, number, line) from error
-        if record.probabilities:
+        if probabilities:
             new.write(line)
-            yield record
+            yield file, label, probabilities
 
 
 def _lines(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
@@ -112,7 +100,7 @@ def _lines(file: BinaryIO, *, as_csv: bool) -> Iterator[bytes]:
         yield record.removesuffix(b"\n")
 
 
-def _parse(text: str, columns: Sequence[str]) -> _Record:
+def _parse(text: str, columns: Sequence[str]) -> Record:
     """Parse one CSV record or, without columns, one JSON line."""
     if columns:
         (row,) = csv.reader([text])
@@ -124,28 +112,28 @@ def _parse(text: str, columns: Sequence[str]) -> _Record:
         if not cells["error"] and not {"duration", "segments"} <= cells.keys():
             raise ValueError("an utterance of a timeline")
     if cells["error"]:
-        return _Record(str(cells["file"]), "", {})
+        return str(cells["file"]), "", {}
     probabilities = {str(label): float(share) for label, share in shares.items()}
-    return _Record(str(cells["file"]), cells["label"], probabilities)
+    return str(cells["file"]), cells["label"], probabilities
 
 
-def _check_model(record: _Record, predictor: "Predictor", name: str) -> None:
+def _check_model(record: Record, predictor: "Predictor", name: str) -> None:
     """Refuse an output whose first prediction differs from this predictor's."""
-    same = tuple(record.probabilities) == predictor.labels
+    file, label, probabilities = record
+    same = tuple(probabilities) == predictor.labels
     if same:
         try:
-            again = predictor.predict(record.file)
+            again = predictor.predict(file)
         except AffektError as error:
             complain(f"cannot check that {name} is from this model: {error}")
             return
-        same = again.label == record.label and all(
-            abs(again.probabilities[label] - p) <= TOLERANCE
-            for label, p in record.probabilities.items()
+        same = again.label == label and all(
+            abs(again.probabilities[each] - p) <= TOLERANCE for each, p in probabilities.items()
         )
     if not same:
         raise RunError(
             f"{name} must hold results of model {predictor.graph.file.stem} with the same options. "
-            f"Got another prediction for {record.file}. Name another file with --output."
+            f"Got another prediction for {file}. Name another file with --output."
         )
 
 
