@@ -455,3 +455,13 @@ def test_missing_extras_are_named(
     assert journal_main("create", tmp_path / "s.journal", "--passphrase") == 2
     assert "pip install 'affekt[journal]'" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_an_empty_value_is_refused(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+    for words, message in (
+        (["add", empty, SAMPLES / "calm.flac", "--when", ""], "--when must be like 2026-09-10"),
+        (["refresh", empty, "--baseline", ""], "the baseline must be first=N"),
+        (["create", tmp_path / "new.journal", "--baseline", ""], "the baseline must be first=N"),
+    ):
+        assert journal_main(*words) == 2
+        assert message in capsys.readouterr().err

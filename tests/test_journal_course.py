@@ -35,7 +35,7 @@ def entries(
 ) -> list[Entry]:
     """One recording a day with two utterances; its emotion is drawn from that day's mixture."""
     rng = np.random.default_rng(seed)
-    mean = Confusion.read(LABELS, MODEL).mean
+    mean = Confusion.read(LABELS, MODEL).matrices.mean(axis=0)
     found = []
     for number, mixture in enumerate(mixtures):
         row = mean[rng.choice(len(LABELS), p=mixture)]
@@ -112,7 +112,7 @@ def test_shares_lie_on_the_simplex_and_shares_stay() -> None:
 def test_correction_recovers_true_shares() -> None:
     confusion = Confusion.read(LABELS, MODEL)
     true = np.array([[0.1, 0.2, 0.6, 0.1], [0.0, 0.0, 1.0, 0.0]])
-    assert np.allclose(confusion.correct(true @ confusion.mean), true)
+    assert np.allclose(confusion.correct(true @ confusion.matrices.mean(axis=0)), true)
     drawn = np.array([3, 5])
     means = np.array([row @ confusion.matrices[k] for row, k in zip(true, drawn, strict=True)])
     assert np.allclose(confusion.correct(means, drawn), true)

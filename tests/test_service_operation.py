@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import signal
 import threading
@@ -230,15 +231,6 @@ def test_health_is_that_of_the_model(
             found = client.get("/health")
             assert (found.status_code, found.json()["error"]) == (503, "the graph is broken")
         assert client.get("/health").status_code == 200
-        predict = affekt.Predictor.predict
-        monkeypatch.setattr(
-            affekt.Predictor,
-            "predict",
-            lambda self, sound, **part: predict(self, sound[::-1].copy(), **part),
-        )
-        found = client.get("/health")
-        assert found.status_code == 503
-        assert "must give the same answer" in found.json()["error"]
         client.app.state.stop()  # type: ignore[attr-defined]
         assert client.get("/health").json() == {"status": "stopping"}
 
@@ -327,7 +319,10 @@ def test_tokens_are_demanded_and_can_be_revoked(predictor: affekt.Predictor, tok
         assert client.get("/model", headers=good).status_code == 200
         with client.websocket_connect(STREAM, headers=good) as socket:
             socket.send_text("end")
-        tokens.write_text(f"{OTHER}\n")
+        before = tokens.stat()
+        content = tokens.read_bytes().replace(TOKEN.encode(), bytes(reversed(TOKEN.encode())))
+        tokens.write_bytes(content)  # a file of the same size and time
+        os.utime(tokens, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert client.get("/model", headers=good).status_code == 401
         other = {"Authorization": f"bearer {OTHER}"}
         assert client.get("/model", headers=other).status_code == 200

@@ -6,7 +6,6 @@ Errors of every store are raised as a one-line OSError.
 import io
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any, BinaryIO
 from affekt.errors import RunError, first_line, writing
 
 BUFFER = 1 << 16  # bytes
-STORE_SECONDS = 60.0  # at least, between two times that a growing file is stored
-STORE_SHARE = 20  # of the time, one part at most goes into storing
+STORE_SECONDS = 60.0  # between two times that a growing file is stored
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
 
 
@@ -167,8 +165,7 @@ class _RemoteFile(io.RawIOBase):
         return int(self._file.tell())
 
     def close(self) -> None:
-        if not self.closed:
-            self._file.close()
+        self._file.close()
         super().close()
 
 
@@ -203,9 +200,6 @@ def _store(copy: Path, name: str) -> None:
 
 
 def _store_often(copy: Path, name: str, ended: threading.Event) -> None:
-    pause = STORE_SECONDS
-    while not ended.wait(pause):
-        began = time.monotonic()
+    while not ended.wait(STORE_SECONDS):
         with suppress(OSError):  # a lasting error is raised at the end
             _store(copy, name)
-        pause = max(STORE_SECONDS, STORE_SHARE * (time.monotonic() - began))

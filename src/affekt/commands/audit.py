@@ -8,7 +8,7 @@ from affekt.commands.options import argument, flag, option, refuse_together
 from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 from affekt.errors import RunError, writing
 
-CONSISTENCY = 10  # every so many clips are compared between the ways
+CONSISTENCY = 10  # one clip of so many is predicted as a file, as a stream and by the service
 
 
 def audit(

@@ -1,4 +1,4 @@
-"""Define the command ``recipe``, which prints the knobs of a recipe."""
+"""Implement ``affekt recipe``: print the knobs of a recipe."""
 
 import json
 from typing import Annotated

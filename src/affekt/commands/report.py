@@ -1,4 +1,4 @@
-"""Parse ``affekt report``, and write page, archive and summary of some runs."""
+"""Implement ``affekt report``: write page, archive and summary of some runs."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Define the command ``run``, which trains and tests a recipe."""
+"""Implement ``affekt run``: train and test a recipe."""
 
 import re
 from pathlib import Path

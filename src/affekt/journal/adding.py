@@ -3,9 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +59,7 @@ def find_recordings(
         try:
             with writing(file, AudioError, "Check its disk.", done="read"):
                 with open_file(file, file) as opened:
-                    digest = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
+                    digest = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
                 when = recorded or recording_date(file)
             if digest not in found or not found[digest].recorded:  # a copy may have no date
                 found[digest] = Recording(file, digest, when, Path(file).name)

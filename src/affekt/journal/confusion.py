@@ -47,14 +47,9 @@ class Confusion:
         matrices /= matrices.sum(axis=2, keepdims=True)
         return cls(content["source"], matrices[:, order][:, :, order])
 
-    @property
-    def mean(self) -> Floats:
-        """The mean matrix, ``(labels, labels)``."""
-        return np.asarray(self.matrices.mean(axis=0))
-
     def linear(self, means: Floats) -> Floats:
         """Correct by the mean matrix, unbounded: ``(rows, labels)`` to ``(rows, labels)``."""
-        return np.asarray(means @ np.linalg.pinv(self.mean))
+        return np.asarray(means @ np.linalg.pinv(self.matrices.mean(axis=0)))
 
     def correct(
         self,

@@ -19,7 +19,7 @@ from affekt.journal.store import Journal
 
 FEW_BASELINE = 10  # days
 ONE_EMOTION = 0.6  # mean probability of one label without enrolment, in the baseline
-LATE = 0.5  # share of the journal that the baseline takes at most
+MOST_BASELINE = 0.5  # of the journal: a longer baseline gives a warning
 MARGIN = 1.2  # of the smallest change, for unknown errors: results/journal-smallest.csv
 SEED = 0  # of resamples and permutations
 
@@ -152,11 +152,8 @@ def _period(
 def _adjusted(periods: Sequence[Period], labels: Sequence[str]) -> list[Period]:
     """Mark the labels that changed, with p adjusted over all periods and labels."""
     chances = changes.holm([each.measures[label].p for each in periods for label in labels])
-    rows = [chances[n : n + len(labels)] for n in range(0, len(chances), len(labels))]
-    changed = [
-        tuple(label for label, p in zip(labels, row, strict=True) if p < changes.ALPHA)
-        for row in rows
-    ]
+    adjusted = iter(chances)
+    changed = [tuple(name for name in labels if next(adjusted) < changes.ALPHA) for _ in periods]
     return [replace(each, changed=found) for each, found in zip(periods, changed, strict=True)]
 
 
@@ -182,7 +179,7 @@ def _warnings(
             f"intervals."
         )
     span, whole = (each[-1].day - each[0].day for each in (before, entries))
-    if span > LATE * whole or len(before) > LATE * len(entries):
+    if span > MOST_BASELINE * whole or len(before) > MOST_BASELINE * len(entries):
         yield (
             "The baseline takes more than half of the journal. A change within it cannot be seen, "
             "and the profile takes it as usual for this person."

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
@@ -45,13 +45,9 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
             part.chmod(0o600)
             _export(plain, part, passphrase)
         for each in old:
-            _overwrite(each)
-
-
-def _overwrite(old: BinaryIO) -> None:
-    old.write(bytes(os.fstat(old.fileno()).st_size))
-    old.flush()
-    os.fsync(old.fileno())
+            each.write(bytes(os.fstat(each.fileno()).st_size))
+            each.flush()
+            os.fsync(each.fileno())
 
 
 def _lock(plain: Any) -> None:

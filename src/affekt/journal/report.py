@@ -42,8 +42,7 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
             f"{journal.baseline}. Add some, or run affekt journal refresh with another --baseline."
         )
     environment = html_templates()
-    environment.filters |= {"percent": percent, "points": points, "signed": signed}
-    environment.filters |= {"day": day, "minutes": minutes}
+    environment.filters |= {each.__name__: each for each in (day, minutes, percent, points, signed)}
     palette = label_colors(course.labels)
     inside = set(journal.baseline_digests())
     return environment.get_template("journal/report.html.jinja").render(

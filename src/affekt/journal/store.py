@@ -98,7 +98,8 @@ class Journal(AbstractContextManager["Journal"]):
                 return False
             values = f"({', '.join(COLUMNS)}) VALUES (:{', :'.join(COLUMNS)})"
             self._run(f"INSERT INTO entries {values}", **_row(entry))
-            self._set_voice(entry.digest, voice)
+            if voice:
+                self._set_voice(entry.digest, voice)
             self._forget_voices()
         return True
 
@@ -112,9 +113,8 @@ class Journal(AbstractContextManager["Journal"]):
     def set_voice(self, digest: str, voice: Voice) -> None:
         """Replace the voice statistics of an entry, if it is in the baseline."""
         with self._transaction():
-            if self._run("SELECT 1 FROM entries WHERE digest = ?", digest):
-                self._set_voice(digest, voice)
-                self._forget_voices()
+            self._set_voice(digest, voice)
+            self._forget_voices()
 
     def remove(self, digests: Collection[str]) -> None:
         """Delete entries, overwrite their bytes, and shrink the file.
@@ -134,10 +134,9 @@ class Journal(AbstractContextManager["Journal"]):
                 f"bytes are still in the file. Close it and run affekt journal refresh {self.path}."
             )
 
-    def _set_voice(self, digest: str, voice: Voice | None) -> None:
-        if voice:
-            plain = json.dumps(voice.plain)
-            self._run("REPLACE INTO voices VALUES (?, ?, ?)", digest, voice.statistics, plain)
+    def _set_voice(self, digest: str, voice: Voice) -> None:
+        found = "SELECT digest, ?, ? FROM entries WHERE digest = ?"  # nothing if it was removed
+        self._run(f"REPLACE INTO voices {found}", voice.statistics, json.dumps(voice.plain), digest)
 
     def _forget_voices(self) -> None:
         kept = json.dumps(self.baseline_digests())

@@ -14,8 +14,6 @@ from affekt.inference.predictor import Predictor
 from affekt.service.request_options import COMMON, choice, number
 
 Sound = NDArray[np.float32]
-
-
 #: What computes the JSON of an answer from a recording at 16 kHz, and its query parameters.
 Work = tuple[Callable[[Predictor, Sound, QueryParams], dict[str, Any]], tuple[str, ...]]
 CHANNEL = "channel"

@@ -61,11 +61,10 @@ class OriginCheck:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         probe = path_of(scope) == HEALTH and origin is None  # by address, not by name
-        if self._allows(host, origin):
-            sockets = f" ws://{host} wss://{host}"
+        allowed = self._allows(host, origin)
+        if allowed or probe:
+            sockets = f" ws://{host} wss://{host}" if allowed else ""
             await self._app(scope, receive, _with_security_headers(send, sockets, self._scripts))
-        elif probe:
-            await self._app(scope, receive, _with_security_headers(send))
         else:
             error = (
                 f"Host must be one of {', '.join(sorted(self._hosts))}, and Origin the service's "
@@ -82,7 +81,7 @@ class OriginCheck:
         return origin in own or origin in self._origins
 
 
-def _with_security_headers(send: Send, sockets: str = "", scripts: str = "") -> Send:
+def _with_security_headers(send: Send, sockets: str, scripts: str) -> Send:
     """Add headers to each response that keep other sites' content out of the page."""
 
     async def send_with_headers(message: Message) -> None:

@@ -12,16 +12,14 @@ from affekt.errors import AffektError
 from affekt.inference.predictor import Predictor
 
 KEPT = 5.0  # s: how long a check is valid
-TOLERANCE = 1e-3  # of a probability, between two answers to the same sound
 
 
 class Readiness:
-    """Check a model with one window of noise, whose prediction must stay the same."""
+    """Check a model with one window of noise, which it must be able to predict."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._sound = np.random.default_rng(0).normal(0, 0.1, WINDOW).astype(np.float32)
-        self._first: list[float] | None = None
         self._checked, self._fault = -KEPT, ""
         self._limiter = CapacityLimiter(1)
         self.stopping = False
@@ -42,12 +40,7 @@ class Readiness:
     def _check(self) -> str:
         """Predict the sound; return what is wrong."""
         try:
-            found = self._predictor.predict(self._sound, sample_rate=SAMPLE_RATE, channel=0)
+            self._predictor.predict(self._sound, sample_rate=SAMPLE_RATE, channel=0)
         except AffektError as error:
             return str(error)
-        shares = [*found.probabilities.values()]
-        if self._first is None:
-            self._first = shares
-        if not np.allclose(shares, self._first, atol=TOLERANCE):
-            return "the model must give the same answer to the same sound. Got another. Restart it."
         return ""

@@ -20,7 +20,7 @@ class Tokens:
     """The tokens of a file: one a line; empty lines and lines that begin with ``#`` are ignored.
 
     Args:
-        file: read again when it changes, so that a removed token ends at once.
+        file: read for each request, so that a removed token ends at once.
 
     Raises:
         RunError: the file cannot be read, holds no token, or one that is too short.
@@ -28,9 +28,7 @@ class Tokens:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stamp: tuple[int, int] | None = None
-        self._digests: list[bytes] = []
-        self._read()
+        self._digests()
 
     def accept(self, token: str) -> bool:
         """Whether a token is in the file; takes the same time for every wrong one.
@@ -38,16 +36,11 @@ class Tokens:
         Raises:
             RunError: the file was changed into one that cannot be used.
         """
-        self._read()
         digest = _digest(token)
-        return sum(hmac.compare_digest(digest, each) for each in self._digests) > 0
+        return sum(hmac.compare_digest(digest, each) for each in self._digests()) > 0
 
-    def _read(self) -> None:
+    def _digests(self) -> list[bytes]:
         try:
-            about = self._file.stat()
-            stamp = about.st_mtime_ns, about.st_size
-            if stamp == self._stamp:
-                return
             lines = self._file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not text"
@@ -60,7 +53,7 @@ class Tokens:
                 f"{self._file} must hold tokens of at least {SHORTEST} characters, one a line. "
                 f"Got {'a shorter one' if tokens else 'none'}. Make one with: openssl rand -hex 32"
             )
-        self._stamp, self._digests = stamp, [_digest(token) for token in tokens]
+        return [_digest(token) for token in tokens]
 
 
 class TokenCheck:

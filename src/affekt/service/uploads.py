@@ -63,9 +63,12 @@ async def _from_form(request: Request, limit: int, idle: float) -> Upload:
             f"a form must hold one file and nothing else. Got: {error.message.rstrip('.')}. "
             f"Send it as curl -F file=@a.wav does."
         ) from error
-    for part in form.values():
-        if isinstance(part, UploadFile):
-            return Upload(await part.read())
+    try:
+        for part in form.values():
+            if isinstance(part, UploadFile):
+                return Upload(await part.read())
+    finally:
+        await form.close()
     raise AudioError(
         "a form must hold one file. Got none. Send it as curl -F file=@a.wav does, or as the body."
     )
