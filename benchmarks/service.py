@@ -47,7 +47,7 @@ Numbers = dict[str, Any]
 @contextmanager
 def served(workers: int, model: str) -> Iterator[tuple[str, int]]:
     """Run the service; yield its address and process."""
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", model]
+    words = [sys.executable, "-m", "affekt", "serve", "--port", "0", "--model", model]
     words += ["--workers", str(workers)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

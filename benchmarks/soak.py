@@ -168,7 +168,7 @@ def main() -> None:
     asked = parser.parse_args()
     predictor = affekt.load(asked.model)
     output = ROOT / f"results/soak-{asked.model}.csv"
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", asked.model]
+    words = [sys.executable, "-m", "affekt", "serve", "--port", "0", "--model", asked.model]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline().rstrip("/\n").rpartition(":")[2])

@@ -200,7 +200,7 @@ def latencies(predictor: Predictor, amount: Amount) -> tuple[float, float]:
 
 
 def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "affekt.cli", "predict", *map(str, words)]
+    return [sys.executable, "-m", "affekt", "predict", *map(str, words)]
 
 
 def run(words: list[str]) -> None:

@@ -41,7 +41,7 @@ class Served:
 @contextmanager
 def served(predictor: affekt.Predictor, *options: str) -> Iterator[Served]:
     """Start a service, end it by Ctrl-C, and check that it logged no traceback."""
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
+    words = [sys.executable, "-m", "affekt", "serve", "--port", "0"]
     words += ["--model", str(predictor.graph.file), *options]
     with subprocess.Popen(
         words,

@@ -22,7 +22,7 @@ from affekt.cli import main
 from affekt.engines import Outcome
 from conftest import Captured, hears_ctrl_c, wait_until
 
-COMMAND = [sys.executable, "-m", "affekt.cli", "predict"]
+COMMAND = [sys.executable, "-m", "affekt", "predict"]
 
 
 def make_folder(place: Path, files: int) -> Path:

@@ -29,7 +29,7 @@ from bad_inputs import BAD_INPUTS
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
 
-COMMAND = [sys.executable, "-m", "affekt.cli"]
+COMMAND = [sys.executable, "-m", "affekt"]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from affekt.errors import AudioError, JournalError
 from affekt.journal.adding import find_recordings
 from conftest import SAMPLES, Captured, hears_ctrl_c
 
-COMMAND = [sys.executable, "-m", "affekt.cli", "journal"]
+COMMAND = [sys.executable, "-m", "affekt", "journal"]
 ACTOR, CLIPS = "Actor_07", 12
 #: Words that a report must not use about a person.
 CLINICAL = (

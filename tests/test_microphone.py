@@ -25,7 +25,7 @@ from affekt.errors import AudioError
 from conftest import SAMPLES, hears_ctrl_c
 
 NO_LIBRARY = SAMPLES / "calm.flac"
-COMMAND = [sys.executable, "-m", "affekt.cli", "stream"]
+COMMAND = [sys.executable, "-m", "affekt", "stream"]
 ALSA = Path(os.environ.get("ALSA_CONFIG_DIR", "/usr/share/alsa"), "alsa.conf")
 needs_portaudio = pytest.mark.skipif(
     not (ctypes.util.find_library("portaudio") and ALSA.is_file()),

@@ -60,7 +60,7 @@ def test_commands_work_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: 
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    affekt_command = [sys.executable, "-m", "affekt.cli"]
+    affekt_command = [sys.executable, "-m", "affekt"]
 
     def printed(*words: str) -> str:
         return run(*affekt_command, *words, cwd=empty, env=environment)
@@ -82,7 +82,7 @@ def test_a_prediction_writes_and_reports_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     environment = {"HOME": str(home), "PYTHONPATH": str(ROOT / "src")}
-    words = ["-m", "affekt.cli", "predict", "--demo"]
+    words = ["-m", "affekt", "predict", "--demo"]
     run(sys.executable, *words, cwd=home, env=environment)
     assert [*home.rglob("*")] == []
 

@@ -63,7 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def served(model: Path, *options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0", "--model", str(model)]
+    words = [sys.executable, "-m", "affekt", "serve", "--port", "0", "--model", str(model)]
     words += options
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

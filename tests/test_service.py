@@ -367,7 +367,7 @@ def test_the_page_can_have_what_the_model_needs_in_the_browser(
 
 def test_serve_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixture[str]) -> None:
     """Run a real server: it prints its address, predicts a stream, and ends on Ctrl-C."""
-    words = [sys.executable, "-m", "affekt.cli", "serve", "--port", "0"]
+    words = [sys.executable, "-m", "affekt", "serve", "--port", "0"]
     words += ["--model", str(predictor.graph.file)]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c

@@ -25,7 +25,7 @@ from bad_inputs import BAD_BYTES, ffmpeg_bytes, wav_bytes
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
 
-COMMAND = [sys.executable, "-m", "affekt.cli", "stream", "-"]
+COMMAND = [sys.executable, "-m", "affekt", "stream", "-"]
 SOUND = read(SAMPLES / "lively.flac")  # 3 s
 PCM = (SOUND * 32_767).astype("<i2")
 AHEAD = 1_024  # samples: FFmpeg hands out so many at once

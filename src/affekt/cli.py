@@ -195,6 +195,3 @@ app.add_typer(
 for command, example in JOURNAL.items():
     name = command.__name__.removeprefix("journal_")
     journal.command(name, help=_help_of(command), epilog=f"Example: {example}")(command)
-
-if __name__ == "__main__":
-    sys.exit(main())

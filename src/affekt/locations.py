@@ -5,6 +5,7 @@ Errors of every store are raised as a one-line OSError.
 
 import io
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -106,8 +107,7 @@ def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
     Raises:
         RunError: the location cannot be read or written; at the end, the local file remains.
     """
-    import shutil  # slow to load, and most runs need neither
-    import tempfile
+    import tempfile  # slow to load, and most runs do not need it
 
     folder = Path(tempfile.mkdtemp(prefix="affekt-"))
     copy = folder / (name.rpartition("/")[2] or "results")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -203,7 +203,6 @@ def _live(device: str | None, recorded: str) -> "Recording":
     import hashlib
 
     import numpy as np
-    from numpy.typing import NDArray
 
     from affekt.audio.microphone import microphone
     from affekt.audio.reading import blocks
@@ -212,7 +211,7 @@ def _live(device: str | None, recorded: str) -> "Recording":
     from affekt.journal.adding import Recording
 
     began = datetime.now().isoformat(timespec="seconds")
-    sound: list[NDArray[np.float32]] = []
+    sound: list[Any] = []
     left = LONGEST_LIVE * SAMPLE_RATE
     try:
         with suppress(KeyboardInterrupt), microphone(device) as source:
@@ -254,7 +253,7 @@ def _print_changes(
             continue
         what, entry = change
         counts[what] += 1
-        if what == "added" and entry:
+        if entry:
             print(entry_line(entry), flush=True)
     print(
         f"{printable(str(journal.path))}: {counts['added']} added, {counts['refreshed']} predicted "

@@ -37,7 +37,7 @@ class Recording:
     name: str
 
 
-#: ``added`` or ``refreshed`` and the entry in the journal, or ``known`` (and up to date) and None.
+#: ``added`` and the entry in the journal; or ``refreshed`` or ``known`` (and up to date), and None.
 Change = tuple[str, Entry | None]
 
 
@@ -136,7 +136,7 @@ def refresh_recordings(
                 continue
             journal.update(predicted)
             done.add(entry.digest)
-            yield "refreshed", predicted
+            yield "refreshed", None
         if not stale:
             break
     for _ in own.keys() & (set(known) - done):

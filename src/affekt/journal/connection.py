@@ -30,7 +30,7 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
     Args:
         path: of the file; created if it is empty and ``write`` is set.
         passphrase: of an encrypted file; None for a plain one.
-        write: whether it may be changed.
+        write: whether it will be changed.
 
     Raises:
         JournalError: no such file, not a database, or a passphrase that does not open it.
@@ -90,7 +90,7 @@ def _opened(path: Path, passphrase: str | None, write: bool) -> sqlite3.Connecti
             quoted = passphrase.replace("'", "''")
             connection.execute("PRAGMA cipher_log_level = NONE")  # it prints to standard error
             connection.execute(f"PRAGMA key = '{quoted}'")
-        for setting in (*SETTINGS, f"query_only = {not write}"):
+        for setting in SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException:

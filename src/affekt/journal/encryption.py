@@ -40,7 +40,13 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
             old = [opened.enter_context(each.open("r+b")) for each in files if each.exists()]
         plain = cipher_connect(file, isolation_level=None, timeout=BUSY_SECONDS)
         opened.callback(plain.close)
-        _lock(plain)
+        # lock the file until it is closed, or fail while another program has it open
+        (mode,) = plain.execute("PRAGMA journal_mode = DELETE").fetchone()  # removes the log
+        if mode != "delete":
+            raise sqlite3.OperationalError("database is locked")
+        plain.execute("PRAGMA locking_mode = EXCLUSIVE")
+        plain.execute("BEGIN EXCLUSIVE")
+        plain.execute("COMMIT")
         with atomic_write(path) as part:
             part.chmod(0o600)
             _export(plain, part, passphrase)
@@ -48,16 +54,6 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
             each.write(bytes(os.fstat(each.fileno()).st_size))
             each.flush()
             os.fsync(each.fileno())
-
-
-def _lock(plain: Any) -> None:
-    """Lock the file until the connection is closed; fails while another program has it open."""
-    (mode,) = plain.execute("PRAGMA journal_mode = DELETE").fetchone()  # removes the log beside it
-    if mode != "delete":
-        raise sqlite3.OperationalError("database is locked")
-    plain.execute("PRAGMA locking_mode = EXCLUSIVE")
-    plain.execute("BEGIN EXCLUSIVE")
-    plain.execute("COMMIT")
 
 
 def _export(plain: Any, part: Path, passphrase: str) -> None:

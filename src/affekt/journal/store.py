@@ -191,11 +191,9 @@ def open_journal(path: Path, *, passphrase: str | None = None, write: bool = Tru
     connection = connect(path, passphrase, write=write)
     try:
         with faults(path):
-            version = checked_version(path, connection)
-            if version < len(MIGRATIONS) and not write:
-                open_journal(path, passphrase=passphrase).close()
-            elif version < len(MIGRATIONS):
+            if checked_version(path, connection) < len(MIGRATIONS):
                 migrate(connection)
+            connection.execute(f"PRAGMA query_only = {not write}")
     except BaseException:
         connection.close()
         raise

@@ -22,7 +22,7 @@ class ClientLimits:
     ) -> AsyncIterator[bool]:
         """Wait some seconds for admission, and yield whether the request was admitted.
 
-        It counts as ``count`` requests until the context ends.
+        It counts as ``count`` requests until the context ends, which it must at once if refused.
         """
         address = request.client.host if request.client else ""
         own = self._clients.setdefault(address, Semaphore(self._share))
@@ -30,6 +30,4 @@ class ClientLimits:
             with move_on_after(wait) as scope:
                 for limit in [own, self._all] * count:
                     await entered.enter_async_context(limit)
-            if scope.cancelled_caught:
-                await entered.aclose()
             yield not scope.cancelled_caught

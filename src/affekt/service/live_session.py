@@ -48,7 +48,14 @@ async def run_session(
     query = socket.query_params
     predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
     rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
-    streams = _streams(predictor, rate, channels)
+    checked(rate, channels, "a stream")
+    if predictor.profile and channels > 1:
+        raise ModelError(
+            f"the profile of affekt serve must be of the only speaker. Got {channels} channels. "
+            f"Start the service without --profile."
+        )
+    each = [predictor.stream(rate) for _ in range(channels)]
+    streams = ChannelStreams(each, each=channels > 1)
     dtype = ENCODINGS[choice(query, "encoding", "f32le", ENCODINGS)]
     started = False
     while True:
@@ -87,16 +94,6 @@ async def _received(socket: WebSocket) -> Message:
             f"a live stream must send a message every {MAX_SILENCE:g} s. Got none. "
             f"Open another connection."
         ) from error
-
-
-def _streams(predictor: Predictor, rate: int, channels: int) -> ChannelStreams:
-    checked(rate, channels, "a stream")
-    if predictor.profile and channels > 1:
-        raise ModelError(
-            f"the profile of affekt serve must be of the only speaker. Got {channels} channels. "
-            f"Start the service without --profile."
-        )
-    return ChannelStreams([predictor.stream(rate) for _ in range(channels)], each=channels > 1)
 
 
 def _addressed(text: str, channels: int) -> tuple[str, int]:
