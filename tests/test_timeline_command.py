@@ -192,7 +192,7 @@ WRONG_USE = {
     "x.wav y.wav --timeline --plot x.png": "--plot needs exactly one recording.",
     "x.wav y.wav --timeline --format audacity": "--format audacity needs exactly one recording.",
     "{folder} --timeline --format textgrid": "--format textgrid needs exactly one recording.",
-    "x.wav --timeline -o x.wav": "--output must not be a file that the command uses.",
+    "x.raw --timeline -o x.raw": "--output must not be a file that the command uses.",
     "x.wav --timeline -o y.wav": "nor named like one. Got y.wav.",
     "x.wav -o nowhere/x.json": "nowhere/x.json cannot be written: No such file or directory.",
 }
