@@ -108,6 +108,19 @@ def test_a_data_set_of_hugging_face_is_predicted(
     assert [each.segments for each in found] == [predictor.predict(f).segments for f in FILES]
 
 
+def test_what_comes_before_a_fault_of_an_iterable_is_predicted(
+    predictor: affekt.Predictor,
+) -> None:
+    def broken() -> Iterator[Path]:
+        yield from FILES[:2]
+        raise OSError("the disk failed")
+
+    results = predictor.predict(broken(), jobs=2)
+    assert [next(results), next(results)] == [predictor.predict(file) for file in FILES[:2]]
+    with pytest.raises(OSError, match="the disk failed"):
+        next(results)
+
+
 def test_iterables_are_predicted_lazily_and_in_order(
     predictor: affekt.Predictor, sound: np.ndarray
 ) -> None:

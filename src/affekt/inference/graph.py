@@ -68,15 +68,13 @@ class Graph:
                 f"({first_line(error)}). Export it again."
             ) from error
         outputs = dict(zip(self.outputs, found, strict=False))
+        shape = len(windows), len(self.labels)
         for name, values in outputs.items():
-            if name != "embedding" and not (
-                values.shape == (len(windows), len(self.labels))
-                and np.all(values >= 0)
-                and np.all(values <= 1)
-            ):
+            fits = values.shape == shape and ((values >= 0) & (values <= 1)).all()  # NaN is not
+            if name != "embedding" and not fits:
                 raise ModelError(
-                    f"Model {self.file.name} must return ({len(windows)}, {len(self.labels)}) "
-                    f"{name} in [0, 1]. Got shape {values.shape}, some outside. Export it again."
+                    f"Model {self.file.name} must return {shape} {name} in [0, 1]. "
+                    f"Got shape {values.shape}, some outside. Export it again."
                 )
         return outputs, dict(zip(self.start, found[len(outputs) :], strict=True))
 

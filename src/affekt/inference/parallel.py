@@ -7,7 +7,7 @@ at a time, so memory does not grow with the number of recordings.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -41,7 +41,7 @@ def in_order(
         jobs: items at a time, at least 1; one a core by default.
 
     Yields:
-        One value an item, in order. An error of ``work`` ends the iterator when its value is due.
+        One value an item, in order. An error of ``work`` or ``items`` is raised in its place.
 
     Raises:
         ModelError: ``jobs`` is not at least 1.
@@ -49,18 +49,27 @@ def in_order(
     from affekt.engines import at_a_time  # slow to load
 
     jobs = at_a_time(jobs, ModelError)
-    items = iter(items)
     worker = _Worker(predictor, iter([predictor]))
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
 
     def value(item: Item) -> Value:
         return work(worker.predictor(), item)
 
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="affekt")
+    def submitted() -> "Iterator[Future[Value]]":
+        try:
+            for item in items:
+                yield pool.submit(value, item)
+        except Exception as error:
+            failed = Future[Value]()
+            failed.set_exception(error)
+            yield failed
+
     try:
-        waiting = deque(pool.submit(value, item) for item in islice(items, AHEAD * jobs))
+        futures = submitted()
+        waiting = deque(islice(futures, AHEAD * jobs))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(pool.submit(value, item) for item in islice(items, 1))
+            waiting.extend(islice(futures, 1))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
