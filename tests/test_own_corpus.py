@@ -192,6 +192,7 @@ def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
     [
         ("file,label\na.wav,sad\n", "columns must be file, label, speaker, start"),
         ("file,label,speaker,age\na.wav,sad,1,3\n", "columns must be"),
+        ("file;label;speaker\na.wav;sad;1\n", "Correct line 1; commas separate columns"),
         ("file,label,speaker\na.wav,,1\n", "every clip of clinic must have a label"),
         ("file,label,speaker\na.wav,sad,\n", "speaker must read <corpus>:<id>"),
         ("file,label,speaker\na.wav,sad,1\na.wav,sad,1\n", "same part twice"),

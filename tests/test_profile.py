@@ -99,6 +99,7 @@ def test_a_profile_depends_on_the_recordings(predictor: affekt.Predictor, person
     assert person.measure == graph.measure
     assert 4.0 < person.seconds < 8.3
     assert person.seconds == pytest.approx(person.weight / 24 * 0.96)
+    assert len(repr(person)) < 100  # no arrays
 
 
 def test_enrolment_goes_on(predictor: affekt.Predictor, person: Profile) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from affekt.commands import options
 from affekt.commands.options import argument, flag, option
-from affekt.commands.output.printing import complain, with_progress
+from affekt.commands.output.printing import complain, printable, with_progress
 
 if TYPE_CHECKING:
     from affekt.corpora import Survey
@@ -58,6 +58,7 @@ def corpus(
         )
     print_counts(found)
     write_manifest(found.manifest(partial=partial), output)
+    print(printable(str(output)))
     if found.faults():
         complain(f"{output} holds only a part of {name}: {found.faults()}")
 

@@ -117,7 +117,7 @@ def read_clips(
     if odd or missing:
         raise CorpusError(
             f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
-            f"Got {', '.join(header) or 'none'}. Correct line {first}."
+            f"Got {', '.join(header) or 'none'}. Correct line {first}; commas separate columns."
         )
     for line, row in lines:
         try:

@@ -6,7 +6,7 @@ amount of speech. It holds no sound and no words. It is a few kilobytes of safet
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +40,10 @@ class Profile:
 
     measure: str
     weight: float
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    mean: NDArray[np.float32] = field(repr=False)
+    deviation: NDArray[np.float32] = field(repr=False)
     seconds: float
-    voice: NDArray[np.float32] | None = None
+    voice: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def content(self) -> bytes:
         """Return the bytes that :meth:`save` writes."""
