@@ -85,6 +85,14 @@ def test_windows_cost_no_memory_and_cannot_be_written():
         windows[0, 0] = 1
 
 
+@pytest.mark.parametrize(
+    "options", [{"hop": 0}, {"hop": -1}, {"hop": WINDOW + 1}, {"last_window": "cut"}]
+)
+def test_another_hop_or_last_window_is_refused(options):
+    with pytest.raises(AudioError, match=r"in \[1, 15600\] samples and as last_window one of drop"):
+        sliding_windows(ramp(WINDOW), **options)
+
+
 @pytest.mark.parametrize("shape", [(0,), (), (2, WINDOW), (WINDOW, 1)])
 def test_arrays_of_other_shapes_are_refused(shape):
     with pytest.raises(AudioError, match=r"at least one. Got shape"):

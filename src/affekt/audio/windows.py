@@ -43,13 +43,19 @@ def sliding_windows(
         ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
 
     Raises:
-        AudioError: no samples, or more than one axis.
+        AudioError: no samples, more than one axis, or another hop or last_window.
 
     Source: paper, section II-A.
 
     >>> sliding_windows(np.zeros(31_200, np.float32)).shape
     (3, 15600)
     """
+    if not 1 <= hop <= WINDOW or last_window not in LAST_WINDOW:
+        raise AudioError(
+            f"sliding_windows takes a hop in [1, {WINDOW}] samples and as last_window one of "
+            f"{', '.join(LAST_WINDOW)}. Got hop {hop}, last_window {last_window!r}. Use those of "
+            f"the model's architecture."
+        )
     if samples.ndim != 1 or samples.size == 0:
         raise AudioError(
             f"samples of sliding_windows must be (samples,), at least one. "
