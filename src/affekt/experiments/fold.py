@@ -107,17 +107,25 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
     write_json(folder / SOUND, {"sound": sound})
 
 
+def check_weights(recipe: Recipe, locations: Locations) -> None:
+    """Refuse pretrained weights that are missing or not the published ones.
+
+    Raises:
+        ModelError: no such file, or another one.
+    """
+    name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
+    if name != "random" and not recipe.method.startswith("chance"):
+        check_digest(find(name, locations.weights))
+
+
 def fill_cache(recipe: Recipe, manifest: Manifest, locations: Locations) -> None:
-    """Check the weights and compute the cached arrays, before the folds start in parallel.
+    """Compute the cached arrays, before the folds start in parallel.
 
     Raises:
         AffektError: unusable recordings, weights or cache.
     """
     if recipe.method.startswith("chance"):
         return
-    name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
-    if name != "random":
-        check_digest(find(name, locations.weights))
     source = source_of(recipe, manifest, locations)
     if recipe.method != "network":
         load_features(recipe, source, locations)

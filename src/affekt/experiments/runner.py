@@ -20,7 +20,7 @@ from affekt.corpora.manifest import Manifest
 from affekt.corpora.tables import write_text
 from affekt.engines import Engine, local
 from affekt.errors import RunError, writing
-from affekt.experiments.fold import fill_cache, run_fold
+from affekt.experiments.fold import check_weights, fill_cache, run_fold
 from affekt.experiments.recipe import Recipe
 from affekt.runs.archive import restore_folds
 from affekt.runs.folder import Locations, fold_folder, is_done, manifest_of, write_json
@@ -54,6 +54,8 @@ def run(
     """
     if archive is not None and not archive.is_dir():
         raise RunError(f"{archive}: must be a folder of archived runs. Got none. Check --archive.")
+    if archive is None and not (locations.runs / recipe.run).exists():
+        check_weights(recipe, locations)  # before the folder is made
     folder = prepare(recipe, locations, folds)
     planned = read_folds(folder / "folds.csv")
     chosen = [fold for fold in planned if folds is None or fold.number in folds]
@@ -62,6 +64,7 @@ def run(
         restore_folds(recipe.identity, folder, archive, manifest=manifest, folds=planned)
     if all(is_done(folder, fold) for fold in chosen):
         return ()
+    check_weights(recipe, locations)
     fill_cache(recipe, manifest, locations)
     work = partial(run_fold, recipe, folder, locations)
     failed = []
