@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--model", default="affekt")
     asked = parser.parse_args()
     predictor = affekt.load(asked.model)
-    output = ROOT / f"results/soak-{asked.model}.csv"
+    output = ROOT / f"results/soak-{Path(asked.model).stem}.csv"
     words = [sys.executable, "-m", "affekt", "serve", "--port", "0", "--model", asked.model]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -163,6 +163,14 @@ FOREIGN = {
 }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such file")
+def test_a_pipe_holds_nothing_to_resume(model: str, folder: Path) -> None:
+    words = [*COMMAND, str(folder), "--csv", "--model", model, "--resume", "-o", "/dev/stdout"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.stdout.startswith("file,duration,label,")
+    assert "fault" not in found.stderr
+
+
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
 @pytest.mark.parametrize("form", ["--json", "--csv"])
 def test_a_foreign_output_is_refused_and_unchanged(

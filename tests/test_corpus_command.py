@@ -71,7 +71,7 @@ def test_own_recordings(savee: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["savee", "none"], "none must be a folder"),
+        (["savee", "none"], "root of a corpus must be a folder"),
         (["savee", ".", "--task", "five"], "task of savee must be one of four, all"),
         (["savee", ".", "--speaker", "x"], "--speaker is for your own corpus"),
         (["saavee", "."], "NAME must be one of ravdess, demos"),

@@ -415,16 +415,21 @@ def test_another_program_that_does_not_end_is_named(
     locking.close()
 
 
-def test_a_folder_that_cannot_be_written_holds_a_journal_to_read(
-    made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)  # root may write any folder
+def test_a_journal_is_read_where_no_log_can_be_made(made: Made, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
     link = tmp_path / "link.journal"
     with made() as journal:
         link.symlink_to(journal.path)
         journal.add(entry(1), None)
         with open_journal(link, write=False) as reading:  # what is in the log only, too
             assert reading.entries() == [entry(1)]
-    with open_journal(link, write=False) as reading:
-        assert reading.entries() == [entry(1)]
-        assert sorted(tmp_path.iterdir()) == [journal.path, link]  # no log beside it
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # as on a full disk
+    try:
+        with open_journal(link, write=False) as reading:
+            found = reading.entries()
+        with pytest.raises(JournalError, match="disk I/O error"):
+            open_journal(link)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert found == [entry(1)]

@@ -177,6 +177,7 @@ def test_a_recording_is_not_printed_over(
 
 def test_an_output_is_stored_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locations, "STORE_SECONDS", 0.05)
+    monkeypatch.setattr(locations, "STORE_SHARE", 2)
     name = f"memory://{uuid4().hex}/results"
     fs, path = fsspec.core.url_to_fs(name)
     with local_copy(name, fetch=False) as copy:

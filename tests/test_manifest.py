@@ -185,7 +185,7 @@ def test_takes_parts_of_one_file() -> None:
         (HEADER.replace(",text", ",words"), "m.csv: columns must be .* Correct line 2"),
         (HEADER.replace(",text", ""), "columns must be"),
         (HEADER.replace(",text", ",file"), "columns must be"),
-        (HEADER.split("\n")[0], "Got none"),
+        (HEADER.split("\n")[0], "Got none. Correct line 2"),
         (HEADER + "a.wav,angry,toy:1,f,,,,2.5,\n", "m.csv, line 3: must hold 10 cells.*9 cells"),
         (HEADER + "\na.wav,angry,toy:1,f,,,,soon,,\n", "line 4: .* 'soon'"),
         (HEADER + "a.wav,angry,toy:1,f,,,1.5,2.5,,\n", "line 3: .* '1.5'"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from socket import create_connection
 from typing import Any
@@ -222,6 +223,14 @@ def test_a_live_session_adapts_and_returns_the_profile(
     assert close(talk(client, "", words, *pieces(SOUND), "end"), expected)
     without_profile = predictor.predict(SOUND, sample_rate=RATE)
     assert expected[-1].probabilities != without_profile.probabilities
+
+
+def test_the_voice_in_the_profile_of_the_service_is_not_sent(predictor: affekt.Predictor) -> None:
+    person = replace(predictor.enroll(SOUND, sample_rate=RATE), voice=np.ones(256, np.float32))
+    app = make_app(replace(predictor, profile=person), hosts={"localhost"})
+    with TestClient(app) as client, client.websocket_connect(STREAM) as socket:
+        socket.send_text("profile")
+        assert profile_of(socket.receive_bytes()).voice is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any, BinaryIO
 from affekt.errors import RunError, first_line, writing
 
 BUFFER = 1 << 16  # bytes
-STORE_SECONDS = 60.0  # between two times that a growing file is stored
+STORE_SECONDS = 60.0  # at least, between two times that a growing file is stored
+STORE_SHARE = 20  # of the time, one part at most goes into storing
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
 
 
@@ -200,6 +202,9 @@ def _store(copy: Path, name: str) -> None:
 
 
 def _store_often(copy: Path, name: str, ended: threading.Event) -> None:
-    while not ended.wait(STORE_SECONDS):
+    pause = STORE_SECONDS
+    while not ended.wait(pause):
+        began = time.monotonic()
         with suppress(OSError):  # a lasting error is raised at the end
             _store(copy, name)
+        pause = max(STORE_SECONDS, STORE_SHARE * (time.monotonic() - began))

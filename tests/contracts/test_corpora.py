@@ -378,7 +378,7 @@ def test_refuses_names(tmp_path: Path) -> None:
         load("iemocap", tmp_path)
     with pytest.raises(CorpusError, match=r"task of ravdess must be one of four, all. Got 'two'"):
         load("ravdess", tmp_path, task="two")
-    with pytest.raises(CorpusError, match="must be a folder"):
+    with pytest.raises(CorpusError, match="root of a corpus must be a folder"):
         load("ravdess", tmp_path / "none")
 
 

@@ -46,10 +46,13 @@ def enroll(
         if not replace:
             raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
     predictor = load(model, profile=profile if add else None, channel=channel)
-    with_speech = []
-    for file in with_progress([*find_files(paths)]):
+    files = []
+    for file in find_files(paths):  # all, before any is read
         if isinstance(file, Failure):
             raise AudioError(file.error)
+        files.append(file)
+    with_speech = []
+    for file in with_progress(files):
         if next(predictor.timeline(file), None):
             with_speech.append(file)
         else:

@@ -123,4 +123,5 @@ def _report(file: Path, secret: str | None) -> str:
         with open_journal(file, passphrase=secret, write=False) as journal:
             return report_page(journal, back=True)
     except AffektError as error:  # no path of this machine is sent
-        raise RunError(f"the journal{str(error).removeprefix(str(file))}") from error
+        text = re.sub(f"^{re.escape(str(file))}", "the journal", str(error))
+        raise RunError(text) from error

@@ -103,21 +103,25 @@ def read_clips(
     path: Path,
     allowed: tuple[str, ...],
     required: tuple[str, ...],
+    first: int = 1,
 ) -> Iterator[Clip]:
     """Make clips of the numbered lines of a table; only columns and numbers are checked.
+
+    Lines begin with the names of the columns, at line ``first`` if there are any.
 
     Raises:
         CorpusError: an unknown, missing or repeated column, a row of another length, or an
             invalid number.
     """
-    first, names = next(lines, (1, []))
+    first, names = next(lines, (first, []))
     header = [name.strip() for name in names]
     odd = [name for name in header if name not in allowed or header.count(name) > 1]
     missing = [name for name in required if name not in header]
     if odd or missing:
         raise CorpusError(
             f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
-            f"Got {', '.join(header) or 'none'}. Correct line {first}; commas separate columns."
+            f"Got {', '.join(header) or 'none'}. Correct line {first}"
+            f"{'; commas separate columns' if any(';' in name for name in header) else ''}."
         )
     for line, row in lines:
         try:

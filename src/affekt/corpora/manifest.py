@@ -160,5 +160,5 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
             f"'# {{JSON}}'. Got {first[:60]!r}. Write it with: affekt corpus NAME ROOT -o {path}"
         ) from error
     lines = read_lines(f"\n{rows}", path=path)  # numbered as in the file
-    clips = tuple(read_clips(lines, path=path, allowed=COLUMNS, required=COLUMNS))
+    clips = tuple(read_clips(lines, path=path, allowed=COLUMNS, required=COLUMNS, first=2))
     return Manifest(corpus, task, labels, root, clips)

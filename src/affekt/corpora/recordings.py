@@ -21,6 +21,10 @@ def recordings_in(root: Path) -> tuple[str, ...]:
     Raises:
         CorpusError: the root is not a folder, or cannot be searched.
     """
+    if not root.is_dir():
+        raise CorpusError(
+            f"root of a corpus must be a folder. Got {root}. Name the folder that was unpacked."
+        )
     try:
         return sound_files(root)
     except AudioError as error:

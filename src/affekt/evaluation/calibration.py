@@ -224,4 +224,5 @@ def _scores(answers: Answers, draws: NDArray[np.float64]) -> dict[str, Interval]
         found[score] = value, drawn
     for score, losses in (("brier", brier_scores), ("nll", log_losses)):
         found[score] = means(losses(answers.probabilities, answers.truth)[:, np.newaxis])
-    return {x: percentiles(*found[x], speakers=draws.shape[1]) for x in found}
+    speakers = draws.shape[1]
+    return {score: percentiles(*pair, speakers=speakers) for score, pair in found.items()}

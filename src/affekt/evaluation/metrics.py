@@ -39,7 +39,9 @@ def tally(table: pd.DataFrame) -> Tally:
     names = pd.Index(labels := labels_of(table))
     seed, seeds = pd.factorize(table["seed"], sort=True)
     speaker, speakers = pd.factorize(table["speaker"], sort=True)
-    truth, predicted = (names.get_indexer(pd.Index(table[x])) for x in ("truth", "predicted"))
+    truth, predicted = (
+        names.get_indexer(pd.Index(table[column])) for column in ("truth", "predicted")
+    )
     shape = len(seeds), len(speakers), len(labels), len(labels)
     cells = np.ravel_multi_index((seed, speaker, truth, predicted), shape)
     counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)

@@ -58,7 +58,8 @@ class Stream:
         """The profile that the stream was given, with its adaptation; no voice after a restore.
 
         Raises:
-            ModelError: the model has no speaker normalization, or there was no speech.
+            ModelError: the model has no speaker normalization, there was no speech, or the stream
+                was given no profile and does not adapt.
         """
         profile = profile_from(self._state, self._graph, adapt=self._adapt)
         return replace(profile, voice=self._voice)

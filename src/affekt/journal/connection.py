@@ -4,7 +4,6 @@ An encrypted journal is a SQLCipher database: every page, of the write-ahead log
 with AES-256, by a key derived from the passphrase.
 """
 
-import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -79,9 +78,19 @@ def _opened(path: Path, passphrase: str | None, write: bool) -> sqlite3.Connecti
     if passphrase is not None:
         from sqlcipher3.dbapi2 import connect
     path = path.resolve()
-    # a folder that cannot be written takes no log; a connection with mode=ro leaves its log behind
-    takes_log = write or os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists()
-    uri = f"{path.as_uri()}?mode=rw{'' if takes_log else '&immutable=1'}"
+    log = Path(f"{path}-wal")
+    needs_log = write or (log.exists() and log.stat().st_size > 0)
+    uri = f"{path.as_uri()}?mode=rw"  # a connection with mode=ro leaves its log behind
+    try:
+        return _prepared(connect, uri, passphrase)
+    except _errors() as error:
+        if needs_log or "locked" in str(error):
+            raise
+        # no log can be made: the folder cannot be written, or its disk is full
+        return _prepared(connect, f"{uri}&immutable=1", passphrase)
+
+
+def _prepared(connect: Any, uri: str, passphrase: str | None) -> sqlite3.Connection:
     connection: sqlite3.Connection = connect(
         uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS
     )

@@ -128,14 +128,15 @@ def _calibration(files: Files, results: Sequence[Result], chosen: Result) -> dic
         return {}
     found = files.table("calibration", calibration.calibrations(best))
     bins = {}
-    for scaling, after in calibration.versions(best).items():
+    for scaling, version in calibration.versions(best).items():
         part = "reliability" if scaling == calibration.UNSCALED else f"reliability-{scaling}"
-        rows = calibration.reliability(after, equal_width())
+        rows = calibration.reliability(version, equal_width())
         bins[VERSIONS[scaling]] = files.table(part, rows)
+    *_, (scaling, last) = calibration.versions(best).items()
     errors = dict(zip(bins, found["ece"], strict=True))
     files.picture("reliability", charts.reliability(bins, errors))
-    curve = files.table("coverage", abstention.abstention(after, abstention.thresholds(after)))
-    marks = files.table("abstention", abstention.abstention(after, abstention.MIN_CONFIDENCES))
+    curve = files.table("coverage", abstention.abstention(last, abstention.thresholds(last)))
+    marks = files.table("abstention", abstention.abstention(last, abstention.MIN_CONFIDENCES))
     files.picture("coverage", charts.coverage(curve, marks, 1 / len(best.tally.labels)))
     return {"recipe": best.recipe, "scaling": scaling, "titles": VERSIONS}
 

@@ -47,6 +47,8 @@ async def run_session(
     """
     query = socket.query_params
     predictor = with_query(predictor, query, *COMMON, "rate", "encoding", "channels")
+    if predictor.profile:  # of the service: no client gets its voice
+        predictor = replace(predictor, profile=replace(predictor.profile, voice=None))
     rate = int(number(query, "rate", SAMPLE_RATE, whole=True))
     checked(rate, channels, "a stream")
     if predictor.profile and channels > 1:
