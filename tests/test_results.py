@@ -501,8 +501,8 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
         scored = every[(every["speakers"] == speakers) & (every["rule"] == rule)]
         both = scored.pivot_table("uar", ["seed", "fold"], "variant").dropna()
         folds = both.index.get_level_values("fold")
-        assert [*folds] == [*range(1, 11), *range(15, 21)]
-        assert f"in {len(folds)} folds of seed 2: 1 to 10 and 15 to 20." in text
+        assert [*folds] == [*range(1, 13), *range(15, 23)]
+        assert f"in {len(folds)} folds of seed 2: 1 to 12 and 15 to 22." in text
         gain = both["matlab"] - both["published"]
         error = gain.std() / np.sqrt(len(gain))
         scores = both["matlab"].mean(), both["published"].mean(), gain.mean(), error
