@@ -30,21 +30,14 @@ SHORT = (100, 500, 1_000)  # samples
 
 @dataclass(frozen=True)
 class Distortion:
-    """One strength of one test.
+    """One strength of one test."""
 
-    Attributes:
-        test: name of the test.
-        strength: in the test's unit; NaN if each clip draws its own.
-        unit: of the strength, such as dB.
-        effect: distorts a sound, with a strength and a generator of random numbers.
-        drawn: of a tiny change, the strengths that each clip draws one from. People hardly notice
-            tiny changes, so nearly all answers must stay.
-    """
-
-    test: str
-    strength: float
-    unit: str
-    effect: Effect
+    test: str  #: name of the test
+    strength: float  #: in the test's unit; NaN if each clip draws its own
+    unit: str  #: of the strength, such as dB
+    effect: Effect  #: distorts a sound, with a strength and a generator of random numbers
+    #: of a tiny change, the strengths that each clip draws one from. People hardly notice tiny
+    #: changes, so nearly all answers must stay.
     drawn: tuple[float, ...] = ()
 
     def apply(self, sound: Sound, generator: Generator) -> Sound:

@@ -29,21 +29,15 @@ CLIPS_OF_COMMAND = 4  # at once: a command needs seconds to start
 
 @dataclass(frozen=True)
 class Recognizer:
-    """What is audited.
+    """What is audited."""
 
-    Attributes:
-        name: as it was given.
-        answer: turns sounds, each ``(samples,)`` float32 at 16 kHz, into probabilities by label.
-        trained_on: speakers of its training; None if it does not state them.
-        clips: number of clips whose distorted sounds it gets at once.
-        predictor: the model, if it is one of affekt.
-    """
-
-    name: str
+    name: str  #: as it was given
+    #: turns sounds, each ``(samples,)`` float32 at 16 kHz, into probabilities by label
     answer: Callable[[Sequence[Sound]], Sequence[Answer]]
+    #: speakers of its training; None if it does not state them
     trained_on: frozenset[str] | None = None
-    clips: int = 1
-    predictor: Predictor | None = None
+    clips: int = 1  #: number of clips whose distorted sounds it gets at once
+    predictor: Predictor | None = None  #: the model, if it is one of affekt
 
 
 def open_recognizer(name: str) -> Recognizer:

@@ -13,31 +13,18 @@ GENDERS = ("f", "m", "")  # "": the corpus does not say
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance of one speaker with one label.
+    """One utterance of one speaker with one label."""
 
-    Attributes:
-        file: POSIX path relative to the manifest's root.
-        label: one of the manifest's labels.
-        speaker: ``<corpus>:<id>``, unique over all corpora.
-        gender: ``f``, ``m``, or empty if the corpus does not say.
-        start: seconds into the file, or None for its beginning.
-        end: seconds into the file, or None for its end.
-        channel: channel to take, counted from 0, or None for the mean of all.
-        seconds: length of the clip.
-        text: the corpus' code of the sentence, or empty.
-        intensity: the corpus' code of the emotion's intensity, or empty.
-    """
-
-    file: str
-    label: str
-    speaker: str
-    gender: str = ""
-    start: float | None = None
-    end: float | None = None
-    channel: int | None = None
-    seconds: float = 0.0
-    text: str = ""
-    intensity: str = ""
+    file: str  #: POSIX path relative to the manifest's root
+    label: str  #: one of the manifest's labels
+    speaker: str  #: ``<corpus>:<id>``, unique over all corpora
+    gender: str = ""  #: ``f``, ``m``, or empty if the corpus does not say
+    start: float | None = None  #: seconds into the file, or None for its beginning
+    end: float | None = None  #: seconds into the file, or None for its end
+    channel: int | None = None  #: channel to take, counted from 0, or None for the mean of all
+    seconds: float = 0.0  #: length of the clip
+    text: str = ""  #: the corpus' code of the sentence, or empty
+    intensity: str = ""  #: the corpus' code of the emotion's intensity, or empty
 
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

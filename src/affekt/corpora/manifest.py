@@ -25,23 +25,16 @@ from affekt.errors import CorpusError
 class Manifest:
     """A corpus as one table, checked.
 
-    Attributes:
-        corpus: name of the corpus.
-        task: name of the label set, such as ``four``.
-        labels: all labels of the task in the order of a model's outputs.
-        root: folder that the clips' files are relative to.
-        clips: the rows, at least one.
-
     Raises:
         CorpusError: any clip breaks a rule of :class:`~affekt.corpora.clips.Clip`, two clips share
             sound, a speaker has two genders, or there are no clips.
     """
 
-    corpus: str
-    task: str
-    labels: tuple[str, ...]
-    root: Path
-    clips: tuple[Clip, ...]
+    corpus: str  #: name of the corpus
+    task: str  #: name of the label set, such as ``four``
+    labels: tuple[str, ...]  #: all labels of the task in the order of a model's outputs
+    root: Path  #: folder that the clips' files are relative to
+    clips: tuple[Clip, ...]  #: the rows, at least one
 
     def __post_init__(self) -> None:
         if not self.clips:

@@ -21,15 +21,11 @@ from affekt.corpora.manifest import Manifest
 
 @dataclass(frozen=True)
 class PerceivedLabels:
-    """Labels of the loss, in which the perceived emotion has a share.
+    """Labels of the loss, in which the perceived emotion has a share."""
 
-    Attributes:
-        shares: ``(clips, labels)`` float32; each row sums to 1.
-        log_priors: ``(clips, labels)`` float32: logarithm of the mean share of each label in the
-            clip's corpus, all acted labels weighted the same; added to the logits.
-    """
-
-    shares: NDArray[np.float32]
+    shares: NDArray[np.float32]  #: ``(clips, labels)`` float32; each row sums to 1
+    #: ``(clips, labels)`` float32: logarithm of the mean share of each label in the clip's corpus,
+    #: all acted labels weighted the same; added to the logits
     log_priors: NDArray[np.float32]
 
 

@@ -26,41 +26,29 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Specification of one corpus.
+    """Specification of one corpus."""
 
-    Attributes:
-        name: short name; the first half of its speaker keys.
-        language: spoken in it, as a code of ISO 639-1.
-        licence: its licence, in its authors' words.
-        credit: authors, year and name, which models trained on it must state.
-        source: web address of its paper or record.
-        licence_link: web address of the licence's text, where it has one.
-        pattern: regular expression of a path without its suffix, anchored at the end and at a
-            folder's start. Groups: ``speaker`` and ``code``; optional are ``part`` (prefix of the
-            code), ``gender``, ``text`` and ``intensity``. All groups together identify a recording.
-        tasks: label by code, for task ``four`` and for all classes of the corpus.
-        speakers: all speakers by id.
-        totals: published clips by code, if they are not published by speaker.
-        names: all file names without suffix, if they are known.
-        unusable: names of files to leave out: silent ones and those with two labels.
-        channel: channel to read, or None for the mean of all.
-        perceived: reads, by file name without suffix, the labels that most listeners chose from
-            the voice alone (several: a tie), from the corpus' own table under the root.
-    """
-
-    name: str
-    language: str
-    licence: str
+    name: str  #: short name; the first half of its speaker keys
+    language: str  #: spoken in it, as a code of ISO 639-1
+    licence: str  #: its licence, in its authors' words
+    #: regular expression of a path without its suffix, anchored at the end and at a folder's start.
+    #: Groups: ``speaker`` and ``code``; optional are ``part`` (prefix of the code), ``gender``,
+    #: ``text`` and ``intensity``. All groups together identify a recording.
     pattern: str
+    #: label by code, for task ``four`` and for all classes of the corpus
     tasks: Mapping[str, Mapping[str, str]]
-    speakers: Mapping[str, Speaker]
+    speakers: Mapping[str, Speaker]  #: all speakers by id
+    #: published clips by code, if they are not published by speaker
     totals: Mapping[str, int] = field(default_factory=dict)
-    names: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()  #: all file names without suffix, if they are known
+    #: names of files to leave out: silent ones and those with two labels
     unusable: frozenset[str] = frozenset()
-    channel: int | None = None
-    credit: str = ""
-    source: str = ""
-    licence_link: str = ""
+    channel: int | None = None  #: channel to read, or None for the mean of all
+    credit: str = ""  #: authors, year and name, which models trained on it must state
+    source: str = ""  #: web address of its paper or record
+    licence_link: str = ""  #: web address of the licence's text, where it has one
+    #: reads, by file name without suffix, the labels that most listeners chose from the voice alone
+    #: (several: a tie), from the corpus' own table under the root
     perceived: Callable[[Path], Mapping[str, tuple[str, ...]]] | None = None
 
     def labels(self, task: str) -> tuple[str, ...]:

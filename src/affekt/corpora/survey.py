@@ -23,38 +23,27 @@ class Row:
     """One row of the comparison: counts found, and published (None: not published)."""
 
     name: str
-    found: tuple[int, ...]
-    """Speakers, clips of each label in order, clips."""
+    found: tuple[int, ...]  #: speakers, clips of each label in order, clips
     published: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The clips of a corpus that a folder holds.
+    """The clips of a corpus that a folder holds."""
 
-    Attributes:
-        corpus: name of the corpus.
-        task: name of the label set.
-        labels: all labels of the task, in order.
-        root: the folder.
-        clips: clips with a readable header.
-        missing: published clips that are absent: count by description.
-        extra: clips or files that are not published: count by description.
-        undecodable: error message by file.
-        published: clips by (speaker, label); the speaker is empty if only totals are known.
-        genders: published gender by speaker.
-    """
-
-    corpus: str
-    task: str
-    labels: tuple[str, ...]
-    root: Path
-    clips: tuple[Clip, ...]
-    undecodable: Mapping[str, str]
+    corpus: str  #: name of the corpus
+    task: str  #: name of the label set
+    labels: tuple[str, ...]  #: all labels of the task, in order
+    root: Path  #: the folder
+    clips: tuple[Clip, ...]  #: clips with a readable header
+    undecodable: Mapping[str, str]  #: error message by file
+    #: published clips that are absent: count by description
     missing: Mapping[str, int] = field(default_factory=dict)
+    #: clips or files that are not published: count by description
     extra: Mapping[str, int] = field(default_factory=dict)
+    #: clips by (speaker, label); the speaker is empty if only totals are known
     published: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    genders: Mapping[str, str] = field(default_factory=dict)
+    genders: Mapping[str, str] = field(default_factory=dict)  #: published gender by speaker
 
     def manifest(self, *, partial: bool = False, remedy: str = _REMEDY) -> Manifest:
         """Return the clips as a manifest; ``remedy`` ends the message of an error.

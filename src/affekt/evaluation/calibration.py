@@ -43,21 +43,13 @@ ALL_CLIPS = "all"  # enrolment with all other clips of the speaker
 
 @dataclass(frozen=True)
 class Answers:
-    """The predictions of a result as arrays, the seeds one after the other.
+    """The predictions of a result as arrays, the seeds one after the other."""
 
-    Attributes:
-        probabilities: ``(rows, labels)``.
-        truth: ``(rows,)`` columns of the true labels.
-        seed: ``(rows,)`` positions among the seeds.
-        speaker: ``(rows,)`` positions among the speakers.
-        shape: number of seeds and of speakers.
-    """
-
-    probabilities: NDArray[np.float64]
-    truth: NDArray[np.int64]
-    seed: NDArray[np.int64]
-    speaker: NDArray[np.int64]
-    shape: tuple[int, int]
+    probabilities: NDArray[np.float64]  #: ``(rows, labels)``
+    truth: NDArray[np.int64]  #: ``(rows,)`` columns of the true labels
+    seed: NDArray[np.int64]  #: ``(rows,)`` positions among the seeds
+    speaker: NDArray[np.int64]  #: ``(rows,)`` positions among the speakers
+    shape: tuple[int, int]  #: number of seeds and of speakers
 
     @property
     def confidence(self) -> NDArray[np.float64]:

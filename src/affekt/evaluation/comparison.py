@@ -28,17 +28,13 @@ EXACT_SPEAKERS = 13  # up to this number, all 2**speakers sign flips are fewer t
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference in UAR between two recipes on the same clips.
+    """Difference in UAR between two recipes on the same clips."""
 
-    Attributes:
-        difference: UAR of the first minus that of the second, with its 95 % interval.
-        shown: the same as printed: with fewer than 8 speakers, with the range over speakers.
-        p: two-sided p value in (0, 1] of a permutation test that exchanges both recipes' answers
-            speaker by speaker.
-    """
-
-    difference: Interval
+    difference: Interval  #: UAR of the first minus that of the second, with its 95 % interval
+    #: the same as printed: with fewer than 8 speakers, with the range over speakers
     shown: Interval
+    #: two-sided p value in (0, 1] of a permutation test that exchanges both recipes' answers
+    #: speaker by speaker
     p: float
 
 

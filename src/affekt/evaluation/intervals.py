@@ -34,19 +34,12 @@ INTERVAL, RANGE = "95 % interval", "range over speakers"
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its 95 % interval, or with its lowest and highest speaker.
+    """A score with its 95 % interval, or with its lowest and highest speaker."""
 
-    Attributes:
-        value: the score over all speakers; NaN if a label has no clip.
-        low: lower end; NaN if there is none.
-        high: upper end; NaN if there is none.
-        kind: what the ends are, ``INTERVAL`` or ``RANGE``.
-    """
-
-    value: float
-    low: float = np.nan
-    high: float = np.nan
-    kind: str = INTERVAL
+    value: float  #: the score over all speakers; NaN if a label has no clip
+    low: float = np.nan  #: lower end; NaN if there is none
+    high: float = np.nan  #: upper end; NaN if there is none
+    kind: str = INTERVAL  #: what the ends are, ``INTERVAL`` or ``RANGE``
 
     def columns(self, score: str = "uar", ends: str = "") -> dict[str, float]:
         """Cells of a table: ``<score>``, ``<ends>low``, ``<ends>high``."""

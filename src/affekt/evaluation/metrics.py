@@ -19,19 +19,12 @@ from affekt.runs.predictions import labels_of
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Confusion matrices of one recipe, one for each seed and speaker.
+    """Confusion matrices of one recipe, one for each seed and speaker."""
 
-    Attributes:
-        labels: ``(labels,)`` in the order of rows and columns.
-        seeds: the seeds in the order of the first axis.
-        speakers: the speakers in the order of the second axis.
-        counts: ``(seeds, speakers, labels, labels)``; a row is a true label.
-    """
-
-    labels: tuple[str, ...]
-    seeds: tuple[int, ...]
-    speakers: tuple[str, ...]
-    counts: NDArray[np.int64]
+    labels: tuple[str, ...]  #: ``(labels,)`` in the order of rows and columns
+    seeds: tuple[int, ...]  #: the seeds in the order of the first axis
+    speakers: tuple[str, ...]  #: the speakers in the order of the second axis
+    counts: NDArray[np.int64]  #: ``(seeds, speakers, labels, labels)``; a row is a true label
 
 
 def tally(table: pd.DataFrame) -> Tally:

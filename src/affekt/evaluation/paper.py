@@ -9,14 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Published:
-    """One row of the paper's Table II.
+    """One row of the paper's Table II."""
 
-    Attributes:
-        uar: average accuracy in [0, 1].
-        recalls: class accuracy in [0, 1] of each label, for methods where the paper reports it.
-    """
-
-    uar: float
+    uar: float  #: average accuracy in [0, 1]
+    #: class accuracy in [0, 1] of each label, for methods where the paper reports it
     recalls: dict[str, float] = field(default_factory=dict)
 
 

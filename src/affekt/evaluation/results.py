@@ -37,18 +37,13 @@ ADDED = {  # knobs that some archived runs lack, and what they did
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One recipe over all seeds that it was run with.
+    """One recipe over all seeds that it was run with."""
 
-    Attributes:
-        recipe: its name.
-        runs: one for each seed, sorted by seed, with equal other knobs. All are complete or none
-            is; in a part of :attr:`by_corpus`, some may be.
-        unfinished: seeds with a missing fold, if other seeds are complete.
-    """
-
-    recipe: str
+    recipe: str  #: its name
+    #: one for each seed, sorted by seed, with equal other knobs. All are complete or none is; in a
+    #: part of :attr:`by_corpus`, some may be.
     runs: tuple[Run, ...]
-    unfinished: tuple[Run, ...] = ()
+    unfinished: tuple[Run, ...] = ()  #: seeds with a missing fold, if other seeds are complete
 
     @property
     def knobs(self) -> dict[str, Any]:

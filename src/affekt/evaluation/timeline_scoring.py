@@ -31,21 +31,14 @@ class Span(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmotionErrors:
-    """Durations of the errors of a timeline.
+    """Durations of the errors of a timeline."""
 
-    Attributes:
-        false_alarm: seconds without emotion in the reference and with one in the prediction.
-        missed: seconds with an emotion in the reference and with none in the prediction.
-        confusion: seconds in which both have emotions, and none in common.
-        overlap: seconds with one emotion in the reference, and it and others in the prediction.
-        seconds: duration of the recording.
-    """
-
-    false_alarm: float
-    missed: float
-    confusion: float
+    false_alarm: float  #: seconds without emotion in the reference and with one in the prediction
+    missed: float  #: seconds with an emotion in the reference and with none in the prediction
+    confusion: float  #: seconds in which both have emotions, and none in common
+    #: seconds with one emotion in the reference, and it and others in the prediction
     overlap: float
-    seconds: float
+    seconds: float  #: duration of the recording
 
     @property
     def rate(self) -> float:

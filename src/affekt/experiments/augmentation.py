@@ -45,17 +45,11 @@ LIMITED = 0.5  # share of the simulated speakers with a limited bandwidth
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Settings of the augmentation.
+    """Settings of the augmentation."""
 
-    Attributes:
-        channel: whether each has another microphone, room or telephone.
-        bandwidth: whether the bandwidth of some is limited.
-        noise: whether some have a noisy background.
-    """
-
-    channel: bool = False
-    bandwidth: bool = False
-    noise: bool = False
+    channel: bool = False  #: whether each has another microphone, room or telephone
+    bandwidth: bool = False  #: whether the bandwidth of some is limited
+    noise: bool = False  #: whether some have a noisy background
 
     def cache_key(self, speaker: int) -> list[object]:
         """Return the part of the cache key that identifies a simulated speaker.

@@ -100,24 +100,18 @@ def load_features(recipe: Recipe, source: Source, locations: Locations) -> NDArr
 
 @dataclass
 class Baseline:
-    """A scikit-learn classifier with its scaling and selection, or chance.
+    """A scikit-learn classifier with its scaling and selection, or chance."""
 
-    Attributes:
-        kind: one of ``KINDS``.
-        labels: all labels of the task, in the order of the probabilities.
-        seed: of trees, initial weights, shuffling and stratified chance; mixed with the training
-            rows, or every fold would draw the same.
-        select_features: whether the share of features is chosen by ANOVA, or all are used.
-        chosen: the chosen settings; empty before ``fit``.
-        validation_uar: UAR on validation speakers, in [0, 1], over the labels that they have. NaN
-            before ``fit``.
-    """
-
-    kind: str
-    labels: tuple[str, ...]
+    kind: str  #: one of ``KINDS``
+    labels: tuple[str, ...]  #: all labels of the task, in the order of the probabilities
+    #: of trees, initial weights, shuffling and stratified chance; mixed with the training rows, or
+    #: every fold would draw the same
     seed: int
+    #: whether the share of features is chosen by ANOVA, or all are used
     select_features: bool = True
+    #: the chosen settings; empty before ``fit``
     chosen: dict[str, object] = field(default_factory=dict, init=False)
+    #: UAR on validation speakers, in [0, 1], over the labels that they have. NaN before ``fit``.
     validation_uar: float = field(default=np.nan, init=False)
     _pipeline: Pipeline | None = field(default=None, init=False, repr=False)
 

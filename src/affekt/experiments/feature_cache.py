@@ -38,15 +38,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Patches:
-    """The trunk's inputs for all clips of a manifest.
+    """The trunk's inputs for all clips of a manifest."""
 
-    Attributes:
-        values: ``(windows, frames, bands)`` float32, clip after clip, read from disk as needed.
-        starts: ``(clips + 1,)`` first window of each clip, and the end.
-    """
-
+    #: ``(windows, frames, bands)`` float32, clip after clip, read from disk as needed
     values: NDArray[np.float32]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.int64]  #: ``(clips + 1,)`` first window of each clip, and the end
 
     def gather(self, clips: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """The windows of some clips, one clip after the other."""
@@ -56,20 +52,13 @@ class Patches:
 
 @dataclass(frozen=True)
 class Features:
-    """The outputs of a frozen trunk for all clips of a manifest.
+    """The outputs of a frozen trunk for all clips of a manifest."""
 
-    Attributes:
-        steps: ``(windows, steps, features)`` float16, clip after clip, read as needed.
-        shares: ``(windows, steps)`` float32: share of speech in each step.
-        starts: ``(clips + 1,)`` first window of each clip, and the end.
-        sums: what each clip adds to its speaker's profile, ``(clips, 1)`` and twice
-            ``(clips, features)`` float32.
-    """
-
+    #: ``(windows, steps, features)`` float16, clip after clip, read as needed
     steps: NDArray[np.float16]
-    shares: NDArray[np.float32]
-    starts: NDArray[np.int64]
-    sums: State
+    shares: NDArray[np.float32]  #: ``(windows, steps)`` float32: share of speech in each step
+    starts: NDArray[np.int64]  #: ``(clips + 1,)`` first window of each clip, and the end
+    sums: State  #: what each clip adds to its speaker's profile; leading axis ``(clips,)``
 
 
 def read_samples(manifest: Manifest, clip: Clip) -> NDArray[np.float32]:
@@ -109,20 +98,13 @@ class Source:
 
     Its methods raise AudioError for a recording that does not decode, and RunError for a cache that
     cannot be written.
-
-    Attributes:
-        manifest: of the clips.
-        digest: of :func:`sound_digest`.
-        architecture: of the network that they are for.
-        augmentation: how speakers are simulated.
-        cache: folder of the cached files.
     """
 
-    manifest: Manifest
-    digest: str
-    architecture: Architecture
-    augmentation: Augmentation
-    cache: Path
+    manifest: Manifest  #: of the clips
+    digest: str  #: of :func:`sound_digest`
+    architecture: Architecture  #: of the network that they are for
+    augmentation: Augmentation  #: how speakers are simulated
+    cache: Path  #: folder of the cached files
 
     @property
     def key(self) -> list[object]:

@@ -17,15 +17,12 @@ EVALUATION_BATCH = 48  # clips; changes speed and memory, not results
 
 @dataclass(frozen=True)
 class Inputs:
-    """All clips of a manifest as the network needs them.
+    """All clips of a manifest as the network needs them."""
 
-    Attributes:
-        patches: one entry for the original recordings and one for each simulated speaker; empty
-            if the features of a frozen trunk are cached.
-        features: likewise, of a frozen trunk; empty if the trunk is trained.
-    """
-
+    #: one entry for the original recordings and one for each simulated speaker; empty if the
+    #: features of a frozen trunk are cached
     patches: tuple[Patches, ...] = ()
+    #: likewise, of a frozen trunk; empty if the trunk is trained
     features: tuple[Features, ...] = ()
 
     def encode(

@@ -32,20 +32,14 @@ AVERAGED = 10  # last epochs whose weights are averaged
 
 @dataclass(frozen=True)
 class Part:
-    """The clips of one part of a fold.
+    """The clips of one part of a fold."""
 
-    Attributes:
-        clips: ``(clips,)`` rows of the manifest.
-        truth: ``(clips,)`` index of each clip's label.
-        weights: ``(clips,)`` weight of each in the loss.
-        others: for each clip, the other clips of its speaker in this part.
-        perceived: training labels that hold perceived emotions; None: as acted.
-    """
-
-    clips: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    clips: NDArray[np.int64]  #: ``(clips,)`` rows of the manifest
+    truth: NDArray[np.int64]  #: ``(clips,)`` index of each clip's label
+    weights: NDArray[np.float32]  #: ``(clips,)`` weight of each in the loss
+    #: for each clip, the other clips of its speaker in this part
     others: Mapping[int, NDArray[np.int64]]
+    #: training labels that hold perceived emotions; None: as acted
     perceived: PerceivedLabels | None = None
 
 

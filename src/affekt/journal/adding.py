@@ -21,20 +21,14 @@ from affekt.journal.store import Journal
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that may be added.
+    """A recording that may be added."""
 
-    Attributes:
-        source: its path or location, or its samples at 16 kHz.
-        digest: SHA-256, hexadecimal.
-        recorded: date, as :func:`~affekt.audio.recording_date.recording_date` returns it; empty
-            if that is not known.
-        name: of the file.
-    """
-
-    source: str | NDArray[np.float32]
-    digest: str
+    source: str | NDArray[np.float32]  #: its path or location, or its samples at 16 kHz
+    digest: str  #: SHA-256, hexadecimal
+    #: date, as :func:`~affekt.audio.recording_date.recording_date` returns it; empty if that is not
+    #: known
     recorded: str
-    name: str
+    name: str  #: of the file
 
 
 #: ``added`` and the entry in the journal; or ``refreshed`` or ``known`` (and up to date), and None.

@@ -26,15 +26,10 @@ FILE = Path(__file__).with_name("confusion.json")
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Confusion matrices of some speakers.
+    """Confusion matrices of some speakers."""
 
-    Attributes:
-        source: the run that they were computed from; empty if probabilities are not corrected.
-        matrices: ``(speakers, labels, labels)``, rows of true labels; each row sums to 1.
-    """
-
-    source: str
-    matrices: Floats
+    source: str  #: the run that they were computed from; empty if probabilities are not corrected
+    matrices: Floats  #: ``(speakers, labels, labels)``, rows of true labels; each row sums to 1
 
     @classmethod
     def read(cls, labels: Sequence[str], model: str) -> Self:

@@ -29,56 +29,36 @@ TECHNIQUE = (("Bandwidth", "bandwidth", "Hz", 1_500.0), ("Noise", "snr", "dB bel
 
 @dataclass(frozen=True)
 class Period:
-    """Recordings of some days.
+    """Recordings of some days."""
 
-    Attributes:
-        first: day.
-        last: day.
-        recordings: with speech.
-        seconds: of speech.
-        measures: an estimate for each measure.
-        changed: labels whose share differs from the baseline; p adjusted over all periods of
-            the same kind and all labels.
-    """
-
-    first: date
-    last: date
-    recordings: int
-    seconds: float
-    measures: Mapping[str, Estimate]
+    first: date  #: its first day
+    last: date  #: its last day
+    recordings: int  #: with speech
+    seconds: float  #: of speech
+    measures: Mapping[str, Estimate]  #: an estimate for each measure
+    #: labels whose share differs from the baseline; p adjusted over all periods of the same kind
+    #: and all labels
     changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Course:
-    """The course of a person.
+    """The course of a person."""
 
-    Attributes:
-        labels: of the model.
-        source: of the confusion matrices; empty if shares are not corrected.
-        entries: that are evaluated: not ``uncertain``, and predicted by one model.
-        baseline: the period to which others are compared.
-        later: the period after it; None if it is empty.
-        weeks: of the baseline, then after it.
-        shares: for each day with recordings, the mean probability of each label.
-        change_points: first day after each change.
-        trends: of each share, per week.
-        detectable: smallest detectable change of each share: for all recordings after the
-            baseline, and for those of a typical week.
-        warnings: sentences about limits of the data.
-    """
-
-    labels: tuple[str, ...]
-    source: str
-    entries: tuple[Entry, ...]
-    baseline: Period
-    later: Period | None
-    weeks: tuple[tuple[Period, ...], tuple[Period, ...]]
+    labels: tuple[str, ...]  #: of the model
+    source: str  #: of the confusion matrices; empty if shares are not corrected
+    entries: tuple[Entry, ...]  #: that are evaluated: not ``uncertain``, and predicted by one model
+    baseline: Period  #: the period to which others are compared
+    later: Period | None  #: the period after it; None if it is empty
+    weeks: tuple[tuple[Period, ...], tuple[Period, ...]]  #: of the baseline, then after it
+    #: for each day with recordings, the mean probability of each label
     shares: Mapping[date, Mapping[str, float]]
-    change_points: tuple[date, ...]
-    trends: tuple[changes.Trend, ...]
+    change_points: tuple[date, ...]  #: first day after each change
+    trends: tuple[changes.Trend, ...]  #: of each share, per week
+    #: smallest detectable change of each share: for all recordings after the baseline, and for
+    #: those of a typical week
     detectable: tuple[Mapping[str, float], ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  #: sentences about limits of the data
 
 
 def course_of(journal: Journal) -> Course | None:

@@ -8,37 +8,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording of a journal, without its sound; by default not yet predicted.
+    """One recording of a journal, without its sound; by default not yet predicted."""
 
-    Attributes:
-        digest: SHA-256 of the recording's file, hexadecimal; identifies the entry.
-        recorded: local time in ISO 8601, or a day where no time is known.
-        name: of the file, without its folder.
-        duration: seconds.
-        speech: seconds of speech.
-        label: the most probable emotion, or ``uncertain``.
-        probabilities: of each label over all speech; empty without speech.
-        utterances: ``start``, ``end``, ``speech`` (seconds) and ``probabilities`` of each one.
-        quality: measured quality of the recording.
-        reason: why the label is ``uncertain``; empty if it is not.
-        model: digest of the model of the prediction.
-        profile: digest of the profile that it used; empty for none.
-        note: free text.
-    """
-
-    digest: str
-    recorded: str
-    name: str
-    duration: float = 0.0
-    speech: float = 0.0
-    label: str = ""
+    digest: str  #: SHA-256 of the recording's file, hexadecimal; identifies the entry
+    recorded: str  #: local time in ISO 8601, or a day where no time is known
+    name: str  #: of the file, without its folder
+    duration: float = 0.0  #: seconds
+    speech: float = 0.0  #: seconds of speech
+    label: str = ""  #: the most probable emotion, or ``uncertain``
+    #: of each label over all speech; empty without speech
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    #: ``start``, ``end``, ``speech`` (seconds) and ``probabilities`` of each one
     utterances: Sequence[Mapping[str, Any]] = ()
-    quality: Mapping[str, Any] = field(default_factory=dict)
-    reason: str = ""
-    model: str = ""
-    profile: str = ""
-    note: str = ""
+    quality: Mapping[str, Any] = field(default_factory=dict)  #: measured quality of the recording
+    reason: str = ""  #: why the label is ``uncertain``; empty if it is not
+    model: str = ""  #: digest of the model of the prediction
+    profile: str = ""  #: digest of the profile that it used; empty for none
+    note: str = ""  #: free text
 
     @property
     def day(self) -> date:
@@ -48,15 +34,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Voice:
-    """Voice statistics of one entry of the baseline.
+    """Voice statistics of one entry of the baseline."""
 
-    Attributes:
-        statistics: the content of a profile made from this recording alone.
-        plain: probability of each label without enrolment.
-    """
-
-    statistics: bytes
-    plain: Mapping[str, float]
+    statistics: bytes  #: the content of a profile made from this recording alone
+    plain: Mapping[str, float]  #: probability of each label without enrolment
 
 
 COLUMNS = tuple(each.name for each in fields(Entry))

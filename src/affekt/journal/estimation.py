@@ -34,46 +34,27 @@ SPEECH = "speech a day"
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measure of a period.
+    """One measure of a period."""
 
-    Attributes:
-        value: of the measure; NaN for the expressive range of a single day.
-        low: of its 95 % interval; NaN with fewer than five days.
-        high: of the interval.
-        change: from the baseline; NaN within the baseline.
-        change_low: of its 95 % interval.
-        change_high: of the interval.
-        p: of the permutation test for a change; NaN if none was made.
-    """
-
-    value: float
-    low: float
-    high: float
-    change: float = np.nan
-    change_low: float = np.nan
-    change_high: float = np.nan
-    p: float = np.nan
+    value: float  #: of the measure; NaN for the expressive range of a single day
+    low: float  #: of its 95 % interval; NaN with fewer than five days
+    high: float  #: of the interval
+    change: float = np.nan  #: from the baseline; NaN within the baseline
+    change_low: float = np.nan  #: of its 95 % interval
+    change_high: float = np.nan  #: of the interval
+    p: float = np.nan  #: of the permutation test for a change; NaN if none was made
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Predictions of some days with recordings, as arrays.
+    """Predictions of some days with recordings, as arrays."""
 
-    Attributes:
-        labels: of the columns.
-        shares: ``(days, labels)`` mean probabilities, weighted by speech.
-        seconds: ``(days,)`` of speech, above 0.
-        utterances: ``(utterances, labels)`` probabilities.
-        lengths: ``(utterances,)`` seconds of speech.
-        owners: ``(utterances,)`` number of the day.
-    """
-
-    labels: tuple[str, ...]
-    shares: Floats
-    seconds: Floats
-    utterances: Floats
-    lengths: Floats
-    owners: NDArray[np.int64]
+    labels: tuple[str, ...]  #: of the columns
+    shares: Floats  #: ``(days, labels)`` mean probabilities, weighted by speech
+    seconds: Floats  #: ``(days,)`` of speech, above 0
+    utterances: Floats  #: ``(utterances, labels)`` probabilities
+    lengths: Floats  #: ``(utterances,)`` seconds of speech
+    owners: NDArray[np.int64]  #: ``(utterances,)`` number of the day
 
     @classmethod
     def of(cls, entries: Sequence[Entry], labels: tuple[str, ...]) -> "Sample":

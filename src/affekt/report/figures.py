@@ -23,21 +23,13 @@ from affekt.report.style import INK, MARKERS, PAPER, SHADES, STYLE, panel
 
 @dataclass(frozen=True)
 class ExampleClip:
-    """A clip of Figure 2.
+    """A clip of Figure 2."""
 
-    Attributes:
-        label: its emotion.
-        samples: ``(samples,)`` waveform.
-        log_mel: ``(frames, bands)`` log-mel spectrogram.
-        sample_rate: Hz.
-        hop_seconds: from one frame to the next.
-    """
-
-    label: str
-    samples: NDArray[np.float32]
-    log_mel: NDArray[np.float32]
-    sample_rate: int
-    hop_seconds: float
+    label: str  #: its emotion
+    samples: NDArray[np.float32]  #: ``(samples,)`` waveform
+    log_mel: NDArray[np.float32]  #: ``(frames, bands)`` log-mel spectrogram
+    sample_rate: int  #: Hz
+    hop_seconds: float  #: from one frame to the next
 
 
 @rc_context(STYLE)

@@ -44,17 +44,12 @@ class Locations:
     """Folders that a run reads and writes; none of them changes a result.
 
     They are made absolute, since workers may run in another folder.
-
-    Attributes:
-        data: folder of the corpus, or a manifest of one's own recordings.
-        runs: folder of the run folders.
-        cache: folder of what is computed from recordings.
-        weights: file or folder of pretrained weights; ``None`` for the usual folders.
     """
 
-    data: Path
-    runs: Path
-    cache: Path
+    data: Path  #: folder of the corpus, or a manifest of one's own recordings
+    runs: Path  #: folder of the run folders
+    cache: Path  #: folder of what is computed from recordings
+    #: file or folder of pretrained weights; ``None`` for the usual folders
     weights: Path | None = None
 
     def __post_init__(self) -> None:

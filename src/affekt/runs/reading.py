@@ -34,39 +34,26 @@ FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of one recipe.
+    """One seed of one recipe."""
 
-    Attributes:
-        recipe: its name.
-        digest: of all its knobs.
-        seed: of all random choices.
-        knobs: every knob of that time with its value, under today's name.
-        corpus: as :func:`affekt.runs.corpus_facts.read_corpus` returns it.
-        planned: number of folds; more than ``folds`` while it is unfinished.
-        folds: for each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
-            ``versions``, ``hardware``, ``revision``.
-        parts: ``fold``, ``speaker``, ``part``: train, validation or test.
-        predictions: rows of all finished folds, without enrolment.
-        enrolment: the same clips with each enrolment (``profile``); no rows without any.
-        validation: predictions for the validation clips of each fold; no rows if they were not
-            written.
-        curves: ``fold`` and the columns of a learning curve; no rows for a method without epochs.
-        folder: of the files.
-    """
-
-    recipe: str
-    digest: str
-    seed: int
-    knobs: dict[str, Any]
-    corpus: dict[str, Any]
-    planned: int
+    recipe: str  #: its name
+    digest: str  #: of all its knobs
+    seed: int  #: of all random choices
+    knobs: dict[str, Any]  #: every knob of that time with its value, under today's name
+    corpus: dict[str, Any]  #: as :func:`affekt.runs.corpus_facts.read_corpus` returns it
+    planned: int  #: number of folds; more than ``folds`` while it is unfinished
+    #: for each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
+    #: ``versions``, ``hardware``, ``revision``
     folds: tuple[dict[str, Any], ...]
-    parts: pd.DataFrame
-    predictions: pd.DataFrame
+    parts: pd.DataFrame  #: ``fold``, ``speaker``, ``part``: train, validation or test
+    predictions: pd.DataFrame  #: rows of all finished folds, without enrolment
+    #: the same clips with each enrolment (``profile``); no rows without any
     enrolment: pd.DataFrame
+    #: predictions for the validation clips of each fold; no rows if they were not written
     validation: pd.DataFrame
+    #: ``fold`` and the columns of a learning curve; no rows for a method without epochs
     curves: pd.DataFrame
-    folder: Path
+    folder: Path  #: of the files
 
     @property
     def complete(self) -> bool:
