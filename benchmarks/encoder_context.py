@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from affekt.audio.windows import PATCH_HOP, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.feature_cache import read_samples
+from affekt.corpora.recordings import read_samples
 from affekt.model.pretrained import TURN_DETECTOR, find
 from affekt.model.whisper import WhisperEncoder, WhisperLogMel, WindowContext
 from affekt.model.whisper_weights import Arrays, load_whisper, read_turn_detector

@@ -23,7 +23,7 @@ from affekt.audio.windows import SAMPLE_RATE
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import read_manifest
-from affekt.experiments.feature_cache import read_samples
+from affekt.corpora.recordings import read_samples
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.recipe_files import read_recipe
 from affekt.model.export import export

@@ -28,7 +28,7 @@ from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
-from affekt.experiments.feature_cache import read_samples
+from affekt.corpora.recordings import read_samples
 from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.loudness import State

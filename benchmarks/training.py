@@ -29,8 +29,9 @@ from rich.table import Table
 
 from affekt.audio.windows import sliding_windows
 from affekt.corpora import load
+from affekt.corpora.recordings import read_samples
 from affekt.corpora.splits import leave_one_speaker_out
-from affekt.experiments.feature_cache import Patches, Source, read_samples
+from affekt.experiments.feature_cache import Patches, Source
 from affekt.experiments.fold import clips_of, part_of, source_of
 from affekt.experiments.minibatches import Inputs, shuffled
 from affekt.experiments.network import start_network

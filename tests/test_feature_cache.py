@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from affekt import atomic_write as atomic_writing
 from affekt.audio.windows import WINDOW_HOP, sliding_windows
 from affekt.corpora import Manifest, load
+from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, RunError
 from affekt.experiments import feature_cache
 from affekt.experiments.augmentation import Augmentation, simulated
-from affekt.experiments.feature_cache import Patches, Source, read_samples, sound_digest
+from affekt.experiments.feature_cache import Patches, Source, sound_digest
 from affekt.experiments.minibatches import shuffled
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import loudness_of

@@ -12,8 +12,8 @@ from affekt.audio.reading import read
 from affekt.corpora import Manifest, load, read_manifest, write_manifest
 from affekt.corpora.folds import read_folds
 from affekt.corpora.joined import corpus_of
+from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, RunError
-from affekt.experiments.feature_cache import read_samples
 from affekt.experiments.fold import clips_of, part_of
 from affekt.experiments.runner import run
 from affekt.model.classifier import load_classifier

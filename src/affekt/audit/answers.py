@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from affekt.audio.reading import read
 from affekt.audit.distortions import Distortion, distortions
 from affekt.audit.recognizers import Answer, Recognizer
 from affekt.corpora import CORPORA, Clip, Manifest
+from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, ModelError
 
 CLEAN = Distortion("none", math.nan, "", lambda sound, _, __: sound)  # the undistorted clip
@@ -99,8 +99,7 @@ def _distorted(
 
 def sound_of(each: Chosen) -> NDArray[np.float32]:
     """Read a clip as ``(samples,)`` at 16 kHz."""
-    root, clip = each[0].root, each[2]
-    return read(root / clip.file, channel=clip.channel, start=clip.start or 0.0, end=clip.end)
+    return read_samples(each[0], each[2])
 
 
 def _generator(*key: object) -> np.random.Generator:

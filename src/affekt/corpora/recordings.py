@@ -1,4 +1,4 @@
-"""Read the length of clips from the headers of their files, in parallel."""
+"""Read clips, and in parallel their lengths from the headers of their files."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,13 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from affekt.audio.decoding import SLACK
-from affekt.audio.reading import probe
+from affekt.audio.reading import probe, read
 from affekt.audio.sound_files import sound_files
 from affekt.corpora.clips import Clip
+from affekt.corpora.manifest import Manifest
 from affekt.errors import AudioError, CorpusError
 
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # adds a bar to items, given their number
+
+
+def read_samples(manifest: Manifest, clip: Clip) -> NDArray[np.float32]:
+    """Read the sound of one clip: ``(samples,)`` at 16 kHz."""
+    file = manifest.root / clip.file
+    return read(file, channel=clip.channel, start=clip.start or 0.0, end=clip.end)
 
 
 def recordings_in(root: Path) -> tuple[str, ...]:

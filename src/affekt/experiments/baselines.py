@@ -34,8 +34,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from affekt.audio.cepstra import clip_features, statistics
+from affekt.corpora.recordings import read_samples
 from affekt.errors import LabelError
-from affekt.experiments.feature_cache import Source, cached, each_clip, read_samples
+from affekt.experiments.feature_cache import Source, cached, each_clip
 from affekt.experiments.network import load_trunk
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import seed_torch

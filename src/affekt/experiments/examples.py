@@ -17,8 +17,8 @@ from affekt.audio.windows import (
     sliding_windows,
 )
 from affekt.corpora import Clip, Manifest, load
+from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError
-from affekt.experiments.feature_cache import read_samples
 from affekt.model.logmel import LogMel
 from affekt.report.figures import ExampleClip
 

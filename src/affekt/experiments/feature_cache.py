@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from affekt.atomic_write import atomic_write
-from affekt.audio.reading import read
 from affekt.audio.windows import sliding_windows
-from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, RunError, writing
 from affekt.experiments.augmentation import Augmentation, simulated
 from affekt.model.architecture import Architecture
@@ -59,13 +58,6 @@ class Features:
     shares: NDArray[np.float32]  #: ``(windows, steps)`` float32: share of speech in each step
     starts: NDArray[np.int64]  #: ``(clips + 1,)`` first window of each clip, and the end
     sums: State  #: what each clip adds to its speaker's profile; leading axis ``(clips,)``
-
-
-def read_samples(manifest: Manifest, clip: Clip) -> NDArray[np.float32]:
-    """The sound of one clip: ``(samples,)`` at 16 kHz."""
-    return read(
-        manifest.root / clip.file, channel=clip.channel, start=clip.start or 0.0, end=clip.end
-    )
 
 
 def sound_digest(manifest: Manifest) -> str:

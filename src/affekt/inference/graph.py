@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,14 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     options.enable_mem_pattern = False  # it reserves memory for each batch size
     options.log_severity_level = 4  # errors are raised as exceptions
     return options
+
+
+@cache
+def shipped_session(file: Path) -> onnxruntime.InferenceSession:
+    """Load a network that is shipped beside a module, once, to be run on one CPU thread."""
+    return onnxruntime.InferenceSession(
+        file, session_options(threads=1), providers=["CPUExecutionProvider"]
+    )
 
 
 def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:

@@ -47,10 +47,7 @@ class Confusion:
         return np.asarray(means @ np.linalg.pinv(self.matrices.mean(axis=0)))
 
     def correct(
-        self,
-        means: Floats,
-        drawn: NDArray[np.int64] | None = None,
-        prior: Floats | float = 0.0,
+        self, means: Floats, drawn: NDArray[np.int64] | None = None, prior: Floats | float = 0.0
     ) -> Floats:
         """Estimate true shares, ``(rows, labels)`` in [0, 1] with rows that sum to 1.
 

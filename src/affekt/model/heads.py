@@ -196,11 +196,7 @@ class StatisticsHead(nn.Module):
 
 
 #: The one place to register a head: its name in recipes, and its class.
-HEADS: dict[str, Any] = {
-    "lstm": LSTMHead,
-    "mean": MeanHead,
-    "statistics": StatisticsHead,
-}
+HEADS: dict[str, Any] = {"lstm": LSTMHead, "mean": MeanHead, "statistics": StatisticsHead}
 
 
 def decays(head: str) -> bool:

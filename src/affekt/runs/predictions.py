@@ -23,10 +23,16 @@ COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "pred
 PROFILE = "profile"  # column with the name of the enrolment
 PROBABILITY = "p_"  # prefix of the columns of probabilities
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
+#: By the name of a file, the columns in which its rows differ.
+DIFFERENT = {
+    "predictions": ("recipe", "seed", "file"),
+    "enrolment": ("recipe", "seed", PROFILE, "file"),
+    "validation": ("recipe", "seed", "fold", "file"),
+}
 
 
-def read_predictions(*paths: Path) -> pd.DataFrame:
-    """Read ``predictions.csv`` files and check that together they can be scored.
+def read_predictions(*paths: Path, kind: str = "predictions") -> pd.DataFrame:
+    """Read files of one kind, a key of :data:`DIFFERENT`, and check that they can be scored.
 
     Returns:
         Their rows in the files' order; seed and fold are integers, probabilities floats.
@@ -36,37 +42,8 @@ def read_predictions(*paths: Path) -> pd.DataFrame:
             folds, values that are no probabilities.
         LabelError: a label without a column of probabilities.
     """
-    return _checked(paths, once=("recipe", "seed", "file"))
-
-
-def read_validation(*paths: Path) -> pd.DataFrame:
-    """Read ``validation.csv`` files: predictions for the validation clips of each fold.
-
-    As :func:`read_predictions`, but a clip may stand in several folds.
-    """
-    return _checked(paths, once=("recipe", "seed", "fold", "file"))
-
-
-def read_enrolment(*paths: Path) -> pd.DataFrame:
-    """Read ``enrolment.csv`` files: predictions for the test clips with each enrolment.
-
-    As :func:`read_predictions`, with a column ``profile`` before.
-    """
-    return _checked(paths, once=("recipe", "seed", PROFILE, "file"))
-
-
-def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """Labels of a predictions table, in the order of its probability columns.
-
-    >>> labels_of(pd.DataFrame(columns=["truth", "p_sad", "p_angry"]))
-    ('sad', 'angry')
-    """
-    return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
-
-
-def _checked(paths: Sequence[Path], once: Sequence[str]) -> pd.DataFrame:
-    """Read and check files whose rows are different in the columns ``once``."""
-    columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS  # of enrolment.csv, or another
+    once = DIFFERENT[kind]
+    columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS
     table = pd.concat({path: _read(path, columns) for path in paths})
     labels = labels_of(table)
     for column in ("truth", "predicted"):
@@ -82,6 +59,15 @@ def _checked(paths: Sequence[Path], once: Sequence[str]) -> pd.DataFrame:
     _check_probabilities(table)
     _check_rows(table, once)
     return table.reset_index(drop=True)
+
+
+def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """Labels of a predictions table, in the order of its probability columns.
+
+    >>> labels_of(pd.DataFrame(columns=["truth", "p_sad", "p_angry"]))
+    ('sad', 'angry')
+    """
+    return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -6,14 +6,12 @@ Jemine, "Resemblyzer" (Apache-2.0). The file beside this module is made by
 """
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
-from affekt.inference.graph import session_options
+from affekt.inference.graph import shipped_session
 
 FILE = Path(__file__).with_name("speaker_encoder.onnx")
 HOP = 160  # samples: a frame every 10 ms
@@ -41,7 +39,7 @@ def voice_embeddings(sounds: Sequence[NDArray[np.float32]], span: int = SPAN) ->
     found = [np.empty((0, 256), np.float32)]
     for first in range(0, len(sounds), BATCH):
         power = np.stack([power_spectra(each, span) for each in sounds[first : first + BATCH]])
-        found.append(_session().run(None, {"power": power})[0])
+        found.append(shipped_session(FILE).run(None, {"power": power})[0])
     return np.concatenate(found)
 
 
@@ -67,8 +65,3 @@ def power_spectra(sound: NDArray[np.float32], span: int = SPAN) -> NDArray[np.fl
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][: span // HOP]
     spectra = np.fft.rfft(frames * HANN, axis=1)
     return (spectra.real**2 + spectra.imag**2).astype(np.float32)
-
-
-@cache
-def _session() -> InferenceSession:
-    return InferenceSession(FILE, session_options(threads=1), providers=["CPUExecutionProvider"])

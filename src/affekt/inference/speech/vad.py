@@ -12,16 +12,14 @@ pauses" (2013). Cut: the min-cut of Bain et al., "WhisperX" (2023).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.inference.graph import session_options
+from affekt.inference.graph import shipped_session
 
 FILE = Path(__file__).with_name("silero_vad.onnx")
 CHUNK = 512  # samples of one probability: 32 ms
@@ -80,14 +78,9 @@ class ChunkDetector:
         samples = np.concatenate([context, np.clip(part, -1.0, 1.0)])
         chunks = sliding_window_view(samples, CONTEXT + CHUNK)[::CHUNK]
         given = {"chunks": np.ascontiguousarray(chunks), "state": before}
-        found, after = _session().run(None, given)
+        found, after = shipped_session(FILE).run(None, given)
         self.state = after, samples[-CONTEXT:]
         return [*map(float, found)]
-
-
-@cache
-def _session() -> InferenceSession:
-    return InferenceSession(FILE, session_options(threads=1), providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, slots=True)
