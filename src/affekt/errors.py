@@ -71,11 +71,7 @@ def writing(
 
 @contextmanager
 def needing_extra(extra: str, what: str) -> Iterator[None]:
-    """Name the extra that installs a missing package of a public function.
-
-    Raises:
-        ModuleNotFoundError: with the name of the package.
-    """
+    """Raise a ModuleNotFoundError that names the extra with a missing package of a function."""
     try:
         yield
     except ModuleNotFoundError as error:

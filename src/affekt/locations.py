@@ -1,6 +1,6 @@
 """Open, list and write files at URLs such as ``s3://bucket/a.wav``, through fsspec.
 
-Errors of every store are raised as a one-line OSError.
+Errors of every store are raised as a one-line OSError; a RunError names a missing package.
 """
 
 import io
@@ -31,23 +31,14 @@ def is_location(name: object) -> bool:
 
 
 def open_location(name: str) -> BinaryIO:
-    """Open a file for reading, seekable if its store is.
-
-    Raises:
-        RunError: the package for this scheme is not installed.
-        OSError: missing, forbidden, or unreachable; also while it is read.
-    """
+    """Open a file for reading, seekable if its store is."""
     with _store_of(name) as (store, path):
         file = store.open(path, "rb")
     return io.BufferedReader(_RemoteFile(file, name), BUFFER)
 
 
 def is_folder(name: str) -> bool:
-    """Return whether a location is a folder; a web address is one if it ends in a slash.
-
-    Raises:
-        OSError: as :func:`open_location`.
-    """
+    """Return whether a location is a folder; a web address is one if it ends in a slash."""
     if name.endswith("/") or name.lower().startswith(("http:", "https:")):
         return name.endswith("/")
     with _store_of(name) as (store, path):
@@ -55,11 +46,7 @@ def is_folder(name: str) -> bool:
 
 
 def matches(pattern: str) -> list[str]:
-    """List the files that match a location with ``*``, sorted by name, without hidden files.
-
-    Raises:
-        OSError: as :func:`open_location`.
-    """
+    """List the files that match a location with ``*``, sorted by name, without hidden files."""
     with _store_of(pattern) as (store, path):
         found = store.glob(path, detail=True)
     files = (name for name, about in found.items() if about["type"] == "file")

@@ -47,11 +47,7 @@ class Fold:
 
 
 def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
-    """Write ``folds.csv``: one row per fold and speaker; its folders are made.
-
-    Raises:
-        CorpusError: it cannot be written.
-    """
+    """Write ``folds.csv`` and its folders; raise a CorpusError if that fails."""
     rows = (
         (f.number, speaker, part) for f in folds for part in PARTS for speaker in getattr(f, part)
     )

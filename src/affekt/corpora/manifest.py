@@ -120,11 +120,7 @@ def _rows(manifest: Manifest) -> str:
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write ``manifest.csv``; its folders are made.
-
-    Raises:
-        CorpusError: it cannot be written.
-    """
+    """Write ``manifest.csv`` and its folders; raise a CorpusError if that fails."""
     about = {name: getattr(manifest, name) for name in ("corpus", "task", "labels")}
     about["root"] = str(manifest.root)
     write_text(Path(path), f"# {json.dumps(about)}\n{_rows(manifest)}")

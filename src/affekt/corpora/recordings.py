@@ -26,11 +26,7 @@ def read_samples(manifest: Manifest, clip: Clip) -> NDArray[np.float32]:
 
 
 def recordings_in(root: Path) -> tuple[str, ...]:
-    """List the sound files of a corpus, as :func:`affekt.audio.sound_files.sound_files`.
-
-    Raises:
-        CorpusError: the root is not a folder, or cannot be searched.
-    """
+    """List the files of :func:`~affekt.audio.sound_files.sound_files`; errors are CorpusErrors."""
     if not root.is_dir():
         raise CorpusError(
             f"root of a corpus must be a folder. Got {root}. Name the folder that was unpacked."

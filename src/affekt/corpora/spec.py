@@ -52,11 +52,7 @@ class Corpus:
     perceived: Callable[[Path], Mapping[str, tuple[str, ...]]] | None = None
 
     def labels(self, task: str) -> tuple[str, ...]:
-        """Labels of a task in the order of a model's outputs.
-
-        Raises:
-            CorpusError: no such task.
-        """
+        """Labels of a task in the order of a model's outputs; a CorpusError for another task."""
         if task not in self.tasks:
             raise CorpusError(
                 f"task of {self.name} must be one of {', '.join(self.tasks)}. Got {task!r}."

@@ -1,7 +1,8 @@
 """Divide speakers into folds of training, validation and test speakers.
 
 No speaker is in two parts of a fold. ``seed`` is any whole number; ``validation`` is the share of
-the speakers outside of the test part that validate, in (0, 1).
+the speakers outside of the test part that validate, in (0, 1). Too few speakers or corpora, names
+that a manifest lacks, and shares out of range raise a CorpusError.
 
 The split is greedy: speakers with the rarest classes come first, and each goes to the part that
 lacks its classes and gender most. Ties are broken by SHA-256 of seed and name, in whole numbers, so
@@ -29,22 +30,14 @@ VALIDATION = 0.2  # share of the speakers left after the test part
 def leave_one_speaker_out(
     manifest: Manifest, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold per speaker, in the order of their names, with this speaker as the test part.
-
-    Raises:
-        CorpusError: fewer than three speakers, or a share out of range.
-    """
+    """Make one fold per speaker, sorted by name, with this speaker as the test part."""
     return _folds(manifest, [(s,) for s in manifest.speakers], seed, validation)
 
 
 def speaker_folds(
     manifest: Manifest, *, folds: int, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Divide the speakers into ``folds`` test parts of nearly equal size, 2 or more.
-
-    Raises:
-        CorpusError: too few speakers for so many folds, or a share out of range.
-    """
+    """Divide the speakers into ``folds`` test parts of nearly equal size, 2 or more."""
     speakers = manifest.speakers
     if not 2 <= folds <= len(speakers):
         raise CorpusError(
@@ -60,11 +53,7 @@ def speaker_folds(
 def hold_out(
     manifest: Manifest, test: Sequence[str], *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold with the given test speakers, such as ``ravdess:21``.
-
-    Raises:
-        CorpusError: a test speaker that the manifest lacks, or too few others.
-    """
+    """Make one fold with the given test speakers, such as ``ravdess:21``."""
     unknown = sorted(set(test) - set(manifest.speakers))
     if unknown:
         raise CorpusError(
@@ -77,11 +66,7 @@ def hold_out(
 def leave_one_corpus_out(
     manifest: Manifest, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold per corpus of a joined table, with its speakers as the test part.
-
-    Raises:
-        CorpusError: one corpus only, too few speakers, or a share out of range.
-    """
+    """Make one fold per corpus of a joined table, with its speakers as the test part."""
     tests = _by_corpus(manifest)
     return _folds(manifest, list(tests.values()), seed, validation)
 
@@ -89,11 +74,7 @@ def leave_one_corpus_out(
 def train_on_one_corpus(
     manifest: Manifest, corpus: str, *, seed: int, validation: float = VALIDATION
 ) -> tuple[Fold, ...]:
-    """Make one fold that trains on one corpus of a joined table and tests on all others.
-
-    Raises:
-        CorpusError: no such corpus, one corpus only, too few speakers, or a share out of range.
-    """
+    """Make one fold that trains on one corpus of a joined table and tests on all others."""
     speakers = _by_corpus(manifest)
     if corpus not in speakers:
         raise CorpusError(

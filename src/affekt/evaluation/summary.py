@@ -32,11 +32,7 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def write_summary(results: Sequence[Result], path: Path) -> None:
-    """Write the rows of :func:`summarize` as ``summary.csv``.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
+    """Write the rows of :func:`summarize` as a CSV file; raise a RunError if that fails."""
     with writing(path, RunError):
         atomic_text(path, summarize(results).to_csv(index=False, lineterminator="\n"))
 

@@ -108,11 +108,7 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
 
 
 def check_weights(recipe: Recipe, locations: Locations) -> None:
-    """Refuse pretrained weights that are missing or not the published ones.
-
-    Raises:
-        ModelError: no such file, or another one.
-    """
+    """Raise a ModelError for pretrained weights that are missing or not the published ones."""
     name = TURN_DETECTOR if recipe.trunk == "whisper" else recipe.weights
     if name != "random" and not recipe.method.startswith("chance"):
         check_digest(find(name, locations.weights))

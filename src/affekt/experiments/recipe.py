@@ -232,11 +232,7 @@ KNOBS = tuple(each for each in fields(Recipe) if each.name != "name")
 
 
 def refuse_unknown(knobs: Any, where: object) -> None:
-    """Refuse names that are no knob, and suggest the nearest one.
-
-    Raises:
-        RecipeError: such a name.
-    """
+    """Raise a RecipeError for a name that is no knob, which suggests the nearest one."""
     names = [each.name for each in KNOBS]
     for name in knobs:
         if name not in names:

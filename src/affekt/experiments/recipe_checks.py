@@ -40,10 +40,9 @@ def knob(
 
 
 def check_value(recipe: "Recipe", of: Field[Any]) -> None:
-    """Check one value; turn a list into a tuple, and a whole number into a float where needed.
+    """Raise a RecipeError for a value of another type than the default, or outside its range.
 
-    Raises:
-        RecipeError: a value of another type than the default, or outside its range.
+    A list becomes a tuple, and a whole number a float where needed.
     """
     name, default, meta = of.name, of.default, of.metadata
     value: Any = getattr(recipe, name)
@@ -68,11 +67,7 @@ def check_value(recipe: "Recipe", of: Field[Any]) -> None:
 
 
 def refuse_clashes(recipe: "Recipe") -> None:
-    """Check the knobs of a recipe against each other.
-
-    Raises:
-        RecipeError: a knob has no effect, or two knobs exclude each other.
-    """
+    """Raise a RecipeError for a knob without effect, or two that exclude each other."""
     _refuse_without_effect(recipe)
     for name, what, protocol in (
         ("held_out", "the test speakers", "held-out"),

@@ -125,11 +125,7 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
 
 
 def require_embedding(graph: Graph) -> None:
-    """Refuse a model file without the output ``embedding``.
-
-    Raises:
-        ModelError: it was exported by affekt 0.1.
-    """
+    """Raise a ModelError for a model file without the output ``embedding``."""
     if "embedding" not in graph.outputs:
         raise ModelError(
             f"model {graph.file.stem} must have the output embedding. Got "

@@ -117,11 +117,7 @@ def profile_of(content: bytes, *, name: str = "a profile") -> Profile:
 
 
 def voice_in(profile: Profile, name: str) -> NDArray[np.float32]:
-    """Return the speaker embedding ``(256,)`` of a profile.
-
-    Raises:
-        ModelError: the profile has none.
-    """
+    """Return the speaker embedding ``(256,)`` of a profile; raise a ModelError without one."""
     if profile.voice is None:
         raise ModelError(
             f"the profile of {name} must hold a speaker embedding. Got none. Enroll "
@@ -166,11 +162,7 @@ def profile_state(profile: Profile | None, graph: Graph) -> dict[str, NDArray[np
 
 
 def require_speaker_normalization(graph: Graph, remedy: str = "") -> None:
-    """Refuse a model that uses no profiles.
-
-    Raises:
-        ModelError: a model without speaker normalization.
-    """
+    """Raise a ModelError for a model that uses no profiles; ``remedy`` begins its remedy."""
     if not graph.profile:
         raise ModelError(
             f"model {graph.file.stem} has no speaker normalization; {remedy}choose another --model."

@@ -57,11 +57,7 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
 
 
 def first_bytes(path: Path) -> bytes:
-    """Read the first 16 bytes of a journal's file.
-
-    Raises:
-        JournalError: the file cannot be read.
-    """
+    """Read the first 16 bytes of a journal's file; raise a JournalError if that fails."""
     try:
         with path.open("rb") as file:
             return file.read(len(PLAIN))
@@ -110,11 +106,7 @@ def _prepared(connect: Any, uri: str, passphrase: str | None) -> sqlite3.Connect
 
 @contextmanager
 def faults(path: Path) -> Iterator[None]:
-    """Turn errors of the database into one line.
-
-    Raises:
-        JournalError: a damaged file, a full disk, or another process that does not end.
-    """
+    """Turn errors of the database, such as a damaged file or a full disk, into JournalErrors."""
     try:
         yield
     except _errors() as error:

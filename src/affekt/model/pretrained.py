@@ -80,11 +80,7 @@ def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
 
 
 def check_digest(file: Path) -> None:
-    """Refuse a file that is not bit for bit the published one of its name.
-
-    Raises:
-        ModelError: another name, another digest, or a file that cannot be read.
-    """
+    """Raise a ModelError for a file that is not bit for bit the published one of its name."""
     published, digest = _published(file.name).digest, _digest(file)
     if digest != published:
         raise ModelError(

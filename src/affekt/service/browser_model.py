@@ -28,11 +28,7 @@ class _Checked(StaticFiles):
 
 
 def runtime_folder(folder: Path) -> Path:
-    """Check a folder of ONNX Runtime Web.
-
-    Raises:
-        RunError: a file is missing.
-    """
+    """Return a folder of ONNX Runtime Web; raise a RunError if a file is missing."""
     if missing := [name for name in RUNTIME if not (folder / name).is_file()]:
         raise RunError(
             f"{folder} must hold {' and '.join(RUNTIME)}. Got no {missing[0]}. Name the folder "

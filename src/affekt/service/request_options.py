@@ -41,11 +41,7 @@ def with_query(predictor: Predictor, query: QueryParams, *allowed: str) -> Predi
 
 
 def number(query: QueryParams, name: str, default: float, *, whole: bool = False) -> float:
-    """Read a finite number from a query, or a whole number of at least 0.
-
-    Raises:
-        AudioError: the value is anything else.
-    """
+    """Read a finite number from a query, or a whole one of at least 0; else raise an AudioError."""
     text = query.get(name)
     try:
         value = default if text is None else float(text)
@@ -58,11 +54,7 @@ def number(query: QueryParams, name: str, default: float, *, whole: bool = False
 
 
 def choice(query: QueryParams, name: str, default: str, allowed: Iterable[str]) -> str:
-    """Read one of the allowed values from a query.
-
-    Raises:
-        AudioError: another value.
-    """
+    """Read one of the allowed values from a query; raise an AudioError for another."""
     text = query.get(name, default)
     if text not in (values := [*allowed]):
         raise AudioError(

@@ -53,12 +53,6 @@ def recording_timeline(
     """Recognize the emotion of every utterance; see :meth:`affekt.Predictor.timeline`.
 
     ``listen`` is called with the samples of every utterance, without its context.
-
-    Raises:
-        AudioError: as :func:`affekt.read`; a time constant out of range, or an RTTM file without
-            this recording.
-        ModelError: the model cannot run; a profile of the predictor for several speakers, or an
-            enrolled one of a name without turns.
     """
     channel = predictor.channel if channel is None else channel
     one = None if channel == "each" else channel
@@ -110,12 +104,7 @@ def _check_speakers(
 
 
 def check_names(speakers: Speakers, enrolled: Mapping[str, Profile]) -> None:
-    """Refuse a profile of a name that turns, or a whole RTTM file, lack.
-
-    Raises:
-        AudioError: an RTTM file that cannot be read.
-        ModelError: such a profile.
-    """
+    """Raise a ModelError for a profile of a name that turns, or a whole RTTM file, lack."""
     if speakers is None or speakers == "auto" or isinstance(speakers, int):
         return  # named by their voices
     where = "the turns"

@@ -192,11 +192,7 @@ class QualityMeter:
         return np.concatenate([part.ravel() for part in parts])
 
     def restore(self, saved: NDArray[np.float32], samples: int) -> None:
-        """Continue from the vector of :meth:`save`, after so many samples.
-
-        Raises:
-            ModelError: a vector that :meth:`save` does not give.
-        """
+        """Continue from the vector of :meth:`save`, after so many samples; refuse another one."""
         sizes = [2 * self._sums.size, *(each.size for each in self._detector.state)]
         if saved.size != sum(sizes) + samples % CHUNK:
             raise ModelError(
