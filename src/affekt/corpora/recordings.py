@@ -45,11 +45,7 @@ def unwatched(items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG00
 def measured(
     root: Path, clips: Iterable[Clip], watch: Watch = unwatched
 ) -> tuple[tuple[Clip, ...], dict[str, str]]:
-    """Read the header of the file of each clip, relative to ``root``.
-
-    Returns:
-        The readable clips with their length, and for each other file the reason.
-    """
+    """Return the readable clips below ``root`` with their lengths, and by file what is wrong."""
     clips = tuple(clips)
     with ThreadPoolExecutor() as threads:
         lengths = threads.map(lambda clip: _length(root, clip), clips)

@@ -90,11 +90,7 @@ def speakers(codes: str, table: str) -> dict[str, Speaker]:
 
 
 def published(corpus: Corpus, task: str) -> Counter[tuple[str, str]]:
-    """Count the published clips of a task.
-
-    Returns:
-        Clips by (speaker key, label); the speaker is empty if only totals are published.
-    """
+    """Count the published clips of a task by speaker key, empty for totals, and label."""
     codes = corpus.tasks[task]
     counts: Counter[tuple[str, str]] = Counter()
     for code, clips in corpus.totals.items():

@@ -81,11 +81,7 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def confusion(result: Result) -> pd.DataFrame:
-    """Count clips by true class (rows) and predicted class (columns) (Table III).
-
-    Returns:
-        ``truth``, a column of counts for each label, and ``recall``.
-    """
+    """Count clips by ``truth`` and predicted label, with the ``recall`` of each row (Table III)."""
     labels = list(result.tally.labels)
     table = pd.DataFrame(result.counts, columns=labels)
     table.insert(0, "truth", labels)

@@ -171,11 +171,7 @@ def estimate(
 
 
 def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) -> dict[str, float]:
-    """Test whether mean probabilities differ between two periods, by exchanging days.
-
-    Returns:
-        The two-sided p-value for each label.
-    """
+    """Compute two-sided p-values of differences in mean probabilities, by exchanging days."""
     shares = np.concatenate([first.shares, second.shares])
     seconds = np.concatenate([first.seconds, second.seconds])
     cut, number = len(first.seconds), len(seconds)

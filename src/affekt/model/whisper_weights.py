@@ -49,11 +49,7 @@ def load_whisper(encoder: WhisperEncoder, arrays: Arrays) -> None:
 
 
 def read_turn_detector(file: Path) -> Arrays:
-    """Read the encoder inside the turn detector, dequantized to float32.
-
-    Returns:
-        Weights by the names of ``WhisperEncoder``: 4 layers, 400 positions.
-    """
+    """Read weights of 4 layers and 400 positions as float32, by the names of ``WhisperEncoder``."""
     import onnx
     from onnx import numpy_helper
     from onnx.reference import ReferenceEvaluator

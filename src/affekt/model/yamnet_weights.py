@@ -39,11 +39,7 @@ def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None
 
 
 def read_tflite(file: Path) -> Kernels:
-    """Read kernel and bias of each convolution in ``yamnet.tflite``, dequantized to float32.
-
-    Returns:
-        27 pairs, in the network's order.
-    """
+    """Read kernel and bias, as float32, of the 27 convolutions in ``yamnet.tflite``, in order."""
     import tflite
 
     model = tflite.Model.GetRootAs(file.read_bytes(), 0)

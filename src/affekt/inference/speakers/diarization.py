@@ -46,16 +46,12 @@ NOTED = 0.4  # the same for the warning about several speakers
 
 
 class SpeakerFinder(SpeechEmbedder):
-    """Embed a sound block by block, and find its speakers.
-
-    Attributes:
-        soft: stretches of speech by lower thresholds, so far.
-    """
+    """Embed a sound block by block, and find its speakers."""
 
     def __init__(self) -> None:
         super().__init__()
         self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
-        self.soft: list[Stretch] = []
+        self.soft: list[Stretch] = []  #: of speech by lower thresholds, so far
 
     def end(self) -> None:
         """End the sound."""

@@ -42,15 +42,11 @@ def joined(stretches: Sequence[Stretch]) -> Embeddings:
 
 
 class SpeechEmbedder:
-    """Take a sound block by block, and embed its speech.
-
-    Attributes:
-        stretches: of speech so far.
-    """
+    """Take a sound block by block, and embed its speech."""
 
     def __init__(self) -> None:
         self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
-        self.stretches: list[Stretch] = []
+        self.stretches: list[Stretch] = []  #: of speech so far
 
     @property
     def embeddings(self) -> Embeddings:

@@ -35,9 +35,6 @@ class SpeechCutter:
         spans: turns of the speaker; None if the speaker is the only one.
         start: seconds of the recording at which the sound begins.
         thresholds: of the detection of speech.
-
-    Attributes:
-        samples: taken so far.
     """
 
     def __init__(
@@ -46,7 +43,8 @@ class SpeechCutter:
         self._spans = None if spans is None else deque(sorted(spans, key=lambda turn: turn.start))
         self._finder, self._start = SpeechFinder(thresholds), start
         self._recent: deque[tuple[Chunk, float]] = deque(maxlen=LONGEST + PAUSE)
-        self._chunks = self.samples = 0
+        self._chunks = 0
+        self.samples = 0  #: taken so far
 
     def push(self, chunk: Chunk, probability: float) -> Iterator[tuple[Speech, Chunk, list[float]]]:
         """Take the next chunk; yield speech, its samples with context, and probabilities."""

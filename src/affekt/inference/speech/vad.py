@@ -46,16 +46,12 @@ SOFT_SPEECH = Thresholds(speech=0.1, silence=0.05, padding=3)  # chosen for diar
 
 
 class ChunkDetector:
-    """Silero VAD on one sound that comes in blocks; all detectors share the loaded model.
-
-    Attributes:
-        state: ``(2, 1, 128)`` of the network, and ``(64,)`` last samples of the chunk before.
-        rest: the last samples, which do not fill a chunk yet.
-    """
+    """Silero VAD on one sound that comes in blocks; all detectors share the loaded model."""
 
     def __init__(self) -> None:
+        #: of the network, and the last samples of the chunk before
         self.state = np.zeros((2, 1, 128), np.float32), np.zeros(CONTEXT, np.float32)
-        self.rest = np.empty(0, np.float32)
+        self.rest = np.empty(0, np.float32)  #: the last samples, which do not fill a chunk yet
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], float]]:
         """Take the next ``(samples,)``; yield chunks ``(512,)`` and their probability of speech."""
