@@ -88,7 +88,7 @@ def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float,
     lines = [f"| {' | '.join(HEADING)} |", "| --- " * len(HEADING) + "|"]
     for tested, enrolment, result in rows:
         recalls = " | ".join(f"{recall.value:.3f}" for recall in result.recalls.values())
-        uar = result.shown
+        uar = result.uar
         clips = len(result.predictions) // len(result.runs)
         ends = f"{'range ' if uar.kind == RANGE else ''}{uar.low:.3f} to {uar.high:.3f}"
         error = f"{calibration_error(result, at[enrolment]):.2f}" if enrolment in at else ""

@@ -545,7 +545,7 @@ def test_bad_bytes_are_one_clear_error(name, wrap, capfd):
         ("web page", "is a web page"),
         ("picture", "has no audio track (piped png sequence)"),
         ("not a number", "Got nan at 1.250 s"),
-        ("zero rate", "must be in [1000, 768000] Hz. Got 0."),
+        ("zero rate", "must be a whole number of Hz in [1000, 768000]. Got 0."),
         ("no channels", "must have 1 to 256 channels. Got 0. Record or copy it again."),
         ("five hours in a small file", "longer than 14400 s"),
         ("header only", "has no audio samples"),
@@ -578,10 +578,10 @@ def test_no_permission_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "rate", "message"),
     [
-        (TONE, None, "must be a whole number of Hz. Got None"),
+        (TONE, None, r"must be a whole number of Hz in \[1000, 768000\]. Got None"),
         (TONE, 16_000.5, "whole number of Hz"),
-        (TONE, "16000", "whole number of Hz. Got '16000'"),
-        (TONE, 0, r"sample rate of <array> must be in \[1000, 768000\] Hz. Got 0"),
+        (TONE, "16000", r"whole number of Hz in .* Got '16000'"),
+        (TONE, 0, r"sample rate of <array> must be .* Got 0"),
         (TONE[:0], 16_000, "no audio samples"),
         (np.zeros((5, 0)), 16_000, "no audio samples"),
         (np.zeros((2, 100)), 16_000, r"Got shape \(2, 100\). Transpose it"),

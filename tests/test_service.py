@@ -247,7 +247,7 @@ def test_the_voice_in_the_profile_of_the_service_is_not_sent(predictor: affekt.P
             [],
             "quality, rate, encoding, channels. Got 'min_confidnce'. Leave it out.",
         ),
-        ("rate=3", [], "sample rate of a stream must be in"),
+        ("rate=3", [], "sample rate of a stream must be a whole number"),
         ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
         ("", [b"odd"], "whole samples of 4 bytes"),
         ("", [bytes(2 << 20)], "Got 2097152. Send smaller messages"),

@@ -361,7 +361,7 @@ def test_bad_input_is_one_error_line(model: str, content: bytes, message: str) -
 
 WRONG_USE = {
     "- --encoding mp3": "--encoding must be one of",
-    "- --rate 0": "sample rate of the stream must be in [1000, 768000] Hz. Got 0.",
+    "- --rate 0": "must be a whole number of Hz in [1000, 768000]. Got 0.",
     "- --rate 16000.5": "Invalid value for '--rate'",
     "- --channels 0": "must have 1 to 256 channels. Got 0.",
     "--channel each": "--channel each needs standard input (-).",
@@ -377,7 +377,7 @@ WRONG_USE = {
     "- -": "unexpected extra argument",
     "--channels 2": "--channels needs raw samples from standard input (-).",
     "--encoding s16le": "--encoding needs raw samples from standard input (-).",
-    "--rate 5": "must be in [1000, 768000] Hz. Got 5.",
+    "--rate 5": "of Hz in [1000, 768000]. Got 5.",
     "--rate many": "Invalid value for '--rate'",
     "microphone": "or left out for the microphone. Got microphone.",
     "samples/calm.flac": "For recordings, use affekt predict.",

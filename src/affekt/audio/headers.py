@@ -115,20 +115,15 @@ def checked(rate: Any, channels: int, name: str) -> tuple[int, int]:
         AudioError: one of them, or their product, is out of range, or the rate is not whole.
     """
     whole = isinstance(rate, Real) and rate % 1 == 0  # NaN is not
-    if not whole:
+    if not (whole and RATES[0] <= rate <= RATES[1]):
         raise AudioError(
-            f"sample rate of {name} must be a whole number of Hz. Got {rate!r}. Pass that of the "
-            f"samples."
-        )
-    rate = int(rate)
-    if not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(
-            f"sample rate of {name} must be in [{RATES[0]}, {RATES[1]}] Hz. Got {rate}. "
-            f"Record or convert it again."
+            f"sample rate of {name} must be a whole number of Hz in [{RATES[0]}, {RATES[1]}]. "
+            f"Got {rate!r}. Pass that of the samples, or record or convert it again."
         )
     if not 1 <= channels <= CHANNELS:
         remedy = "Convert it to mono" if channels else "Record or copy it again"
         raise AudioError(f"{name} must have 1 to {CHANNELS} channels. Got {channels}. {remedy}.")
+    rate = int(rate)
     if rate * channels > MAX_VALUES:
         raise AudioError(
             f"{name} must have at most {MAX_VALUES} samples a second in all channels together. "

@@ -75,7 +75,7 @@ def _compared(full: Result, variant: Result, profile: str) -> dict[str, Any]:
         and one.complete
         and other.complete
         and profile in other.profiles
-        and not np.isnan(one.shown.value)
+        and not np.isnan(one.uar.value)
         and one.clips == other.clips
     ):
         return {}
@@ -86,7 +86,7 @@ def _compared(full: Result, variant: Result, profile: str) -> dict[str, Any]:
 def _row(
     result: Result, profile: str, changes: str, difference: Interval, p: float
 ) -> dict[str, Any]:
-    shown = result.under(profile).shown
+    uar = result.under(profile).uar
     row: dict[str, Any] = {"recipe": result.recipe, "changes": changes, "profile": profile}
-    row |= {"seeds": result.seeds, "spread": shown.kind}
-    return row | shown.columns() | difference.columns("difference", "difference_") | {"p": p}
+    row |= {"seeds": result.seeds, "spread": uar.kind}
+    return row | uar.columns() | difference.columns("difference", "difference_") | {"p": p}

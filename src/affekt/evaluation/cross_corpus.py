@@ -38,7 +38,7 @@ def cross_corpus_matrix(results: Sequence[Result]) -> pd.DataFrame:
             cells.setdefault((part.trained, part.tested), part)
     rows = []
     for _, part in sorted(cells.items(), key=lambda cell: cell[0]):
-        rows += [_row(part, profile, part.under(profile).shown) for profile in main_profiles(part)]
+        rows += [_row(part, profile, part.under(profile).uar) for profile in main_profiles(part)]
     return pd.DataFrame(rows)
 
 

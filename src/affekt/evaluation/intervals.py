@@ -46,17 +46,8 @@ class Interval:
         return {score: self.value, f"{ends}low": self.low, f"{ends}high": self.high}
 
 
-def uar_interval(tally: Tally) -> Interval:
-    """Compute UAR, averaged over seeds, with its 95 % interval over speakers.
-
-    Both are NaN for a label without clips; the interval is NaN for one speaker.
-    """
-    drawn = drawn_recalls(tally).mean(axis=1)
-    return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
-
-
 def shown_uar(tally: Tally) -> Interval:
-    """Compute UAR, averaged over seeds, with the ends that tables show."""
+    """Compute UAR, averaged over seeds, with the ends of :func:`shown`; NaN without a label."""
     drawn = drawn_recalls(tally).mean(axis=1)
     return shown(float(_pooled(tally).mean()), drawn, speaker_uars(tally))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from affekt.corpora.joined import corpus_of
 from affekt.errors import RunError
-from affekt.evaluation.intervals import Interval, shown_recalls, shown_uar, uar_interval
+from affekt.evaluation.intervals import Interval, shown_recalls, shown_uar
 from affekt.evaluation.metrics import Tally, tally
 from affekt.evaluation.paper import PUBLISHED, Published
 from affekt.runs.predictions import PROFILE
@@ -62,11 +62,6 @@ class Result:
 
     @cached_property
     def uar(self) -> Interval:
-        """Average accuracy with its 95 % interval."""
-        return uar_interval(self.tally)
-
-    @cached_property
-    def shown(self) -> Interval:
         """Average accuracy as tables show it: with fewer than 8 speakers, with their range."""
         return shown_uar(self.tally)
 

@@ -40,7 +40,7 @@ def write_summary(results: Sequence[Result], path: Path) -> None:
 def _rows(result: Result) -> list[dict[str, object]]:
     how = result.protocol  # of the whole run: the part of one corpus may have fewer folds
     rows = [
-        _row(part, how, profile, part.under(profile).shown)
+        _row(part, how, profile, part.under(profile).uar)
         for part in result.by_corpus
         for profile in result.profiles
     ]

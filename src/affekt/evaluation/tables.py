@@ -57,7 +57,7 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
     rows = []
     for result in results:
         none, paper = Interval(np.nan), result.published or Published(np.nan)
-        uar = result.shown if result.complete else none
+        uar = result.uar if result.complete else none
         accuracy = np.trace(result.counts) / result.counts.sum()
         macro_f1 = f1_of(result.tally.counts.sum(axis=1)).mean()
         row: dict[str, object] = {
@@ -178,9 +178,9 @@ def enrolments(result: Result) -> pd.DataFrame:
     for profile in result.profiles:
         found = result.under(profile)
         row: dict[str, object] = {"profile": profile, "clips": CLIPS.get(profile, "")}
-        row |= found.shown.columns() | {"spread": found.shown.kind}
+        row |= found.uar.columns() | {"spread": found.uar.kind}
         gain, p = Interval(np.nan), np.nan
-        if profile != NO_PROFILE and not np.isnan(found.shown.value):
+        if profile != NO_PROFILE and not np.isnan(found.uar.value):
             against = compare(found.tally, result.tally)
             gain, p = against.shown, against.p
         row |= gain.columns("gain", "gain_") | {"p": p}

@@ -100,7 +100,7 @@ def section(
 def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict[str, str]) -> None:
     """Tables and figures of accuracy."""
     chance = 1 / len(chosen.tally.labels)
-    comparable = chosen.complete and not np.isnan(chosen.shown.value)  # a label may have no clip
+    comparable = chosen.complete and not np.isnan(chosen.uar.value)  # a label may have no clip
     whole = [r for r in results if comparable and r.complete and r is not chosen]
     others = [result for result in whole if result.clips == chosen.clips]
     scores = files.table("table-2", tables.scores(results))
@@ -117,7 +117,7 @@ def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict
     if len(finished) > 1:
         labels = [names[recipe] for recipe in finished["recipe"]]
         files.picture("recipes", charts.recipes(finished, labels, chance))
-    files.picture("speakers", charts.speakers(by_speaker, chosen.shown.value, chance))
+    files.picture("speakers", charts.speakers(by_speaker, chosen.uar.value, chance))
     files.picture("confusion", figures.confusion(chosen.counts, chosen.tally.labels))
 
 
@@ -178,7 +178,7 @@ def _leading(results: Sequence[Result]) -> Result | None:
 
 def _uar(result: Result) -> float:
     """UAR to rank recipes by; a recipe of clips that lack a class is the last."""
-    return float(np.nan_to_num(result.shown.value))
+    return float(np.nan_to_num(result.uar.value))
 
 
 def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Result]]:
