@@ -70,10 +70,7 @@ def cepstra(samples: Floats, kind: Cepstra) -> Floats:
 
 
 def clip_features(samples: Floats, kind: Cepstra) -> Floats:
-    """Statistics over a clip of its cepstra and their first and second differences.
-
-    Args:
-        samples: as for :func:`cepstra`; so is ``kind``.
+    """Statistics over a clip of its :func:`cepstra` and their first and second differences.
 
     Returns:
         ``(78,)``: means, then deviations, each of 13 coefficients, their first and their second

@@ -89,9 +89,6 @@ def blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Read as :func:`read` does, block by block in constant memory.
 
-    Args:
-        source: as for :func:`read`, like all that follow.
-
     Yields:
         ``(samples,)`` arrays of various lengths, none empty; joined, they are what
         :func:`read` returns.
@@ -120,8 +117,8 @@ def channel_blocks(
     """Read all channels in one decoding, block by block in constant memory.
 
     Args:
-        source: as for :func:`read`, like all that follow.
-        channel: ``each`` for all; a number, or None for their mean, gives one column.
+        channel: ``each`` for all; a number, or None for their mean, gives one column. The other
+            arguments are those of :func:`read`.
 
     Yields:
         ``(samples, channels)`` arrays at 16 kHz, none empty; column ``n`` joined is what
@@ -149,13 +146,7 @@ def channel_blocks(
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
-    """Read a recording's header; decode the recording only if the length is missing.
-
-    Args:
-        source: as for :func:`read`; so is ``sample_rate``.
-
-    Raises:
-        AudioError: as :func:`read`, as far as the header tells.
+    """Read a recording's header as :func:`read` does; decode it only if the length is missing.
 
     >>> probe(np.zeros(8_000), sample_rate=16_000)
     Sound(sample_rate=16000, channels=1, seconds=0.5)

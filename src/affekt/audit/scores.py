@@ -22,10 +22,7 @@ FEWEST = 10  # clips of a label in a group, below which its recall is not judged
 
 
 def robustness(answers: pd.DataFrame) -> pd.DataFrame:
-    """Score each test and strength.
-
-    Args:
-        answers: rows of :func:`affekt.audit.answers.rows`.
+    """Score each test and strength in the rows of :func:`affekt.audit.answers.rows`.
 
     Returns:
         A row for each, clean clips first: ``test``, ``strength``, ``unit``, ``uar`` with ``low``
@@ -62,11 +59,7 @@ def fairness(answers: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Compare recall and prediction rate of groups with those of a model blind to groups.
 
     The blind model draws its answers from the confusion matrix of all clips. ``limit`` is its
-    largest difference in 1,000 simulations.
-
-    Args:
-        answers: rows of :func:`affekt.audit.answers.rows`.
-        seed: of the simulation.
+    largest difference in 1,000 simulations, drawn by the seed.
 
     Returns:
         ``kind`` (gender, corpus, or language if corpora share one), ``group``, ``label``,

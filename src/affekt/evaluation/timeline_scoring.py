@@ -5,12 +5,14 @@ When?" (2023), section on the metric of the Zaion Emotion Dataset (ZED).
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 from affekt.errors import LabelError
+
+UNEMOTIONAL = "neutral"
 
 
 class Span(Protocol):
@@ -47,25 +49,19 @@ class EmotionErrors:
 
 
 def emotion_diarization_errors(
-    reference: Iterable[Span],
-    predicted: Iterable[Span],
-    *,
-    seconds: float,
-    labels: Sequence[str],
-    unemotional: Collection[str] = ("neutral",),
+    reference: Iterable[Span], predicted: Iterable[Span], *, seconds: float, labels: Sequence[str]
 ) -> EmotionErrors:
     """Measure the errors of a timeline against a reference annotation.
 
     EDER = (false alarm + missed emotion + confusion + overlap) / duration of the recording.
-    The emotions at an instant are the labels of all spans around it, without the unemotional
-    ones; time outside of all spans has no emotion, like neutral speech.
+    The emotions at an instant are the labels of all spans around it, without ``neutral``;
+    time outside of all spans has no emotion, like neutral speech.
 
     Touching and overlapping spans of one label count once. Add the seconds of several recordings
     to score them together.
 
     Args:
         seconds: duration of the recording; no span may end later.
-        unemotional: labels that count as no emotion.
 
     Returns:
         The four parts in seconds; :attr:`EmotionErrors.rate` is the EDER.
@@ -98,7 +94,7 @@ def emotion_diarization_errors(
                     f"spans of the {side} timeline must lie in [0, {seconds}] s. "
                     f"Got {span.start} to {span.end}."
                 )
-            if span.label not in unemotional:
+            if span.label != UNEMOTIONAL:
                 yield span
 
     truth, guess = emotional(reference, "reference"), emotional(predicted, "predicted")

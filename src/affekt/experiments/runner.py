@@ -100,13 +100,7 @@ def _is_locked(folder: Path, fold: Fold) -> bool:
 
 
 def prepare(recipe: Recipe, locations: Locations, numbers: Collection[int] | None = None) -> Path:
-    """Make the run folder with its recipe, manifest and folds, unless it is there.
-
-    Args:
-        numbers: of the folds to run; all by default.
-
-    Returns:
-        The run folder.
+    """Make the run folder with its recipe, manifest and folds, unless it is there, and return it.
 
     Raises:
         CorpusError: the recordings are not those of the recipe.

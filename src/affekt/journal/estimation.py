@@ -76,11 +76,7 @@ class Sample:
         )
 
     def means(self, counts: Floats) -> Floats:
-        """Mean probabilities, ``(rows, labels)``, weighted by speech.
-
-        Args:
-            counts: ``(rows, days)``: how often each day counts.
-        """
+        """Mean probabilities ``(rows, labels)``, weighted by speech and ``(rows, days)`` counts."""
         weights = counts * self.seconds
         return np.asarray(weights @ self.shares / weights.sum(axis=1, keepdims=True))
 

@@ -26,10 +26,7 @@ QUALITY = (  # name, key and form of each measure
 
 
 def report_page(journal: Journal, *, back: bool = False) -> str:
-    """Compute the course of a journal and render the report as HTML.
-
-    Args:
-        back: link to the page of the service.
+    """Render the course of a journal as HTML; ``back`` adds a link to the page of the service.
 
     Raises:
         JournalError: no recording with an emotion in the baseline.

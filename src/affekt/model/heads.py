@@ -121,13 +121,9 @@ class Classes(nn.Module):
         nn.init.uniform_(self.weight, -(features**-0.5), features**-0.5)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Compute logits from pooled features.
+        """Compute logits ``(..., labels)`` of pooled ``(..., ensemble_size * features)``.
 
-        Args:
-            pooled: ``(..., ensemble_size * features)``.
-
-        Returns:
-            ``(..., labels)``: the mean; in training ``(..., ensemble_size, labels)``.
+        They are the mean over the ensemble; in training ``(..., ensemble_size, labels)``.
         """
         ensemble_size, features, _ = self.weight.shape
         of_heads = pooled.reshape(*pooled.shape[:-1], ensemble_size, 1, features)

@@ -21,11 +21,7 @@ class WaveformPeaks:
         self._rest: NDArray[np.float32] = np.empty(0, np.float32)
 
     def push(self, samples: NDArray[np.float32]) -> None:
-        """Take the next block.
-
-        Args:
-            samples: ``(samples,)`` at 16 kHz.
-        """
+        """Take the next ``(samples,)`` at 16 kHz."""
         self._samples += samples.size
         sound = np.concatenate([self._rest, samples])
         while len(sound) >= self._part:
