@@ -15,7 +15,9 @@ import soundfile
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import scale
 
-from affekt.audit.answers import choose
+import affekt
+from affekt.audit.answers import choose, rows
+from affekt.audit.consistency import consistency
 from affekt.audit.distortions import distortions
 from affekt.audit.page import write_audit
 from affekt.audit.profiles import scores_of
@@ -103,6 +105,44 @@ def test_speakers_with_own_names_may_be_those_of_the_training(
 def test_a_model_that_names_no_corpora_states_no_speakers(tmp_path: Path) -> None:
     file = small_model(tmp_path / "small.onnx", note=metadata(corpora=None))
     assert open_recognizer(str(file)).trained_on is None
+
+
+def test_speakers_that_chose_the_epoch_are_known_to_a_model(tmp_path: Path) -> None:
+    corpus = {"name": "own", "speakers": ["own:1"], "validation_speakers": ["own:2"]}
+    file = small_model(tmp_path / "small.onnx", note=metadata(corpora=[corpus]))
+    assert open_recognizer(str(file)).trained_on == {"own:1", "own:2"}
+
+
+def made_manifest(root: Path, *corpora: str) -> Manifest:
+    """One speaker of each corpus, with a clip of each label."""
+    clips = []
+    for corpus in corpora:
+        for pitch, label in enumerate(("low", "high"), start=1):
+            file = f"{corpus}-{label}.wav"
+            soundfile.write(root / file, np.sin(np.arange(24_000) * 0.05 * pitch) / 2, 16_000)
+            clips.append(Clip(file, label, f"{corpus}:1", seconds=1.5))
+    return Manifest("+".join(corpora), "all", ("low", "high"), root, tuple(clips))
+
+
+def test_the_corpora_of_a_joined_manifest_are_audited_as_themselves(tmp_path: Path) -> None:
+    manifest = made_manifest(tmp_path, "emovo", "emodb")
+    recognizer = Recognizer("mine", lambda sounds: [{"low": 0.5, "high": 0.5} for _ in sounds])
+    found = [row for batch in rows(recognizer, choose([manifest], 4, 0), 0) for row in batch]
+    assert {(row["corpus"], row["language"]) for row in found} == {("emovo", "it"), ("emodb", "de")}
+    with pytest.raises(CorpusError, match=r"once\. Got emovo twice"):
+        choose([manifest, made_manifest(tmp_path, "emovo")], 4, 0)
+
+
+def test_the_service_is_compared_behind_a_proxy(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("uvicorn")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    chosen = choose([made_manifest(tmp_path, "own")], 2, 0)
+    found = consistency(affekt.load(model, limits=None), chosen, 0)
+    assert found["way"].tolist()[-1] == "service"
+    assert found["passed"].all()
 
 
 def test_a_file_of_an_audit_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
@@ -263,6 +303,18 @@ def test_a_missing_function_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     words = ["audit", "no_such_module:f", "--data", str(tmp_path), "-o", str(tmp_path)]
     assert main(words) == 2
     assert "no_such_module:f" in capsys.readouterr().err
+
+
+def test_a_function_may_import_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("late_shares.py").write_text("SHARES = {'sad': 1.0}", encoding="utf-8")
+    body = "from late_shares import SHARES; return [SHARES for _ in paths]"
+    Path("late_import.py").write_text(f"def recognize(paths): {body}", encoding="utf-8")
+    found = open_recognizer("late_import:recognize").answer([np.zeros(9, np.float32)])
+    assert found == [{"sad": 1.0}]
 
 
 def test_the_error_of_a_module_is_told(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from affekt.audit.distortions import Distortion, distortions
 from affekt.audit.recognizers import Answer, Recognizer
 from affekt.corpora import CORPORA, Clip, Manifest
+from affekt.corpora.joined import corpus_of
 from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, ModelError
 
@@ -26,10 +27,12 @@ def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]
         CorpusError: a corpus twice, corpora with different labels, or a label without clips.
     """
     chosen: list[Chosen] = []
-    labels = manifests[0].labels
+    labels, named = manifests[0].labels, set[str]()
     for manifest in manifests:
-        if any(each.corpus == manifest.corpus for each, _, _ in chosen):
-            raise CorpusError(f"--data must name each corpus once. Got {manifest.corpus} twice.")
+        own = {*map(corpus_of, manifest.speakers)}
+        if twice := ", ".join(sorted(own & named)):
+            raise CorpusError(f"--data must name each corpus once. Got {twice} twice.")
+        named |= own
         if manifest.labels != labels:
             raise CorpusError(
                 f"corpora must have the same labels. Got {', '.join(labels)} of "
@@ -108,10 +111,11 @@ def _generator(*key: object) -> np.random.Generator:
 
 
 def _facts(test: Distortion, each: Chosen) -> dict[str, object]:
-    manifest, name, clip = each
+    _, name, clip = each
+    corpus = corpus_of(clip.speaker)
     facts = {"test": test.test, "strength": float(test.strength), "unit": test.unit}
-    facts |= {"tiny": bool(test.drawn), "corpus": manifest.corpus, "clip": name}
-    facts["language"] = CORPORA[manifest.corpus].language if manifest.corpus in CORPORA else ""
+    facts |= {"tiny": bool(test.drawn), "corpus": corpus, "clip": name}
+    facts["language"] = CORPORA[corpus].language if corpus in CORPORA else ""
     return facts | {"speaker": clip.speaker, "gender": clip.gender, "truth": clip.label}
 
 

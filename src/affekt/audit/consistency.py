@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from affekt.inference.predictor import Predictor
 
 LARGEST = 1e-3  # difference between probabilities that passes
 HALVES = np.array([0.5, 1.5], np.float32)  # gains of two channels, whose mean is the sound
-PROGRAM = (sys.executable, "-c", "from affekt.cli import main; raise SystemExit(main())")
+PROGRAM = (sys.executable, "-m", "affekt")
+DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach a service of this machine
 
 
 def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def _service(predictor: Predictor) -> Iterator[Callable[[str], dict[str, float]]
 
             def ask(path: str) -> dict[str, float]:
                 request = Request(f"{address}/predict", Path(path).read_bytes())
-                with urlopen(request, timeout=60) as answer:
+                with DIRECT.open(request, timeout=60) as answer:
                     return dict(json.load(answer)["probabilities"])
 
             yield ask if address else None

@@ -16,6 +16,7 @@ from sklearn.preprocessing import scale
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.audit.answers import Chosen, sound_of
 from affekt.corpora import Manifest
+from affekt.corpora.joined import corpus_of
 from affekt.inference.predictor import Predictor
 
 CLIPS = 8  # of a profile
@@ -52,7 +53,7 @@ def identification(predictor: Predictor, drawn: Iterable[tuple[Chosen, ...]]) ->
         for half in (clips[:CLIPS], clips[CLIPS:]):
             profile = predictor.enroll(map(sound_of, half), sample_rate=SAMPLE_RATE)
             both.append(np.concatenate([profile.mean, profile.deviation]))
-        profiles.setdefault(clips[0][0].corpus, []).append(both)
+        profiles.setdefault(corpus_of(clips[0][2].speaker), []).append(both)
     rows = [
         {"corpus": corpus, "speakers": len(found), **scores_of(np.array(found, np.float64))}
         for corpus, found in profiles.items()

@@ -34,7 +34,7 @@ class Recognizer:
     name: str  #: as it was given
     #: turns sounds, each ``(samples,)`` float32 at 16 kHz, into probabilities by label
     answer: Callable[[Sequence[Sound]], Sequence[Answer]]
-    #: speakers of its training; None if it does not state them
+    #: speakers of its training and validation; None if it does not state them
     trained_on: frozenset[str] | None = None
     clips: int = 1  #: number of clips whose distorted sounds it gets at once
     predictor: Predictor | None = None  #: the model, if it is one of affekt
@@ -53,7 +53,7 @@ def open_recognizer(name: str) -> Recognizer:
     """
     module, colon, function = name.partition(":")
     if colon and module.replace(".", "").isidentifier() and function.isidentifier():
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python itself has it there
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python has it; the function imports too
         try:
             found = getattr(importlib.import_module(module), function)
         except Exception as error:  # whatever the module raises
@@ -61,17 +61,17 @@ def open_recognizer(name: str) -> Recognizer:
                 f"MODEL must be a model, or module:function that Python can import. "
                 f"Got {name}: {error}."
             ) from error
-        finally:
-            sys.path.pop(0)
         return Recognizer(name, _from_files(name, lambda paths: _called(name, found, paths)))
     predictor = load(name, limits=None)
     corpora = predictor.metadata.get("corpora")
+    parts = "speakers", "validation_speakers"  # these chose the epoch
+    known = (each.get(part, ()) for each in corpora or () for part in parts)
     return Recognizer(
         predictor.graph.file.stem,
         lambda sounds: [
             predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds
         ],
-        frozenset(who for each in corpora for who in each.get("speakers", ())) if corpora else None,
+        frozenset[str]().union(*known) if corpora else None,
         predictor=predictor,
     )
 
