@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 LABELS = ("angry", "happy", "sad", "neutral")
 FACTS = {
     "digest": "0123456789ab",
+    "encoder": "A made encoder, MIT.",
     "corpora": [
         {
             "name": name,

@@ -106,6 +106,7 @@ def test_an_adapted_model_is_a_model_file(
         found = [predictor.predict(each).probabilities[label] for each in files]
         assert np.mean(found) > 0.6, found
     assert load_pretrained(file).architecture.labels == predictor.labels
+    assert predictor.metadata["encoder"] == "A made encoder, MIT."  # of the start
     card = file.with_suffix(".md").read_text(encoding="utf-8")
     assert "16 clips, 4 speakers" in card
     assert "CC BY 4.0; CC0; own recordings" in card

@@ -422,6 +422,7 @@ def test_a_run_of_own_recordings(
     assert {row["truth"] for row in rows_of(folder)} == {"wut", "freude", "ruhe"}
     facts = load_classifier(folder / "fold-1" / "model.pt")[1]
     assert facts["corpora"][0]["licence"] == "own recordings"
+    assert facts["encoder"] == ""  # its weights were random
     assert all(speaker.startswith("mine:") for speaker in facts["corpora"][0]["speakers"])
     recipe.write_text('corpus = "mine"\nmethod = "chance-majority"\n')
     capsys.readouterr()
@@ -606,3 +607,6 @@ def test_real_recordings(data: Path, weights: Path, tmp_path: Path, method: str)
     assert len(rows) == 28
     right = sum(row["truth"] == row["predicted"] for row in rows)
     assert right > 28 / 4  # better than chance: pretrained on AudioSet
+    if method == "network":
+        facts = load_classifier(places.runs / recipe.run / "fold-1" / "model.pt")[1]
+        assert facts["encoder"].startswith("YAMNet of Google, Apache-2.0, ")

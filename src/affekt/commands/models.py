@@ -72,8 +72,9 @@ def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
 
     metadata = graph.metadata
     corpora = [
-        f"{each['name']} ({len(each['speakers'])} speakers, {each['clips']:,} clips)"
+        f"{each['name']} ({who} speaker{'s' * (who != 1)}, {clips:,} clip{'s' * (clips != 1)})"
         for each in metadata["corpora"]
+        for who, clips in [(len(each["speakers"]), each["clips"])]
     ]
     yield "labels", ", ".join(graph.labels)
     yield "trained on", ", ".join(corpora)
@@ -84,10 +85,10 @@ def _facts(graph: "Graph") -> Iterator[tuple[str, str]]:
             parts = corpus.credit, corpus.source, corpus.licence, corpus.licence_link
             yield "credit", ", ".join(filter(None, parts))
     card = graph.file.with_suffix(".md")
-    if card.is_file():
-        text = card.read_text(encoding="utf-8")
-        for item in re.findall(rf"^{ENCODER}.*(?:\n  .*)*", text, re.MULTILINE):
-            yield "credit", " ".join(item.removeprefix("- ").split())
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    of_card = re.findall(rf"^{ENCODER}.*(?:\n  .*)*", text, re.MULTILINE)
+    for item in [f"{ENCODER}{own}"] if (own := metadata.get("encoder")) else of_card:
+        yield "credit", " ".join(item.removeprefix("- ").split())
     yield "profiles", "yes (see affekt enroll)" if graph.profile else "no"
     yield "file", f"{graph.file}, {graph.file.stat().st_size:,} bytes"
     yield "SHA-256", graph.digest

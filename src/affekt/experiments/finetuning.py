@@ -247,6 +247,7 @@ def _described(
     own = corpora_facts(manifest, Fold(1, manifest.speakers, (), ()), manifest.digest)
     recipe = f"{start['recipe']}-finetuned-{seed}"
     facts = {"corpora": [*start["corpora"], *own], "digest": recipe}
+    facts["encoder"] = start.get("encoder", "")
     return describe(network, facts, name) | {"profile": start.get("profile")}
 
 

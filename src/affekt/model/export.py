@@ -236,6 +236,7 @@ def describe(classifier: Classifier, facts: dict[str, Any], name: str) -> dict[s
         },
         "corpora": facts["corpora"],
         "licence": "; ".join(sorted({corpus["licence"] for corpus in facts["corpora"]})),
+        "encoder": facts.get("encoder", ""),
         "recipe": facts["digest"],
         "version": affekt.__version__,
     }

@@ -23,10 +23,11 @@ from affekt.errors import ModelError
 
 
 class Published(NamedTuple):
-    """A published file: SHA-256, hexadecimal; address; PyPI package if it is part of a wheel."""
+    """A published file: SHA-256, hexadecimal; address; credit; PyPI package if in a wheel."""
 
     digest: str
     address: str
+    credit: str
     package: str = ""
 
 
@@ -35,10 +36,13 @@ OFFICIAL: dict[str, Published] = {
     "yamnet.tflite": Published(
         "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
         "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite",
+        "YAMNet of Google, Apache-2.0, https://github.com/tensorflow/models, trained on AudioSet.",
     ),
     TURN_DETECTOR: Published(
         "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
         "https://pypi.org/project/pipecat-ai/1.14.0",
+        "Whisper-tiny of OpenAI, MIT, https://github.com/openai/whisper, fine-tuned by Daily, "
+        "BSD-2-Clause, https://github.com/pipecat-ai/smart-turn.",
         "pipecat-ai==1.14.0",
     ),
 }
@@ -87,6 +91,11 @@ def check_digest(file: Path) -> None:
             f"{file} must have the published SHA-256 {published}. Got {digest}. "
             f"Delete it and run `affekt weights --download {file.name}`."
         )
+
+
+def credit(name: str) -> str:
+    """What names the authors and licence of pretrained weights; empty for ``random`` ones."""
+    return OFFICIAL[name].credit if name in OFFICIAL else ""
 
 
 def survey(name: str | None = None) -> Iterator[tuple[Path, str, int]]:
