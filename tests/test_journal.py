@@ -312,9 +312,17 @@ def test_an_open_or_foreign_journal_is_not_encrypted(
         encrypt_journal(tmp_path / "other", "x")
 
 
-def test_an_empty_passphrase_is_refused(made: Made) -> None:
-    with pytest.raises(JournalError, match="at least one character"):
-        made(passphrase="")
+@pytest.mark.parametrize("passphrase", ["", "Ren\udce9", "a\0b"])
+def test_a_passphrase_that_is_no_text_is_refused(made: Made, passphrase: str) -> None:
+    pytest.importorskip("sqlcipher3")
+    with pytest.raises(JournalError, match="must be UTF-8 of at least one character"):
+        made(passphrase=passphrase)
+    assert not list(made().path.parent.glob("*.part"))
+
+
+def test_a_name_with_control_characters_is_refused(made: Made) -> None:
+    with pytest.raises(JournalError, match="the person's name must have no control character"):
+        made(person="Anna\x0b")
 
 
 # ------------------------------------------------------------------ dates

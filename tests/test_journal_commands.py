@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date, timedelta
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,9 @@ from affekt.cli import main
 from affekt.commands import journal as journal_command
 from affekt.errors import AudioError, JournalError
 from affekt.journal.adding import find_recordings
+from affekt.journal.entry import Entry
+from affekt.journal.exports import write_fhir
+from affekt.journal.store import create_journal, open_journal
 from conftest import SAMPLES, Captured, hears_ctrl_c
 
 COMMAND = [sys.executable, "-m", "affekt", "journal"]
@@ -143,7 +148,10 @@ def test_a_removed_entry_leaves_the_profile_too(
     entries = exported(journal, capsys)["entries"]
     assert isinstance(entries, list)
     assert journal_main("remove", journal, entries[0]["digest"][:8]) == 0
-    assert "1 of these were in the baseline. Run affekt journal refresh" in capsys.readouterr().err
+    assert (
+        "entries removed from the baseline: 1. Run affekt journal refresh"
+        in capsys.readouterr().err
+    )
     assert journal_main("refresh", journal, *sorted(memos.iterdir())[1:]) == 0
     left = exported(journal, capsys)["entries"]
     assert isinstance(left, list)
@@ -201,6 +209,22 @@ def test_fhir_resources_accept_the_export(undisturbed: Path, tmp_path: Path) -> 
         assert float(sum(shares)) == pytest.approx(1, abs=1e-4)
         assert each.effectiveDateTime.tzinfo is not None
         assert each.status == "preliminary"
+
+
+def test_fhir_takes_no_control_characters_of_older_entries(tmp_path: Path) -> None:
+    pytest.importorskip("fhir.resources")
+    create_journal(tmp_path / "a")
+    entry = Entry("a" * 64, "2025-09-10", "a.wav", label="sad", probabilities={"sad": 1.0})
+    for name in ("\xa0Anna\x0b", " \x0b"):
+        with open_journal(tmp_path / "a") as journal:
+            journal._run("UPDATE journal SET person = ?", name)
+            journal.add(replace(entry, note="a\x0bwalk\n\x00"), None)
+            journal.add(replace(entry, digest="b" * 64, note="\x0b"), None)
+            write_fhir(journal, out := StringIO())
+        one, other = (x["resource"] for x in json.loads(out.getvalue())["entry"][1:])
+        assert one["note"] == [{"text": "a walk"}]
+        assert "note" not in other
+        assert one.get("subject") == ({"display": "Anna"} if name.strip(" \x0b") else None)
 
 
 def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
@@ -297,6 +321,14 @@ def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys
     assert "2025-09-09 text.wav is not audio" in told.err
     assert "undated.flac has no date in its metadata or name. Give one with --when" in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_note_with_control_characters_is_refused(empty: Path, capsys: Captured) -> None:
+    words = ["add", empty, SAMPLES / "calm.flac", "--when", "2025-09-10", "--note"]
+    assert journal_main(*words, "a\x0bb") == 2
+    told = capsys.readouterr()
+    assert "--note must have no control character. Got " in told.err
+    assert (told.out, told.err.count("\n")) == ("", 1)
 
 
 def test_a_copy_without_a_date_does_not_hide_the_recording(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("ruptures")
 pytest.importorskip("statsmodels")
 
+from affekt.errors import JournalError
 from affekt.inference.profile import Profile
 from affekt.inference.shipped_models import shipped_digest
 from affekt.journal import changes, estimation, report
@@ -327,5 +329,18 @@ def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
 
 
 def test_a_first_recording_gives_a_page(journal: Journal) -> None:
-    course(journal, entries([EVEN]))
-    assert "no recordings after the baseline yet" in report.report_page(journal)
+    found = course(journal, entries([EVEN]))
+    assert found.warnings[0].startswith("The baseline has recordings on 1 day. ")
+    page = report.report_page(journal)
+    assert "no recordings after the baseline yet" in page
+    assert "1 recording with" in page
+    assert not re.search(r"\b1 (recordings|days)\b", page)
+
+
+def test_a_baseline_of_an_earlier_model_alone_is_named(journal: Journal) -> None:
+    journal.choose_baseline("first=1")
+    one, *others = entries([EVEN] * 3)
+    for each in (replace(one, model="other"), *others):
+        journal.add(each, None)
+    with pytest.raises(JournalError, match="the recordings if an earlier model predicted them"):
+        report.report_page(journal)

@@ -19,6 +19,7 @@ import affekt
 from affekt import locations
 from affekt.cli import main
 from affekt.inference.files import Failure, find_files
+from affekt.journal.adding import find_recordings
 from affekt.locations import is_location, local_copy
 from conftest import Captured, QuietHandler, wait_until
 
@@ -235,6 +236,8 @@ def test_the_web(model: str, folder: Path, web: str) -> None:
     assert names == [*kinds, "/deep/4.flac", "/deep/5.ogg", "/deep/text.wav"]
     with pytest.raises(affekt.AffektError, match=r"none\.wav does not exist"):
         predictor.predict(f"{web}/none.wav")
+    (recording,), _ = find_recordings([f"{web}/0.wav?Date=20260910T081530Z&Signature=secret"])
+    assert (recording.name, recording.recorded) == ("0.wav", "")
 
 
 @pytest.mark.parametrize(

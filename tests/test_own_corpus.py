@@ -229,7 +229,7 @@ def test_a_channel_must_be_there(tmp_path: Path) -> None:
     clips = [Clip(f"{name}.wav", "sad", "x:1", channel=1) for name in ("mono", "stereo")]
     good, bad = measured(tmp_path, clips)
     assert [clip.file for clip in good] == ["stereo.wav"]
-    assert bad == {"mono.wav": "it has 1 channels, and channel 1 is wanted."}
+    assert bad == {"mono.wav": "channel 1 is wanted, and its last one is 0."}
 
 
 def test_parts_of_one_file_are_run_and_scored(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.experiments.recipe_files import read_recipe
 from affekt.inference.shipped_models import MODELS
-from affekt.model.pretrained import OFFICIAL, credit
+from affekt.model.pretrained import OFFICIAL
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "https://example.org/affekt"
@@ -182,7 +182,7 @@ def test_cards_credit_what_the_model_was_made_from(
             assert wanted in printed
     (encoder,) = re.findall(r"^- (Encoder: .*(?:\n  .*)*)", text, re.MULTILINE)
     assert " ".join(encoder.split()) in printed
-    assert " ".join(encoder.split()) in [f"Encoder: {credit(name)}" for name in OFFICIAL]
+    assert " ".join(encoder.split()) in [f"Encoder: {each.credit}" for each in OFFICIAL.values()]
 
 
 def test_every_corpus_names_its_authors_and_source() -> None:

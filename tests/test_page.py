@@ -171,7 +171,7 @@ def test_an_answer_of_a_proxy_is_told(page: Page, tmp_path: Path) -> None:
     page.browser.execute_script("window.fetch = async () => new Response('<p>', { status: 413 })")
     (tmp_path / "said.wav").write_bytes(b"RIFF")
     page.at("file").send_keys(str(tmp_path / "said.wav"))
-    page.wait(lambda: page.at("progress").text == "1 of 1 recordings are done.")
+    page.wait(lambda: page.at("progress").text == "1 of 1 recording is done.")
     assert page.at("results").text == "said.wav The service answered 413, and no JSON."
 
 
@@ -179,7 +179,7 @@ def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path
     file = folder / "said.wav"
     soundfile.write(file, made_sound(5.0, 220.0), RATE)
     page.at("file").send_keys(str(file))
-    page.wait(lambda: page.at("progress").text == "1 of 1 recordings are done.")
+    page.wait(lambda: page.at("progress").text == "1 of 1 recording is done.")
     expected = predictor.predict(file)
     short = page.at("results").find_element(By.TAG_NAME, "summary")
     share = expected.probabilities.get(expected.label)

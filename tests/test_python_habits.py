@@ -283,7 +283,7 @@ def test_timelines_are_drawn_and_nothing_is_taken(predictor: affekt.Predictor) -
     assert any(f": {expected[0].label} {expected[0].confidence:.0%}" in f"{tip}" for tip in tips)
     (named,) = [replace(each, file="R&B.wav") for each in expected[:1]]
     title = ElementTree.fromstring(draw_timeline([named], LABELS)).findtext("{*}title")
-    assert f"{title}".startswith("R&B.wav: 1 utterances")
+    assert f"{title}".startswith("R&B.wav: 1 utterance, ")
     long = replace(expected[0], start=0.0, end=expected[0].end + 1.0)  # of another speaker
     both = ElementTree.fromstring(draw_timeline([expected[0], long], LABELS))
     lefts = [float(each.get("x", 0)) for each in both.iterfind(".//{*}rect")]

@@ -487,6 +487,8 @@ def test_many_samples_a_second_shorten_the_longest_part():
     assert len(read(file, max_seconds=21.0)) == 80_000
     with pytest.raises(AudioError, match=r"longer than 4.75 s, the most of 8 channels of 96000 Hz"):
         read(file, max_seconds=19.0)
+    with pytest.raises(AudioError, match=r"the most of 1 channel of 384000 Hz"):
+        read(wav_bytes(bytes(768_000), rate=384_000), max_seconds=0.5)
 
 
 def test_a_pipe_that_gives_too_little_ends(monkeypatch):
@@ -754,7 +756,7 @@ def test_a_recording_that_changes_on_its_way_is_refused():
         ffmpeg_bytes("mp3", "libmp3lame", values=values, options={"write_xing": "0"})
         for values in (TONE, np.stack([TONE, TONE], axis=1))
     )
-    message = "changes from 16000 Hz, 1 channels to 16000 Hz, 2 channels within the file. Split it"
+    message = "changes within the file from 1 x 16000 Hz to 2 x 16000 Hz. Split it at the change."
     with pytest.raises(AudioError, match=message):
         read(first + second)
 

@@ -19,7 +19,7 @@ import torch
 
 from affekt import engines
 from affekt.cli import main
-from affekt.corpora.folds import read_folds
+from affekt.corpora.folds import Fold, read_folds
 from affekt.engines import local
 from affekt.errors import AffektError, RunError
 from affekt.experiments import baselines
@@ -28,6 +28,7 @@ from affekt.experiments.runner import free_first, prepare, run
 from affekt.model.classifier import load_classifier
 from affekt.model.yamnet import BLOCKS
 from affekt.runs.folder import Locations, usual_locations
+from affekt.runs.progress import shown
 from affekt.runs.reading import DONE, read_run
 from synthetic_corpus import make_corpus, own_recipe, places_in, tiny_recipe
 from worker_functions import die_at_two, forked, inline, run_and_die, run_inline
@@ -401,6 +402,14 @@ def test_other_protocols(corpus: Path, tmp_path: Path) -> None:
         run_inline(recipe, places)
         folds = read_folds(places.runs / recipe.run / "folds.csv")
         assert [len(fold.test) for fold in folds] == tested
+
+
+def test_progress_counts_one_fold_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shown("tiny", 1, tmp_path, [Fold(1, ("toy:1",), (), ())]):
+        pass
+    assert capsys.readouterr().err == "tiny: 0 of 1 fold, 0 of 1 epoch\n"
 
 
 def test_a_run_of_own_recordings(

@@ -153,7 +153,7 @@ def _frames(
         missing = missing_of_page(file.last_bytes)
     if missing:
         raise AudioError(
-            f"{name} is truncated: it ends within a frame, {missing} bytes are missing. "
+            f"{name} is truncated: it ends within a frame. Missing bytes: {missing}. "
             f"Copy or download it again."
         )
 
@@ -166,8 +166,8 @@ def _chunks(
     for frame in frames:
         if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
             raise AudioError(
-                f"{name} changes from {rate} Hz, {channels} channels to {frame.sample_rate} Hz, "
-                f"{frame.layout.nb_channels} channels within the file. Split it at the change."
+                f"{name} changes within the file from {channels} x {rate} Hz to "
+                f"{frame.layout.nb_channels} x {frame.sample_rate} Hz. Split it at the change."
             )
         packed = frame.format.is_packed
         if channels > MOST_PLANES and not packed:

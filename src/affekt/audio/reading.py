@@ -257,7 +257,7 @@ def _column(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float
 
 
 def _too_long(sound: Decoded, max_seconds: float) -> AudioError:
-    kind = f"{sound.channels} channels of {sound.sample_rate} Hz"
+    kind = f"{sound.channels} channel{'s' * (sound.channels > 1)} of {sound.sample_rate} Hz"
     much = sound.channels * sound.sample_rate > FULL_VALUES
     return AudioError(
         f"{sound.name} is longer than {max_seconds:g} s{f', the most of {kind}' if much else ''}. "

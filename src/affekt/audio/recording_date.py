@@ -42,7 +42,12 @@ def recording_date(file: str) -> str:
             found = local_time(tag.replace("UTC", "+00:00"))
             if int(found[:4]) >= EARLIEST:
                 return found
-    return date_in(Path(file).name)
+    return date_in(file_name(file))
+
+
+def file_name(file: str) -> str:
+    """Name of a path or location, without the query of a web address, which may hold a key."""
+    return Path(re.sub(r"(?is)(^https?:[^?]*).*", r"\1", file)).name
 
 
 def date_in(text: str) -> str:

@@ -96,7 +96,9 @@ def journal_add(
     from affekt.audio.recording_date import in_future, local_time
     from affekt.inference.predictor import load
     from affekt.journal.adding import add_recordings, find_recordings
+    from affekt.journal.entry import check_text
 
+    check_text(note, "--note")
     if bool(paths) == live:
         raise typer.BadParameter("give recordings, or --live for the microphone.")
     if device and not live:
@@ -169,8 +171,8 @@ def journal_remove(
         print(f"{printable(str(file))}: {len(chosen)} removed")
     if profiled:
         complain(
-            f"the profile has changed: {len(profiled)} of these were in the baseline. Run affekt "
-            f"journal refresh {file} with the recordings."
+            f"the profile has changed: entries removed from the baseline: {len(profiled)}. Run "
+            f"affekt journal refresh {file} with the recordings."
         )
 
 

@@ -113,7 +113,7 @@ def read_clips(
     for line, row in lines:
         try:
             if len(row) != len(header):
-                raise ValueError(f"{len(row)} cells")
+                raise ValueError(f"{len(row)} cell{'s' * (len(row) != 1)}")
             yield _clip(dict(zip(header, row, strict=True)))
         except ValueError as error:
             raise CorpusError(

@@ -62,7 +62,7 @@ def _length(root: Path, clip: Clip) -> float | str:
     except AudioError as error:
         return str(error)
     if clip.channel is not None and clip.channel >= sound.channels:
-        return f"it has {sound.channels} channels, and channel {clip.channel} is wanted."
+        return f"channel {clip.channel} is wanted, and its last one is {sound.channels - 1}."
     start, wanted = clip.start or 0.0, sound.seconds if clip.end is None else clip.end
     end = min(wanted, sound.seconds)
     if wanted > sound.seconds + SLACK or start >= end:  # tables round the ends of recordings

@@ -115,9 +115,8 @@ def _folds(
         rest = [speaker for speaker in manifest.speakers if speaker not in test]
         if len(rest) < 2:
             raise CorpusError(
-                f"{manifest.corpus} must have at least one speaker in each of train, validation "
-                f"and test. Got {len(manifest.speakers)} speakers, {len(test)} of them in test "
-                f"part {number}. Use more folds or more speakers."
+                f"{manifest.corpus} must have two speakers beside each test part, to train and to "
+                f"validate. Got {len(rest)} beside part {number}. Use more folds or more speakers."
             )
         size = min(max(round(len(rest) * Fraction(str(validation))), 1), len(rest) - 1)
         part, train = _deal(rest, profiles, [size, len(rest) - size], salt=f"{seed}:{test}")

@@ -110,7 +110,7 @@ def pooled_temperatures(runs: Iterable[Path]) -> tuple[float, float]:
         )
     if unfinished or not found:
         raise RunError(
-            f"runs to calibrate by must have every fold. Got {len(found)} runs, of them "
+            f"runs to calibrate by must have every fold. Got runs: {len(found)}, of them "
             f"unfinished: {', '.join(unfinished) or 'none'}. Run their recipes to the end."
         )
     enrolled = [run.enrolment[run.enrolment[PROFILE] == ALL_CLIPS] for run in found]

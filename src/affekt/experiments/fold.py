@@ -33,7 +33,7 @@ from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, train
 from affekt.model.classifier import Classifier, save_classifier
-from affekt.model.pretrained import TURN_DETECTOR, check_digest, credit, find
+from affekt.model.pretrained import OFFICIAL, TURN_DETECTOR, check_digest, find
 from affekt.runs.folder import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -109,8 +109,7 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
 
 def check_weights(recipe: Recipe, locations: Locations) -> None:
     """Raise a ModelError for pretrained weights that are missing or not the published ones."""
-    name = _weights(recipe)
-    if name != "random" and not recipe.method.startswith("chance"):
+    if (name := _weights(recipe)) in OFFICIAL and not recipe.method.startswith("chance"):
         check_digest(find(name, locations.weights))
 
 
@@ -193,7 +192,8 @@ def _network(
     best_epoch = train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
     if fold.test:
         _test(recipe, fold, manifest, classifier, inputs, own)
-    facts = facts | {"best_epoch": best_epoch, "encoder": credit(_weights(recipe))}
+    encoder = OFFICIAL[_weights(recipe)].credit if _weights(recipe) in OFFICIAL else ""
+    facts = facts | {"best_epoch": best_epoch, "encoder": encoder}
     corpora = corpora_facts(manifest, fold, source.digest)
     save_classifier(classifier, own / "model.pt", corpora=corpora, **facts)
     return {"best_epoch": best_epoch}

@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.recording_date import in_future, recording_date
+from affekt.audio.recording_date import file_name, in_future, recording_date
 from affekt.audio.sources import open_file
 from affekt.errors import AffektError, AudioError, JournalError, writing
 from affekt.inference.files import Failure, find_files
@@ -56,7 +55,7 @@ def find_recordings(
                     digest = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
                 when = recorded or recording_date(file)
             if digest not in found or not found[digest].recorded:  # a copy may have no date
-                found[digest] = Recording(file, digest, when, Path(file).name)
+                found[digest] = Recording(file, digest, when, file_name(file))
         except AffektError as error:
             failures.append(Failure(file, str(error)))
     return sorted(found.values(), key=lambda each: (each.recorded, each.digest)), failures

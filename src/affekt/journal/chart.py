@@ -45,7 +45,7 @@ def chart(course: Course, name: str, palette: dict[str, str]) -> dict[str, Any]:
             "high": y(found.high) if interval else None,
             "changed": name in week.changed,
             "inside": inside,
-            "text": f"{text}, {week.recordings} recordings",
+            "text": f"{text}, {week.recordings} recording{'s' * (week.recordings != 1)}",
         }
 
     usual = course.baseline.measures[name].value

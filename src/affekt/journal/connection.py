@@ -4,6 +4,7 @@ An encrypted journal is a SQLCipher database: every page, of the write-ahead log
 with AES-256, by a key derived from the passphrase.
 """
 
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 from affekt.errors import JournalError
 
 PLAIN = b"SQLite format 3\0"  # first bytes of a database that is not encrypted
+PASSPHRASE = re.compile("[^\0\ud800-\udfff]+")
 MARK = 0x6166666B  # application id of a journal
 BUSY_SECONDS = 30.0  # that one process waits for another
 SETTINGS = (
@@ -43,8 +45,8 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
         )
     if start == PLAIN:
         passphrase = None
-    if passphrase == "":
-        raise JournalError("the passphrase must have at least one character. Got none.")
+    if passphrase is not None and not PASSPHRASE.fullmatch(passphrase):
+        raise JournalError("the passphrase must be UTF-8 of at least one character. Got another.")
     try:
         return _opened(path, passphrase, write)
     except _errors() as error:

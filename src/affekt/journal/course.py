@@ -148,9 +148,9 @@ def _warnings(
     days = len({entry.day for entry in before})
     if days < FEW_BASELINE:
         yield (
-            f"The baseline has recordings on {days} days. With fewer than {FEW_BASELINE}, changes "
-            f"are hard to distinguish from chance. For a longer one, run affekt journal refresh "
-            f"with --baseline until=DATE."
+            f"The baseline has recordings on {days} day{'s' * (days != 1)}. With fewer than "
+            f"{FEW_BASELINE}, changes are hard to distinguish from chance. For a longer one, run "
+            f"affekt journal refresh with --baseline until=DATE."
         )
     few = [week for week in _weeks(after) if len({entry.day for entry in week}) < FEWEST]
     if few:

@@ -8,7 +8,7 @@ from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
-from affekt.journal.connection import BUSY_SECONDS, PLAIN, connect, faults, first_bytes
+from affekt.journal.connection import BUSY_SECONDS, PASSPHRASE, PLAIN, connect, faults, first_bytes
 from affekt.journal.store import open_journal
 
 
@@ -30,8 +30,8 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
 
     if first_bytes(path) != PLAIN:
         raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
-    if not passphrase:
-        raise JournalError("the passphrase must have at least one character. Got none.")
+    if not PASSPHRASE.fullmatch(passphrase):
+        raise JournalError("the passphrase must be UTF-8 of at least one character. Got another.")
     file = path.resolve()
     files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]
     remedy = "Free space on the disk, or give yourself permission to write the file and its folder."

@@ -1,9 +1,14 @@
 """Define an entry of a journal, and the voice statistics of one in the baseline."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any
+
+from affekt.errors import JournalError
+
+CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # characters that FHIR forbids
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,12 @@ class Voice:
 
     statistics: bytes  #: the content of a profile made from this recording alone
     plain: Mapping[str, float]  #: probability of each label without enrolment
+
+
+def check_text(text: str, what: str) -> None:
+    """Raise a JournalError if a text has a control character, other than tabs and line breaks."""
+    if found := CONTROL.search(text):
+        raise JournalError(f"{what} must have no control character. Got {found[0]!r}. Remove it.")
 
 
 COLUMNS = tuple(each.name for each in fields(Entry))

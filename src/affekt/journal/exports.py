@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
 
-from affekt.journal.entry import Entry
+from affekt.journal.entry import CONTROL, Entry
 from affekt.journal.store import Journal
 
 ABOUT = ("digest", "recorded", "name", "duration", "speech", "label", "reason")
@@ -108,10 +108,11 @@ def _observation(entry: Entry, person: str) -> dict[str, Any]:
             for name, (value, unit) in parts.items()
         ],
     }
-    if person:
-        observation["subject"] = {"display": person}
-    if entry.note:
-        observation["note"] = [{"text": entry.note}]
+    display, note = (CONTROL.sub(" ", text).strip() for text in (person, entry.note))
+    if display:
+        observation["subject"] = {"display": display}
+    if note:
+        observation["note"] = [{"text": note}]
     return observation
 
 

@@ -36,7 +36,8 @@ def report_page(journal: Journal, *, back: bool = False) -> str:
     if course is None:
         raise JournalError(
             f"{journal.path} must hold recordings with an emotion in its baseline. Got none in "
-            f"{journal.baseline}. Add some, or run affekt journal refresh with another --baseline."
+            f"{journal.baseline}. Add some, or run affekt journal refresh with another --baseline, "
+            f"or with the recordings if an earlier model predicted them."
         )
     environment = html_templates()
     environment.filters |= {each.__name__: each for each in (day, minutes, percent, points, signed)}

@@ -15,7 +15,7 @@ from typing import Any
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
 from affekt.journal.connection import connect, faults
-from affekt.journal.entry import COLUMNS, Entry, Voice
+from affekt.journal.entry import COLUMNS, Entry, Voice, check_text
 from affekt.journal.schema import FIRST, MIGRATIONS, check_baseline, checked_version, migrate
 
 _JSON = ("probabilities", "utterances", "quality")
@@ -167,6 +167,7 @@ def create_journal(
         ModuleNotFoundError: a passphrase without the extra ``journal``.
     """
     check_baseline(baseline)
+    check_text(person, "the person's name")
     if path.exists():
         raise JournalError(f"{path} exists. Add recordings to it, or name another file.")
     with writing(path, JournalError), atomic_write(path) as part:

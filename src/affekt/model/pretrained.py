@@ -23,12 +23,12 @@ from affekt.errors import ModelError
 
 
 class Published(NamedTuple):
-    """A published file: SHA-256, hexadecimal; address; credit; PyPI package if in a wheel."""
+    """A published file: SHA-256, hexadecimal; address; PyPI package if in a wheel; credit."""
 
     digest: str
     address: str
-    credit: str
     package: str = ""
+    credit: str = ""
 
 
 TURN_DETECTOR = "smart-turn-v3.2-cpu.onnx"
@@ -36,14 +36,15 @@ OFFICIAL: dict[str, Published] = {
     "yamnet.tflite": Published(
         "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
         "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite",
-        "YAMNet of Google, Apache-2.0, https://github.com/tensorflow/models, trained on AudioSet.",
+        credit="YAMNet of Google, Apache-2.0, https://github.com/tensorflow/models, trained on "
+        "AudioSet.",
     ),
     TURN_DETECTOR: Published(
         "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
         "https://pypi.org/project/pipecat-ai/1.14.0",
+        "pipecat-ai==1.14.0",
         "Whisper-tiny of OpenAI, MIT, https://github.com/openai/whisper, fine-tuned by Daily, "
         "BSD-2-Clause, https://github.com/pipecat-ai/smart-turn.",
-        "pipecat-ai==1.14.0",
     ),
 }
 OFFLINE = "Download it on a machine that is online and name its folder in AFFEKT_WEIGHTS."
@@ -93,11 +94,6 @@ def check_digest(file: Path) -> None:
         )
 
 
-def credit(name: str) -> str:
-    """What names the authors and licence of pretrained weights; empty for ``random`` ones."""
-    return OFFICIAL[name].credit if name in OFFICIAL else ""
-
-
 def survey(name: str | None = None) -> Iterator[tuple[Path, str, int]]:
     """List one file of pretrained weights, or each, in each of :func:`folders`.
 
@@ -121,8 +117,8 @@ def download(name: str = "yamnet.tflite") -> Path:
     """Download a published file, a key of :data:`OFFICIAL`, unless the user's cache holds it.
 
     Raises:
-        ModelError: the machine is offline, or the content has another digest; the cache stays
-            as it was.
+        ModelError: the machine is offline, the cache cannot be written, or the content has
+            another digest; the cache stays as it was.
     """
     import pooch
     from rich.console import Console
@@ -140,8 +136,8 @@ def download(name: str = "yamnet.tflite") -> Path:
             )
     except OSError as error:
         raise ModelError(
-            f"{name} must be reachable at {published.address}. Got {type(error).__name__}. "
-            f"{OFFLINE}"
+            f"{name} must be reachable at {published.address}, and {folders()[-1]} writable. "
+            f"Got {type(error).__name__}. {OFFLINE}"
         ) from error
     except ModelError:
         raise

@@ -78,7 +78,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if missing or not labels_of(table) or table.empty:
         raise RunError(
             f"{path}: must have rows, the columns {', '.join(columns)}, and p_<label> for each "
-            f"label. Got {len(table)} rows of {', '.join(table.columns)}."
+            f"label. Got rows: {len(table)}, of {', '.join(table.columns)}."
         )
     return table
 

@@ -25,7 +25,7 @@ def shown(
     def update() -> None:
         done = [fold for fold in folds if is_done(folder, fold)]
         running = {fold.number: _epochs(folder, fold) for fold in folds if fold not in done}
-        text = [f"{len(done)} of {len(folds)} folds"]
+        text = [f"{len(done)} of {len(folds)} fold{'s' * (len(folds) != 1)}"]
         text += [f"fold {number} epoch {epoch}" for number, epoch in running.items() if epoch]
         show(epochs * len(done) + sum(running.values()), ", ".join(text))
 
@@ -69,7 +69,8 @@ def _lines(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
         last, printed = now, completed
         speed = (completed - before) / max(now - started, 1e-9)
         left = f", {(total - completed) / speed / 60:.0f} min left" if speed else ""
-        print(f"{name}: {text}, {completed} of {total} epochs{left}", file=sys.stderr, flush=True)
+        text += f", {completed} of {total} epoch{'s' * (total != 1)}{left}"
+        print(f"{name}: {text}", file=sys.stderr, flush=True)
 
     yield show
 

@@ -45,7 +45,8 @@ def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> s
     end = max(each.end for each in utterances)
     scale = (WIDTH - NAMES - 10) / (end - begin)
     name = utterances[0].file or "sound"
-    title = f"{name}: {len(utterances)} utterances, {_clock(begin)} to {_clock(end)}"
+    number = f"{len(utterances)} utterance{'s' * (len(utterances) != 1)}"
+    title = f"{name}: {number}, {_clock(begin)} to {_clock(end)}"
     parts = [_text(0, row * ROW, label) for row, label in enumerate(labels)]
     for each in utterances:
         left, width = NAMES + (each.start - begin) * scale, (each.end - each.start) * scale

@@ -59,7 +59,7 @@ export function takeRecordings(labels, { colors, fillBars, draw }, predict) {
   }
 
   function showProgress() {
-    at("progress").textContent = count ? `${done} of ${count} recordings are done.` : "";
+    at("progress").textContent = count ? `${done} of ${count} ${count === 1 ? "recording is" : "recordings are"} done.` : "";
     at("save-results").disabled = !answers.length;
     at("clear-results").disabled = !count;
   }
