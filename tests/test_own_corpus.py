@@ -119,6 +119,13 @@ def test_genders_in_words_need_no_mapping(tmp_path: Path) -> None:
     assert clip.gender == "f"
 
 
+def test_a_mapped_column_replaces_the_one_of_its_name(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("file,label,speaker,emotion\na.wav,4,1,sad\n")
+    (clip,) = survey_own("x", tmp_path / "table.csv", columns={"emotion": "label"}).manifest().clips
+    assert clip.label == "sad"
+
+
 def test_a_fault_below_blank_lines_has_its_number_also_under_other_names(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text('file,mood,speaker,end\n\n"a\n.wav",sad,1,\nb.wav,sad,1,x\n')

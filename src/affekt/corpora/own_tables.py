@@ -48,7 +48,7 @@ def table_lines(
             f"{path}: columns to map must be in the table. Got {', '.join(missing)}. "
             f"Its columns: {', '.join(header) or 'none'}."
         )
-    own = [names.get(name, name) for name in header]
+    own = [names.get(name, "" if name in names.values() else name) for name in header]
     keep = [column for column, name in enumerate(own) if name in known or not names]
     yield first, [own[column] for column in keep]
     for number, row in lines:  # a row that is too long keeps its rest: that refuses it
