@@ -292,7 +292,7 @@ def test_the_service_shows_the_report(undisturbed: Path, empty: Path) -> None:
         assert client.get("/journal").status_code == 422
         start = "the journal must hold recordings with an emotion in its baseline."
         assert client.get("/journal").json()["error"].startswith(start)
-    with pytest.raises(JournalError, match="does not exist"):
+    with pytest.raises(JournalError, match="cannot be read: No such file"):
         _reporter(empty.with_name("no.journal"))
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from affekt.audit.distortions import Distortion, distortions
 from affekt.audit.recognizers import Answer, Recognizer
 from affekt.corpora import CORPORA, Clip, Manifest
-from affekt.corpora.joined import corpus_of
+from affekt.corpora.joined import corpus_of, join
 from affekt.corpora.recordings import read_samples
 from affekt.errors import CorpusError, ModelError
 
@@ -26,19 +27,8 @@ def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]
     Raises:
         CorpusError: a corpus twice, corpora with different labels, or a label without clips.
     """
-    chosen: list[Chosen] = []
-    labels, named = manifests[0].labels, set[str]()
-    for manifest in manifests:
-        own = {*map(corpus_of, manifest.speakers)}
-        if twice := ", ".join(sorted(own & named)):
-            raise CorpusError(f"--data must name each corpus once. Got {twice} twice.")
-        named |= own
-        if manifest.labels != labels:
-            raise CorpusError(
-                f"corpora must have the same labels. Got {', '.join(labels)} of "
-                f"{manifests[0].corpus} and {', '.join(manifest.labels)} of {manifest.corpus}."
-            )
-        chosen += [(manifest, *each) for each in _drawn(manifest, clips, seed)]
+    labels = join(manifests, Path()).labels  # which refuses a corpus twice, and other labels
+    chosen = [(each, *drawn) for each in manifests for drawn in _drawn(each, clips, seed)]
     if lacking := set(labels) - {clip.label for _, _, clip in chosen}:
         raise CorpusError(
             f"an audit needs clips of every label. Got none of {', '.join(sorted(lacking))}. "

@@ -11,7 +11,7 @@ JOINT = "+"  # between the names of corpora that make one table
 
 
 def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
-    """Join the tables of two corpora or more with the same labels.
+    """Join the tables of corpora with the same labels.
 
     ``root`` has a folder, or a link to one, named after each corpus.
 
@@ -21,7 +21,7 @@ def join(manifests: Sequence[Manifest], root: Path) -> Manifest:
     Raises:
         CorpusError: a corpus occurs twice, or labels differ.
     """
-    names = [manifest.corpus for manifest in manifests]
+    names = [name for manifest in manifests for name in manifest.corpus.split(JOINT)]
     first = manifests[0]
     for manifest in manifests[1:]:
         if manifest.labels != first.labels:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import JournalError
+from affekt.errors import JournalError, writing
 
 PLAIN = b"SQLite format 3\0"  # first bytes of a database that is not encrypted
 PASSPHRASE = re.compile("[^\0\ud800-\udfff]+")
@@ -60,15 +60,9 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
 
 def first_bytes(path: Path) -> bytes:
     """Read the first 16 bytes of a journal's file; raise a JournalError if that fails."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(PLAIN))
-    except FileNotFoundError as error:
-        raise JournalError(
-            f"{path} does not exist. Check its name, or make it with affekt journal create."
-        ) from error
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}.") from error
+    remedy = "Check its name and permissions, or make it with affekt journal create."
+    with writing(path, JournalError, remedy, done="read"), path.open("rb") as file:
+        return file.read(len(PLAIN))
 
 
 def _opened(path: Path, passphrase: str | None, write: bool) -> sqlite3.Connection:
