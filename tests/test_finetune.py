@@ -137,6 +137,21 @@ def test_one_speaker_leaves_other_speakers_unknown(
     assert affekt.load(tmp_path / "mine.onnx").labels == ("calm", "high")
 
 
+def test_folders_named_after_labels_are_learned(
+    table: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in table.parent.glob("[01]-*-0.wav"):
+        _, label, _ = file.name.split("-")
+        copied = tmp_path / "recordings" / label / file.name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(file.read_bytes())
+    words = ["finetune", str(tmp_path / "recordings"), "-o", str(tmp_path / "mine.onnx")]
+    assert main([*words, "--model", str(start)]) == 2
+    assert "Give --speaker" in capsys.readouterr().err
+    assert main([*words, "--model", str(start), "--speaker", r"(\d)-"]) == 0
+    assert "high, low; 4 clips, 2 speakers" in capsys.readouterr().out
+
+
 def test_no_speaker_is_on_both_sides() -> None:
     clips = tuple(
         Clip(f"{speaker}{take}.wav", label, f"own:{speaker}", seconds=1.0)

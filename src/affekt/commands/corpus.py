@@ -26,9 +26,7 @@ def corpus(
         ),
     ] = None,
     partial: Annotated[bool, flag("--partial", "Accept an incomplete corpus.")] = False,
-    speaker: Annotated[
-        str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
-    ] = "",
+    speaker: options.SpeakerPattern = "",
     label: options.Labels = None,
     column: options.Columns = None,
 ) -> None:

@@ -9,13 +9,16 @@ from affekt.commands.output.printing import with_progress
 
 
 def finetune(
-    table: Annotated[Path, argument("TABLE", "CSV or Parquet with columns file, label, speaker.")],
+    table: Annotated[
+        Path, argument("TABLE", "CSV or Parquet: file, label, speaker. Or folders named by label.")
+    ],
     output: options.NewModel = Path("model.onnx"),
     model: Annotated[
         str, option("FILE|NAME", "Model to start from (default: affekt).", "--model")
     ] = "affekt",
     label: options.Labels = None,
     column: options.Columns = None,
+    speaker: options.SpeakerPattern = "",
     seed: Annotated[int, option("N", "Seed of the random numbers (default: 0).", min=0)] = 0,
 ) -> None:
     """Adapt a model to your own labelled recordings.
@@ -30,7 +33,14 @@ def finetune(
     options.refuse_output(output, table, model)
     labels, columns = options.own_names(label, column)
     made = adapt(
-        table, output, model=model, labels=labels, columns=columns, seed=seed, watch=with_progress
+        table,
+        output,
+        model=model,
+        labels=labels,
+        columns=columns,
+        speaker=speaker,
+        seed=seed,
+        watch=with_progress,
     )
     one = made.speakers == 1
     print(

@@ -83,6 +83,9 @@ Labels = Annotated[
 Columns = Annotated[
     list[str] | None, option("OWN=COLUMN", "Rename a column of your table; repeatable.", "--column")
 ]
+SpeakerPattern = Annotated[
+    str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
+]
 
 
 def own_names(labels: list[str] | None, columns: list[str] | None) -> list[dict[str, str]]:

@@ -162,17 +162,20 @@ def finetune(
     model: str | Path = "affekt",
     labels: Mapping[str, str] | None = None,
     columns: Mapping[str, str] | None = None,
+    speaker: str = "",
     seed: int = 0,
     watch: Watch = unwatched,
 ) -> Finetuned:
     """Adapt a model to labelled recordings.
 
     Args:
-        table: CSV or Parquet with columns file, label, speaker; files relative to it.
+        table: CSV or Parquet with columns file, label, speaker; files relative to it. Or a folder
+            of folders that are named after labels.
         output: the ``.onnx`` file to write; its card is written beside it as ``.md``.
         model: to start from: a name of a shipped model, or a file.
         labels: label of the new model by the table's own; an empty one leaves its clips out.
         columns: column of affekt by the table's own name, such as ``emotion`` for ``label``.
+        speaker: for folders, a regular expression that matches the speaker in a path.
         seed: of the random numbers, 0 or above.
         watch: shows progress; gets the items and their number.
 
@@ -187,7 +190,7 @@ def finetune(
     """
     table, output = Path(table), Path(output)
     _refuse_output(output)
-    survey = survey_own(OWN, table, labels=labels, columns=columns, watch=watch)
+    survey = survey_own(OWN, table, labels=labels, columns=columns, speaker=speaker, watch=watch)
     manifest = survey.manifest(remedy="Correct the files, or leave them out of the table.")
     folds = folds_of(manifest)
     network, start, start_file = load_with_metadata(model)
