@@ -181,9 +181,16 @@ def test_a_recipe_starts_from_its_base(tmp_path: Path) -> None:
         read_recipe(tmp_path / "third.toml")
 
 
+def test_a_recipe_starts_from_a_shipped_one(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, 'base = "affekt"\ncorpus = "cremad"'))
+    assert (recipe.trunk, recipe.corpus) == ("whisper", "cremad")
+    with pytest.raises(RecipeError, match="name of a shipped one, such as ingredients"):
+        read_recipe(write(tmp_path, 'base = "ingredient"'))
+
+
 @pytest.mark.parametrize("base", ['"../first"', "3", '"a/b"'])
-def test_a_base_is_the_name_of_a_recipe_beside_it(tmp_path: Path, base: str) -> None:
-    with pytest.raises(RecipeError, match="must be the name of a recipe beside it"):
+def test_a_base_is_a_name(tmp_path: Path, base: str) -> None:
+    with pytest.raises(RecipeError, match="must be the name of a recipe, without folder"):
         read_recipe(write(tmp_path, f"base = {base}"))
 
 
@@ -227,3 +234,6 @@ def test_the_command_recipe_shows_every_knob(
     assert {name for name, *_ in rows} == {*Recipe("any").values()} - {"name"}
     for name, default, _, meaning, _ in rows:
         assert re.search(rf"^ *{name} .*{re.escape(default)}.*{re.escape(meaning)}", shown, re.M)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["recipe", "affekt"]) == 0
+    assert "…" not in capsys.readouterr().out

@@ -30,6 +30,7 @@ def recipe(
         print(json.dumps({**values, "digest": shown.digest}))
         return
     table = Table("knob", "value", "meaning", box=box.SIMPLE, title=shown.run)
+    table.columns[1].overflow = "fold"  # never cut a value
     for knob, default, unit, meaning, source in knob_table():
         value = json.dumps(values[knob])
         changed = value != default

@@ -20,8 +20,8 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: TOML with knobs that differ from the defaults, or from the recipe that ``base``
-            names: a file beside it, which has no base itself. Or the name of a file, without its
-            suffix, in the folder ``recipes`` or among the recipes that are shipped.
+            names: a file beside it or a shipped recipe, without a base itself. Or the name of a
+            file, without its suffix, in the folder ``recipes`` or among the shipped recipes.
         changes: further knobs as ``name=value``, the value as in TOML; quotes may be left out.
 
     Returns:
@@ -40,10 +40,11 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         name = knobs.pop(BASE)
         if not isinstance(name, str) or Path(name).name != name:
             raise RecipeError(
-                f"base of {path} must be the name of a recipe beside it. Got {name!r}. "
+                f"base of {path} must be the name of a recipe, without folder. Got {name!r}. "
                 f'Write base = "affekt".'
             )
-        inherited = _read_toml(path.with_name(f"{name}.toml"))
+        beside = path.with_name(f"{name}.toml")
+        inherited = _read_toml(beside if beside.is_file() else _shipped(name))
         if BASE in inherited:
             raise RecipeError(
                 f"base of {path} must be a recipe without a base. Got {name}. Name its base."
