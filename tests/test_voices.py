@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from affekt.audio.reading import channel_blocks, read
 from affekt.cli import main
 from affekt.corpora import load as load_corpus
 from affekt.errors import AudioError, ModelError
-from affekt.inference.profile import Profile
+from affekt.inference.profile import Profile, read_profile
 from affekt.inference.speakers.speech_embedding import FEW, SAMPLED
 from affekt.inference.timelines import rttm as rttm_files
 from affekt.inference.timelines.annotation_files import LINES, annotation_file, eaf, textgrid
@@ -106,6 +107,25 @@ def test_options_that_exclude_each_other(predictor: affekt.Predictor, call: Path
     turns = [affekt.Turn(0.0, 1.0, "bo"), affekt.Turn(1.0, 2.0, "carl")]
     with pytest.raises(ModelError, match=r"the turns: bo, carl\. Got anna\."):
         predictor.timeline(call, speakers=turns, enrolled={"anna": profile, "bo": profile})
+
+
+@pytest.mark.parametrize("speakers", [[(0.0, 1.0, "anna")], 2.5, iter([])])
+def test_speakers_of_another_type_are_refused(
+    predictor: affekt.Predictor, call: Path, speakers: Any
+) -> None:
+    with pytest.raises(AudioError, match=r"a list of affekt\.Turn\. Got .+\. Pass one of these"):
+        predictor.timeline(call, speakers=speakers)
+
+
+def test_an_enrolled_profile_may_be_a_file(call: Path, tmp_path: Path) -> None:
+    predictor = affekt.load("affekt-small")
+    predictor.enroll([SAMPLES / "loud.flac"]).save(file := tmp_path / "anna.profile")
+    given: Any = {"speakers": [affekt.Turn(0.0, 3.0, "anna")]}
+    found = [*predictor.timeline(call, **given, enrolled={"anna": file})]
+    assert found == [*predictor.timeline(call, **given, enrolled={"anna": read_profile(file)})]
+    assert found != [*predictor.timeline(call, **given)]
+    with pytest.raises(ModelError, match="must be a Profile or None"):
+        [*predictor.timeline(call, **given, enrolled={"anna": 3})]
 
 
 def rttm(path: Path, *lines: str) -> Path:

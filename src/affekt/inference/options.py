@@ -24,7 +24,7 @@ class SpeakerOptions(TypedDict, total=False):
     """The speakers of a recording; see :meth:`affekt.Predictor.timeline`."""
 
     speakers: "Speakers"
-    enrolled: "Mapping[str, Profile] | None"
+    enrolled: "Mapping[str, Profile | str | Path] | None"
 
 
 class TimelineOptions(Span, SpeakerOptions, total=False):

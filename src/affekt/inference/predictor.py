@@ -181,7 +181,7 @@ class Predictor:
                 after which an earlier utterance weighs 1/e, 4 by default, 0 for none. ``watch``:
                 called with every block of samples. ``speakers``: their number, ``auto`` to count
                 them (both need scikit-learn), an RTTM file, or :class:`~affekt.Turn` objects.
-                ``enrolled``: profiles of speakers by name.
+                ``enrolled``: profiles of speakers by name, or their files.
 
         Returns:
             An iterator: one result for each stretch of speech between two pauses. Each speaker
@@ -277,7 +277,6 @@ def load(
         ModelError: no such model, an invalid model file, or invalid options (see
             :class:`affekt.Predictor`).
     """
-    if isinstance(profile, str | Path):
-        profile = read_profile(profile)
+    profile = None if profile is None else read_profile(profile)
     graph = load_model(DEFAULT_MODEL if model is None else model, threads=threads)
     return Predictor(graph, profile, adapt, min_confidence, channel, limits)

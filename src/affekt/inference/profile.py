@@ -70,12 +70,14 @@ class Profile:
             part.write_bytes(self.content())
 
 
-def read_profile(path: str | Path) -> Profile:
-    """Read a profile's file; runs no code from it.
+def read_profile(path: Profile | str | Path) -> Profile:
+    """Read a profile's file, without running code from it; return a profile as it is.
 
     Raises:
         ModelError: no such file, too large a one, or not a profile.
     """
+    if not isinstance(path, str | Path):
+        return path
     content = read_bounded(Path(path), PROFILE_BYTES, "a profile made by affekt enroll")
     return profile_of(content, name=f"{path}")
 

@@ -7,7 +7,7 @@ are independent. The recording is decoded once for all speakers.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -18,7 +18,7 @@ from affekt.audio.reading import Channel, Span, channel_blocks
 from affekt.audio.sources import Source, require_rereadable, source_file
 from affekt.errors import AudioError, ModelError
 from affekt.inference.options import Speakers
-from affekt.inference.profile import Profile, voice_in
+from affekt.inference.profile import Profile, read_profile, voice_in
 from affekt.inference.speakers.speaker_recognizer import SpeakerRecognizer
 from affekt.inference.speakers.speech_embedding import name_channels
 from affekt.inference.speech.speech_cutter import Chunk, SpeechCutter
@@ -43,7 +43,7 @@ def recording_timeline(
     source: Source,
     *,
     speakers: Speakers = None,
-    enrolled: Mapping[str, Profile] | None = None,
+    enrolled: Mapping[str, Profile | str | Path] | None = None,
     channel: Channel = None,
     time_constant: float = TIME_CONSTANT,
     watch: Watch | None = None,
@@ -56,18 +56,18 @@ def recording_timeline(
     """
     channel = predictor.channel if channel is None else channel
     one = None if channel == "each" else channel
-    enrolled = enrolled or {}
+    profiles = {name: read_profile(each) for name, each in (enrolled or {}).items()}
     speakers = int(speakers) if isinstance(speakers, np.integer) else speakers
     if not (math.isfinite(time_constant) and time_constant >= 0):
         raise AudioError(
             f"time_constant must be seconds, at least 0. Got {time_constant}. Use 0 for no average."
         )
-    _check_speakers(predictor, speakers, enrolled, each=channel == "each")
-    names = _channel_names(source, enrolled, span) if enrolled and channel == "each" else ()
-    turns = _turns(source, speakers, enrolled, one, span)
+    _check_speakers(predictor, speakers, profiles, each=channel == "each")
+    names = _channel_names(source, profiles, span) if profiles and channel == "each" else ()
+    turns = _turns(source, speakers, profiles, one, span)
     start = span.get("start", 0.0)
     recognizers = _Recognizers(
-        predictor, enrolled, start, time_constant, listen, channel, names, turns
+        predictor, profiles, start, time_constant, listen, channel, names, turns
     )
     read: Channel = "each" if recognizers.by_channel else one
     sound = channel_blocks(source, channel=read, **span, max_seconds=MAX_SECONDS)
@@ -84,6 +84,13 @@ def recording_timeline(
 def _check_speakers(
     predictor: "Predictor", speakers: Speakers, enrolled: Mapping[str, Profile], *, each: bool
 ) -> None:
+    if not isinstance(speakers, int | str | Path | None) and not (
+        isinstance(speakers, Collection) and all(isinstance(turn, Turn) for turn in speakers)
+    ):
+        raise AudioError(
+            f"speakers must be a number, auto, an RTTM file or a list of affekt.Turn. Got "
+            f"{speakers!r:.60}. Pass one of these."
+        )
     if each and speakers is not None:
         raise AudioError(
             "speakers are distinguished in one channel. Got channel each. Name one, or leave out "
