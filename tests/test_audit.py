@@ -262,6 +262,10 @@ def broken(paths: Sequence[str]) -> list[Mapping[str, float]]:
     return [{"angry": 1.0}] * (len(paths) - 1)
 
 
+def poor(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    return [{"angry": 1.0}] * len(paths)
+
+
 def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
     raise RuntimeError("out of luck")
 
@@ -271,6 +275,10 @@ def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
     ("words", "message"),
     [
         (["test_audit:broken"], "must answer every path"),
+        (
+            ["test_audit:poor"],
+            "gave none for happy, sad, neutral. Rename labels with affekt corpus",
+        ),
         (["test_audit:failing"], "RuntimeError: out of luck"),
         (["--command", f"{sys.executable} -c 'raise SystemExit(3)'"], "exited with 3"),
         (["--command", f"{sys.executable} -c 'print(1)'"], "one JSON object a line"),

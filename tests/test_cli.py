@@ -194,7 +194,7 @@ WRONG_USE = {
     "predict x.wav --loud": "No such option: --loud",
     "predict x.wav --jobs 0": "Invalid value for '--jobs'",
     f"predict x.wav --jobs 1{30 * '0'}": "Invalid value for '--jobs'",
-    "predict x.wav --model nonesuch": "Model 'nonesuch' must be a file or one of the shipped",
+    "predict x.wav --model nonesuch": "Check the name, or make a file with affekt",
     "predict x.wav --model nonesuch.onnx": "nonesuch.onnx cannot be read: No such file",
     "predict x.wav --model {samples}/calm.flac": "must be a whole ONNX file.",
 }

@@ -90,6 +90,11 @@ def test_a_decoder_of_torchcodec_is_predicted(
         affekt.read(Decoder(), sample_rate=RATE)  # type: ignore[arg-type]
 
 
+def test_a_list_of_samples_is_told_to_be_an_array(predictor: affekt.Predictor) -> None:
+    with pytest.raises(AudioError, match=r"Got <float>\. .*numpy\.asarray\(samples\)"):
+        [*predictor.predict([0.0, 0.5], sample_rate=RATE)]  # type: ignore[list-item]
+
+
 def test_a_data_set_of_hugging_face_is_predicted(
     predictor: affekt.Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

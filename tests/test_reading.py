@@ -607,7 +607,7 @@ def test_arrays_that_are_no_sound_are_refused(values, rate, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "binary file or an array. Got <NoneType>. Give affekt.read\\(\\) one of these"),
+        (None, "binary file or an array. Got <NoneType>. Give one of these, such as numpy"),
         ([0.0, 1.0], "Got <list>"),
         (io.StringIO("text"), "<StringIO> is open as text. Open it with mode 'rb'"),
         ("", "'' is a folder"),

@@ -240,7 +240,7 @@ def test_the_voice_in_the_profile_of_the_service_is_not_sent(predictor: affekt.P
         (
             "rate=16000.5",
             [],
-            "query parameter rate must be a whole number, 0 or more. Got '16000.5'",
+            "must be a whole number, 0 or more. Got '16000.5'. Correct it.",
         ),
         (
             "min_confidnce=0.9",
@@ -248,9 +248,9 @@ def test_the_voice_in_the_profile_of_the_service_is_not_sent(predictor: affekt.P
             "quality, rate, encoding, channels. Got 'min_confidnce'. Leave it out.",
         ),
         ("rate=3", [], "sample rate of a stream must be a whole number"),
-        ("encoding=mp3", [], "encoding must be one of f32le, s16le. Got 'mp3'"),
+        ("encoding=mp3", [], "must be one of f32le, s16le. Got 'mp3'. Correct it"),
         ("", [b"odd"], "whole samples of 4 bytes"),
-        ("", [bytes(2 << 20)], "Got 2097152. Send smaller messages"),
+        ("", [bytes(2 << 20)], "Got 2097152. Send smaller messages of whole samples"),
         ("", [np.full(9, np.nan, np.float32).tobytes()], "must be finite"),
         ("", ["hello?"], "must be end, profile, or a profile in base64. Got 'hello?'"),
         ("", ["aGVsbG8="], "must be a whole profile"),

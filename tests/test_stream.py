@@ -154,6 +154,8 @@ def test_a_bad_chunk_is_refused_and_the_stream_goes_on(
     segments = stream.push(whole[:20_000])
     with pytest.raises(AudioError, match="samples of a"):
         stream.push(chunk)
+    with pytest.raises(AudioError, match="Pass an array of one channel"):
+        stream.push("calm.flac")  # type: ignore[arg-type]
     segments += stream.push(whole[20_000:])
     assert_same(segments, predictor.predict(whole, sample_rate=RATE).segments)
 

@@ -126,7 +126,7 @@ def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArra
     if samples.ndim != 1 or samples.dtype.kind not in "iuf":
         raise AudioError(
             f"samples of a stream must be (samples,) integers or floats. "
-            f"Got {samples.dtype} of shape {samples.shape}. Mix the channels down first."
+            f"Got {samples.dtype} of shape {samples.shape}. Pass an array of one channel."
         )
     sound = scaled(np.ascontiguousarray(samples))
     if not (np.abs(sound) <= LOUDEST).all():  # NaN compares false too

@@ -48,7 +48,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
         yield _array(source, sample_rate)
         return
     name = source_name(source)
-    if sample_rate is not None:
+    if sample_rate is not None and is_source(source):
         raise AudioError(
             f"sample_rate is for arrays only; the rate of {name} is read from it. "
             f"Got {sample_rate}. Leave it out."
@@ -68,7 +68,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
         else:
             raise AudioError(
                 f"source must be a path, bytes, a binary file or an array. Got {name}. "
-                f"Give affekt.read() one of these."
+                f"Give one of these, such as numpy.asarray(samples)."
             )
         yield stack.enter_context(decode(file, name, start=start))
 

@@ -113,7 +113,7 @@ def _answered(recognizer: Recognizer, shares: Answer, labels: Sequence[str]) -> 
     if lacking := [label for label in labels if label not in shares]:
         raise ModelError(
             f"{recognizer.name} must give a probability for {', '.join(labels)}. "
-            f"It gave none for {', '.join(lacking)}."
+            f"It gave none for {', '.join(lacking)}. Rename labels with affekt corpus --label."
         )
     best = max(labels, key=shares.__getitem__)
     total = sum(shares[label] for label in labels) or 1.0

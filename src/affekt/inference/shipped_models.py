@@ -41,6 +41,6 @@ def _model_file(model: str | Path) -> Path:
     if model not in shipped:
         raise ModelError(
             f"Model {model!r} must be a file or one of the shipped {', '.join(sorted(shipped))}. "
-            f"Make one with affekt export."
+            f"Check the name, or make a file with affekt export."
         )
     return shipped[model]

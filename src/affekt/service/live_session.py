@@ -129,6 +129,6 @@ def _samples(content: bytes, dtype: np.dtype[Any], channels: int) -> NDArray[Any
         whole = "samples" if channels == 1 else f"frames of {channels} samples"
         raise AudioError(
             f"a binary message must hold whole {whole} of {dtype.itemsize} bytes, at most "
-            f"{MAX_MESSAGE} bytes. Got {len(content)}. Send smaller messages."
+            f"{MAX_MESSAGE} bytes. Got {len(content)}. Send smaller messages of whole samples."
         )
     return np.frombuffer(content, dtype).reshape(-1, channels)

@@ -49,7 +49,7 @@ def number(query: QueryParams, name: str, default: float, *, whole: bool = False
         value = math.nan
     if not math.isfinite(value) or (whole and (value % 1 or value < 0)):
         kind = "whole number, 0 or more" if whole else "number"
-        raise AudioError(f"query parameter {name} must be a {kind}. Got {text!r}. Leave it out.")
+        raise AudioError(f"query parameter {name} must be a {kind}. Got {text!r}. Correct it.")
     return value
 
 
@@ -59,7 +59,7 @@ def choice(query: QueryParams, name: str, default: str, allowed: Iterable[str]) 
     if text not in (values := [*allowed]):
         raise AudioError(
             f"query parameter {name} must be one of {', '.join(values)}. Got {text[:20]!r}. "
-            f"Leave it out."
+            f"Correct it."
         )
     return text
 
