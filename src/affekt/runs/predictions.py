@@ -23,16 +23,10 @@ COLUMNS = ("recipe", "seed", "fold", "file", "speaker", "gender", "truth", "pred
 PROFILE = "profile"  # column with the name of the enrolment
 PROBABILITY = "p_"  # prefix of the columns of probabilities
 SUM_TOLERANCE = 1e-3  # probabilities are written rounded
-#: By the name of a file, the columns in which its rows differ.
-DIFFERENT = {
-    "predictions": ("recipe", "seed", "file"),
-    "enrolment": ("recipe", "seed", PROFILE, "file"),
-    "validation": ("recipe", "seed", "fold", "file"),
-}
 
 
-def read_predictions(*paths: Path, kind: str = "predictions") -> pd.DataFrame:
-    """Read files of one kind, a key of :data:`DIFFERENT`, and check that they can be scored.
+def read_predictions(*paths: Path) -> pd.DataFrame:
+    """Read ``predictions.csv`` files and check that together they can be scored.
 
     Returns:
         Their rows in the files' order; seed and fold are integers, probabilities floats.
@@ -42,7 +36,30 @@ def read_predictions(*paths: Path, kind: str = "predictions") -> pd.DataFrame:
             folds, values that are no probabilities.
         LabelError: a label without a column of probabilities.
     """
-    once = DIFFERENT[kind]
+    return _checked(paths, once=("recipe", "seed", "file"))
+
+
+def read_validation(*paths: Path) -> pd.DataFrame:
+    """Read ``validation.csv`` files as :func:`read_predictions`; folds may share a clip."""
+    return _checked(paths, once=("recipe", "seed", "fold", "file"))
+
+
+def read_enrolment(*paths: Path) -> pd.DataFrame:
+    """Read ``enrolment.csv`` files as :func:`read_predictions`, with the column ``profile``."""
+    return _checked(paths, once=("recipe", "seed", PROFILE, "file"))
+
+
+def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """Labels of a predictions table, in the order of its probability columns.
+
+    >>> labels_of(pd.DataFrame(columns=["truth", "p_sad", "p_angry"]))
+    ('sad', 'angry')
+    """
+    return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
+
+
+def _checked(paths: Sequence[Path], once: Sequence[str]) -> pd.DataFrame:
+    """Read and check files whose rows are different in the columns ``once``."""
     columns = (PROFILE, *COLUMNS) if PROFILE in once else COLUMNS
     table = pd.concat({path: _read(path, columns) for path in paths})
     labels = labels_of(table)
@@ -59,15 +76,6 @@ def read_predictions(*paths: Path, kind: str = "predictions") -> pd.DataFrame:
     _check_probabilities(table)
     _check_rows(table, once)
     return table.reset_index(drop=True)
-
-
-def labels_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """Labels of a predictions table, in the order of its probability columns.
-
-    >>> labels_of(pd.DataFrame(columns=["truth", "p_sad", "p_angry"]))
-    ('sad', 'angry')
-    """
-    return tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:

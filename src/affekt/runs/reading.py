@@ -4,7 +4,7 @@ Either may be unfinished. :mod:`affekt.runs.folder` describes both forms.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,15 @@ from affekt.corpora.manifest import read_manifest
 from affekt.errors import AffektError, LabelError, RunError
 from affekt.runs.corpus_facts import read_corpus
 from affekt.runs.folder import ARCHIVED, CURVE, DONE, command_of, table_file
-from affekt.runs.predictions import COLUMNS, PROFILE, labels_of, read_csv, read_predictions
+from affekt.runs.predictions import (
+    COLUMNS,
+    PROFILE,
+    labels_of,
+    read_csv,
+    read_enrolment,
+    read_predictions,
+    read_validation,
+)
 
 CLIP = ["fold", "file", "speaker", "truth"]
 FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
@@ -112,8 +120,8 @@ def _read_archived(folder: Path) -> Run:
         **about,
         parts=_read_parts(folder),
         predictions=read_predictions(table_file(folder, "predictions")),
-        enrolment=_optional_table([folder], "enrolment"),
-        validation=_optional_table([folder], "validation"),
+        enrolment=_optional_table([folder], "enrolment", read_enrolment),
+        validation=_optional_table([folder], "validation", read_validation),
         curves=read_table(table_file(folder, "curve"), ("fold", *CURVE)),
         folder=folder,
     )
@@ -140,8 +148,8 @@ def _read_folder(folder: Path) -> Run:
         folds=tuple(results),
         parts=parts,
         predictions=read_predictions(*(fold / "predictions.csv" for fold in parents)),
-        enrolment=_optional_table(parents, "enrolment"),
-        validation=_optional_table(parents, "validation"),
+        enrolment=_optional_table(parents, "enrolment", read_enrolment),
+        validation=_optional_table(parents, "validation", read_validation),
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
         folder=folder,
     )
@@ -153,7 +161,9 @@ def _read_parts(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fold", "speaker", "part"])
 
 
-def _optional_table(folders: Sequence[Path], name: str) -> pd.DataFrame:
+def _optional_table(
+    folders: Sequence[Path], name: str, read: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
     """Read a table that each fold has, or none; an archived one may be compressed."""
     files = (table_file(folder, name) for folder in folders)
     paths = [file for file in files if file.is_file()]
@@ -164,7 +174,7 @@ def _optional_table(folders: Sequence[Path], name: str) -> pd.DataFrame:
             f"{folders[0].parent}: {name}.csv must be in every finished fold or in none. "
             f"Got {len(paths)} of {len(folders)}. Run the other folds again."
         )
-    return read_predictions(*paths, kind=name)
+    return read(*paths)
 
 
 def _check_facts(folder: Path, run: Run) -> None:
