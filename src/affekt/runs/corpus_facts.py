@@ -1,28 +1,23 @@
 """Count the clips of a manifest by class and by corpus, for the report."""
 
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from affekt.corpora.joined import corpus_of
-from affekt.corpora.manifest import read_manifest
+from affekt.corpora.manifest import Manifest
 
 
-def read_corpus(path: Path) -> dict[str, Any]:
-    """Count the clips of a ``manifest.csv`` by class and by corpus, and leave its paths out.
+def corpus_facts(manifest: Manifest) -> dict[str, Any]:
+    """Count the clips of a manifest by class and by corpus, and leave its paths out.
 
     Returns:
         ``name``, ``task``, ``digest`` (as :attr:`affekt.corpora.manifest.Manifest.digest`), and
         ``classes``: for each label its ``clips`` and ``speakers``, and the ``seconds`` of all,
         of the ``shortest`` and of the ``longest`` clip. For joined corpora, ``corpora`` has such
         a table for each.
-
-    Raises:
-        CorpusError: it cannot be read, or is no manifest.
     """
-    manifest = read_manifest(path)
     rows = [(c.label, c.speaker, c.seconds, corpus_of(c.speaker)) for c in manifest.clips]
     clips = pd.DataFrame(rows, columns=["label", "speaker", "seconds", "corpus"])
     found: dict[str, Any] = {

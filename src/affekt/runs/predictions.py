@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from affekt.corpora.clips import GENDERS
 from affekt.errors import LabelError, RunError
@@ -118,29 +119,32 @@ def _numbers(table: pd.DataFrame, column: str) -> "pd.Series[float]":
 
 
 def _check_probabilities(table: pd.DataFrame) -> None:
-    given = table[[PROBABILITY + label for label in labels_of(table)]]
-    for column in given:
-        _refuse(table, (given[column] < 0) | (given[column] > 1), str(column), "in [0, 1]")
+    labels = labels_of(table)
+    given = table[[PROBABILITY + label for label in labels]].to_numpy()
+    for label, column in zip(labels, given.T, strict=True):
+        _refuse(table, (column < 0) | (column > 1), PROBABILITY + label, "in [0, 1]")
     total = given.sum(axis=1).round(4)
-    wrong = (total - 1).abs() > SUM_TOLERANCE
+    wrong = np.abs(total - 1) > SUM_TOLERANCE
     _refuse(table.assign(sum=total), wrong, "sum", "1 over the probabilities")
-    at = pd.Index(labels_of(table)).get_indexer(pd.Index(table["predicted"]))
-    chosen = pd.Series(given.to_numpy()[np.arange(len(table)), at], table.index)
-    _refuse(table, chosen < given.max(axis=1), "predicted", "the label of the highest probability")
+    at = pd.Index(labels).get_indexer(pd.Index(table["predicted"]))
+    lower = given[np.arange(len(table)), at] < given.max(axis=1)
+    _refuse(table, lower, "predicted", "the label of the highest probability")
 
 
 def _check_rows(table: pd.DataFrame, once: Sequence[str]) -> None:
     *run, _ = once
     unit = f"{', '.join(run[:-1])} and {run[-1]}"
-    _refuse(table, table.duplicated(list(once)), "file", f"there once for a {unit}")
+    needed = {*once, "fold", "speaker", "gender"}
+    codes = pd.DataFrame({name: pd.factorize(table[name])[0] for name in needed})  # fast to compare
+    _refuse(table, codes.duplicated(list(once)), "file", f"there once for a {unit}")
     for part, whole in (("fold", [*run, "speaker"]), ("gender", ["speaker"])):
-        first = table.groupby(whole)[part].transform("first")
-        _refuse(table, table[part] != first, part, "the same for all clips of a speaker")
+        first = codes.groupby(whole)[part].transform("first")
+        _refuse(table, codes[part] != first, part, "the same for all clips of a speaker")
 
 
 def _refuse(
     table: pd.DataFrame,
-    wrong: "pd.Series[bool]",
+    wrong: "pd.Series[bool] | NDArray[np.bool_]",
     column: str,
     allowed: str,
     error: type[LabelError | RunError] = RunError,

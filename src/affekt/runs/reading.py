@@ -14,9 +14,9 @@ import pandas as pd
 from affekt.aliases import from_stored
 from affekt.corpora.folds import PARTS, read_folds
 from affekt.corpora.joined import corpus_of
-from affekt.corpora.manifest import read_manifest
+from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.errors import AffektError, LabelError, RunError
-from affekt.runs.corpus_facts import read_corpus
+from affekt.runs.corpus_facts import corpus_facts
 from affekt.runs.folder import ARCHIVED, CURVE, DONE, command_of, table_file
 from affekt.runs.predictions import (
     COLUMNS,
@@ -40,7 +40,7 @@ class Run:
     digest: str  #: of all its knobs
     seed: int  #: of all random choices
     knobs: dict[str, Any]  #: every knob of that time with its value, under today's name
-    corpus: dict[str, Any]  #: as :func:`affekt.runs.corpus_facts.read_corpus` returns it
+    corpus: dict[str, Any]  #: as :func:`affekt.runs.corpus_facts.corpus_facts` returns it
     planned: int  #: number of folds; more than ``folds`` while it is unfinished
     #: for each finished fold ``fold``, ``test_speakers``, ``best_epoch``, ``seconds``,
     #: ``versions``, ``hardware``, ``revision``
@@ -101,9 +101,11 @@ def read_run(folder: Path) -> Run:
         LabelError: a prediction outside the run's labels.
     """
     try:
-        run = _read_archived(folder) if (folder / ARCHIVED).is_file() else _read_folder(folder)
-        for check in (_check_facts, _check_tables, _check_clips, _check_enrolment, _check_names):
+        archived = (folder / ARCHIVED).is_file()
+        run, manifest = (_read_archived(folder), None) if archived else _read_folder(folder)
+        for check in (_check_facts, _check_tables, _check_enrolment, _check_names):
             check(folder, run)
+        _check_clips(folder, run, manifest)
     except AffektError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -127,7 +129,7 @@ def _read_archived(folder: Path) -> Run:
     )
 
 
-def _read_folder(folder: Path) -> Run:
+def _read_folder(folder: Path) -> tuple[Run, Manifest]:
     done = sorted(folder.glob(f"fold-*/{DONE}"), key=lambda file: int(file.parent.name[5:]))
     if not done:
         raise RunError(f"{folder}: must hold a finished fold. Got none. Run its recipe first.")
@@ -137,13 +139,11 @@ def _read_folder(folder: Path) -> Run:
         read_table(file.with_name("curve.csv"), CURVE).assign(fold=result["fold"])
         for file, result in zip(done, results, strict=True)
     ]
-    first = results[0]
-    return Run(
-        recipe=first["recipe"],
-        digest=first["digest"],
-        seed=first["seed"],
+    manifest = read_manifest(folder / "manifest.csv")
+    run = Run(
+        **{name: results[0][name] for name in ("recipe", "digest", "seed")},
         knobs=from_stored(read_json(folder / "recipe.json")),
-        corpus=read_corpus(folder / "manifest.csv"),
+        corpus=corpus_facts(manifest),
         planned=parts["fold"].nunique(),
         folds=tuple(results),
         parts=parts,
@@ -153,6 +153,7 @@ def _read_folder(folder: Path) -> Run:
         curves=pd.concat(curves)[["fold", *CURVE]].reset_index(drop=True),
         folder=folder,
     )
+    return run, manifest
 
 
 def _read_parts(folder: Path) -> pd.DataFrame:
@@ -207,7 +208,7 @@ def _check_tables(folder: Path, run: Run) -> None:
             )
 
 
-def _check_clips(folder: Path, run: Run) -> None:
+def _check_clips(folder: Path, run: Run, manifest: Manifest | None) -> None:
     """Check that the predictions are of the finished folds, and of all clips of their speakers.
 
     An archived run names no clips: their number is compared if all speakers were tested.
@@ -219,8 +220,7 @@ def _check_clips(folder: Path, run: Run) -> None:
             f"{run.planned}. Got {', '.join(map(str, found))} of {run.parts['fold'].nunique()}."
         )
     rows, columns = run.parts[run.parts["fold"].isin(done)], ["fold", "speaker"]
-    if (folder / "manifest.csv").is_file():
-        manifest = read_manifest(folder / "manifest.csv")
+    if manifest:
         named = zip(manifest.names, manifest.clips, strict=True)
         clips = [(name, clip.speaker, clip.label) for name, clip in named]
         rows, columns = rows.merge(pd.DataFrame(clips, columns=CLIP[1:])), CLIP
