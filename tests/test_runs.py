@@ -12,6 +12,7 @@ from affekt.corpora import read_manifest
 from affekt.errors import AffektError, RunError
 from affekt.evaluation import tables
 from affekt.evaluation.ablation import changed_knobs
+from affekt.evaluation.intervals import INTERVAL, RANGE
 from affekt.evaluation.paper import PUBLISHED
 from affekt.evaluation.results import Result, collect
 from affekt.evaluation.summary import COLUMNS, summarize, write_summary
@@ -196,6 +197,74 @@ def test_unfinished_seeds_of_different_folds_are_counted_apart(tmp_path):
     assert tables.seeds([emovo])["uar"].tolist() == pytest.approx([np.nan, score], nan_ok=True)
     assert tables.speakers(emovo)["clips"].tolist() == [28] * 3
     assert tables.genders(emovo)["clips"].tolist() == [28, 56]
+
+
+def test_unfinished_seeds_are_listed_for_each_corpus(tmp_path):
+    plan = {"corpora": ("emovo", "nemo"), "speakers": 3, "epochs": 0}
+    make_run(tmp_path, **plan)
+    make_run(tmp_path, seed=1, done=4, **plan)
+    emovo, nemo = only(tmp_path).by_corpus
+    assert (emovo.seeds, nemo.seeds) == ("0", "0")
+    listed = [tables.seeds([part]) for part in (emovo, nemo)]
+    columns = ["seed", "folds", "planned"]
+    rows = [table[columns].to_numpy().tolist() for table in listed]
+    assert rows == [[[0, 3, 3], [1, 3, 3]], [[0, 3, 3], [1, 1, 3]]]
+    assert [table["uar"].isna().tolist() for table in listed] == [[False] * 2, [False, True]]
+    assert listed[0]["uar"].iloc[0] == pytest.approx(emovo.uar.value)
+
+
+def test_seeds_that_have_not_come_to_a_corpus_are_listed_too(tmp_path):
+    plan = {"corpora": ("emovo", "nemo"), "speakers": 3, "epochs": 0}
+    make_run(tmp_path, done=4, **plan)
+    make_run(tmp_path, seed=1, done=2, **plan)
+    emovo, nemo = (tables.seeds([part]) for part in only(tmp_path).by_corpus)
+    assert emovo["folds"].tolist() == [3, 2]
+    assert nemo["folds"].tolist() == [1, 0]
+
+
+def test_labels_named_as_other_columns_have_columns_of_their_own(tmp_path):
+    """Arousal, for example, is low or high."""
+    for path in make_run(tmp_path, epochs=0).rglob("*.csv"):
+        path.write_text(path.read_text().replace("sad", "low").replace("angry", "truth"))
+    result = only(tmp_path)
+    uar, (row,) = result.uar, tables.scores([result]).to_dict("records")
+    assert (row["uar"], row["low"], row["high"]) == (uar.value, uar.low, uar.high)
+    assert row["label_low"] == result.recalls["low"].value
+    assert tables.genders(result)["low"].max() < tables.genders(result)["uar"].max()
+    assert tables.confusion(result)["truth"].tolist() == ["truth", "happy", "low", "neutral"]
+    assert tables.confusion(result)["label_low"].sum() == result.counts[:, 2].sum()
+
+
+def test_a_label_of_few_speakers_has_no_interval(tmp_path):
+    make_run(tmp_path, speakers=9, epochs=0)
+    (run,) = only(tmp_path).runs
+    rows = run.predictions
+    some = rows[(rows["truth"] != "sad") | (rows["speaker"] < "ravdess:04")]
+    fewer = Result("r", (replace(run, predictions=some.reset_index(drop=True)),))
+    assert (fewer.uar.kind, fewer.recalls["sad"].kind) == (INTERVAL, RANGE)
+    (row,) = tables.scores([fewer]).to_dict("records")
+    assert np.isfinite([row["sad"], row["angry_low"], row["angry_high"]]).all()
+    assert np.isnan([row["sad_low"], row["sad_high"]]).all()
+
+
+def test_seeds_and_conditions_are_divided_once(results):
+    paper = results[1]
+    assert paper.with_seeds({0}) is paper.with_seeds({0})
+    assert paper.with_seeds({0, 1}) is paper
+
+
+def test_a_knob_that_only_newer_seeds_have_must_have_its_old_effect(tmp_path):
+    make_run(tmp_path, "r", epochs=0)
+    make_run(tmp_path, "r", seed=1, perceived=0.0, epochs=0)
+    assert only(tmp_path).seeds == "0 1"
+    make_run(tmp_path, "r", seed=2, perceived=0.5, epochs=0)
+    with pytest.raises(RunError, match="Got seeds 0 and 2 with different perceived"):
+        only(tmp_path)
+
+
+def test_fewer_than_four_clips_have_no_projection(tmp_path):
+    few = {"clips": {"angry": 1}, "done": 1, "activations": True}
+    assert read_points(read_run(make_run(tmp_path, **few))).empty
 
 
 def test_a_run_that_has_just_begun_is_passed_over(tmp_path):

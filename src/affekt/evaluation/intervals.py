@@ -77,13 +77,13 @@ def shown_recalls(tally: Tally) -> dict[str, Interval]:
 
 
 def shown(value: float, drawn: NDArray[np.float64], by_speaker: NDArray[np.float64]) -> Interval:
-    """The 95 % interval of a score, or its range over speakers if there are fewer than 8.
+    """The 95 % interval of a score, or its range over speakers if fewer than 8 have one.
 
     There is no range (NaN) of one speaker or without the score.
     """
-    if len(by_speaker) >= FEW_SPEAKERS:
-        return percentiles(value, drawn, speakers=len(by_speaker))
-    given = by_speaker[np.isfinite(by_speaker)]
+    given = by_speaker[np.isfinite(by_speaker)]  # NaN: no clip of the label
+    if len(given) >= FEW_SPEAKERS:
+        return percentiles(value, drawn, speakers=len(given))
     if len(given) < 2 or np.isnan(value):
         return Interval(value, kind=RANGE)
     return Interval(value, float(given.min()), float(given.max()), RANGE)

@@ -43,7 +43,9 @@ class Result:
     #: one for each seed, sorted by seed, with equal other knobs. All are complete or none is; in a
     #: part of :attr:`by_corpus`, some may be.
     runs: tuple[Run, ...]
-    unfinished: tuple[Run, ...] = ()  #: seeds with a missing fold, if other seeds are complete
+    #: seeds with a missing fold, if other seeds are complete; in a part, also those that have not
+    #: yet tested its corpus
+    unfinished: tuple[Run, ...] = ()
 
     @property
     def knobs(self) -> dict[str, Any]:
@@ -78,13 +80,14 @@ class Result:
     @cached_property
     def profiles(self) -> tuple[str, ...]:
         """Enrolment conditions of every seed: ``none``, then sorted by :func:`profile_order`."""
-        found = set.intersection(*map(set, self._enrolled))
+        found = set.intersection(*(set(run.enrolment[PROFILE].unique()) for run in self.runs))
         return (NO_PROFILE, *sorted(found, key=profile_order))
 
     @cached_property
-    def clips(self) -> frozenset[str]:
-        """Files of all predictions."""
-        return frozenset(self.predictions["file"].unique())
+    def clips(self) -> frozenset[tuple[str, str, str]]:
+        """Files of all predictions, with speaker and true label."""
+        rows = self.predictions[["file", "speaker", "truth"]].drop_duplicates()
+        return frozenset(rows.itertuples(index=False, name=None))
 
     @cached_property
     def trained(self) -> str:
@@ -113,21 +116,18 @@ class Result:
 
     def under(self, profile: str) -> "Result":
         """Return the predictions under one of the ``profiles``."""
-        if profile not in self._by_profile:
-            tables = [rows[profile].reset_index(drop=True) for rows in self._enrolled]
-            pairs = zip(self.runs, tables, strict=True)
-            runs = (replace(r, predictions=rows.drop(columns=PROFILE)) for r, rows in pairs)
-            self._by_profile[profile] = Result(self.recipe, tuple(runs))
-        return self._by_profile[profile]
+        if profile not in self._divided:
+            tables = (run.enrolment[run.enrolment[PROFILE] == profile] for run in self.runs)
+            rows = (table.drop(columns=PROFILE).reset_index(drop=True) for table in tables)
+            pairs = zip(self.runs, rows, strict=True)
+            runs = tuple(replace(run, predictions=own) for run, own in pairs)
+            self._divided[profile] = Result(self.recipe, runs)
+        return self._divided[profile]
 
     @cached_property
-    def _by_profile(self) -> dict[str, "Result"]:
-        return {NO_PROFILE: self}
-
-    @cached_property
-    def _enrolled(self) -> list[dict[Any, pd.DataFrame]]:
-        """Rows of each profile, by run."""
-        return [dict(iter(run.enrolment.groupby(PROFILE))) for run in self.runs]
+    def _divided(self) -> dict[str | frozenset[int], "Result"]:
+        """The results of some enrolment conditions, and of some sets of seeds."""
+        return {NO_PROFILE: self, frozenset(run.seed for run in self.runs): self}
 
     @cached_property
     def by_corpus(self) -> tuple["Result", ...]:
@@ -138,13 +138,16 @@ class Result:
             return (self,)
         found = []
         for name in self.tested.split("+"):
-            runs = [_part(run, name) for run in self.runs]
-            found.append(Result(self.recipe, tuple(run for run in runs if run.folds)))
+            runs, further = ([_part(run, name) for run in x] for x in (self.runs, self.unfinished))
+            begun = tuple(run for run in runs if run.folds)
+            others = (*(run for run in runs if not run.folds), *further)
+            found.append(Result(self.recipe, begun, others))
         return tuple(found)
 
     def with_seeds(self, seeds: Collection[int]) -> "Result":
         """Return the result of some seeds only."""
-        return Result(self.recipe, tuple(run for run in self.runs if run.seed in seeds))
+        runs = tuple(run for run in self.runs if run.seed in seeds)
+        return self._divided.setdefault(frozenset(seeds), Result(self.recipe, runs))
 
     @property
     def published(self) -> Published | None:
@@ -250,8 +253,9 @@ def _check_alike(recipe: str, runs: Sequence[Run]) -> None:
                 f"recipe {recipe}: each seed must be given once. Got seed {run.seed} twice, "
                 f"with digests {before.digest} and {run.digest}. Leave one out."
             )
-        names = sorted((first.knobs.keys() & run.knobs.keys()) - {"seed"})  # newer runs have more
-        odd = [name for name in names if first.knobs[name] != run.knobs[name]]
+        ours, theirs = ADDED | first.knobs, ADDED | run.knobs
+        names = sorted((ours.keys() & theirs.keys()) - {"seed"})  # newer runs have more
+        odd = [name for name in names if ours[name] != theirs[name]]
         if first.corpus["digest"] != run.corpus["digest"]:
             odd.append("recordings")
         if odd:

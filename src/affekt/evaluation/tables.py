@@ -20,8 +20,19 @@ from affekt.evaluation.paper import Published
 from affekt.evaluation.results import NO_PROFILE, Result
 from affekt.runs.reading import Run
 
+OTHER_COLUMNS = {"recipe", "seeds", "folds", "planned", "clips", "uar", "low", "high", "spread"}
+OTHER_COLUMNS |= {"paper", "accuracy", "macro_f1", "speaker", "speakers", "gender", "truth"}
 CLIPS = {NO_PROFILE: "0", "all": "all"} | {f"random-{n}": str(n) for n in (1, 2, 4, 8, 16)}
 MAIN = ("random-8", "all")  # conditions that other tables show beside no enrolment
+
+
+def column_of(label: str) -> str:
+    """Name the column of a label: by the label, unless another column has this name.
+
+    >>> column_of("angry"), column_of("low")
+    ('angry', 'label_low')
+    """
+    return f"label_{label}" if label in OTHER_COLUMNS | {"recall"} else label
 
 
 def classes(run: Run) -> pd.DataFrame:
@@ -52,7 +63,8 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
         A row for each: ``recipe``, ``seeds``, ``folds`` done, ``planned``, ``clips``, ``uar``,
         ``low``, ``high``, ``spread``, ``paper``, ``accuracy``, ``macro_f1``, and for each label
         ``<label>``, ``<label>_low``, ``<label>_high``, ``<label>_paper``; NaN where the paper
-        has no value, and for all scores of an unfinished recipe.
+        has no value, for all scores of an unfinished recipe, and for the ends of a label that
+        fewer than 8 speakers have if the ends of UAR are an interval.
     """
     rows = []
     for result in results:
@@ -73,9 +85,10 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
             "macro_f1": macro_f1 if result.complete else np.nan,
         }
         for label in result.tally.labels:
-            recall = result.recalls[label] if result.complete else none
-            row |= recall.columns(label, f"{label}_")
-            row[f"{label}_paper"] = paper.recalls.get(label, np.nan)
+            recall, column = result.recalls[label] if result.complete else none, column_of(label)
+            ends = recall if recall.kind == uar.kind else Interval(recall.value)
+            row |= ends.columns(column, f"{column}_")
+            row[f"{column}_paper"] = paper.recalls.get(label, np.nan)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -83,7 +96,7 @@ def scores(results: Sequence[Result]) -> pd.DataFrame:
 def confusion(result: Result) -> pd.DataFrame:
     """Count clips by ``truth`` and predicted label, with the ``recall`` of each row (Table III)."""
     labels = list(result.tally.labels)
-    table = pd.DataFrame(result.counts, columns=labels)
+    table = pd.DataFrame(result.counts, columns=[*map(column_of, labels)])
     table.insert(0, "truth", labels)
     return table.assign(recall=recalls_of(result.counts))
 
@@ -100,7 +113,7 @@ def speakers(result: Result) -> pd.DataFrame:
     table = by_speaker.agg(gender=("gender", "first"), clips=("file", "nunique")).reset_index()
     table["uar"] = speaker_uars(result.tally)
     table["accuracy"] = np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2))
-    table[list(result.tally.labels)] = recalls_of(counts)
+    table[[*map(column_of, result.tally.labels)]] = recalls_of(counts)
     return table.sort_values(["uar", "speaker"], ignore_index=True)
 
 
@@ -118,7 +131,7 @@ def genders(result: Result) -> pd.DataFrame:
         row = {"gender": gender, "speakers": len(part.speakers)}
         row["clips"] = predictions["file"].nunique()
         row |= uar.columns() | {"spread": uar.kind}
-        rows.append(row | dict(zip(part.labels, recalls, strict=True)))
+        rows.append(row | dict(zip(map(column_of, part.labels), recalls, strict=True)))
     return pd.DataFrame(rows)
 
 
@@ -126,16 +139,16 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
     """Score each seed, with the time that it took.
 
     Returns:
-        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing),
+        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing; a
+        seed that is unfinished on other corpora has one, and is in no other table),
         ``best_epoch`` (median over folds), ``minutes`` (sum over folds), ``digest``,
         ``command``.
     """
     rows = []
     for result in results:
-        uars = recalls_of(result.tally.counts.sum(axis=1)).mean(axis=-1)
-        by_seed = dict(zip(result.tally.seeds, uars, strict=True))
         for run in sorted((*result.runs, *result.unfinished), key=lambda run: run.seed):
-            uar = by_seed[run.seed] if run.complete else np.nan
+            whole = Result(run.recipe, (run,))
+            uar = recalls_of(whole.counts).mean() if run.complete else np.nan
             epochs = [f["best_epoch"] for f in run.folds if f.get("best_epoch") is not None]
             # a resumed fold takes the time of all its epochs
             trained = run.curves.groupby("fold")["seconds"].sum()

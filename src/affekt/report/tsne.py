@@ -27,7 +27,8 @@ def read_points(run: Run) -> pd.DataFrame:
     """Read the points of an archived run, or project the activations of a run folder.
 
     Returns:
-        ``file``, ``truth``, ``x``, ``y`` of the test clips; no rows if no activations were saved.
+        ``file``, ``truth``, ``x``, ``y`` of the test clips; no rows if no activations were saved,
+        or of fewer than four clips.
 
     Raises:
         RunError: the activations belong to other clips.
@@ -41,6 +42,8 @@ def read_points(run: Run) -> pd.DataFrame:
     truth = run.predictions.set_index("file")["truth"]
     if not set(files) <= set(truth.index):
         raise RunError(f"{run.folder}: activations must be of the clips in predictions.csv.")
+    if len(files) < 4:
+        return archived
     points = project([activations for _, activations in found])
     columns = (files, truth[files].to_numpy(), *points.T.round(3))
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
