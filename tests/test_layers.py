@@ -67,7 +67,7 @@ ROOMS = {
         {"audio", "atomic_write", "aliases"}, {"numpy", "torch"}, {"rich", "inference"}, "train"
     ),
     "runs": Room(
-        {"corpora", "atomic_write", "aliases"},
+        {"corpora", "atomic_write", "aliases", "shipped_folders"},
         {"numpy", "pandas", "filelock"},
         {"rich", "pooch"},
         "report",

@@ -1,7 +1,9 @@
 """Test recipes: every check of a knob, constant digests, and every recipe in the repository."""
 
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,10 +11,14 @@ from affekt.cli import main
 from affekt.corpora import CORPORA
 from affekt.errors import RecipeError
 from affekt.evaluation.paper import PUBLISHED
+from affekt.evaluation.results import collect
 from affekt.experiments.baselines import KINDS
 from affekt.experiments.recipe import Recipe, knob_table
 from affekt.experiments.recipe_files import read_recipe
+from affekt.report.page import build_report
 from affekt.runs.folder import command_of
+from affekt.runs.reading import find_runs, read_run
+from synthetic_runs import make_run
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PAPER = {
@@ -200,7 +206,7 @@ def test_knobs_are_changed_as_in_a_file(tmp_path: Path) -> None:
     assert (recipe.epochs, recipe.last_window, recipe.head) == (4, "pad", "mean")
     assert recipe.name == "mine-epochs=4-head=mean-last_window=pad"
     assert command_of(recipe.name, recipe.seed) == (
-        "affekt run mine --set epochs=4 --set head=mean --set last_window=pad --seed 1"
+        "affekt run mine.toml --set epochs=4 --set head=mean --set last_window=pad --seed 1"
     )
     assert read_recipe(path, ['held_out=["ravdess:21"]', "protocol=held-out"]).name == (
         "mine-protocol=held-out"
@@ -212,6 +218,24 @@ def test_knobs_are_changed_as_in_a_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(RecipeError, match=words):
             read_recipe(path, [change])
+
+
+def test_the_commands_of_a_report_can_be_run_beside_it(tmp_path: Path) -> None:
+    """A recipe that is not shipped is written there, without what its variants change."""
+    small: dict[str, Any] = {"speakers": 3, "epochs": 0, "note": "ä"}
+    for name, hop in (("mine-hop=15600", 15_600), ("mine-hop=100", 100)):
+        make_run(tmp_path, name, hop=hop, **small)
+    make_run(tmp_path, "ravdess-mfcc-svm", method="mfcc-svm", **small)
+    results = collect(map(read_run, find_runs([tmp_path])))
+    text = build_report(results, tmp_path / "report").read_text(encoding="utf-8")
+    assert "<code>affekt run mine.toml --set hop=15600</code>" in text
+    assert "<code>affekt run ravdess-mfcc-svm</code>" in text
+    (path,) = (tmp_path / "report").glob("*.toml")
+    knobs = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert (knobs["note"], knobs["held_out"]) == ("ä", [])
+    assert not {"name", "seed", "hop"} & knobs.keys()
+    write(tmp_path, path.read_text(encoding="utf-8").replace('note = "ä"\n', ""))
+    assert read_recipe(tmp_path / "mine.toml", ["hop=100"]).name == "mine-hop=100"
 
 
 def test_unreadable_recipe_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from affekt.cli import main
+from affekt.commands.output.printing import with_progress
 from affekt.errors import RunError
 from affekt.evaluation.intervals import INTERVAL, RANGE
 from affekt.evaluation.results import collect
@@ -215,9 +216,86 @@ def test_a_cell_of_the_matrix_marks_a_range_over_speakers():
 
 
 def test_a_page_of_cells_alone_is_whole(tmp_path):
-    make_run(tmp_path / "runs", "between", corpora=("a", "b"), by_corpus=True, epochs=0)
+    for name, hop in (("between", 7800), ("between-more", 100)):
+        plan = {"corpora": ("a", "b"), "by_corpus": True, "epochs": 0, "hop": hop}
+        make_run(tmp_path / "runs", name, **plan)
     page = build_report(read(tmp_path / "runs"), tmp_path / "report")
-    assert "Cross-corpus matrix of YAMNet-LSTM" in outline(page).text
+    text = "".join(outline(page).text)
+    assert "Cross-corpus matrix of YAMNet-LSTM, 4 classes" in text
+    assert "Not in the matrix" in text
+    assert "on the same corpora: between-more." in text
+
+
+def test_a_cell_of_a_corpus_that_lacks_a_label_has_no_score():
+    row = {"train": "a", "test": "b", "profile": "none", "spread": INTERVAL}
+    table = pd.DataFrame([row | dict.fromkeys(("uar", "low", "high"), np.nan)])
+    axes = cross_corpus(table, {"a": "A", "b": "B", "none": "none"}).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["–"]
+
+
+def test_two_tasks_of_one_corpus_are_told_apart(tmp_path):
+    """They have as many labels, of which one differs."""
+    make_run(tmp_path / "runs", "first", speakers=3, epochs=0)
+    for path in make_run(tmp_path / "runs", "second", speakers=3, epochs=0).rglob("*.csv"):
+        path.write_text(path.read_text().replace("sad", "calm"))
+    page = build_report(read(tmp_path / "runs"), tmp_path / "report")
+    start = "ravdess-leave-one-speaker-out-4-angry-happy"
+    for label, recipe in (("sad", "first"), ("calm", "second")):
+        table = pd.read_csv(page.parent / f"{start}-{label}-neutral-table-2.csv")
+        assert table["recipe"].tolist() == [recipe]
+        assert label in table
+    text = page.read_text(encoding="utf-8")
+    words = [f"(angry, happy, {label}, neutral)" for label in ("sad", "calm")]
+    assert re.findall("<h2>(.*)</h2>", text) == [f"RAVDESS {labels}" for labels in words]
+    assert all(f"RAVDESS, 4 classes {labels}, leave-one-speaker-out" in text for labels in words)
+
+
+def test_clips_whose_label_was_corrected_are_not_compared(tmp_path):
+    make_run(tmp_path / "runs", "before", speakers=3, epochs=0)
+    for path in make_run(tmp_path / "runs", "corrected", speakers=3, epochs=0).rglob("*.csv"):
+        text = path.read_text().replace("/angry-1.wav,angry,", "/angry-1.wav,sad,")
+        path.write_text(re.sub("(/angry-1.wav,ravdess:..,.),angry,", r"\1,sad,", text))
+    text = build_report(read(tmp_path / "runs"), tmp_path / "report").read_text(encoding="utf-8")
+    assert "minus each other method" not in text
+
+
+def test_the_page_says_that_a_recipe_is_shown_for_its_score(tmp_path):
+    for name, skill in (("a", 0.5), ("b", 0.85)):
+        make_run(tmp_path, name, speakers=3, epochs=0, skill=skill)
+    words = "is shown because it has the highest UAR of the methods below"
+    assert f"{words}; the" in build_report(read(tmp_path), tmp_path / "report").read_text()
+    make_run(tmp_path, "b-more", speakers=3, epochs=0, skill=2.0, frozen=True)
+    make_run(tmp_path, speakers=3, epochs=0, skill=0.3)  # the paper's, shown in any case
+    text = build_report(read(tmp_path), tmp_path / "report").read_text()
+    assert f"{words}, variants left out; the" in text
+
+
+def test_a_table_that_cannot_be_written_is_named(small, tmp_path):
+    (tmp_path / "ravdess-leave-one-speaker-out-4-table-2.csv").mkdir()
+    with pytest.raises(RunError, match="cannot be written"):
+        build_report(read(small), tmp_path)
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_intervals_and_ranges_in_one_figure_are_both_named():
+    spread = [INTERVAL, RANGE]
+    table = pd.DataFrame({"uar": [0.5, 0.6], "low": 0.4, "high": 0.7, "spread": spread})
+    drawn = charts.recipes(table.assign(paper=np.nan), ["a", "b"], 0.25)
+    texts = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert texts[0] == f"measured, {INTERVAL} or {RANGE}"
+
+
+def test_names_with_dollar_signs_are_drawn():
+    assert "svg" in to_svg(figures.confusion(np.eye(2, dtype=int), ["a_$_$", "$^$"]))
+
+
+def test_a_late_step_shows_its_progress_before_its_first_part(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    parts = with_progress(["matrix", "section"], delay=-1.0)
+    assert next(parts) == "matrix"
+    assert "0/2" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    parts.close()
 
 
 def test_protocols_are_not_mixed(tmp_path):

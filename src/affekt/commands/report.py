@@ -1,10 +1,12 @@
 """Implement ``affekt report``: write page, archive and summary of some runs."""
 
 import gc
+import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from affekt.commands.options import argument, option
 from affekt.commands.output.printing import with_progress
@@ -40,17 +42,22 @@ def report(
     from affekt.runs.archive import archive_runs
     from affekt.runs.reading import find_runs, read_run
 
+    begin = time.monotonic()
+
+    def watched(items: Iterable[Any], total: int | None = None) -> Iterable[Any]:
+        return with_progress(items, total, delay=begin + 2 - time.monotonic())
+
     gc.set_threshold(100_000)  # the many objects of tables and figures are nearly all in use
     if archive:
-        archive_runs(runs, archive, points=read_points)
+        archive_runs(runs, archive, points=read_points, progress=watched)
     folders = find_runs(runs)
     with ThreadPoolExecutor() as threads:
-        results = collect(with_progress(threads.map(read_run, folders), len(folders)))
+        results = collect(watched(threads.map(read_run, folders), len(folders)))
     if summary:
-        write_summary(results, summary)
+        write_summary(watched(results), summary)
     clips = None
     if data:
         from affekt.experiments.examples import example_clips
 
-        clips = partial(example_clips, root=data)
-    print(build_report(results, output, clips=clips, progress=with_progress))
+        clips = cache(partial(example_clips, root=data))
+    print(build_report(results, output, clips=clips, progress=watched))

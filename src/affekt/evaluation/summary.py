@@ -6,7 +6,7 @@ the same weight. The columns ``low`` and ``high`` hold the 95 % interval over sp
 than 8 speakers, they hold the range over speakers, and nothing for a mean over corpora.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +20,7 @@ FACTS = ("recipe", "train", "test", "protocol", "profile", "classes", "seeds")
 COLUMNS = (*FACTS, "uar", "low", "high", "paper", "command")
 
 
-def summarize(results: Sequence[Result]) -> pd.DataFrame:
+def summarize(results: Iterable[Result]) -> pd.DataFrame:
     """Score each complete result on each corpus that it tested, under each enrolment condition.
 
     Returns:
@@ -31,7 +31,7 @@ def summarize(results: Sequence[Result]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_summary(results: Sequence[Result], path: Path) -> None:
+def write_summary(results: Iterable[Result], path: Path) -> None:
     """Write the rows of :func:`summarize` as a CSV file; raise a RunError if that fails."""
     with writing(path, RunError):
         atomic_text(path, summarize(results).to_csv(index=False, lineterminator="\n"))

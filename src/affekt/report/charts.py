@@ -77,7 +77,7 @@ def recipes(table: pd.DataFrame, names: Sequence[str], chance: float) -> Figure:
     figure, axes = panel(7.6, 1.05 + max(0.33, height) * len(table))
     rank = np.arange(len(table))
     axes.hlines(rank, table["low"], table["high"], color=OURS, lw=3, alpha=0.35)
-    label = f"measured, {table['spread'].iloc[0]}"
+    label = f"measured, {' or '.join(table['spread'].unique())}"
     axes.plot(table["uar"], rank, "o", color=OURS, ms=7, label=label)
     if table["paper"].notna().any():
         (paper,) = axes.plot(table["paper"], rank, "D", mfc="none", mec=PAPER, mew=1.6, ms=7)

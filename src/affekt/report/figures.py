@@ -113,7 +113,8 @@ def cross_corpus(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             grid[at] = cell["uar"]
             ends = f"{cell['low']:.2f} to {cell['high']:.2f}" if cell["low"] == cell["low"] else ""
             mark = "*" if ends and cell["spread"] == RANGE else ""
-            _cell(axes, at, f"{cell['uar']:.2f}\n{ends}{mark}".strip(), dark=cell["uar"] > 0.6)
+            score = f"{cell['uar']:.2f}".replace("nan", "–")  # a label has no clip
+            _cell(axes, at, f"{score}\n{ends}{mark}".strip(), dark=cell["uar"] > 0.6)
             if cell["test"] in cell["train"].split("+"):
                 frame = (column - 0.46, row - 0.44), 0.92, 0.88
                 axes.add_patch(Rectangle(*frame, fill=False, ec=PAPER, lw=1.6))

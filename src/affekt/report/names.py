@@ -1,5 +1,6 @@
 """Name methods, corpora and enrolment conditions as a paper prints them."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,6 +80,29 @@ def method_names(results: Sequence[Result]) -> dict[str, str]:
                 names[variant.recipe] += f", {changes}"
     count = Counter(names.values())
     return {r: name if count[name] == 1 else f"{name} ({r})" for r, name in names.items()}
+
+
+def parts_told_apart(
+    names: Sequence[str], labels: Sequence[Sequence[str]]
+) -> list[tuple[str, str]]:
+    """Name the files of each part of a page by the number of its labels.
+
+    Returns:
+        The file name of each part, and its labels in words for the heading, which are empty unless
+        another part has the same name and as many labels.
+
+    >>> parts_told_apart(["a", "a", "b"], [("sad", "calm"), ("low", "high"), ("low", "high")])
+    [('a-2-sad-calm', ' (sad, calm)'), ('a-2-low-high', ' (low, high)'), ('b-2', '')]
+    """
+    plain = [f"{name}-{len(own)}" for name, own in zip(names, labels, strict=True)]
+    found: dict[str, str] = {}
+    for name, own in zip(plain, labels, strict=True):
+        words = ""
+        if plain.count(name) > 1:
+            words = f" ({', '.join(own)})"
+            name += "-" + re.sub(r"[^\w-]+", "_", "-".join(own))[:40]
+        found[f"{name}-{len(found)}" if name in found else name] = words
+    return [*found.items()]
 
 
 def used_knobs(knobs: Mapping[str, Any]) -> list[tuple[str, Any]]:

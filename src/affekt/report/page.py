@@ -4,37 +4,49 @@ The page needs no network and no script. All values are computed from ``predicti
 files beside it; no model is loaded.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 
 from affekt.atomic_write import atomic_text
 from affekt.errors import RunError, writing
+from affekt.evaluation.ablation import IDENTITY
 from affekt.evaluation.cross_corpus import UNSEEN, cross_corpus_matrix, unseen_means
 from affekt.evaluation.results import Result
+from affekt.evaluation.tables import column_of
 from affekt.html_templates import html_templates
 from affekt.report import figures
 from affekt.report.figures import ExampleClip
-from affekt.report.names import corpus_name, enrolment_name, method_name
+from affekt.report.names import corpus_name, enrolment_name, method_name, parts_told_apart
 from affekt.report.sections import Files, section
+from affekt.runs.folder import is_shipped, parts_of
 
 Groups = dict[tuple[str, ...], list[Result]]
+Clips = Callable[[str], Sequence[ExampleClip]]
+Progress = Callable[[Sequence[Any]], Iterable[Any]]
+Save = Callable[[str, str], object]  # of the name of a file and its text
 
 
 def build_report(
     results: Sequence[Result],
     output: Path,
     *,
-    clips: Callable[[str], Sequence[ExampleClip]] | None = None,
-    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+    clips: Clips | None = None,
+    progress: Progress = iter,
 ) -> Path:
     """Write the report of some recipes.
 
     Args:
         results: the recipes, as :func:`affekt.evaluation.results.collect` returns them.
-        output: folder for the page, its figures (SVG) and tables (CSV); created if missing.
+        output: folder for the page, its figures (SVG) and tables (CSV), and recipes that are not
+            shipped (TOML); created if missing.
         clips: returns the example clips for the name of a corpus; None leaves their figure out.
         progress: iterates over the parts of the page, and may show how far it is.
 
@@ -46,26 +58,59 @@ def build_report(
     """
     if not results:
         raise RunError("report needs at least one run. Got none. Run a recipe first.")
-    by_method: Groups = {}
-    for result in results:
-        task = method_name(result.knobs), *result.tally.labels
-        by_method.setdefault(task, []).append(result)
+    page, recipes = output / "index.html", _own_recipes(results)
     environment = html_templates()
-    environment.filters |= {"score": _score, "p": _p}
+    environment.filters |= {"score": _score, "p": _p, "column": column_of}
     environment.filters |= {"corpus": corpus_name, "enrolment": enrolment_name}
-    page = output / "index.html"
+    environment.filters["url"] = partial(quote, safe="+=,")
     with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
-        matrices = [_matrix(group, method, output) for (method, *_), group in by_method.items()]
-        sections = [
-            section(group, how, output, clips(corpus) if clips else ())
-            for (corpus, how, *_), group in progress(_groups(results))
-        ]
-        text = environment.get_template("report/page.html.jinja").render(
-            sections=sections, matrices=[matrix for matrix in matrices if matrix]
-        )
+        with ThreadPoolExecutor() as disk:  # which is slow, and waited for at the end
+            written: list[Future[None]] = []
+
+            def save(name: str, text: str) -> None:
+                written.append(disk.submit(atomic_text, output / name, text))
+
+            for name, text in recipes.items():
+                save(f"{name}.toml", text)
+            matrices = _matrices(results, save, progress)
+            sections = _sections(results, save, clips, progress)
+            for each in written:
+                each.result()
+        template = environment.get_template("report/page.html.jinja")
+        text = template.render(sections=sections, matrices=matrices, recipes=recipes)
         atomic_text(page, text)
     return page
+
+
+def _own_recipes(results: Sequence[Result]) -> dict[str, str]:
+    """Recipes that are not shipped, as TOML: each knob that no command on the page sets."""
+    found: dict[str, dict[str, Any]] = {}
+    for result in results:
+        name, *changes = parts_of(result.recipe)
+        if not is_shipped(name):
+            given = {*IDENTITY, *(change.partition("=")[0] for change in changes)}
+            knobs = {knob: value for knob, value in result.knobs.items() if knob not in given}
+            found[name] = knobs | found.get(name, {})
+    return {
+        name: "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in knobs.items())
+        for name, knobs in found.items()
+    }
+
+
+def _sections(
+    results: Sequence[Result], save: Save, clips: Clips | None, progress: Progress
+) -> list[dict[str, Any]]:
+    groups = _groups(results)
+    names = [
+        "-".join([*dict.fromkeys([train, corpus]), *how.split()])
+        for (corpus, how, train, *_), _ in groups
+    ]
+    parts = parts_told_apart(names, [labels for (_, _, _, *labels), _ in groups])
+    return [
+        section(group, how, Files(name, save), clips(corpus) if clips else ()) | {"task": task}
+        for ((corpus, how, *_), group), (name, task) in progress([*zip(groups, parts, strict=True)])
+    ]
 
 
 def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Result]]]:
@@ -82,16 +127,26 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrix(results: Sequence[Result], method: str, output: Path) -> dict[str, Any]:
-    """The cross-corpus matrix of recipes with one method and labels; empty if there is none."""
-    table = cross_corpus_matrix(results)
-    if table.empty:
-        return {}
-    labels = results[0].tally.labels
-    name = "-".join(["cross-corpus", *method.lower().replace(",", "").split(), str(len(labels))])
-    files = Files(output, name)
+def _matrices(results: Sequence[Result], save: Save, progress: Progress) -> list[dict[str, Any]]:
+    """The cross-corpus matrices, one for each method and set of labels that has one."""
+    groups: Groups = {}
+    for result in results:
+        groups.setdefault((method_name(result.knobs), *result.tally.labels), []).append(result)
+    names = ["-".join(["cross-corpus", *x[0].lower().replace(",", "").split()]) for x in groups]
+    parts = parts_told_apart(names, [labels for _, *labels in groups])
+    found = []
+    for (key, group), (name, task) in progress([*zip(groups.items(), parts, strict=True)]):
+        about = {"method": key[0], "task": task}
+        if len(table := cross_corpus_matrix(group)):
+            found.append(_matrix(group, table, Files(name, save)) | about)
+    return found
+
+
+def _matrix(results: Sequence[Result], table: pd.DataFrame, files: Files) -> dict[str, Any]:
+    """The cross-corpus matrix of recipes with one method and labels."""
     files.table("matrix", table)
     inside = [result for result in results if result.recipe in set(table["recipe"])]
+    tested = (result for result in results if result.complete and result.protocol in UNSEEN)
     means = unseen_means(inside)
     if len(means):
         files.table("means", means)
@@ -99,14 +154,14 @@ def _matrix(results: Sequence[Result], method: str, output: Path) -> dict[str, A
     names = {name: corpus_name(name) for name in [*table["train"], *table["test"]]}
     names |= {profile: enrolment_name(profile) for profile in profiles}
     return {
-        "name": name,
-        "method": method,
+        "name": files.name,
         "picture": files.picture("matrix", figures.cross_corpus(table, names)),
         "cells": _by_profile(files.tables["matrix"], ("recipe", "train", "test")),
         "profiles": profiles,
         "means": _by_profile(files.tables.get("means", []), ("recipe",)),
         "commands": [result.command for result in inside],
-        "labels": labels,
+        "left_out": [result.recipe for result in tested if result not in inside],
+        "labels": results[0].tally.labels,
     }
 
 

@@ -1,7 +1,6 @@
 """Assemble the tables and figures that a report shows of one corpus and protocol."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from affekt.atomic_write import atomic_text
 from affekt.evaluation import abstention, calibration, tables
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.calibration_metrics import equal_width
@@ -27,15 +25,15 @@ VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temp
 class Files:
     """Save the tables and figures of one section, and collect them for the page."""
 
-    def __init__(self, output: Path, name: str) -> None:
-        self.output, self.name = output, name
+    def __init__(self, name: str, save: Callable[[str, str], object]) -> None:
+        self.name, self.save = name, save  # the latter takes the name of a file and its text
         self.tables: dict[str, list[Any]] = {}  # rows, as dictionaries
         self.pictures: dict[str, dict[str, Any]] = {}
 
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
         """Save a table as ``<name>-<part>.csv``."""
-        path = self.output / f"{self.name}-{part}.csv"
-        atomic_text(path, table.to_csv(index=False, lineterminator="\n"))
+        text = table.to_csv(index=False, lineterminator="\n")
+        self.save(f"{self.name}-{part}.csv", text)
         self.tables[part.replace("-", "_")] = table.to_dict("records")
         return table
 
@@ -43,7 +41,7 @@ class Files:
         """Save a figure as ``<name>-<part>.svg``."""
         name = f"{self.name}-{part}"
         drawing = to_svg(figure)
-        atomic_text(self.output / f"{name}.svg", drawing)
+        self.save(f"{name}.svg", drawing)
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
             "source": data_uri(drawing),
@@ -56,7 +54,7 @@ class Files:
 
 
 def section(
-    results: Sequence[Result], how: str, output: Path, clips: Sequence[ExampleClip]
+    results: Sequence[Result], how: str, files: Files, clips: Sequence[ExampleClip]
 ) -> dict[str, Any]:
     """Save the tables and figures of recipes with the same recordings and protocol ``how``.
 
@@ -65,33 +63,31 @@ def section(
 
     Raises:
         RunError: the activations of a run belong to other clips.
-        OSError: a file cannot be written.
     """
     results = sorted(results, key=_order)
     chosen, leading = _chosen(results), _leading(results)
+    headline = _headline(leading, chosen)
     labels = chosen.tally.labels
-    corpus, train = chosen.tested, chosen.trained
-    name = "-".join([*dict.fromkeys([train, corpus]), *how.split(), str(len(labels))])
-    files = Files(output, name)
     names = method_names(results)
     _scores(files, chosen, results, names)
     for part, figure in _drawings(chosen, clips).items():
         files.picture(part, figure)
     return {
-        "corpus": corpus,
-        "name": name,
+        "corpus": chosen.tested,
+        "name": files.name,
         "names": names,
         "labels": labels,
         "colours": label_colors(labels),
         "chosen": chosen,
-        "leading": _headline(leading, chosen),
+        "leading": headline,
+        "picked": _picked(leading if headline else None, chosen, results),
         "calibrated": _calibration(files, results, chosen),
         "enrolled": _enrolment(files, results),
         "ablations": _ablations(files, results),
         "tables": files.tables,
         "pictures": files.pictures,
         "protocol": how,
-        "train": train,
+        "train": chosen.trained,
         "knobs": used_knobs(chosen.runs[0].knobs),
         "origins": _origins(chosen),
     }
@@ -189,6 +185,16 @@ def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Re
     return [(leading.recipe, profile, leading.under(profile)) for profile in profiles]
 
 
+def _picked(
+    leading: Result | None, chosen: Result, results: Sequence[Result]
+) -> tuple[str, bool] | None:
+    """The recipe that is shown for its UAR, if any, and whether a variant has a higher one."""
+    finished = [result for result in results if result.complete]
+    if leading:
+        return leading.recipe, any(_uar(result) > _uar(leading) for result in finished)
+    return None if len(finished) < 2 or _is_main(chosen) else (chosen.recipe, False)
+
+
 def _drawings(result: Result, clips: Sequence[ExampleClip]) -> dict[str, Figure]:
     """Draw figures from example clips, activations and curves, where these exist."""
     run = result.runs[0]
@@ -216,11 +222,11 @@ def _order(result: Result) -> tuple[bool, float]:
 def _chosen(results: Sequence[Result]) -> Result:
     """The paper's main method if it is finished, else the best finished recipe."""
 
-    def merit(result: Result) -> tuple[bool, bool, float]:
-        main = bool(result.published and result.published.recalls)
-        return result.complete, main, _uar(result)
+    return max(results, key=lambda result: (result.complete, _is_main(result), _uar(result)))
 
-    return max(results, key=merit)
+
+def _is_main(result: Result) -> bool:
+    return bool(result.published and result.published.recalls)
 
 
 def _origins(result: Result) -> list[str]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -39,13 +40,20 @@ ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
 Points = Callable[[Run], pd.DataFrame]
 
 
-def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list[Path]:
+def archive_runs(
+    runs: Iterable[Path],
+    results: Path,
+    *,
+    points: Points,
+    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+) -> list[Path]:
     """Archive every run in some folders.
 
     Args:
         runs: run folders, or folders that hold some.
         results: folder of all archived runs.
         points: projects the activations of a complete run to the plane.
+        progress: iterates over the runs, and may show how far it is.
 
     Returns:
         The folders written.
@@ -55,7 +63,7 @@ def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list
             a run of the same name of another recipe or other recordings (nothing is written then);
             or the folder cannot be written.
     """
-    found = [read_run(folder) for folder in find_runs(runs)]
+    found = [read_run(folder) for folder in progress(find_runs(runs))]
     for (recipe, seed), count in Counter((run.recipe, run.seed) for run in found).items():
         if count > 1:
             raise RunError(
@@ -64,7 +72,7 @@ def archive_runs(runs: Iterable[Path], results: Path, *, points: Points) -> list
             )
     for run in found:
         _refuse_loss(run, archive_folder(results, run.recipe, run.seed))
-    return [archive_run(run, results, points=points) for run in found]
+    return [archive_run(run, results, points=points) for run in progress(found)]
 
 
 def archive_run(run: Run, results: Path, *, points: Points) -> Path:

@@ -19,6 +19,7 @@ from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.errors import RunError
+from affekt.shipped_folders import shipped_folder
 
 DONE = "result.json"
 CHECKPOINTS = ("last.pt", "best.pt")  # of a fold in training
@@ -97,13 +98,28 @@ def variant_name(recipe: str, changes: Mapping[str, Any]) -> str:
 
 
 def command_of(recipe: str, seed: int) -> str:
-    """The command that makes a run of this name; the seed of a recipe is 0.
+    """The command that makes a run of this name, from a shipped recipe or a file of that name.
+
+    The seed of a recipe is 0.
 
     >>> command_of("ingredients-frozen=true-hop=7680", 1)
     'affekt run ingredients --set frozen=true --set hop=7680 --seed 1'
+    >>> command_of("mine-hop=7680", 0)
+    'affekt run mine.toml --set hop=7680'
     """
-    parts = re.split(r"-(?=\w+=)", recipe)
-    return f"affekt run {' --set '.join(parts)}{f' --seed {seed}' if seed else ''}"
+    name, *changes = parts_of(recipe)
+    words = [name if is_shipped(name) else f"{name}.toml", *changes]
+    return f"affekt run {' --set '.join(words)}{f' --seed {seed}' if seed else ''}"
+
+
+def parts_of(recipe: str) -> list[str]:
+    """Divide a :func:`variant_name`: the name of the recipe, then each change."""
+    return re.split(r"-(?=\w+=)", recipe)
+
+
+def is_shipped(recipe: str) -> bool:
+    """Whether affekt contains a recipe of this name."""
+    return (shipped_folder("recipes") / f"{recipe}.toml").is_file()
 
 
 def fold_name(number: int) -> str:

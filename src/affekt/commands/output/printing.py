@@ -78,7 +78,8 @@ def with_progress(
 ) -> Iterator[Item]:
     """Pass items on; after ``delay`` seconds, show a progress bar if standard error is a terminal.
 
-    ``total`` may be a function, which is called when the bar appears; the length by default.
+    It appears before the next item. ``total`` may be a function, which is called then; the length
+    by default.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -91,9 +92,9 @@ def with_progress(
     total = length_hint(items) if total is None else total
     with ExitStack() as shown:
         for item in items:
-            yield item
-            progress.advance(task)
             if time.monotonic() >= begin:
                 progress.update(task, total=total() if callable(total) else total)
                 shown.enter_context(progress)
                 begin = math.inf
+            yield item
+            progress.advance(task)
