@@ -26,7 +26,6 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectPercentile, VarianceThreshold, f_classif
-from sklearn.metrics import recall_score
 from sklearn.model_selection import ParameterGrid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
@@ -39,7 +38,7 @@ from affekt.errors import LabelError
 from affekt.experiments.feature_cache import Source, cached, each_clip
 from affekt.experiments.network import load_trunk
 from affekt.experiments.recipe import Recipe
-from affekt.experiments.training import seed_torch
+from affekt.experiments.training import seed_torch, validation_uar
 from affekt.model.yamnet import YAMNet
 from affekt.runs.folder import Locations
 
@@ -146,6 +145,7 @@ class Baseline:
             )
         state = np.random.SeedSequence([self.seed, *train.tolist()]).generate_state(1)[0]
         unfitted = _pipeline(self.kind, int(state))
+        wanted = np.array([self.labels.index(label) for label in truth[validation]])
         self.validation_uar = -1.0
         grid = dict(GRIDS[self.kind])
         if not self.select_features and SHARE in grid:
@@ -156,7 +156,8 @@ class Baseline:
                 # EPOCHS is a budget, and F is infinite where the classes of few clips are apart
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 pipeline.fit(features[train], truth[train])
-            uar = self._uar(pipeline, features[validation], truth[validation])
+            found = self._probabilities(pipeline, features[validation])
+            uar = validation_uar(torch.from_numpy(found), wanted)
             if uar > self.validation_uar:
                 self.validation_uar, self.chosen, self._pipeline = uar, settings, pipeline
         return self
@@ -186,13 +187,6 @@ class Baseline:
         probabilities = np.zeros((len(features), len(self.labels)))
         probabilities[:, [self.labels.index(label) for label in pipeline.classes_]] = known
         return probabilities
-
-    def _uar(
-        self, pipeline: Pipeline, features: NDArray[np.float32], truth: NDArray[np.str_]
-    ) -> float:
-        best = self._probabilities(pipeline, features).argmax(axis=1)
-        predicted = [self.labels[column] for column in best]
-        return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
 
 
 def _pipeline(kind: str, random_state: int) -> Pipeline:
