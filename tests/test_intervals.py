@@ -11,13 +11,7 @@ from scipy.stats import bootstrap, norm, t
 from affekt.errors import LabelError
 from affekt.evaluation import intervals
 from affekt.evaluation.comparison import compare
-from affekt.evaluation.intervals import (
-    Interval,
-    drawn_recalls,
-    percentiles,
-    shown_mean_uar,
-    shown_recalls,
-)
+from affekt.evaluation.intervals import shown_mean_uar, shown_recalls, uar_interval
 from affekt.evaluation.metrics import Tally, recalls_of
 
 LABELS = ("angry", "sad")
@@ -39,17 +33,11 @@ def uar(counts):
     return recalls_of(counts.sum(axis=1)).mean()
 
 
-def interval_of(tally: Tally) -> Interval:
-    """UAR with its 95 % interval, also of so few speakers that a report shows their range."""
-    drawn = drawn_recalls(tally).mean(axis=1)
-    return percentiles(float(uar(tally.counts)), drawn, speakers=len(tally.speakers))
-
-
 def test_the_interval_is_that_of_scipy():
     """Its percentiles, taken further out by Student's t."""
     tail = norm.cdf(t.ppf(0.025, 11) * np.sqrt(12 / 11))
     tally = made(12, seeds=2)
-    found = interval_of(tally)
+    found = uar_interval(tally)
 
     def score(drawn):
         return uar(tally.counts[:, drawn])
@@ -73,7 +61,7 @@ def test_labels_of_one_speaker_each_have_no_interval():
     labels, at = tuple(map(str, range(16))), np.arange(16)
     counts = np.zeros((1, 16, 16, 16), np.int64)
     counts[0, at, at, at] = 1
-    found = interval_of(Tally(labels, (0,), labels, counts))
+    found = uar_interval(Tally(labels, (0,), labels, counts))
     assert found.value == 1.0
     assert np.isnan([found.low, found.high]).all()
 
@@ -93,43 +81,43 @@ def test_class_accuracies_have_intervals_of_their_own():
 @settings(max_examples=40)
 def test_an_interval_is_in_the_unit_range(speakers, seeds, seed):
     tally = made(speakers, seeds=seeds, seed=seed)
-    found = interval_of(tally)
+    found = uar_interval(tally)
     assert 0 <= found.low <= found.high <= 1
     assert found.low - 1e-9 <= found.value <= found.high + 1e-9 or speakers < 6
 
 
 def test_an_interval_is_reproducible():
-    found = interval_of(made(9))
+    found = uar_interval(made(9))
     intervals._draws.cache_clear()
-    assert found == interval_of(made(9))
+    assert found == uar_interval(made(9))
 
 
 def test_equal_speakers_give_an_interval_of_zero_width():
-    found = interval_of(made(8, skill=1.0, spread=0.0))
+    found = uar_interval(made(8, skill=1.0, spread=0.0))
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
 def test_clips_of_one_voice_count_as_one_voice():
     """Ten times the clips of equally different speakers hardly narrow the interval."""
     few, many = made(20, spread=0.3), made(20, spread=0.3, clips=100)
-    widths = [found.high - found.low for found in (interval_of(few), interval_of(many))]
+    widths = [found.high - found.low for found in (uar_interval(few), uar_interval(many))]
     assert widths[1] > 0.75 * widths[0]
 
 
 def test_resamples_that_miss_a_label_are_drawn_again():
     counts = made(4).counts
     counts[:, 1:, 1] = 0  # one speaker alone has the second label
-    found = interval_of(Tally(LABELS, (0,), ("a", "b", "c", "d"), counts))
+    found = uar_interval(Tally(LABELS, (0,), ("a", "b", "c", "d"), counts))
     assert np.isfinite([found.low, found.high]).all()
 
 
 def test_one_speaker_or_a_missing_label_leaves_the_interval_open():
-    alone = interval_of(made(1))
+    alone = uar_interval(made(1))
     assert np.isfinite(alone.value)
     assert np.isnan([alone.low, alone.high]).all()
     counts = made(4).counts
     counts[..., 1, :] = 0
-    nothing = interval_of(Tally(LABELS, (0,), ("a", "b", "c", "d"), counts))
+    nothing = uar_interval(Tally(LABELS, (0,), ("a", "b", "c", "d"), counts))
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
 
 
@@ -188,7 +176,7 @@ def test_equal_recipes_are_called_different_as_often_as_promised():
 def test_intervals_hold_the_truth_nearly_as_often_as_promised(speakers, least):
     """Plain percentiles of four speakers hold it four times in five; no resampling does it all."""
     tallies = [made(speakers, spread=0.1, clips=200, seed=i) for i in range(300)]
-    found = [interval_of(tally) for tally in tallies]
+    found = [uar_interval(tally) for tally in tallies]
     assert np.mean([each.low <= 0.7 <= each.high for each in found]) > least
 
 
@@ -204,7 +192,7 @@ def test_a_mean_over_corpora_that_leave_no_doubt_has_none():
 
 
 def test_the_mean_over_one_corpus_is_its_uar():
-    assert shown_mean_uar([made(9)]) == interval_of(made(9))
+    assert shown_mean_uar([made(9)]) == uar_interval(made(9))
 
 
 def test_a_corpus_of_one_speaker_leaves_the_mean_open():
