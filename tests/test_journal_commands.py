@@ -323,6 +323,11 @@ def test_bad_recordings_do_not_stop_the_rest(empty: Path, tmp_path: Path, capsys
     assert "Traceback" not in told.err
 
 
+def test_a_report_is_html(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert journal_main("report", empty, "-o", tmp_path / "r.pdf") == 2
+    assert "Name it .html; a browser can print it to PDF" in capsys.readouterr().err
+
+
 def test_a_note_with_control_characters_is_refused(empty: Path, capsys: Captured) -> None:
     words = ["add", empty, SAMPLES / "calm.flac", "--when", "2025-09-10", "--note"]
     assert journal_main(*words, "a\x0bb") == 2

@@ -12,7 +12,7 @@ import soundfile
 from affekt.cli import main
 from affekt.corpora import survey_own
 from affekt.corpora.clips import Clip
-from affekt.corpora.manifest import read_manifest
+from affekt.corpora.manifest import read_manifest, write_manifest
 from affekt.corpora.recordings import measured
 from affekt.errors import CorpusError
 from affekt.evaluation.results import collect
@@ -170,6 +170,21 @@ def test_folders(tmp_path: Path) -> None:
     ]
     whole = survey_own("own", tmp_path, speaker="anna|bert").manifest()
     assert whole.digest == manifest.digest
+
+
+def test_a_manifest_is_taken_again(table: Path) -> None:
+    first = survey_own("clinic", table).manifest()
+    (table.parent / "elsewhere").mkdir()
+    file = table.parent / "elsewhere" / "manifest.csv"
+    write_manifest(first, file)
+    again = survey_own("again", file, labels={"wut": "angry", "calm": ""}).manifest()
+    assert again.root == first.root
+    assert again.labels == ("angry", "neutral")
+    assert [(clip.file, clip.label, clip.speaker, clip.end) for clip in again.clips] == [
+        ("a.wav", "angry", "again:clinic:1", 1.5),
+        ("a.wav", "neutral", "again:clinic:2", None),
+        ("c.wav", "neutral", "again:clinic:3", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -595,7 +596,9 @@ def test_seed_of_the_command_line(
     folders = []
     for seed in ("0", "7"):
         assert main([*words, "--seed", seed]) == 0
-        folders.append(Path(capsys.readouterr().out.strip()))
+        score, folder = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r"UAR on RAVDESS: 0\.\d{3} .*; chance 0\.250; 3 of 3 folds", score)
+        folders.append(Path(folder))
         assert {row["seed"] for row in rows_of(folders[-1])} == {seed}
     assert folders[0] != folders[1]
 

@@ -10,7 +10,10 @@ from affekt.commands.output.printing import with_progress
 
 def finetune(
     table: Annotated[
-        Path, argument("TABLE", "CSV or Parquet: file, label, speaker. Or folders named by label.")
+        Path,
+        argument(
+            "TABLE", "CSV or Parquet: file, label, speaker. Or a manifest, or folders by label."
+        ),
     ],
     output: options.NewModel = Path("model.onnx"),
     model: Annotated[

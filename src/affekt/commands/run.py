@@ -45,7 +45,7 @@ def run(
     from affekt.engines import engine_named
     from affekt.experiments.recipe_files import read_recipe
     from affekt.experiments.runner import run as run_recipe
-    from affekt.runs.folder import usual_locations
+    from affekt.runs.folder import DONE, usual_locations
 
     wanted = read_recipe(recipe, changes or ())
     wanted = wanted if seed is None else wanted.with_(seed=seed)
@@ -60,8 +60,27 @@ def run(
     )
     for failure in failures:
         complain(failure)
-    print(locations.runs / wanted.run)
+    folder = locations.runs / wanted.run
+    if wanted.protocol != "train-on-everybody" and any(folder.glob(f"fold-*/{DONE}")):
+        print_scores(folder)
+    print(folder)
     return 1 if failures else 0
+
+
+def print_scores(folder: Path) -> None:
+    """Print the UAR on each tested corpus over the finished folds of a run."""
+    from affekt.evaluation.results import collect
+    from affekt.report.model_card import shown
+    from affekt.report.names import corpus_name
+    from affekt.runs.reading import read_run
+
+    (result,) = collect([read_run(folder)])
+    for part in result.by_corpus:
+        chance = 1 / len(part.tally.labels)
+        print(
+            f"UAR on {corpus_name(part.tested)}: {shown(part.uar)}; chance {chance:.3f}; "
+            f"{part.progress}"
+        )
 
 
 def _numbers(folds: str) -> set[int] | None:

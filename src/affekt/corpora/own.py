@@ -1,4 +1,4 @@
-"""Survey a user's own recordings: a table, or folders named after labels.
+"""Survey a user's own recordings: a table, folders named after labels, or a manifest.
 
 A table has the columns ``file,label,speaker`` and optionally ``start,end,gender``, or columns that
 are mapped to these; files are relative to the table. In folders, the first folder below the root is
@@ -6,12 +6,13 @@ the label, and a regular expression finds the speaker in the path.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.corpora.clips import Clip, read_clips
-from affekt.corpora.own_tables import table_lines
+from affekt.corpora.manifest import is_manifest, read_manifest
+from affekt.corpora.own_tables import PARQUET, table_lines
 from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
 from affekt.corpora.spec import FOUR, LABELS
 from affekt.corpora.survey import Survey
@@ -34,7 +35,7 @@ def survey_own(
     """Survey a user's own recordings; the name is of letters, digits, ``_`` and ``-``.
 
     Args:
-        source: a table, CSV or Parquet, or a folder whose first subfolders are labels.
+        source: a table, CSV or Parquet; a folder whose first subfolders are labels; or a manifest.
         task: ``four``, or ``all`` for all labels.
         labels: label of the task by own label; an empty one excludes its clips. Other labels
             stay as they are.
@@ -62,11 +63,15 @@ def survey_own(
             f"{source} must be a table of recordings, or a folder of them. Got nothing there. "
             f"Check the path."
         )
-    if source.is_file():
+    found: Iterable[Clip]
+    if not source.is_file():
+        root, found = source, _in_folders(source, speaker)
+    elif source.suffix.lower() not in PARQUET and is_manifest(source):
+        manifest = read_manifest(source)
+        root, found = manifest.root, manifest.clips
+    else:
         root, lines = source.parent, table_lines(source, COLUMNS, columns or {})
         found = read_clips(lines, path=source, allowed=COLUMNS, required=REQUIRED)
-    else:
-        root, found = source, _in_folders(source, speaker)
     clips = _mapped(tuple(found), labels or {}, task, name)
     keyed = (
         replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")

@@ -169,8 +169,8 @@ def finetune(
     """Adapt a model to labelled recordings.
 
     Args:
-        table: CSV or Parquet with columns file, label, speaker; files relative to it. Or a folder
-            of folders that are named after labels.
+        table: CSV or Parquet with columns file, label, speaker; files relative to it. Or a
+            manifest, or a folder of folders that are named after labels.
         output: the ``.onnx`` file to write; its card is written beside it as ``.md``.
         model: to start from: a name of a shipped model, or a file.
         labels: label of the new model by the table's own; an empty one leaves its clips out.

@@ -56,6 +56,11 @@ def journal_report(
     from affekt.journal.report import report_page
 
     refuse_output(output, file)
+    if output.suffix.lower() not in ("", ".html", ".htm"):
+        raise typer.BadParameter(
+            f"the report must be an HTML file. Got {output}. Name it .html; a browser can print it "
+            f"to PDF."
+        )
     with opened(file, write=False) as journal:
         text = report_page(journal)
     _write(output, text)
