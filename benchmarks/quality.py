@@ -31,9 +31,9 @@ from affekt.audio.windows import PATCH_HOP, SAMPLE_RATE, sliding_windows
 from affekt.corpora import load
 from affekt.corpora.folds import read_folds
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.recordings import read_samples
 from affekt.evaluation.intervals import uar_interval
 from affekt.evaluation.metrics import tally
-from affekt.experiments.feature_cache import read_samples
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier

@@ -21,10 +21,10 @@ from rich.progress import track
 from affekt.audio.windows import sliding_windows
 from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
+from affekt.corpora.recordings import read_samples
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import uar_interval
 from affekt.evaluation.metrics import Tally, tally
-from affekt.experiments.feature_cache import read_samples
 from affekt.model.classifier import load_classifier
 
 DRAWS = 20  # random orders of each clip

@@ -17,7 +17,7 @@ from affekt.corpora.clips import Clip
 from affekt.errors import CorpusError, RunError
 from affekt.evaluation.intervals import Interval
 from affekt.experiments import finetuning
-from affekt.model.model_file import load_pretrained
+from affekt.model.model_file import load_pretrained, load_with_metadata
 from affekt.report.model_card import Finetuned, write_card
 from synthetic_network import made_sound, own_model
 
@@ -138,18 +138,33 @@ def test_one_speaker_leaves_other_speakers_unknown(
 
 
 def test_folders_named_after_labels_are_learned(
-    table: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path,
+    start: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for file in table.parent.glob("[01]-*-0.wav"):
         _, label, _ = file.name.split("-")
         copied = tmp_path / "recordings" / label / file.name
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(file.read_bytes())
-    words = ["finetune", str(tmp_path / "recordings"), "-o", str(tmp_path / "mine.onnx")]
+    monkeypatch.chdir(tmp_path / "recordings")
+    words = ["finetune", ".", "-o", str(tmp_path / "mine.onnx")]
     assert main([*words, "--model", str(start)]) == 2
     assert "Give --speaker" in capsys.readouterr().err
     assert main([*words, "--model", str(start), "--speaker", r"(\d)-"]) == 0
     assert "high, low; 4 clips, 2 speakers" in capsys.readouterr().out
+    assert "recordings of `recordings`" in (tmp_path / "mine.md").read_text(encoding="utf-8")
+
+
+def test_the_encoder_of_an_older_model_is_credited(start: Path) -> None:
+    network, facts, _ = load_with_metadata(start)
+    del facts["encoder"]
+    clip = Clip("a.wav", "low", "own:1", seconds=1.0)
+    manifest = Manifest("own", "all", ("low", "high"), Path(), (clip,))
+    made = finetuning._described(network, facts, manifest, "mine", 0)
+    assert made["encoder"].startswith("YAMNet of Google, Apache-2.0, ")
 
 
 def test_no_speaker_is_on_both_sides() -> None:

@@ -270,11 +270,42 @@ def test_the_page_says_that_a_recipe_is_shown_for_its_score(tmp_path):
     assert f"{words}, variants left out; the" in text
 
 
-def test_a_table_that_cannot_be_written_is_named(small, tmp_path):
+def test_a_page_is_written_after_its_files(small, tmp_path):
     (tmp_path / "ravdess-leave-one-speaker-out-4-table-2.csv").mkdir()
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError, match=r"cannot be written: .*\. Name another folder\."):
         build_report(read(small), tmp_path)
     assert not (tmp_path / "index.html").exists()
+
+
+def test_a_report_that_cannot_be_computed_leaves_the_last_one(tmp_path):
+    make_run(tmp_path / "runs", "mine", speakers=3, activations=True)
+    results = read(tmp_path / "runs")
+    page = build_report(results, tmp_path)
+    before = {file: file.stat().st_ino for file in tmp_path.glob("*.*")}
+    assert len(before) > 10
+    for file in (tmp_path / "runs").rglob("activations.npz"):
+        file.write_bytes(b"")
+    with pytest.raises(RunError, match="must hold the arrays"):
+        build_report(results, tmp_path)
+    assert {file: file.stat().st_ino for file in tmp_path.glob("*.*")} == before
+    assert page in before
+
+
+def test_a_recipe_of_the_user_is_not_replaced(small, tmp_path):
+    make_run(tmp_path / "runs", "mine", speakers=3, epochs=0)
+    (tmp_path / "mine.toml").write_text("# My notes.\nepochs = 0\n")
+    page = build_report(read(tmp_path / "runs"), tmp_path)
+    assert "<code>affekt run mine.toml</code>" in page.read_text(encoding="utf-8")
+    assert (tmp_path / "mine.toml").read_text() == "# My notes.\nepochs = 0\n"
+    (tmp_path / "mine.toml").write_text("# Written by affekt report.\nold = 1\n")
+    build_report(read(tmp_path / "runs"), tmp_path)
+    assert "old" not in (tmp_path / "mine.toml").read_text()
+
+
+def test_one_recipe_is_not_shown_for_its_score(tmp_path):
+    make_run(tmp_path, "mine", speakers=3, epochs=0, profiles={"all": 0.2})
+    page = build_report(read(tmp_path), tmp_path / "report")
+    assert "the highest UAR of the methods" not in page.read_text(encoding="utf-8")
 
 
 def test_intervals_and_ranges_in_one_figure_are_both_named():

@@ -158,6 +158,8 @@ def test_an_unfinished_run_has_no_score(tmp_path):
     make_run(tmp_path, done=2)
     unfinished = only(tmp_path)
     assert unfinished.progress == "2 of 4 folds"
+    (run,) = unfinished.runs
+    assert Result("r", (replace(run, planned=1, folds=run.folds[:1]),)).progress == "1 of 1 fold"
     assert summarize([unfinished]).empty
     make_run(tmp_path, "ravdess-mfcc-svm", epochs=0)
     write_summary(results_of(tmp_path), tmp_path / "summary.csv")

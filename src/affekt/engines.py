@@ -105,7 +105,7 @@ def local(
 
 
 def at_a_time(jobs: int | None, error: type[AffektError] = RunError) -> int:
-    """Return the number of jobs at a time, by default one a core; raise ``error`` below 1."""
+    """Return a number of jobs, by default one a core; raise ``error`` unless whole, above 0."""
     if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
         raise error(
             f"jobs must be a whole number, at least 1. Got {jobs!r}. Leave it out for one a core."

@@ -166,8 +166,9 @@ def _chunks(
     for frame in frames:
         if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
             raise AudioError(
-                f"{name} changes within the file from {channels} x {rate} Hz to "
-                f"{frame.layout.nb_channels} x {frame.sample_rate} Hz. Split it at the change."
+                f"{name} must keep its sample rate and number of channels. Got {rate} Hz x "
+                f"{channels}, then {frame.sample_rate} Hz x {frame.layout.nb_channels}. Split it "
+                f"where they change."
             )
         packed = frame.format.is_packed
         if channels > MOST_PLANES and not packed:

@@ -146,7 +146,9 @@ def channel_blocks(
 
 
 def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
-    """Read a recording's header as :func:`read` does; decode it only if the length is missing.
+    """Read a recording's header; decode the recording only if the length is missing.
+
+    Arguments and errors are those of :func:`read`.
 
     >>> probe(np.zeros(8_000), sample_rate=16_000)
     Sound(sample_rate=16000, channels=1, seconds=0.5)

@@ -126,15 +126,6 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     write_text(Path(path), f"# {json.dumps(about)}\n{_rows(manifest)}")
 
 
-def is_manifest(path: Path) -> bool:
-    """Tell a manifest from another CSV file by its first line.
-
-    Raises:
-        CorpusError: it cannot be read.
-    """
-    return read_text(path).startswith("# {")
-
-
 def read_manifest(path: str | Path, root: str | Path | None = None) -> Manifest:
     """Read ``manifest.csv`` and check all of it; ``root`` is for recordings that have moved.
 

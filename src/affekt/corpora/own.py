@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from affekt.corpora.clips import Clip, read_clips
-from affekt.corpora.manifest import is_manifest, read_manifest
+from affekt.corpora.manifest import read_manifest
 from affekt.corpora.own_tables import PARQUET, table_lines
 from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
 from affekt.corpora.spec import FOUR, LABELS
 from affekt.corpora.survey import Survey
+from affekt.corpora.tables import read_text
 from affekt.errors import CorpusError
 
 REQUIRED = ("file", "label", "speaker")
@@ -66,7 +67,7 @@ def survey_own(
     found: Iterable[Clip]
     if not source.is_file():
         root, found = source, _in_folders(source, speaker)
-    elif source.suffix.lower() not in PARQUET and is_manifest(source):
+    elif source.suffix.lower() not in PARQUET and read_text(source).startswith("# {"):
         manifest = read_manifest(source)
         root, found = manifest.root, manifest.clips
     else:

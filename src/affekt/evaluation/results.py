@@ -163,7 +163,8 @@ class Result:
     def progress(self) -> str:
         """Finished folds over all seeds in words, such as ``3 of 24 folds``."""
         done = sum(len(run.folds) for run in self.runs)
-        return f"{done} of {sum(run.planned for run in self.runs)} folds"
+        planned = sum(run.planned for run in self.runs)
+        return f"{done} of {planned} fold{'s' * (planned != 1)}"
 
     @property
     def seeds(self) -> str:

@@ -139,8 +139,8 @@ def seeds(results: Sequence[Result]) -> pd.DataFrame:
     """Score each seed, with the time that it took.
 
     Returns:
-        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing; a
-        seed that is unfinished on other corpora has one, and is in no other table),
+        ``recipe``, ``seed``, ``folds`` done, ``planned``, ``uar`` (NaN while a fold is missing;
+        other tables also leave out a seed with missing folds of another corpus),
         ``best_epoch`` (median over folds), ``minutes`` (sum over folds), ``digest``,
         ``command``.
     """

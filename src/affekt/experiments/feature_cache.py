@@ -57,7 +57,9 @@ class Features:
     steps: NDArray[np.float16]
     shares: NDArray[np.float32]  #: ``(windows, steps)`` float32: share of speech in each step
     starts: NDArray[np.int64]  #: ``(clips + 1,)`` first window of each clip, and the end
-    sums: State  #: what each clip adds to its speaker's profile; leading axis ``(clips,)``
+    #: what each clip adds to its speaker's profile: ``(clips, 1)`` and twice
+    #: ``(clips, features)`` float32
+    sums: State
 
 
 def sound_digest(manifest: Manifest) -> str:

@@ -36,6 +36,7 @@ from affekt.experiments.training import seed_torch, train
 from affekt.model.classifier import Classifier, fold_batch_norms, trunk_digest
 from affekt.model.export import describe, write_network
 from affekt.model.model_file import load_with_metadata
+from affekt.model.pretrained import OFFICIAL, TURN_DETECTOR
 from affekt.report.model_card import HEAD, Finetuned, write_card
 from affekt.runs.folder import usual_locations
 from affekt.runs.writing import corpora_facts
@@ -188,7 +189,7 @@ def finetune(
         ModelError: no such model, one that cannot be trained, or a file that cannot be written.
         RunError: a card or a cache that cannot be written.
     """
-    table, output = Path(table), Path(output)
+    table, output = Path(table).absolute(), Path(output)  # the card states the name of "." too
     _refuse_output(output)
     survey = survey_own(OWN, table, labels=labels, columns=columns, speaker=speaker, watch=watch)
     manifest = survey.manifest(remedy="Correct the files, or leave them out of the table.")
@@ -250,7 +251,8 @@ def _described(
     own = corpora_facts(manifest, Fold(1, manifest.speakers, (), ()), manifest.digest)
     recipe = f"{start['recipe']}-finetuned-{seed}"
     facts = {"corpora": [*start["corpora"], *own], "digest": recipe}
-    facts["encoder"] = start.get("encoder", "")
+    of_trunk = TURN_DETECTOR if network.architecture.trunk == "whisper" else "yamnet.tflite"
+    facts["encoder"] = start.get("encoder", OFFICIAL[of_trunk].credit)  # older files lack it
     return describe(network, facts, name) | {"profile": start.get("profile")}
 
 

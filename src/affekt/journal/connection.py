@@ -46,7 +46,7 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
     if start == PLAIN:
         passphrase = None
     if passphrase is not None and not PASSPHRASE.fullmatch(passphrase):
-        raise JournalError("the passphrase must be UTF-8 of at least one character. Got another.")
+        raise JournalError("the passphrase must be UTF-8 of at least one character. Enter another.")
     try:
         return _opened(path, passphrase, write)
     except _errors() as error:

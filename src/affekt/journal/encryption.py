@@ -31,7 +31,7 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
     if first_bytes(path) != PLAIN:
         raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
     if not PASSPHRASE.fullmatch(passphrase):
-        raise JournalError("the passphrase must be UTF-8 of at least one character. Got another.")
+        raise JournalError("the passphrase must be UTF-8 of at least one character. Enter another.")
     file = path.resolve()
     files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]
     remedy = "Free space on the disk, or give yourself permission to write the file and its folder."

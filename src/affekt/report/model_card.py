@@ -41,9 +41,11 @@ class Finetuned:
 def shown(score: Interval) -> str:
     """A score with its interval, in words.
 
-    >>> shown(Interval(0.5, 0.25, 0.75))
-    '0.500 (95 % interval 0.250 to 0.750)'
+    >>> [shown(score) for score in (Interval(0.5, 0.25, 0.75), Interval(np.nan))]
+    ['0.500 (95 % interval 0.250 to 0.750)', 'none, since a label has no clip']
     """
+    if np.isnan(score.value):
+        return "none, since a label has no clip"
     ends = "" if np.isnan(score.low) else f" ({score.kind} {score.low:.3f} to {score.high:.3f})"
     return f"{score.value:.3f}{ends}"
 

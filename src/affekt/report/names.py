@@ -97,11 +97,10 @@ def parts_told_apart(
     plain = [f"{name}-{len(own)}" for name, own in zip(names, labels, strict=True)]
     found: dict[str, str] = {}
     for name, own in zip(plain, labels, strict=True):
-        words = ""
-        if plain.count(name) > 1:
-            words = f" ({', '.join(own)})"
-            name += "-" + re.sub(r"[^\w-]+", "_", "-".join(own))[:40]
-        found[f"{name}-{len(found)}" if name in found else name] = words
+        alike = plain.count(name) > 1
+        file = f"{name}-" + re.sub(r"[^\w-]+", "_", "-".join(own))[:40] if alike else name
+        file += f"-{len(found)}" * (file in found)
+        found[file] = f" ({', '.join(own)})" * alike
     return [*found.items()]
 
 

@@ -6,7 +6,7 @@ files beside it; no model is loaded.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from affekt.report import figures
 from affekt.report.figures import ExampleClip
 from affekt.report.names import corpus_name, enrolment_name, method_name, parts_told_apart
 from affekt.report.sections import Files, section
-from affekt.runs.folder import is_shipped, parts_of
+from affekt.runs.folder import parts_of
 
 Groups = dict[tuple[str, ...], list[Result]]
 Clips = Callable[[str], Sequence[ExampleClip]]
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
-Save = Callable[[str, str], object]  # of the name of a file and its text
+RECIPE = "# Written by affekt report.\n"  # begins each recipe
 
 
 def build_report(
@@ -46,7 +46,7 @@ def build_report(
     Args:
         results: the recipes, as :func:`affekt.evaluation.results.collect` returns them.
         output: folder for the page, its figures (SVG) and tables (CSV), and recipes that are not
-            shipped (TOML); created if missing.
+            shipped (TOML), except those that the user wrote there; created if missing.
         clips: returns the example clips for the name of a corpus; None leaves their figure out.
         progress: iterates over the parts of the page, and may show how far it is.
 
@@ -65,41 +65,39 @@ def build_report(
     environment.filters["url"] = partial(quote, safe="+=,")
     with writing(output, RunError, "Name another folder."):
         output.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor() as disk:  # which is slow, and waited for at the end
-            written: list[Future[None]] = []
-
-            def save(name: str, text: str) -> None:
-                written.append(disk.submit(atomic_text, output / name, text))
-
-            for name, text in recipes.items():
-                save(f"{name}.toml", text)
-            matrices = _matrices(results, save, progress)
-            sections = _sections(results, save, clips, progress)
-            for each in written:
-                each.result()
+        texts = {name: text for name, text in recipes.items() if not _is_users(output / name)}
+        matrices = _matrices(results, texts, progress)
+        sections = _sections(results, texts, clips, progress)
         template = environment.get_template("report/page.html.jinja")
         text = template.render(sections=sections, matrices=matrices, recipes=recipes)
-        atomic_text(page, text)
+        with ThreadPoolExecutor() as disk:  # which is slow
+            list(disk.map(lambda name: atomic_text(output / name, texts[name]), texts))
+        atomic_text(page, text)  # last: all files that it names are there
     return page
 
 
 def _own_recipes(results: Sequence[Result]) -> dict[str, str]:
-    """Recipes that are not shipped, as TOML: each knob that no command on the page sets."""
+    """Files of recipes that are not shipped: each knob that no command on the page sets."""
     found: dict[str, dict[str, Any]] = {}
     for result in results:
         name, *changes = parts_of(result.recipe)
-        if not is_shipped(name):
+        if name.endswith(".toml"):
             given = {*IDENTITY, *(change.partition("=")[0] for change in changes)}
             knobs = {knob: value for knob, value in result.knobs.items() if knob not in given}
             found[name] = knobs | found.get(name, {})
     return {
-        name: "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in knobs.items())
+        name: RECIPE + "".join(f"{k} = {json.dumps(knobs[k], ensure_ascii=False)}\n" for k in knobs)
         for name, knobs in found.items()
     }
 
 
+def _is_users(recipe: Path) -> bool:
+    """Whether the user wrote a recipe, and reports into the folder of their recipes."""
+    return recipe.exists() and not recipe.read_text("utf-8", "replace").startswith(RECIPE)
+
+
 def _sections(
-    results: Sequence[Result], save: Save, clips: Clips | None, progress: Progress
+    results: Sequence[Result], texts: dict[str, str], clips: Clips | None, progress: Progress
 ) -> list[dict[str, Any]]:
     groups = _groups(results)
     names = [
@@ -108,7 +106,7 @@ def _sections(
     ]
     parts = parts_told_apart(names, [labels for (_, _, _, *labels), _ in groups])
     return [
-        section(group, how, Files(name, save), clips(corpus) if clips else ()) | {"task": task}
+        section(group, how, Files(name, texts), clips(corpus) if clips else ()) | {"task": task}
         for ((corpus, how, *_), group), (name, task) in progress([*zip(groups, parts, strict=True)])
     ]
 
@@ -127,7 +125,9 @@ def _groups(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[Resul
     return sorted(groups.items(), key=lambda each: not any(r.published for r in each[1]))
 
 
-def _matrices(results: Sequence[Result], save: Save, progress: Progress) -> list[dict[str, Any]]:
+def _matrices(
+    results: Sequence[Result], texts: dict[str, str], progress: Progress
+) -> list[dict[str, Any]]:
     """The cross-corpus matrices, one for each method and set of labels that has one."""
     groups: Groups = {}
     for result in results:
@@ -135,10 +135,10 @@ def _matrices(results: Sequence[Result], save: Save, progress: Progress) -> list
     names = ["-".join(["cross-corpus", *x[0].lower().replace(",", "").split()]) for x in groups]
     parts = parts_told_apart(names, [labels for _, *labels in groups])
     found = []
-    for (key, group), (name, task) in progress([*zip(groups.items(), parts, strict=True)]):
-        about = {"method": key[0], "task": task}
+    for ((method, *_), group), (name, task) in progress([*zip(groups.items(), parts, strict=True)]):
         if len(table := cross_corpus_matrix(group)):
-            found.append(_matrix(group, table, Files(name, save)) | about)
+            matrix = _matrix(group, table, Files(name, texts))
+            found.append(matrix | {"method": method, "task": task})
     return found
 
 

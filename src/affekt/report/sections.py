@@ -1,6 +1,6 @@
 """Assemble the tables and figures that a report shows of one corpus and protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -23,25 +23,23 @@ VERSIONS = {calibration.UNSCALED: "uncalibrated", calibration.TEMPERATURE: "temp
 
 
 class Files:
-    """Save the tables and figures of one section, and collect them for the page."""
+    """Collect the tables and figures of one section, for the page and as texts of files."""
 
-    def __init__(self, name: str, save: Callable[[str, str], object]) -> None:
-        self.name, self.save = name, save  # the latter takes the name of a file and its text
+    def __init__(self, name: str, texts: dict[str, str]) -> None:
+        self.name, self.texts = name, texts  # the latter by name of a file
         self.tables: dict[str, list[Any]] = {}  # rows, as dictionaries
         self.pictures: dict[str, dict[str, Any]] = {}
 
     def table(self, part: str, table: pd.DataFrame) -> pd.DataFrame:
-        """Save a table as ``<name>-<part>.csv``."""
-        text = table.to_csv(index=False, lineterminator="\n")
-        self.save(f"{self.name}-{part}.csv", text)
+        """Add a table as ``<name>-<part>.csv``."""
+        self.texts[f"{self.name}-{part}.csv"] = table.to_csv(index=False, lineterminator="\n")
         self.tables[part.replace("-", "_")] = table.to_dict("records")
         return table
 
     def picture(self, part: str, figure: Figure) -> dict[str, Any]:
-        """Save a figure as ``<name>-<part>.svg``."""
+        """Add a figure as ``<name>-<part>.svg``."""
         name = f"{self.name}-{part}"
-        drawing = to_svg(figure)
-        self.save(f"{name}.svg", drawing)
+        drawing = self.texts[f"{name}.svg"] = to_svg(figure)
         width, height = (round(inches * 96) for inches in figure.get_size_inches())
         self.pictures[part] = {
             "source": data_uri(drawing),
@@ -56,7 +54,7 @@ class Files:
 def section(
     results: Sequence[Result], how: str, files: Files, clips: Sequence[ExampleClip]
 ) -> dict[str, Any]:
-    """Save the tables and figures of recipes with the same recordings and protocol ``how``.
+    """Collect the tables and figures of recipes with the same recordings and protocol ``how``.
 
     Returns:
         The variables of the page's template.
@@ -80,7 +78,7 @@ def section(
         "colours": label_colors(labels),
         "chosen": chosen,
         "leading": headline,
-        "picked": _picked(leading if headline else None, chosen, results),
+        "picked": _picked(leading if leading and headline else chosen, results),
         "calibrated": _calibration(files, results, chosen),
         "enrolled": _enrolment(files, results),
         "ablations": _ablations(files, results),
@@ -185,14 +183,11 @@ def _headline(leading: Result | None, chosen: Result) -> list[tuple[str, str, Re
     return [(leading.recipe, profile, leading.under(profile)) for profile in profiles]
 
 
-def _picked(
-    leading: Result | None, chosen: Result, results: Sequence[Result]
-) -> tuple[str, bool] | None:
-    """The recipe that is shown for its UAR, if any, and whether a variant has a higher one."""
-    finished = [result for result in results if result.complete]
-    if leading:
-        return leading.recipe, any(_uar(result) > _uar(leading) for result in finished)
-    return None if len(finished) < 2 or _is_main(chosen) else (chosen.recipe, False)
+def _picked(shown: Result, results: Sequence[Result]) -> tuple[str, bool] | None:
+    """The recipe if it is shown for its UAR, and whether a variant has a higher one."""
+    uars = [_uar(result) for result in results if result.complete]
+    picked = len(uars) > 1 and not _is_main(shown)
+    return (shown.recipe, max(uars) > _uar(shown)) if picked else None
 
 
 def _drawings(result: Result, clips: Sequence[ExampleClip]) -> dict[str, Figure]:
@@ -221,7 +216,6 @@ def _order(result: Result) -> tuple[bool, float]:
 
 def _chosen(results: Sequence[Result]) -> Result:
     """The paper's main method if it is finished, else the best finished recipe."""
-
     return max(results, key=lambda result: (result.complete, _is_main(result), _uar(result)))
 
 

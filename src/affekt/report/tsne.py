@@ -53,7 +53,7 @@ def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
     try:
         with path.open("rb") as stream, np.load(stream) as arrays:
             return arrays["files"], arrays["activations"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise RunError(
             f"{path}: must hold the arrays files and activations. Got {error}. Remove the file."
         ) from error

@@ -107,19 +107,14 @@ def command_of(recipe: str, seed: int) -> str:
     >>> command_of("mine-hop=7680", 0)
     'affekt run mine.toml --set hop=7680'
     """
-    name, *changes = parts_of(recipe)
-    words = [name if is_shipped(name) else f"{name}.toml", *changes]
-    return f"affekt run {' --set '.join(words)}{f' --seed {seed}' if seed else ''}"
+    return f"affekt run {' --set '.join(parts_of(recipe))}{f' --seed {seed}' if seed else ''}"
 
 
 def parts_of(recipe: str) -> list[str]:
-    """Divide a :func:`variant_name`: the name of the recipe, then each change."""
-    return re.split(r"-(?=\w+=)", recipe)
-
-
-def is_shipped(recipe: str) -> bool:
-    """Whether affekt contains a recipe of this name."""
-    return (shipped_folder("recipes") / f"{recipe}.toml").is_file()
+    """Divide a :func:`variant_name`: a shipped recipe, or the file of another; then each change."""
+    name, *changes = re.split(r"-(?=\w+=)", recipe)
+    file = f"{name}.toml"
+    return [name if (shipped_folder("recipes") / file).is_file() else file, *changes]
 
 
 def fold_name(number: int) -> str:

@@ -186,7 +186,7 @@ class QualityMeter:
         return np.concatenate([part.ravel() for part in parts])
 
     def restore(self, saved: NDArray[np.float32], samples: int) -> None:
-        """Continue from the vector of :meth:`save`, after so many samples; refuse another one."""
+        """Continue from a vector of :meth:`save` after so many samples; or raise a ModelError."""
         sizes = [2 * self._sums.size, *(each.size for each in self._detector.state)]
         if saved.size != sum(sizes) + samples % CHUNK:
             raise ModelError(

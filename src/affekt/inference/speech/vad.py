@@ -49,7 +49,7 @@ class ChunkDetector:
     """Silero VAD on one sound that comes in blocks; all detectors share the loaded model."""
 
     def __init__(self) -> None:
-        #: of the network, and the last samples of the chunk before
+        #: ``(2, 1, 128)`` of the network, and ``(64,)`` last samples of the chunk before
         self.state = np.zeros((2, 1, 128), np.float32), np.zeros(CONTEXT, np.float32)
         self.rest = np.empty(0, np.float32)  #: the last samples, which do not fill a chunk yet
 
