@@ -18,11 +18,11 @@ from affekt.errors import CorpusError, ModelError
 
 CLEAN = Distortion("none", math.nan, "", lambda sound, _, __: sound)  # the undistorted clip
 TALKERS = 6  # of the babble
-Chosen = tuple[Manifest, str, Clip]  # the corpus, the clip's name in it, and the clip
+Chosen = tuple[Manifest, str, Clip]  # the manifest, the clip's name in it, and the clip
 
 
 def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]:
-    """Draw at most ``clips`` clips of each corpus, evenly over labels and speakers.
+    """Draw at most ``clips`` clips of each manifest, evenly over labels and speakers.
 
     Raises:
         CorpusError: a corpus twice, corpora with different labels, or a label without clips.
