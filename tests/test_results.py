@@ -502,8 +502,9 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
         "(standard error {:.3f}).",
         ("validation", "averaged, recomputed"): "recomputed statistics have {:.3f} instead of "
         "{:.3f}: {:+.3f} ({:.3f}).",
-        ("test", "last epoch"): "the differences are {2:+.3f} ({3:.3f}) and",
-        ("test", "averaged, recomputed"): "and {2:+.3f} ({3:.3f}).",
+        ("test", "last epoch"): "the last epoch has {:.3f} instead of {:.3f}: {:+.3f} ({:.3f}).",
+        ("test", "averaged, recomputed"): "The averaged weights have {:.3f} instead of {:.3f}: "
+        "{:+.3f} ({:.3f}).",
     }
     for (speakers, rule), shown in words.items():
         scored = every[(every["speakers"] == speakers) & (every["rule"] == rule)]
