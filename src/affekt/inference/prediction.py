@@ -59,12 +59,19 @@ class Segment(Recognition):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a long recording in which one emotion is strongest."""
+    """A part of a long recording in which one emotion is strongest.
 
-    start: float  #: seconds from the start of the recording
-    end: float  #: seconds
-    label: str  #: the emotion
-    probability: float  #: its mean over the part, in [0, 1]
+    Args:
+        start: seconds from the start of the recording.
+        end: seconds.
+        label: the emotion.
+        probability: its mean over the part, in [0, 1].
+    """
+
+    start: float
+    end: float
+    label: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -18,18 +18,27 @@ HEAD = "---\nlicense: other\n"  # begins every card
 
 @dataclass(frozen=True)
 class Finetuned:
-    """A model that was adapted to a user's recordings."""
+    """A model that was adapted to a user's recordings.
 
-    file: Path  #: the model file
-    labels: tuple[str, ...]  #: of the model
-    clips: int  #: number of clips
-    speakers: int  #: number of speakers
-    #: without enrolment, in [0, 1], on speakers that were held out; with one speaker, on its
-    #: recordings that were held out. With its interval, or range over few speakers.
+    Attributes:
+        file: the model file.
+        labels: of the model.
+        clips: number of clips.
+        speakers: number of speakers.
+        uar: without enrolment, in [0, 1], on speakers that were held out; with one speaker, on its
+            recordings that were held out. With its interval, or range over few speakers.
+        uar_enrolled: likewise, with all other held-out recordings of the speaker enrolled.
+        recalls: of each label, without enrolment.
+        temperatures: of the probabilities, without enrolment and with a full profile.
+    """
+
+    file: Path
+    labels: tuple[str, ...]
+    clips: int
+    speakers: int
     uar: Interval
-    uar_enrolled: Interval  #: likewise, with all other held-out recordings of the speaker enrolled
-    recalls: Mapping[str, Interval]  #: of each label, without enrolment
-    #: of the probabilities, without enrolment and with a full profile
+    uar_enrolled: Interval
+    recalls: Mapping[str, Interval]
     temperatures: tuple[float, float]
 
     @property

@@ -28,19 +28,25 @@ HANN = np.hanning(CHUNK).astype(np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was measured of a sound."""
+    """What was measured of a sound.
 
-    seconds: float  #: of sound
-    speech_seconds: float  #: of them, those that hold speech
-    #: of the speech, RMS in dB of full scale, at least -120; of all sound where there is no speech
+    Args:
+        seconds: of sound.
+        speech_seconds: of them, those that hold speech.
+        level: of the speech, RMS in dB of full scale, at least -120; of all sound where there is
+            no speech.
+        clipping: share of the samples that lie at the peak, in [0, 1]. Speech that is not clipped
+            reaches its peak in fewer than 0.01.
+        snr: dB, power of the speech over that of the sound between, at most 60; None without
+            0.25 s of both.
+        bandwidth: Hz, highest frequency of the speech, at most 8,000; None without speech.
+    """
+
+    seconds: float
+    speech_seconds: float
     level: float
-    #: share of the samples that lie at the peak, in [0, 1]. Speech that is not clipped reaches its
-    #: peak in fewer than 0.01.
     clipping: float
-    #: dB, power of the speech over that of the sound between, at most 60; None without 0.25 s of
-    #: both
     snr: float | None
-    #: Hz, highest frequency of the speech, at most 8,000; None without speech
     bandwidth: float | None
 
 
