@@ -1,7 +1,7 @@
 """Print the tables of audits, and join the audits of networks that each left out one corpus.
 
     python benchmarks/audits.py
-    python benchmarks/audits.py --join PARTS... -o results/audit/affekt-unheard
+    python benchmarks/audits.py --join PARTS... -o results/audit/affekt-unseen
 
 The first prints what docs/audit.md and the model cards hold, from the tables in results/audit/.
 The second scores the answers of several audits as those of one recognizer: each of a network of
@@ -28,10 +28,10 @@ NAMES = {  # in the order of the columns
     "affekt-small": "`affekt-small`",
     "yamnet-lstm": "`yamnet-lstm`",
 }
-UNHEARD = {  # each trained three times, without the corpus that it is audited on
-    "affekt-unheard": "`affekt`'s recipe",
-    "egemaps-unheard": "eGeMAPS and SVM",
-    "mfcc-unheard": "MFCC and SVM",
+UNSEEN = {  # each trained three times, without the corpus that it is audited on
+    "affekt-unseen": "`affekt`'s recipe",
+    "egemaps-unseen": "eGeMAPS and SVM",
+    "mfcc-unseen": "MFCC and SVM",
 }
 APART = 10  # tests that the comparison lists: those where the falls of UAR differ most
 
@@ -79,36 +79,36 @@ def robustness() -> list[str]:
     return lines
 
 
-def unheard() -> list[str]:
+def unseen() -> list[str]:
     """Rows of Markdown: recognizers that were not trained on the audited corpus, as columns."""
     found, tables, falls = {}, {}, pd.DataFrame()
-    for name in UNHEARD:
+    for name in UNSEEN:
         found[name] = json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
         table = pd.read_csv(RESULTS / name / "robustness.csv", na_values="")
         tables[name], falls[name] = table, table["drop"].where(~table["tiny"])
-    first = tables["affekt-unheard"]
+    first = tables["affekt-unseen"]
 
     def line(title: str, text: Callable[[str], str]) -> str:
-        return f"| {title} | {' | '.join(map(text, UNHEARD))} |"
+        return f"| {title} | {' | '.join(map(text, UNSEEN))} |"
 
     def mean(name: str, tiny: bool, column: str) -> float:
         rows = tables[name][1:]
         return float(rows[column][rows["tiny"] == tiny].mean())
 
-    lines = [line("", UNHEARD.__getitem__), "| --- " * (len(UNHEARD) + 1) + "|"]
+    lines = [line("", UNSEEN.__getitem__), "| --- " * (len(UNSEEN) + 1) + "|"]
     lines += [
         line("UAR", lambda x: f"{found[x]['uar']:.3f}"),
         line("interval", lambda x: f"{found[x]['low']:.3f} to {found[x]['high']:.3f}"),
         line("UAR of `affekt`'s recipe minus this", _behind),
         *(
             line(f"recall, {label}", lambda x, y=label: f"{found[x]['recalls'][y]:.3f}")
-            for label in found["affekt-unheard"]["recalls"]
+            for label in found["affekt-unseen"]["recalls"]
         ),
         line("ECE", lambda x: f"{found[x]['ece']:.3f}"),
         line("tiny changes passed", lambda x: _passed(found[x], "tiny_changes")),
-        line("answers that stay, tiny changes", lambda x: f"{mean(x, True, 'unchanged'):.3f}"),
+        line("labels that stay, tiny changes", lambda x: f"{mean(x, True, 'unchanged'):.3f}"),
         line("robustness passed", lambda x: _passed(found[x], "tests")),
-        line("answers that stay, robustness", lambda x: f"{mean(x, False, 'unchanged'):.3f}"),
+        line("labels that stay, robustness", lambda x: f"{mean(x, False, 'unchanged'):.3f}"),
         line("mean fall of UAR, robustness", lambda x: f"{mean(x, False, 'drop'):+.3f}"),
         line("fairness passed", lambda x: _passed(found[x], "comparisons")),
     ]
@@ -121,9 +121,9 @@ def unheard() -> list[str]:
 
 def _behind(name: str) -> str:
     """Difference of UAR on the same clips, undistorted, with its interval, paired by speaker."""
-    if name == "affekt-unheard":
+    if name == "affekt-unseen":
         return "-"
-    both = ("affekt-unheard", name)
+    both = ("affekt-unseen", name)
     found = compare(*(tally(pd.read_csv(RESULTS / x / "undistorted.csv")) for x in both)).shown
     return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
@@ -156,7 +156,7 @@ def card(model: str) -> str:
     lines = [
         "| audit | passed |",
         "| --- | --- |",
-        f"| tiny changes: at least 95 % of the answers stay | {found['tiny_changes_passed']} of "
+        f"| tiny changes: at least 95 % of the labels stay | {found['tiny_changes_passed']} of "
         f"{found['tiny_changes']} |",
         f"| robustness: UAR falls by at most 0.05 | {found['tests_passed']} of {found['tests']} |",
         f"| fairness: within chance | {found['comparisons_passed']} of {found['comparisons']} |",
@@ -186,7 +186,7 @@ def main() -> None:
     if options.join:
         join(options.join, options.output)
         return
-    for lines in (summaries(), robustness(), profiles(), unheard()):
+    for lines in (summaries(), robustness(), profiles(), unseen()):
         print(*lines, "", sep="\n")
     for model in cards():
         print(model, card(model), "", sep="\n")

@@ -38,7 +38,7 @@ from affekt.commands.output.printing import with_progress
 from affekt.corpora import load
 
 CORPORA = ("ravdess", "emovo", "nemo", "cremad")
-UNHEARD = CORPORA[:3]  # each left out of one training
+UNSEEN = CORPORA[:3]  # each left out of one training
 FOLDER = Path("runs/competitors")
 CLIPS = 1_500  # of each corpus at most, evenly over labels and speakers
 LEVEL = 0.05  # root mean square of every clip: corpora differ in level
@@ -140,15 +140,15 @@ def train(tables: Sequence[Arrays]) -> tuple[Arrays, str]:
     clips = _joined(tables)
     for choice in product(MACHINES, (False, True)):
         found = []
-        for at, unheard in enumerate(tables):
+        for at, unseen in enumerate(tables):
             model = fit(_joined([each for i, each in enumerate(tables) if i != at]), *choice)
-            found.append(scores(model, unheard["x"]))
+            found.append(scores(model, unseen["x"]))
         value = float(np.mean([_uar(model, *pair) for pair in zip(found, tables, strict=True)]))
         best = max(best, (value, choice, np.concatenate(found)), key=lambda each: each[0])
-    value, (machine, by_speaker), unheard_scores = best
+    value, (machine, by_speaker), unseen_scores = best
     model = fit(clips, machine, by_speaker)
     platt = LogisticRegression(class_weight="balanced", max_iter=1_000)
-    platt.fit(unheard_scores, clips["label"], compute_sample_weight("balanced", clips["corpus"]))
+    platt.fit(unseen_scores, clips["label"], compute_sample_weight("balanced", clips["corpus"]))
     over = "speakers" if by_speaker else "all clips"
     words = f"{machine[0]}, C = {machine[1]:g}, {over} | {value:.3f}"
     return model | {"slope": platt.coef_, "offset": platt.intercept_}, words
@@ -163,9 +163,9 @@ def _uar(model: Arrays, found: Matrix, clips: Arrays) -> float:
     return float(recall_score(clips["label"], labels, average="macro"))
 
 
-def recognize(name: str, unheard: str, paths: Sequence[str]) -> list[dict[str, float]]:
+def recognize(name: str, unseen: str, paths: Sequence[str]) -> list[dict[str, float]]:
     """Answer recordings as ``affekt audit`` asks: probabilities by label."""
-    model = _model(FOLDER / f"{name}-without-{unheard}.npz")
+    model = _model(FOLDER / f"{name}-without-{unseen}.npz")
     x = np.stack([features_of(name, read(path)) for path in paths])
     logits = scores(model, x) @ model["slope"].T + model["offset"]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -174,7 +174,7 @@ def recognize(name: str, unheard: str, paths: Sequence[str]) -> list[dict[str, f
 
 
 _model = cache(_loaded)
-for _pair in product(FEATURES, UNHEARD):
+for _pair in product(FEATURES, UNSEEN):
     globals()["{}_without_{}".format(*_pair)] = partial(recognize, *_pair)
 
 
@@ -183,16 +183,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
     FOLDER.mkdir(parents=True, exist_ok=True)
-    print("| features | unheard | kernel, C, standardized over | inner UAR | UAR, unheard |")
+    print("| features | unseen | kernel, C, standardized over | inner UAR | UAR, unseen |")
     print("| --- | --- | --- | --- | --- |")
     for name in FEATURES:
         tables = {corpus: table(name, corpus, data, FOLDER) for corpus in CORPORA}
-        for unheard in UNHEARD:
-            model, words = train([each for corpus, each in tables.items() if corpus != unheard])
-            test = tables[unheard]
-            _save(FOLDER / f"{name}-without-{unheard}.npz", model)
+        for unseen in UNSEEN:
+            model, words = train([each for corpus, each in tables.items() if corpus != unseen])
+            test = tables[unseen]
+            _save(FOLDER / f"{name}-without-{unseen}.npz", model)
             uar = _uar(model, scores(model, test["x"]), test)
-            print(f"| {name} | {unheard} | {words} | {uar:.3f} |", flush=True)
+            print(f"| {name} | {unseen} | {words} | {uar:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

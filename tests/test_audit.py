@@ -375,7 +375,7 @@ def test_the_equal_error_rate_is_that_of_all_thresholds() -> None:
 def test_docs_and_cards_hold_the_measured_audits() -> None:
     audits = import_module("audits")
     page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-    for lines in (audits.summaries(), audits.robustness(), audits.profiles(), audits.unheard()):
+    for lines in (audits.summaries(), audits.robustness(), audits.profiles(), audits.unseen()):
         assert len(lines) > 2
         assert "\n".join(lines) in page
     for model in audits.cards():

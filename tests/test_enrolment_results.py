@@ -28,7 +28,7 @@ def results_of(runs):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A recipe with profiles, two variants of it, and one that was tested on unheard corpora."""
+    """A recipe with profiles, two variants of it, and one that was tested on unseen corpora."""
     folder = tmp_path_factory.mktemp("runs")
     small = {"speakers": 4, "epochs": 0}
     for seed in (0, 1):
