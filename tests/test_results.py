@@ -597,7 +597,7 @@ def test_the_page_on_speed_has_the_measured_precisions() -> None:
     for weights, name in (("float16", "float16, as shipped"), ("int8", "int8")):
         uar, changed = float(rows[weights]["uar"]), float(rows[weights]["changed"])
         assert f"| {name} | {uar:.3f} | {changed:.1%} |".replace("%", " %") in page
-    assert f"of the {int(rows['int8']['clips']):,} answers" in page
+    assert f"of the {int(rows['int8']['clips']):,} labels" in page
     assert float(rows["float16"]["uar"]) > float(rows["float32"]["uar"]) - 0.005
 
 

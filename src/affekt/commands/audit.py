@@ -22,7 +22,7 @@ def audit(
     ] = None,
     command: Annotated[
         str | None,
-        option("COMMAND", "Audit a program: WAV files in, lines of affekt predict --json out."),
+        option("COMMAND", "Audit a program: takes WAV files, prints lines as predict --json."),
     ] = None,
     clips: Annotated[int, option("N", "Clips of each corpus (default: 100).", min=1)] = 100,
     seed: Annotated[

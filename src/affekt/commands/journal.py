@@ -133,7 +133,7 @@ def journal_refresh(
     """Predict entries again after the model, the profile or the baseline has changed.
 
     No sound is stored, so the recordings are needed again; they are matched by content, whatever
-    their names are now. Entries without recording keep their prediction and are listed.
+    their names are now. Entries without recording are listed and stay as they are.
     """
     from affekt.inference.predictor import load
     from affekt.journal.adding import find_recordings, refresh_recordings

@@ -52,7 +52,7 @@ def weights(
         bool, flag("--download", "Download the file (default: yamnet.tflite).")
     ] = False,
 ) -> int:
-    """List the folders that may hold pretrained weights, or download them."""
+    """List pretrained weights and the folders that are searched, or download a file."""
     from affekt.model.pretrained import download, survey
 
     if fetch:

@@ -60,7 +60,7 @@ AnyChannel = Annotated[
     ),
 ]
 Speakers = Annotated[
-    str | None, option("N|auto|FILE", "Recognize each of N speakers, or those of an RTTM file.")
+    str | None, option("N|auto|FILE", "Separate N (auto: up to 4) speakers, or read an RTTM file.")
 ]
 Speaker = Annotated[
     list[str] | None,

@@ -76,7 +76,7 @@ def predict(
     A recording of more than 30 s is summarized: the share of speech in each emotion. --timeline
     predicts every utterance.
 
-    Results come in the order of the files, from a Ray cluster as they are done. After an
+    Results come in the order of the files; a Ray cluster gives them as they finish. After an
     interruption, repeat the command with --resume. The exit code is 1 if any file failed.
     """
     from affekt.inference.files import find_files, predict_files

@@ -13,9 +13,9 @@ def recipe(
     changes: Changes = None,
     as_json: Annotated[bool, flag("--json", "Print the values as JSON.")] = False,
 ) -> None:
-    """Print every knob of a recipe with its value, meaning and source.
+    """Print every setting (knob) of a recipe with its value, meaning and source.
 
-    Without a recipe, the defaults are printed, which are those of the paper's network.
+    A recipe has the settings of one experiment. Without one, the paper's defaults are printed.
     """
     from rich import box
     from rich.console import Console

@@ -44,7 +44,7 @@ def serve(
     ] = 1,
     browser_runtime: Annotated[
         Path | None,
-        option("FOLDER", "Run the model in the browser with this folder's ONNX Runtime Web."),
+        option("FOLDER", "Let the page run the model, with this folder's ONNX Runtime Web."),
     ] = None,
 ) -> None:
     """Serve a web page that shows the emotion of live speech, and an HTTP API.

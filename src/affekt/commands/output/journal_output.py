@@ -49,9 +49,9 @@ def journal_report(
         Path, option("FILE", "HTML file to write (default: report.html).", "-o", "--output")
     ] = Path("report.html"),
 ) -> None:
-    """Write a page on the course of the person: one HTML file, for screen and print.
+    """Write a report on the person over time: one HTML page, for screen and print.
 
-    It compares later recordings with the baseline (extra journal). The journal is only read.
+    It compares later recordings with the baseline (extra journal).
     """
     from affekt.journal.report import report_page
 
