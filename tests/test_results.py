@@ -679,3 +679,16 @@ def test_the_page_on_conversations_has_the_measured_scores() -> None:
             if row["speakers"] > 1:
                 lines.append(f"{start} {' | '.join(shown)} |")
     assert not [line for line in lines if line not in page]
+
+
+def test_the_page_on_conversations_has_the_measured_falls() -> None:
+    found = pd.read_csv(RESULTS / "voices.csv")
+    found = found[found["speakers"] > 1]
+    conditions = [found["speakers"], found["overlap"] > 0, found["room"] > 0]
+    for (speakers, overlap, room), rows in found.groupby(conditions):
+        cells = []
+        for turns in ("true", "found"):
+            falls = rows["UAR alone"] - rows[f"UAR {turns} turns"]
+            cells.append(f"{falls.min():.2f} to {falls.max():.2f}")
+        words = f"{speakers} speakers{', overlap' * overlap}{', room' * room}"
+        assert f"| {words} | {' | '.join(cells)} |" in text_of("docs/conversations.md")
