@@ -193,14 +193,14 @@ def test_the_readme_has_the_measured_enrolment() -> None:
     """Means of four corpora, seen and unseen in training, without enrolment and with 8 clips."""
     page = text_of("README.md")
     for recipe, words in (
-        ("corpora-encoder", "corpus seen in training"),
-        ("cross-corpus-encoder", "unseen corpus"),
+        ("corpora-encoder", "a corpus seen in training"),
+        ("cross-corpus-encoder", "an unseen corpus"),
     ):
         means = [
             np.mean([part.under(profile).uar.value for part in of_recipe(recipe).by_corpus])
             for profile in ("none", "random-8")
         ]
-        assert re.search(rf"\| {words}.* \| {means[0]:.3f} \| {means[1]:.3f} \|", page)
+        assert re.search(rf"`affekt` on {words}.* \| {means[0]:.3f} \| {means[1]:.3f} \|", page)
 
 
 @pytest.mark.parametrize("model", ["affekt", "affekt-open", "affekt-small"])
@@ -453,7 +453,7 @@ def test_the_page_on_reproducing_has_the_spread_between_runs() -> None:
     uar = ours.uar.value
     assert f"are expected from {uar - width:.3f} to {uar + width:.3f}." in page
     assert abs(paper - uar) < width
-    row = f"| the paper's network on RAVDESS, mean of three runs (the paper: {paper}) | {uar:.3f} |"
+    row = f"| the paper's on RAVDESS, mean of three runs (the paper: {paper}) | {uar:.3f} |"
     assert row in text_of("README.md")
     assert f"one below {width:.3f} could not be detected" in page
     each = [ours.with_seeds({seed}).uar.value for seed in range(runs)]
