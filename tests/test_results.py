@@ -498,7 +498,9 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
             scored = every[(every["speakers"] == speakers) & (every["rule"] == rule)]
             both = scored.pivot_table("uar", ["seed", "fold"], "variant").dropna()
             folds = both.reset_index().groupby("seed")["fold"].agg(list)
-            trained = "; ".join(f"seed {seed}: {runs_of(numbers)}" for seed, numbers in folds.items())
+            trained = "; ".join(
+                f"seed {seed}: {runs_of(numbers)}" for seed, numbers in folds.items()
+            )
             assert f"in {len(both)} folds ({trained})." in text
             gain = both["matlab"] - both["published"]
             error = gain.std() / np.sqrt(len(gain))
