@@ -15,6 +15,7 @@ RETIRED = {
     "hears": "processes",
     "hear": "process",
     "heard": "processed",
+    "unheard": "unseen",
     "colour": "spectrum",
     "colours": "spectra",
     "doorkeeper": "origin check",
