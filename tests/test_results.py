@@ -344,6 +344,10 @@ def test_the_page_on_journals_has_the_measured_power() -> None:
 def test_the_page_on_the_method_has_the_measured_training_speed() -> None:
     measured = json.loads((RESULTS / "training-speed.json").read_text())
     page = " ".join(text_of("docs/method.md").split())
+    times = {name: loop["times_plain"] for name, loop in measured["loops"].items()}
+    assert f"{times['float32']:.2f} times the speed of a plain PyTorch loop" in page
+    assert f"bfloat16 at {times['bfloat16']:.2f}" in page
+    assert f"two float32 processes side by side at {times['two at once']:.2f}" in page
     takes = {name: round(loop["seconds_an_epoch"]) for name, loop in measured["loops"].items()}
     assert f"{takes['float32']} s in float32 and {takes['bfloat16']} s in bfloat16" in page
 
