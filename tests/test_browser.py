@@ -298,7 +298,8 @@ def recording(page: Page, file: Path, sound: np.ndarray, profile: Path | None = 
     """Predict a recording in the page, and compare with the library."""
     soundfile.write(file, sound, RATE, subtype="FLOAT")
     page.at("file").send_keys(str(file))
-    page.wait(lambda: re.fullmatch(r"(\d+) of \1 recordings are done.", page.at("progress").text))
+    done = re.compile(r"(\d+) of \1 recordings? (is|are) done\.")
+    page.wait(lambda: done.fullmatch(page.at("progress").text))
     expected = affekt.load(adapt=True, limits=None, profile=profile).predict(file)
     short = page.at("results").find_elements(By.TAG_NAME, "li")[-1].text
     share = expected.segments[-1].probabilities[expected.segments[-1].label]

@@ -148,7 +148,7 @@ def test_enrolment_may_lower_the_temperature(tmp_path):
 
 
 def test_a_temperature_needs_whole_runs(tmp_path):
-    with pytest.raises(RunError, match="Got 0 runs"):
+    with pytest.raises(RunError, match="Got runs: 0"):
         pooled_temperatures([tmp_path])
     make_run(tmp_path, "a", speakers=3, epochs=0)
     make_run(tmp_path, "b", speakers=3, epochs=0)

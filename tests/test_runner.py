@@ -331,7 +331,7 @@ def test_a_dead_worker_costs_no_other_fold(
     folder = tmp_path / NETWORK.run
     assert sorted(path.parent.name for path in folder.glob(f"*/{DONE}")) == ["fold-1", "fold-3"]
     assert main([*words, "--folds", "2"]) == 0
-    assert capsys.readouterr().out == f"{folder}\n"
+    assert capsys.readouterr().out.endswith(f"; 3 of 3 folds\n{folder}\n")
     assert result_of(folder) == result_of(undisturbed)
 
 

@@ -335,7 +335,7 @@ GOOD = (
         (GOOD + '3,"a"b,train\n', "line 8: must be CSV"),
         (GOOD.replace("speaker", "who"), "must have the columns fold, speaker, part"),
         ("fold,speaker,part\n", "at least one fold"),
-        ("", "Got columns  and 0 rows"),
+        ("", "Got columns none and rows: 0."),
     ],
 )
 def test_refuses_a_hand_edited_leak(tmp_path: Path, text: str, message: str) -> None:

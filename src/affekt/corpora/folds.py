@@ -69,7 +69,8 @@ def read_folds(path: str | Path) -> tuple[Fold, ...]:
     if tuple(header[1]) != COLUMNS or not lines:
         raise CorpusError(
             f"{path}: must have the columns {', '.join(COLUMNS)} and at least one fold. "
-            f"Got columns {', '.join(header[1])} and rows: {len(lines)}. Write the folds anew."
+            f"Got columns {', '.join(header[1]) or 'none'} and rows: {len(lines)}. Write the folds "
+            f"anew."
         )
     parts: dict[int, dict[str, list[str]]] = defaultdict(lambda: {part: [] for part in PARTS})
     for line, row in lines:
