@@ -511,6 +511,10 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
             scores = f"{both['published'].mean():.3f} | {both['matlab'].mean():.3f}"
             row = f"| {speakers} speakers | {words} | {scores} | {gain.mean():+.3f} ({error:.3f}) |"
             assert row in text
+            if (speakers, rule) == ("test", "last epoch"):
+                whole = both.loc[2, "matlab"]
+                assert len(whole) == 24
+                assert f"last epoch of seed 2 has UAR {whole.mean():.3f} with them" in text
             if (speakers, rule) == ("validation", "last epoch"):
                 cell = f"in {len(gain)} folds: {gain.mean():+.3f}, standard error {error:.3f} |"
                 assert text.count(cell) == 3
