@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def corpus(
     name: Annotated[str, argument("NAME", "Published corpus, or a name for your own corpus.")],
-    root: Annotated[Path, argument("ROOT", "Folder of the corpus, or table of your own corpus.")],
+    root: Annotated[Path, argument("ROOT", "Folder of the corpus; table or manifest of your own.")],
     output: Annotated[
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),

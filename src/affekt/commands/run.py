@@ -36,7 +36,7 @@ def run(
         option("FOLDER", "Folder of archived runs, from which finished folds are restored."),
     ] = None,
 ) -> int:
-    """Train and test every unfinished fold of a recipe.
+    """Train and test every unfinished fold of a recipe, and print the UAR.
 
     A killed run resumes when it is started again. Features computed from recordings are cached in
     $AFFEKT_CACHE, or in the user's cache. The exit code is 1 if a fold failed; the others are run.
