@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from affekt.model import yamnet
 from affekt.model.logmel import LogMel
 from affekt.model.yamnet import BATCH_NORM_EPSILON, BLOCKS, EMBEDDING, YAMNet
 from affekt.model.yamnet_weights import Kernels, load_yamnet, read_tflite, unfold_batch_norms
@@ -164,6 +165,28 @@ def test_layers_pad_as_tensorflow(kernels: Kernels) -> None:
         change = (first(near[:, None]) - first(moved[:, None])).abs().sum(dim=(0, 1))
     assert change[0, 0] > 0
     assert change.count_nonzero() == 1
+
+
+def test_processors_without_bfloat16_compute_nearly_the_same(
+    kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = unfolded(kernels, made_patches())
+    results = []
+    for there_is in (True, False):
+        monkeypatch.setattr(yamnet, "HAS_BFLOAT16", there_is)
+        maps = made_patches()[:, None]
+        with torch.autocast("cpu", torch.bfloat16):
+            for row in network.rows[:5]:
+                maps = row(maps)
+        network.zero_grad()
+        maps.float().square().mean().backward()
+        gradients = [row.convolution.weight.grad for row in network.rows[:5]]
+        results.append(
+            (maps.float(), torch.cat([each.flatten() for each in gradients if each is not None]))
+        )
+    (maps, gradient), (other, other_gradient) = results
+    assert 0 < (maps - other).norm() < 0.02 * maps.norm()
+    assert (gradient - other_gradient).norm() < 0.05 * gradient.norm()
 
 
 Golden = tuple[

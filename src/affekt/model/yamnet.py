@@ -21,6 +21,10 @@ BATCH_NORM_EPSILON = 1e-4
 CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1_024, EMBEDDING)
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
+#: Whether the processor multiplies in bfloat16 (unknown: yes). Where it does not, oneDNN emulates
+#: that, and takes longer than in float32: with AVX2 alone, ten times as long.
+HAS_BFLOAT16 = getattr(torch.cpu, "get_capabilities", dict[str, bool])().get("avx512_bf16", True)
+
 
 class Convolution(nn.Module):
     """One row of the table: convolution, batch norm, rectifier."""
@@ -37,12 +41,15 @@ class Convolution(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, padded as TensorFlow's ``SAME``."""
-        if self.convolution.stride[0] == 1:
+        strided = self.convolution.stride[0] > 1
+        if strided:
+            x = nn.functional.pad(x, (0, 1, 0, 1))  # sizes are even: SAME pads the far sides only
+        emulated = x.device.type == "cpu" and not HAS_BFLOAT16
+        # oneDNN has no bfloat16 gradient for strided ones of each channel by itself: its reference
+        # kernel takes seven times as long.
+        slow = emulated or (strided and self.convolution.groups > 1)
+        if x.dtype != torch.bfloat16 or not slow:
             return self.convolution(x)  # type: ignore[no-any-return]
-        x = nn.functional.pad(x, (0, 1, 0, 1))  # sizes are even here: SAME pads the far sides only
-        if x.dtype != torch.bfloat16 or self.convolution.groups == 1:
-            return self.convolution(x)  # type: ignore[no-any-return]
-        # oneDNN has no bfloat16 gradient for these: its reference kernel takes seven times as long
         with torch.autocast(x.device.type, enabled=False):
             return self.convolution(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
