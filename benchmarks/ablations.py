@@ -6,7 +6,6 @@ RECIPE is ``ingredients`` (affekt-small; the default) or ``encoder-ablation`` (a
 archived results; needs no recordings.
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ import pandas as pd
 from affekt.evaluation.ablation import ablation
 from affekt.evaluation.results import collect
 from affekt.runs.reading import find_runs, read_run
+from arguments import parser_of
 
 PROFILES = {"none": "no enrolment", "all": "all other clips enrolled"}
 SIGNIFICANT = 0.05
@@ -58,9 +58,7 @@ def _difference(table: pd.DataFrame, changes: str, profile: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("recipe", nargs="?", default="ingredients")
     parser.add_argument("--results", type=Path, default=Path("results"))
     given = parser.parse_args()

@@ -7,8 +7,6 @@ clips at other levels, and the clips of EMOVO (Italian) and nEMO (Polish). Write
 ``answers.csv`` and the scores of each condition to ``card.csv``.
 """
 
-import argparse
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from affekt.corpora import Manifest, load
 from affekt.evaluation.intervals import shown_recalls, shown_uar
 from affekt.evaluation.metrics import tally
 from affekt.inference.predictor import Predictor
+from arguments import parser_of
 
 HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))
 LEVELS = (-20, -10, 10, 20)  # dB
@@ -81,18 +80,7 @@ def score(name: str, table: pd.DataFrame) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    data = os.environ.get("AFFEKT_DATA")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=data,
-        required=not data,
-        help="holds ravdess/, emovo/, nemo/; AFFEKT_DATA by default",
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/yamnet-lstm"))
+    parser = parser_of(__doc__, data="ravdess, emovo, nemo", output="results/yamnet-lstm")
     chosen = parser.parse_args()
     predictor = affekt.load("yamnet-lstm", limits=None)  # "uncertain" is no class
     answered = pd.concat(

@@ -9,11 +9,8 @@ scored as well. Writes the emotion diarization error rate (EDER) of the timeline
 without smoothing over utterances, and of two constant answers, as CSV.
 """
 
-import argparse
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 import affekt
 from affekt.corpora import Manifest, load
 from affekt.evaluation.timeline_scoring import Span, emotion_diarization_errors
+from arguments import parser_of, save
 
 HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))
 SAMPLE_RATE = 16_000  # Hz
@@ -82,20 +80,9 @@ def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    data = os.environ.get("AFFEKT_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/conversation.csv"))
-    chosen = parser.parse_args()
+    chosen = parser_of(__doc__, data="ravdess", output="results/conversation.csv").parse_args()
     sound, turns = conversation(load("ravdess", chosen.data / "ravdess"))
-    table = pd.DataFrame(rows(sound, turns))
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(chosen.output, index=False, lineterminator="\n")
-    print(table.to_string(index=False))
+    save(pd.DataFrame(rows(sound, turns)), chosen.output)
 
 
 if __name__ == "__main__":

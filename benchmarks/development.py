@@ -12,7 +12,6 @@ Without ``--set`` the recipe ``corpora-encoder`` is trained as it stands. Prints
 ``results/development.csv``. A finished split is not trained again.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from affekt.experiments.fold import run_fold
 from affekt.experiments.recipe_files import read_recipe
 from affekt.experiments.runner import prepare
 from affekt.runs.folder import fold_folder, manifest_of, usual_locations
+from arguments import parser_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results/development.csv"
@@ -69,8 +69,7 @@ def scores(own: Path) -> Iterator[tuple[str, str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser = parser_of(__doc__, data="ravdess, emovo, nemo, cremad")
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -7,7 +7,6 @@ over a clip, as recorded or normalized by speaker; folds are of whole speakers (
 a third of CREMA-D's). Writes ``results/encoder-context.csv``.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from affekt.corpora.recordings import read_samples
 from affekt.model.pretrained import TURN_DETECTOR, find
 from affekt.model.whisper import WhisperEncoder, WhisperLogMel, WindowContext
 from affekt.model.whisper_weights import Arrays, load_whisper, read_turn_detector
+from arguments import parser_of, save
 
 CORPORA = {"ravdess": 8, "cremad": 5}  # folds
 EVERY = {"ravdess": 1, "cremad": 3}  # which of the speakers are used
@@ -100,11 +100,8 @@ def compare(data: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    table = compare(parser.parse_args().data)
-    table.to_csv("results/encoder-context.csv", index=False, lineterminator="\n")
-    print(table.to_string(index=False))
+    data = parser_of(__doc__, data="ravdess, cremad").parse_args().data
+    save(compare(data), Path("results/encoder-context.csv"))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ No setting was chosen by these scores: those of the training are the recipe's of
 with 20 epochs.
 """
 
-import argparse
 import csv
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +33,7 @@ from affekt.model.classifier import Classifier
 from affekt.model.model_file import load_with_metadata
 from affekt.runs.folder import usual_locations
 from affekt.sklearn import usual_classifier
+from arguments import parser_of
 
 DIVISION = 7  # seed of the division into test and training speakers
 TESTED = 12  # speakers of CREMA-D
@@ -214,18 +213,15 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required="AFFEKT_DATA" not in os.environ)
+    parser = parser_of(__doc__, data="emovo, cremad", output="results/finetune.csv")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--start", default="", help="CASE=FILE: another model to start from")
-    parser.add_argument("--output", "-o", type=Path, default=Path("results/finetune.csv"))
     options = parser.parse_args()
-    data = options.data or Path(os.environ["AFFEKT_DATA"])
     torch.set_num_threads(1)
     case_of, _, file = options.start.partition("=")
     cases = CASES | ({case_of: replace(CASES[case_of], start=file)} if file else {})
     for name in options.cases:
-        measure(name, cases[name], data, options.output)
+        measure(name, cases[name], options.data, options.output)
     print(table(options.output))
 
 

@@ -14,7 +14,6 @@ replacement from the clips of one held-out speaker. The confusion matrices are t
 speakers. An alarm is what the report marks: a share with p below 0.05, adjusted after Holm.
 """
 
-import argparse
 import gc
 import json
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from affekt.journal.confusion import Confusion
 from affekt.journal.course import MARGIN, ONE_EMOTION
 from affekt.journal.estimation import Sample, estimate, permutation_test
 from affekt.runs.reading import read_run
+from arguments import parser_of, save
 
 RUN = Path("results/corpora-encoder/seed-0")
 ENROLMENT, NO_ENROLMENT = "random-8", "none"
@@ -262,9 +262,7 @@ def marks_of_shares_that_stay() -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
     parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
     parser.add_argument("--smallest", action="store_true", help="measure it and stop")
@@ -286,8 +284,7 @@ def main() -> None:
     else:
         gc.freeze()  # statsmodels collects garbage at every adjustment
         table = summary(pd.DataFrame(journals()))
-    table.to_csv(file, index=False, lineterminator="\n")
-    print(table.to_string(index=False))
+    save(table, file)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 python benchmarks/journal_figure.py    # docs/journal-power.svg
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from affekt.journal.changes import ALPHA
 from affekt.label_colors import EMOTIONS
 from affekt.report.style import LINE, STYLE, to_svg
+from arguments import parser_of
 from journal import BEFORE, RATES, SHARES
 
 
@@ -43,9 +43,7 @@ def figure(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    ).parse_args()
+    parser_of(__doc__).parse_args()
     drawing = to_svg(figure(pd.read_csv("results/journal.csv")))
     Path("docs/journal-power.svg").write_text(drawing, encoding="utf-8")
 

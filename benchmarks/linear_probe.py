@@ -8,7 +8,6 @@ over folds, and chance. The shipped models were trained on the four classes of t
 the further classes are new to them, the voices are not.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 import affekt
 from affekt.corpora import load
 from affekt.sklearn import EmotionEmbedding, usual_classifier
+from arguments import parser_of
 
 
 def row(corpus: str, data: Path, model: str | None) -> str:
@@ -40,8 +40,7 @@ def row(corpus: str, data: Path, model: str | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = parser_of(__doc__, data="the corpora")
     parser.add_argument("--model")
     parser.add_argument("--corpora", nargs="+", default=["ravdess", "cremad"])
     options = parser.parse_args()

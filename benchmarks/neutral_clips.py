@@ -8,7 +8,6 @@ with 1 to 16 neutral or random other clips of the speaker. A number is left out 
 fewer neutral clips. Writes ``results/neutral-clips.csv``: UAR by corpus and enrolment.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from affekt.experiments.minibatches import predict
 from affekt.experiments.profiles import profile_of, same_speaker
 from affekt.model.classifier import load_classifier
 from affekt.runs.folder import usual_locations
+from arguments import parser_of
 
 AMOUNTS = (1, 2, 3, 4, 8, 16)
 Pools = dict[int, NDArray[np.int64]]
@@ -67,10 +67,8 @@ def measure(fold: Path, data: Path) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     """Measure, write and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, data="the four corpora", output="results/neutral-clips.csv")
     parser.add_argument("run", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/neutral-clips.csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     folds = sorted(done.parent for done in given.run.glob("fold-*/model.pt"))

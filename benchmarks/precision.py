@@ -6,7 +6,6 @@ RUN is the folder of a run with its networks. Each is exported with float16 weig
 model predicts the test clips of the fold, and is compared with the float32 network.
 """
 
-import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from affekt.experiments.recipe_files import read_recipe
 from affekt.model.export import export
 from affekt.runs.folder import fold_name, usual_locations
 from affekt.runs.predictions import read_predictions
+from arguments import parser_of, save
 
 KINDS = ("float32", "float16")
 
@@ -83,15 +83,11 @@ def table(found: list[Answer]) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__, output="results/precision.csv")
     parser.add_argument("run", type=Path, help="folder of a run, with its networks")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/precision.csv"))
     chosen = parser.parse_args()
-    found = table(list(answers(chosen.run, read_recipe(chosen.run / "recipe.toml"))))
-    found.to_csv(chosen.output, index=False, lineterminator="\n")
-    print(found.to_string(index=False))
+    found = answers(chosen.run, read_recipe(chosen.run / "recipe.toml"))
+    save(table(list(found)), chosen.output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Without RUN it counts how many of 200 random clips of each corpus in DATA the li
 prints how much longer a prediction takes with the measurement.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +36,7 @@ from affekt.evaluation.metrics import tally
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier
+from arguments import parser_of, save
 
 Sound = NDArray[np.float32]
 EVERY = 4  # which of the folds are used
@@ -154,11 +154,8 @@ def print_cost(model: str) -> None:
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__, data="ravdess, emovo, nemo, cremad")
     parser.add_argument("run", type=Path, nargs="?")
-    parser.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
     if given.run is None:
         print_refused(given.data)
@@ -179,9 +176,7 @@ def main() -> None:
         refused = round(float(group["refused"].mean()), 3)
         scores.append((fault, strength, len(group), *bounds, refused))
     columns = ["fault", "strength", "clips", "uar", "low", "high", "refused"]
-    found = pd.DataFrame(scores, columns=columns)
-    found.to_csv("results/quality.csv", index=False, lineterminator="\n")
-    print(found.to_string(index=False))
+    save(pd.DataFrame(scores, columns=columns), Path("results/quality.csv"))
 
 
 if __name__ == "__main__":

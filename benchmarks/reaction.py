@@ -11,7 +11,6 @@ speech after it. Also measured: UAR after the first seconds of each clip. Writes
 ``results/reaction.csv`` and ``results/short-clips.csv``.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -32,6 +31,7 @@ from affekt.corpora.recordings import read_samples
 from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
 from affekt.model.classifier import Classifier, load_classifier
 from affekt.model.loudness import State
+from arguments import parser_of, save
 
 SECONDS = 15.0  # of each emotion
 ENROLMENTS = ("none", "8 clips", "adapting")
@@ -136,9 +136,8 @@ def short_clips(
 
 def main() -> None:
     """Measure, print and write both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, data="ravdess")
     parser.add_argument("run", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
     manifest = load("ravdess", given.data / "ravdess")
@@ -161,8 +160,7 @@ def main() -> None:
         for key, group in cuts.groupby(["windows", "answer"], sort=False)
     ]
     short = pd.DataFrame(scores, columns=["windows", "answer", "uar"]).round(3)
-    short.to_csv("results/short-clips.csv", index=False, lineterminator="\n")
-    print(short.to_string(index=False))
+    save(short, Path("results/short-clips.csv"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ load runs beside the service on the same cores: on a machine that has other work
 within one run count.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -34,6 +33,7 @@ from rich.table import Table
 import affekt
 from affekt.audio.windows import SAMPLE_RATE
 from affekt.runs.writing import hardware
+from arguments import parser_of
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "calm.flac"
 CLIENTS = (1, 8, 64)
@@ -203,12 +203,11 @@ def table(rows: list[Numbers]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__, output="results/service.json")
     parser.add_argument("--model", default="affekt", help="model file or name")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=30.0, help="of each measurement")
     parser.add_argument("--requests", type=int, default=10_000, help="between the two memories")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/service.json"))
     given = parser.parse_args()
     load = os.getloadavg()[0]
     rows = [measured(each, given.model, given.seconds, given.requests) for each in given.workers]

@@ -6,7 +6,6 @@ The shipped network was trained on all speakers, so no speaker is left to test i
 shows the networks of its cross-validation, and networks that were tested on an unseen corpus.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from affekt.evaluation.calibration_metrics import (
 from affekt.evaluation.intervals import RANGE
 from affekt.evaluation.results import Result, collect
 from affekt.runs.reading import Run, find_runs, read_run
+from arguments import parser_of
 
 TITLES = {"ravdess": "RAVDESS", "emovo": "EMOVO", "nemo": "nEMO", "cremad": "CREMA-D"}
 ENROLMENTS = {
@@ -100,9 +100,7 @@ def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--model", choices=tuple(RECIPES), default="affekt")
     given = parser.parse_args()

@@ -9,7 +9,6 @@ answered so far, the largest difference of a probability, and the memory and ope
 service. Exits with 1 if an answer differs by more than 1e-4, or if the memory grows.
 """
 
-import argparse
 import asyncio
 import csv
 import http.client
@@ -31,6 +30,7 @@ from websockets.asyncio.client import connect
 import affekt
 from affekt.audio.reading import read
 from affekt.audio.windows import WINDOW
+from arguments import parser_of
 
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
@@ -162,7 +162,7 @@ async def soak(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--minutes", type=float, default=180)
     parser.add_argument("--model", default="affekt")
     asked = parser.parse_args()

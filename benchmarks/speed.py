@@ -9,7 +9,6 @@ counted in seconds of the processor, so that what else runs disturbs little; a s
 the speed-up of two cores are seconds of the clock.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -40,6 +39,7 @@ from affekt.inference.speech.vad import ChunkDetector
 from affekt.inference.stream import BATCH
 from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
 from affekt.runs.writing import hardware
+from arguments import parser_of
 
 RATE = 48_000  # Hz of recordings, as RAVDESS' are
 LIBRARIES = ("affekt", "numpy", "onnxruntime", "soundfile", "soxr", "ai-edge-litert")
@@ -263,13 +263,10 @@ def measured(model: str | None, amount: Amount) -> Iterator[dict[str, float]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__, output="results/bench.json")
     parser.add_argument("--model", help="model file, or name of a shipped one")
     parser.add_argument("--weights", type=Path, help="folder of the pretrained weights")
     parser.add_argument("--quick", action="store_true", help="only see that it runs")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/bench.json"))
     chosen = parser.parse_args(arguments)
     console = Console()
     amount = QUICK if chosen.quick else Amount()

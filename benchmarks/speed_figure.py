@@ -3,7 +3,6 @@
 python benchmarks/speed_figure.py
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from affekt.report.style import CHANCE, INK, OURS, PAPER, STYLE, themed, to_svg
+from arguments import parser_of
 from speed import TARGETS
 
 
@@ -45,11 +45,8 @@ def picture(bench: dict[str, Any]) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__, output="docs/speed.svg")
     parser.add_argument("bench", type=Path, nargs="?", default=Path("results/bench.json"))
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/speed.svg"))
     chosen = parser.parse_args()
     bench = json.loads(chosen.bench.read_text(encoding="utf-8"))
     chosen.output.write_text(themed(to_svg(picture(bench))), encoding="utf-8")

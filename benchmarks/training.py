@@ -7,9 +7,7 @@ of its own with one thread, all loops in turn, several rounds; the medians are p
 as JSON. The plain loop is the reference: float32, NCHW, the allocator as it comes, log-mels cached.
 """
 
-import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,6 +39,7 @@ from affekt.model.classifier import Classifier
 from affekt.model.logmel import LogMel
 from affekt.runs.folder import Locations
 from affekt.runs.writing import hardware, revision
+from arguments import parser_of
 
 LOOPS = ("plain", "float32", "bfloat16")
 TARGET = 1.5  # times as fast as the plain loop
@@ -212,16 +211,10 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=os.environ.get("AFFEKT_DATA"))
+    parser = parser_of(__doc__, data="ravdess", output="results/training-speed.json")
     parser.add_argument("--share", type=float, default=1.0, help="of an epoch's clips to run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/training-speed.json"))
     chosen = parser.parse_args()
-    if chosen.data is None:
-        parser.error("say where the recordings are: --data, or AFFEKT_DATA")
     with tempfile.TemporaryDirectory() as folder:
         work = Work(chosen.data, Path(folder), chosen.share)
         work.prepared()  # log-mels are cached before the clock runs

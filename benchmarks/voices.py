@@ -21,8 +21,6 @@ and echoes as loud as the direct sound. Each row is written when it is done; a r
 not measured again.
 """
 
-import argparse
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +36,7 @@ from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
 from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.timelines.timeline import Utterance, fill_turns
+from arguments import parser_of
 from diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
 
 RATE = 16_000  # Hz
@@ -331,15 +330,9 @@ def conversations(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    data = os.environ.get("AFFEKT_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=data, required=not data, help="holds ravdess/  [$AFFEKT_DATA]"
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/voices.csv"))
-    chosen = parser.parse_args()
+    chosen = parser_of(
+        __doc__, data="ravdess, emovo, nemo", output="results/voices.csv"
+    ).parse_args()
     done = pd.read_csv(chosen.output) if chosen.output.exists() else pd.DataFrame()
     found = done.to_dict("records")
     chosen.output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ orders. Writes ``results/window-order.csv``: UAR, and the difference to the wind
 by speaker, with its 95 % interval (with fewer than 8 speakers, its range) and p value.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import uar_interval
 from affekt.evaluation.metrics import Tally, tally
 from affekt.model.classifier import load_classifier
+from arguments import parser_of, save
 
 DRAWS = 20  # random orders of each clip
 
@@ -98,10 +98,8 @@ def compared(recipe: str, seed: int, table: pd.DataFrame, labels: tuple[str, ...
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, data="ravdess", output="results/window-order.csv")
     parser.add_argument("run", type=Path, nargs="+")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/window-order.csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     manifest = load("ravdess", given.data / "ravdess")
@@ -111,9 +109,7 @@ def main() -> None:
         answers = pd.concat([predictions(fold, manifest) for fold in track(folds, run.name)])
         facts = json.loads((folds[0] / "result.json").read_text(encoding="utf-8"))
         tables.append(compared(facts["recipe"], facts["seed"], answers, manifest.labels))
-    found = pd.concat(tables).round(4)
-    found.to_csv(given.output, index=False, lineterminator="\n")
-    print(found.to_string(index=False))
+    save(pd.concat(tables).round(4), given.output)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_a_benchmark_has_the_options_that_are_shown(
     script: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     module, shown = import_module(script.stem), shown_options(script)
-    if not hasattr(module, "argparse"):
+    if "parse_args" not in script.read_text(encoding="utf-8"):
         assert not shown
         return
     monkeypatch.setattr(sys, "argv", [script.name, "--help"])
