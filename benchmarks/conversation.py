@@ -10,7 +10,7 @@ without smoothing over utterances, and of two constant answers, as CSV.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -20,50 +20,29 @@ import affekt
 from affekt.corpora import Manifest, load
 from affekt.evaluation.timeline_scoring import Span, emotion_diarization_errors
 from arguments import parser_of, save
-
-HELD_OUT = tuple(f"ravdess:{actor}" for actor in range(21, 25))
-SAMPLE_RATE = 16_000  # Hz
-FRAME = 160  # samples: 10 ms
-LOUD = -35  # dB below the loudest frame of a clip
+from card import HELD_OUT
+from voices import RATE, Said, active_parts
 
 
-@dataclass(frozen=True)
-class Turn:
-    """The loud part of a clip, in seconds."""
-
-    start: float
-    end: float
-    label: str
-
-
-def conversation(
-    manifest: Manifest, *, speakers: Sequence[str] = HELD_OUT, seed: int = 0
-) -> tuple[NDArray[np.float32], list[Turn]]:
-    """Join all clips of some speakers in a random order: samples at 16 kHz, and the reference."""
-    clips = [clip for clip in manifest.clips if clip.speaker in speakers]
+def conversation(manifest: Manifest) -> tuple[NDArray[np.float32], list[Said]]:
+    """Join all clips of the speakers in a random order: samples at 16 kHz, and the reference."""
+    clips = [clip for clip in manifest.clips if clip.speaker in HELD_OUT]
     sounds, turns, at = [], [], 0
-    for number in np.random.default_rng(seed).permutation(len(clips)):
+    for number in np.random.default_rng(0).permutation(len(clips)):
         clip = clips[number]
         sound = affekt.read(manifest.root / clip.file, channel=clip.channel)
-        first, end = _loud(sound)
-        turns.append(Turn((at + first) / SAMPLE_RATE, (at + end) / SAMPLE_RATE, clip.label))
+        loud = active_parts(sound)
+        start, end = (at + loud[0][0]) / RATE, (at + loud[-1][1]) / RATE
+        turns.append(Said(start, end, clip.speaker, clip.label))
         sounds.append(sound)
         at += sound.size
     return np.concatenate(sounds), turns
 
 
-def _loud(sound: NDArray[np.float32]) -> tuple[int, int]:
-    """Find the first sample of the first loud frame, and the one after the last."""
-    frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME)
-    levels = np.sqrt(np.mean(np.square(frames, dtype=np.float64), axis=1))
-    loud = np.flatnonzero(levels >= levels.max() * 10 ** (LOUD / 20))
-    return int(loud[0]) * FRAME, int(loud[-1] + 1) * FRAME
-
-
-def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str, object]]:
+def rows(sound: NDArray[np.float32], turns: Sequence[Said]) -> Iterator[dict[str, object]]:
     """Score each timeline."""
     predictor = affekt.load("yamnet-lstm", limits=None)  # not trained on these speakers
-    seconds = sound.size / SAMPLE_RATE
+    seconds = sound.size / RATE
 
     def row(name: str, answers: Sequence[Span]) -> dict[str, object]:
         errors = emotion_diarization_errors(
@@ -72,11 +51,11 @@ def rows(sound: NDArray[np.float32], turns: Sequence[Turn]) -> Iterator[dict[str
         parts = {part: round(value, 1) for part, value in asdict(errors).items()}
         return {"timeline": name, "EDER": round(errors.rate, 3)} | parts
 
-    yield row("affekt", [*predictor.timeline(sound, sample_rate=SAMPLE_RATE)])
-    alone = predictor.timeline(sound, sample_rate=SAMPLE_RATE, time_constant=0.0)
+    yield row("affekt", [*predictor.timeline(sound, sample_rate=RATE)])
+    alone = predictor.timeline(sound, sample_rate=RATE, time_constant=0.0)
     yield row("each utterance alone", [*alone])
     yield row("silence", [])
-    yield row("always angry", [Turn(0.0, seconds, "angry")])
+    yield row("always angry", [Said(0.0, seconds, "", "angry")])
 
 
 def main() -> None:

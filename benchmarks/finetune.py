@@ -12,7 +12,6 @@ No setting was chosen by these scores: those of the training are the recipe's of
 with 20 epochs.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,10 +141,8 @@ def measure(name: str, case: Case, data: Path, output: Path) -> None:
     cache = usual_locations(case.corpus, data=data, runs=Path(), weights=None).cache
     inputs = load_features(network, manifest, cache)
     shared = network.architecture.labels
-    done = {
-        (row["case"], row["start"], row["method"], row["speakers"], row["draw"])
-        for row in read(output)
-    }
+    before = pd.read_csv(output, dtype=str) if output.is_file() else pd.DataFrame(columns=COLUMNS)
+    done = {*before[[*COLUMNS[:5]]].itertuples(index=False, name=None)}
     # the model before is the same in all draws with the same test speakers
     tests = {tuple(test): (draw, [], test) for _, draw, _, test in reversed(planned)}
     todo = [
@@ -161,34 +158,15 @@ def measure(name: str, case: Case, data: Path, output: Path) -> None:
         learnt, tested = rows_of(manifest, learn, test)
         found = answers(method, network, manifest, inputs, learnt, tested, draw)
         who = ["+".join(learn), "+".join(test)]
-        append(
-            output,
-            [
-                [
-                    *key,
-                    len(learnt),
-                    enrolment,
-                    *(f"{s:.4f}" for s in scores(manifest, shared, tested, each)),
-                    *who,
-                ]
-                for enrolment, each in found.items()
-            ],
+        rows = [
+            (*key, len(learnt), enrolment, *scores(manifest, shared, tested, each), *who)
+            for enrolment, each in found.items()
+        ]
+        text = pd.DataFrame(rows, columns=COLUMNS).to_csv(
+            index=False, header=not output.is_file(), float_format="%.4f", lineterminator="\n"
         )
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows that are there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [*csv.DictReader(file)]
-
-
-def append(path: Path, rows: list[list[object]]) -> None:
-    """Add the rows of one draw in one write."""
-    new = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([[*COLUMNS], *rows] if new else rows)
+        with output.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
 
 
 def table(path: Path) -> str:

@@ -105,8 +105,6 @@ def compared(name: str) -> Iterator[dict[str, object]]:
     rows = [row for fold in track(folds, name) for row in answers(manifest, fold, sums, recipe)]
     table = pd.DataFrame(rows, columns=["profile", "fold", "file", "speaker", "truth", "predicted"])
     table.insert(0, "seed", recipe.seed)
-    for label in manifest.labels:  # the columns that name the labels
-        table[f"p_{label}"] = (table["predicted"] == label).astype(float)
     runs = (read_run(folder) for folder in find_runs([ROOT / "results" / name]))
     (network,) = collect(run for run in runs if run.seed == recipe.seed)
     for part in network.by_corpus:
@@ -114,7 +112,7 @@ def compared(name: str) -> Iterator[dict[str, object]]:
         for profile in PROFILES:
             own = table[(table["profile"] == profile) & table["file"].isin(files)]
             other = part.under(profile)
-            found = compare(other.tally, tally(own.drop(columns="profile").reset_index(drop=True)))
+            found = compare(other.tally, tally(own, manifest.labels))
             right = own["predicted"] == own["truth"]
             yield {
                 "recipe": name,
@@ -122,9 +120,7 @@ def compared(name: str) -> Iterator[dict[str, object]]:
                 "profile": profile,
                 "svm": right.groupby(own["truth"]).mean().mean(),
                 "network": other.uar.value,
-                "difference": found.difference.value,
-                "low": found.difference.low,
-                "high": found.difference.high,
+                **found.difference.columns("difference"),
                 "p": found.p,
             }
 

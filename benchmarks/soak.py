@@ -15,7 +15,6 @@ import http.client
 import io
 import json
 import random
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ import affekt
 from affekt.audio.reading import read
 from affekt.audio.windows import WINDOW
 from arguments import parser_of
+from service import served
 
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
@@ -168,14 +168,9 @@ def main() -> None:
     asked = parser.parse_args()
     predictor = affekt.load(asked.model)
     output = ROOT / f"results/soak-{Path(asked.model).stem}.csv"
-    words = [sys.executable, "-m", "affekt", "serve", "--port", "0", "--model", asked.model]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline().rstrip("/\n").rpartition(":")[2])
-        try:
-            tally = asyncio.run(soak(predictor, port, server.pid, asked.minutes, output))
-        finally:
-            server.terminate()
+    with served(1, asked.model) as (address, process):
+        port = int(address.rstrip("/").rpartition(":")[2])
+        tally = asyncio.run(soak(predictor, port, process, asked.minutes, output))
     memory = [row[-2] for row in tally.rows]
     quarter = max(1, len(memory) // 4)
     first, last = np.median(memory[quarter : 2 * quarter] or memory), np.median(memory[-quarter:])

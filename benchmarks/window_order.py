@@ -23,7 +23,7 @@ from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import read_samples
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.intervals import uar_interval
-from affekt.evaluation.metrics import Tally, tally
+from affekt.evaluation.metrics import tally
 from affekt.model.classifier import load_classifier
 from arguments import parser_of, save
 
@@ -64,20 +64,14 @@ def predictions(fold: Path, manifest: Manifest) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def counts(table: pd.DataFrame, labels: tuple[str, ...]) -> Tally:
-    """Counts of one order; each random order counts as a seed."""
-    columns = {f"p_{label}": 0.0 for label in labels}
-    return tally(table.assign(**columns))
-
-
 def compared(recipe: str, seed: int, table: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
-    """Compare each order with the windows in order."""
+    """Compare each order with the windows in order; each random order counts as a seed."""
     in_order = table[table["order"] == "in order"]
-    reference, labelled = counts(in_order, labels), in_order.set_index("file")["predicted"]
+    reference, labelled = tally(in_order, labels), in_order.set_index("file")["predicted"]
     rows = []
     for order, part in table.groupby("order", sort=False):
-        found = compare(counts(part, labels), reference)
-        difference = found.shown
+        counts = tally(part, labels)
+        found = compare(counts, reference)
         rows.append(
             {
                 "recipe": recipe,
@@ -85,10 +79,8 @@ def compared(recipe: str, seed: int, table: pd.DataFrame, labels: tuple[str, ...
                 "clips": part["file"].nunique(),
                 "speakers": part["speaker"].nunique(),
                 "order": order,
-                "uar": uar_interval(counts(part, labels)).value,
-                "difference": difference.value,
-                "low": difference.low,
-                "high": difference.high,
+                "uar": uar_interval(counts).value,
+                **found.shown.columns("difference"),
                 "p": found.p,
                 "changed": (part["predicted"] != part["file"].map(labelled)).mean(),
             }

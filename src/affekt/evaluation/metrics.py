@@ -27,9 +27,12 @@ class Tally:
     counts: NDArray[np.int64]  #: ``(seeds, speakers, labels, labels)``; a row is a true label
 
 
-def tally(table: pd.DataFrame) -> Tally:
-    """Count the truths and predictions of one recipe, all seeds and folds."""
-    names = pd.Index(labels := labels_of(table))
+def tally(table: pd.DataFrame, labels: tuple[str, ...] = ()) -> Tally:
+    """Count the truths and predictions of one recipe, all seeds and folds.
+
+    The labels are by default those of the table's columns of probabilities.
+    """
+    names = pd.Index(labels := labels or labels_of(table))
     seed, seeds = pd.factorize(table["seed"], sort=True)
     speaker, speakers = pd.factorize(table["speaker"], sort=True)
     truth, predicted = (
