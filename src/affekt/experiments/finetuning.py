@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
@@ -25,7 +24,7 @@ from affekt.corpora.recordings import Watch, unwatched
 from affekt.errors import CorpusError, RunError
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.intervals import shown_recalls, shown_uar
-from affekt.evaluation.metrics import tally
+from affekt.evaluation.metrics import Tally
 from affekt.experiments.augmentation import Augmentation
 from affekt.experiments.feature_cache import Source, sound_digest
 from affekt.experiments.fold import part_of
@@ -216,10 +215,7 @@ def finetune(
     adapted.temperature_known.fill_(temperatures[1])
     facts = _described(adapted, start, manifest, output.stem, seed)
     write_network(adapted, json.dumps(facts), output)
-    names = [(0, clip.speaker, clip.label) for clip in manifest.clips]
-    clips = pd.DataFrame(names, columns=["seed", "speaker", "truth"])
-    predicted = np.array(manifest.labels)[found.argmax(axis=2)]
-    unknown, enrolled = (tally(clips.assign(predicted=x), manifest.labels) for x in predicted)
+    unknown, enrolled = (_tally(manifest, truth, each) for each in found)
     made = Finetuned(
         output,
         manifest.labels,
@@ -258,3 +254,11 @@ def _described(
     of_trunk = TURN_DETECTOR if network.architecture.trunk == "whisper" else "yamnet.tflite"
     facts["encoder"] = start.get("encoder", OFFICIAL[of_trunk].credit)  # older files lack it
     return describe(network, facts, name) | {"profile": start.get("profile")}
+
+
+def _tally(manifest: Manifest, truth: NDArray[np.int64], found: NDArray[np.float64]) -> Tally:
+    who = np.array([manifest.speakers.index(clip.speaker) for clip in manifest.clips])
+    labels = len(manifest.labels)
+    counts = np.zeros((1, len(manifest.speakers), labels, labels), np.int64)
+    np.add.at(counts[0], (who, truth, found.argmax(axis=1)), 1)
+    return Tally(manifest.labels, (0,), manifest.speakers, counts)
