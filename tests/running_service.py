@@ -5,12 +5,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import affekt
 from conftest import hears_ctrl_c
+
+PATIENCE = 60.0  # s: a busy machine is slow
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux' /proc")
 
 
 @dataclass
@@ -25,17 +33,35 @@ class Served:
     def address(self) -> str:
         return f"http://localhost:{self.port}"
 
-    def asked(
-        self, head: str, body: bytes = b"", *, then: Callable[[], object] = lambda: None
-    ) -> bytes:
-        """Send bytes as they are, call ``then``, and return all that is answered."""
+    @property
+    def children(self) -> list[int]:
+        """Processes that it started."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [*map(int, found.split())]
+
+    def asked(self, head: str, body: bytes = b"") -> bytes:
+        """Send bytes as they are, and return all that is answered."""
         answer = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as opened:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as opened:
             opened.sendall(head.encode() + body)
-            then()
             while chunk := opened.recv(1 << 16):
                 answer += chunk
         return answer
+
+    def counted(self, name: str, path: str) -> float:
+        """Read a number of a path from the metrics."""
+        with urlopen(f"{self.address}/metrics", timeout=PATIENCE) as found:
+            families = [*text_string_to_metric_families(found.read().decode())]
+        samples = [each for family in families for each in family.samples]
+        assert samples
+        return sum(
+            each.value for each in samples if (each.name, each.labels.get("path")) == (name, path)
+        )
+
+    def uploads(self) -> float:
+        """Count the uploads that have begun to arrive, answered or not."""
+        answered = self.counted("affekt_requests_total", "/predict")
+        return answered + self.counted("affekt_active", "/predict")
 
 
 @contextmanager
@@ -56,6 +82,6 @@ def served(predictor: affekt.Predictor, *options: str) -> Iterator[Served]:
             yield server
         finally:
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=PATIENCE)
     server.said = said
     assert b"Traceback" not in said

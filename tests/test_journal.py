@@ -302,7 +302,7 @@ def test_an_open_or_foreign_journal_is_not_encrypted(
             with pytest.raises(JournalError, match="in use by another program"):
                 encrypt_journal(journal.path, "x")
         finally:
-            other.communicate(b"\n", timeout=20)
+            other.communicate(b"\n", timeout=60)
     with pytest.raises(JournalError, match="at least one character"):
         encrypt_journal(journal.path, "")
     with open_journal(journal.path) as opened:

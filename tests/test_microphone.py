@@ -212,7 +212,7 @@ def test_what_is_spoken_is_answered(tmp_path: Path) -> None:
             time.sleep(0.02)
         found = [json.loads(process.stdout.readline()) for _ in expected]
         process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     process.stdout.close()
     assert [each["end"] for each in found] == [each.end for each in expected]
     for answer, truth in zip(found, expected, strict=True):

@@ -403,7 +403,7 @@ def test_serve_command(predictor: affekt.Predictor, capsys: pytest.CaptureFixtur
             head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
             stalled.sendall(head + b"half")
             server.send_signal(signal.SIGINT)
-            assert server.wait(20) == 130
+            assert server.wait(60) == 130
         said = server.stderr.read().decode()  # perhaps that it did not wait for the other half
         assert "Traceback" not in said
         assert len(said.splitlines()) <= 1

@@ -6,9 +6,9 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -31,8 +31,8 @@ from affekt.service import decoding, live_session, processes, readiness
 from affekt.service.app import make_app
 from affekt.service.tokens import Tokens
 from affekt.service.uploads import FORM
-from conftest import SAMPLES
-from running_service import served
+from conftest import SAMPLES, wait_until
+from running_service import PATIENCE, needs_proc, served
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
 
@@ -442,10 +442,11 @@ def test_uploads_that_do_not_arrive_end(
         stalled = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
         time.sleep(0.05)
         client.portal.call(app.state.stop)
-        stalled.result(5)
+        stalled.result(PATIENCE)
         assert sent[0]["status"] == 503
 
 
+@needs_proc
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_service_that_is_stopped_answers_what_has_arrived(
     predictor: affekt.Predictor, sign: signal.Signals
@@ -455,10 +456,13 @@ def test_a_service_that_is_stopped_answers_what_has_arrived(
     with served(predictor, "--access-log") as server:
         with urlopen(f"{server.address}/health") as found:
             assert json.load(found)["status"] == "ready"
-        stop = threading.Timer(0.5, server.process.send_signal, [sign])
-        answer = server.asked(f"{head}Connection: close\r\n\r\n", long, then=stop.start)
+        with ThreadPoolExecutor() as client:
+            upload = client.submit(server.asked, f"{head}Connection: close\r\n\r\n", long)
+            wait_until(lambda: server.children or upload.done())  # it has arrived: it is decoded
+            server.process.send_signal(sign)
+            answer = upload.result()
         assert answer.startswith(b"HTTP/1.1 200")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["duration"] == pytest.approx(240.0)
-        assert server.process.wait(20) in (130, 143, -signal.SIGTERM)
+        assert server.process.wait(PATIENCE) in (130, 143, -signal.SIGTERM)
     log = [json.loads(line) for line in server.said.decode().splitlines()]
     assert [(each["path"], each["status"]) for each in log] == [("/health", 200), ("/predict", 200)]

@@ -264,7 +264,7 @@ def test_bars_are_redrawn_in_place(model: str, columns: int, ending: object) -> 
             process.stdin = None
         else:
             process.send_signal(signal.SIGINT)
-        assert process.wait(20) == (0 if ending == "end" else 130)
+        assert process.wait(60) == (0 if ending == "end" else 130)
         shown += shown_by(leader)
     lines = [line.rstrip() for line in screen(shown, columns) if line.strip()]
     assert shown.count(b"angry") > 3  # drawn again and again
@@ -308,7 +308,7 @@ def test_signals_end_the_command_after_its_output(model: str, sign: signal.Signa
         process.stdin.write(PCM.tobytes())
         answers = [process.stdout.readline() for _ in range(4)]
         process.send_signal(sign)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         answers += process.stdout.read().splitlines()
         assert process.stderr.read() == b""
     ends = [json.loads(line)["end"] for line in answers]
@@ -327,7 +327,7 @@ def test_a_closed_pipe_ends_the_command_silently(model: str) -> None:
         with suppress(BrokenPipeError):
             while process.poll() is None:
                 process.stdin.write(PCM.tobytes())
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         assert process.stderr.read() == b""
 
 

@@ -218,7 +218,7 @@ def test_a_closed_pipe_ends_the_command_silently(model: str, long: Path) -> None
     assert process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
     process.stderr.close()
 
 
@@ -238,7 +238,7 @@ def test_an_interrupted_timeline_is_written(
     while b"long.flac" not in shown or b"0:0" not in shown:  # the bar, with time left
         shown += os.read(leader, 65_536)
     process.send_signal(sign)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     os.close(leader)
     assert any(f'text = "{label}"' in grid.read_text() for label in LABELS)
     assert plot.read_bytes()[:4] == b"\x89PNG"
