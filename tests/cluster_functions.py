@@ -8,7 +8,9 @@ from typing import Any
 
 
 def note_and_answer(folder: Path, function: Callable[[Any], Any], batch: tuple[Any, ...]) -> Any:
-    """Write a file named after the process, wait until it is seen, and run the function."""
+    """Write a file named after the process, wait for another one, and run the function."""
     (folder / f"begun-{os.getpid()}").touch()
-    time.sleep(0.2)
+    late = time.monotonic() + 60
+    while len([*folder.glob("begun-*")]) < 2 and time.monotonic() < late:
+        time.sleep(0.05)
     return function(batch)

@@ -1,5 +1,6 @@
 """Find the real recordings and weights, and give them to tests as fixtures."""
 
+import gc
 import os
 import shutil
 import signal
@@ -80,6 +81,17 @@ def predictor(model: str) -> "affekt.Predictor":
 
 
 @pytest.fixture(scope="session")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dated recording of four hours: a command that has reached it does not end by itself."""
+    import soundfile
+
+    path = tmp_path_factory.mktemp("endless") / "memo 2025-12-31 08.15.wav"
+    with soundfile.SoundFile(path, "w", 1_000, 1, subtype="PCM_U8") as file:
+        file.buffer_write(bytes(2 * 14_400_000), "int16")
+    return path
+
+
+@pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the npm packages that ``web/`` needs; the test is skipped without npm."""
     from chromium_session import run_npm
@@ -131,3 +143,4 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     nodes.add_node(num_cpus=1, object_store_memory=80_000_000)
     yield nodes
     nodes.shutdown()
+    gc.collect()  # Ray's sockets, before another test is blamed for them

@@ -120,7 +120,8 @@ import("./affekt/microphone.js").then(async ({ startMicrophone }) => {
     while (performance.now() < end);
     microphone.stop();
   });
-  setTimeout(() => done(calls), 2000);
+  const wait = () => setTimeout(calls ? () => done(calls) : wait, 1000);
+  wait();
 });
 """
 #: Read a file that the page saves in a later task, as Safari does.

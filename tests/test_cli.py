@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -437,23 +436,19 @@ def test_a_fault_of_affekt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
         main(["models"])
 
 
-def test_ctrl_c_ends_the_command_at_once(model: str, tmp_path: Path) -> None:
-    first, long = tmp_path / "a.wav", tmp_path / "b.wav"
+def test_ctrl_c_ends_the_command_at_once(model: str, endless: Path, tmp_path: Path) -> None:
+    first = tmp_path / "a.wav"
     soundfile.write(first, np.zeros(16_000), 16_000)
-    with soundfile.SoundFile(long, "w", 1_000, 1, subtype="PCM_U8") as file:
-        file.write(np.zeros(14_000_000, np.float32))
-    words = [*COMMAND, "predict", str(first), *[str(long)] * 20, "--json", "--model", model]
+    words = [*COMMAND, "predict", str(first), *[str(endless)] * 20, "--json", "--model", model]
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c
     )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["file"] == str(first)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, complained = process.communicate(timeout=60)
+    _, complained = process.communicate(timeout=60)  # the recordings need many times that
     assert process.returncode == 130
     assert complained == b""
-    assert time.monotonic() - began < 15  # seconds; the files need many times that
 
 
 @pytest.mark.parametrize("option", ["--model", "--profile", "--plot", "PATH"])

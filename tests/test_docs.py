@@ -39,7 +39,7 @@ def run_console(example: Example) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         if printed:

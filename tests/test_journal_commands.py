@@ -53,7 +53,7 @@ def memos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=120
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -101,14 +101,14 @@ def test_the_order_of_adding_does_not_matter(
 
 
 def test_killed_at_any_instant_nothing_is_lost_or_twice(
-    undisturbed: Path, empty: Path, memos: Path, capsys: Captured
+    undisturbed: Path, empty: Path, memos: Path, endless: Path, capsys: Captured
 ) -> None:
     """Killed while a recording is predicted or stored; what was printed is in the journal."""
     rng = random.Random(0)
     told: list[str] = []
     for more in (1, 2, 3):
         with subprocess.Popen(
-            [*COMMAND, "add", str(empty), str(memos)],
+            [*COMMAND, "add", str(empty), str(memos), str(endless)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -121,7 +121,6 @@ def test_killed_at_any_instant_nothing_is_lost_or_twice(
         entries = exported(empty, capsys)["entries"]
         assert isinstance(entries, list)
         assert {*told} <= {entry["digest"][:8] for entry in entries}
-        assert len(entries) < CLIPS
     assert journal_main("add", empty, memos) == 0
     assert exported(empty, capsys) == exported(undisturbed, capsys)
 
@@ -134,7 +133,7 @@ def test_two_processes_may_add_at_once(
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = [each.communicate(timeout=120) for each in both]
+    told = [each.communicate(timeout=600) for each in both]
     assert [each.returncode for each in both] == [0, 0], told
     added = sum(int(re.findall(r"(\d+) added", out)[0]) for out, _ in told)
     assert added == CLIPS
@@ -421,9 +420,9 @@ def test_a_microphone_recording_is_an_entry(
     assert journal_main("add", empty, SAMPLES, "--when", "yesterday") == 2
 
 
-def test_ctrl_c_keeps_what_was_added(empty: Path, memos: Path) -> None:
+def test_ctrl_c_keeps_what_was_added(empty: Path, memos: Path, endless: Path) -> None:
     adding = subprocess.Popen(
-        [*COMMAND, "add", str(empty), str(memos)],
+        [*COMMAND, "add", str(empty), str(memos), str(endless)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

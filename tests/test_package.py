@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*words: str, cwd: Path, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        words, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=120
+        words, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

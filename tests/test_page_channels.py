@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chromium_session import Page, needs_browser, opened
-from synthetic_network import made_sound, own_model
+from chromium_session import SPEECH, Page, needs_browser, opened
+from synthetic_network import own_model
 from test_page import LABELS, served
 
 pytestmark = needs_browser
@@ -32,8 +32,7 @@ MONO = "MediaStreamTrack.prototype.getSettings = () => ({ channelCount: 1 });"
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A browser whose microphone has a voice on the first channel, and silence on the second."""
-    voice = made_sound(8.0)
-    sound = np.stack([voice, np.zeros_like(voice)], axis=1)
+    sound = np.stack([SPEECH, np.zeros_like(SPEECH)], axis=1)
     with opened(tmp_path_factory.mktemp("browser"), sound) as page:
         yield page
 
@@ -70,6 +69,9 @@ def test_two_channels_are_two_speakers(page: Page, axe: Path) -> None:
     page.at("microphone").click()
     page.wait(lambda: page.at("label").text in LABELS)
     page.wait(lambda: page.at("label-2").text not in (OFF, "listening"))
+    if not page.at("where").is_displayed():  # only the service detects speech
+        assert page.at("label-2").text == "uncertain"
+        assert page.at("lately-2").text == "the sound is silent: below -70 dB of full scale"
     assert page.at("chart-2").is_displayed()
     page.wait(lambda: page.colors("chart") > len(LABELS) and page.colors("chart-2") > len(LABELS))
     page.wait(lambda: levels(page)[0] > -60)
@@ -84,8 +86,8 @@ def test_two_channels_are_two_speakers(page: Page, axe: Path) -> None:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:4] == ["start", "end", "channel", "label"]
     first, second = ([row for row in rows if row["channel"] == each] for each in "01")
-    assert len(first) == len(second)
-    for one, other in zip(first, second, strict=True):
+    assert len(first) - len(second) in (0, 1)  # stopped between two answers
+    for one, other in zip(first, second, strict=False):
         assert (one["start"], one["end"]) == (other["start"], other["end"])
         assert one["p_angry"] != other["p_angry"]
 

@@ -25,6 +25,7 @@ def main() -> int:
         try:
             return search.wait()
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the folder is being deleted
             search.kill()
 
 
