@@ -124,8 +124,9 @@ def _behind(name: str) -> str:
     if name == "affekt-unseen":
         return "-"
     both = ("affekt-unseen", name)
-    found = compare(*(tally(pd.read_csv(RESULTS / x / "undistorted.csv")) for x in both)).shown
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    found = compare(*(tally(pd.read_csv(RESULTS / x / "undistorted.csv")) for x in both))
+    gain = found.shown
+    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}; p {found.p:.2f})"
 
 
 def _passed(found: dict[str, Any], what: str) -> str:
