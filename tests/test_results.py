@@ -309,6 +309,12 @@ def test_the_page_on_finetuning_has_the_measured_scores() -> None:
 def test_the_page_on_journals_has_the_measured_power() -> None:
     page = text_of("docs/journal.md")
     found = pd.read_csv(RESULTS / "journal.csv")
+    ends = (
+        f"{100 * rows['covered'].min():.0f} % to {100 * rows['covered'].max():.0f} %"
+        for rows in (found[found["corpus"] == name] for name in ("all", "RAVDESS"))
+    )
+    covered = "covers the true change in {} of the journals (RAVDESS: {})".format(*ends)
+    assert covered in " ".join(page.split())
     found = found[found["corpus"] == "all"].set_index("share_sad_after")
     for row, after, column, digits in (
         ("no change: any share marked since the baseline", 0.2, "alarm", 1),
@@ -737,6 +743,22 @@ def test_the_page_on_conversations_has_the_measured_scores() -> None:
             if row["speakers"] > 1:
                 lines.append(f"{start} {' | '.join(shown)} |")
     assert not [line for line in lines if line not in page]
+
+
+def test_the_page_on_conversations_has_the_recall_of_one_timeline() -> None:
+    page = " ".join(text_of("docs/conversations.md").split())
+    found = pd.read_csv(RESULTS / "voices.csv")
+    found = found[found["speakers"] > 1]
+    easy = (found["speakers"] == 2) & (found["overlap"] == 0)
+    for rows, words in (
+        (found[easy], "with two speakers without overlap"),
+        (found[~easy], "in the"),
+    ):
+        spans = [
+            f"{rows[name].min():.2f} to {rows[name].max():.2f}"
+            for name in ("UAR one timeline", "UAR found turns")
+        ]
+        assert re.search(rf"{spans[0]} {words}[\w ]* \(found turns: {spans[1]}\)", page)
 
 
 def test_the_page_on_conversations_has_the_measured_falls() -> None:
