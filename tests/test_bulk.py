@@ -222,7 +222,7 @@ def test_a_model_that_cannot_be_checked_is_reported(
     assert len(output.read_text().splitlines()) == 7
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_keeps_finished_results(
     model: str, many: Path, endless: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:

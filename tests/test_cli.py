@@ -21,7 +21,7 @@ import soundfile
 
 import affekt
 from affekt.cli import EXAMPLES, main
-from affekt.commands.output.printing import printable
+from affekt.commands.output.printing import printable, sigterm_as_ctrl_c
 from affekt.inference import files, parallel
 from affekt.inference.shipped_models import DEFAULT_MODEL
 from bad_inputs import BAD_INPUTS
@@ -96,7 +96,7 @@ def test_csv_format(model: str, folder: Path, capsys: Captured) -> None:
         assert row["label"] == likely
 
 
-@pytest.mark.parametrize("columns", ["40", "80", "120"])
+@pytest.mark.parametrize("columns", ["20", "40", "80", "120"])
 def test_table_shows_file_and_emotion(
     model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
@@ -107,10 +107,10 @@ def test_table_shows_file_and_emotion(
     assert lines[0].split()[:3] == ["file", "seconds", "emotion"]
     rows = [line.split() for line in lines[1:] if line.strip()]
     assert len(rows) == 20
-    assert all(len(line) <= int(columns) for line in lines)
+    assert all(len(line) <= max(40, int(columns)) for line in lines)
     label = affekt.load(model, limits=None).predict("00.wav").label
     assert rows[0][:3] == ["00.wav", "0.6", label]
-    assert ("%" in lines[1]) == (columns != "40")
+    assert ("%" in lines[1]) == (int(columns) > 40)
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
@@ -319,6 +319,19 @@ def test_a_bug_does_not_stop_the_other_files(
     assert "ZeroDivisionError('of ours')" in line
 
 
+def test_a_file_that_needs_more_memory_is_told_so(
+    model: str, folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hungry(*_: object) -> affekt.Prediction:
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(affekt.Predictor, "predict", hungry)
+    assert main(["predict", str(folder / "03.wav"), "--model", model]) == 1
+    (line,) = error_lines(capsys.readouterr().err)
+    assert "03.wav cannot be processed: the program needs more memory" in line
+    assert "report" not in line
+
+
 def test_files_are_not_read_far_ahead(model: str, folder: Path) -> None:
     taken = 0
 
@@ -434,6 +447,49 @@ def test_a_fault_of_affekt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("AFFEKT_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main(["models"])
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "more memory, threads or open files. Got: MemoryError. Close other"),
+        (ImportError("x.so: failed to map segment"), "more memory, threads or open files. Got: Im"),
+        (RuntimeError("can't start new thread"), "more memory, threads or open files. Got: Run"),
+        (RuntimeError("could not determine the home directory"), "home folder. Got: RuntimeError"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_affekt(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def broken(**_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("affekt.cli.app", broken)
+    assert main(["models"]) == 2
+    (line,) = error_lines(capsys.readouterr().err)
+    assert f"the program needs {message}" in line.replace("the user's ", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory differ")
+def test_too_little_memory_is_said(model: str, folder: Path) -> None:
+    words = shlex.join([*COMMAND, "predict", str(next(folder.glob("*.wav"))), "--model", model])
+    for kilobytes in (120_000, 400_000):  # the packages do not load; all is well
+        limited = f"ulimit -v {kilobytes}; {words}"
+        done = subprocess.run(limited, shell=True, capture_output=True, text=True)
+        assert (done.returncode, "more memory" in done.stderr) in ((2, True), (0, False))
+        assert "fault of affekt" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_nohup_lets_a_command_outlive_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with sigterm_as_ctrl_c():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_ctrl_c_ends_the_command_at_once(model: str, endless: Path, tmp_path: Path) -> None:

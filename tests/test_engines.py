@@ -25,17 +25,20 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_every_failure_is_one_line() -> None:
-    ends = ["well", "refuse", "fault", "exit", "kill", "interrupt"]
+def test_every_failure_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    ends = ["well", "refuse", "hungry", "fault", "exit", "kill", "interrupt"]
     outcomes = [outcome for outcome in local(end, ends, jobs=2) if outcome is not None]
     assert {outcome.item: outcome.error for outcome in outcomes} == {
         "well": "",
         "refuse": "what must be so is not. Got this. Do that.",
+        "hungry": "the program needs more memory, threads or open files. Got: MemoryError. Close "
+        "other programs, raise its limits, or do fewer things at a time.",
         "fault": "KeyError: 'a fault\\nof two lines'",
         "exit": "its worker died (exit code 3); out of memory, or killed",
         "kill": "its worker died (signal 9); out of memory, or killed",
         "interrupt": "interrupted",
     }
+    assert "MemoryError" not in capfd.readouterr().err  # unlike a fault, it needs no traceback
 
 
 def test_items_are_taken_when_a_worker_is_free(tmp_path: Path) -> None:

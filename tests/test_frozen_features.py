@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -98,9 +99,19 @@ def test_features_are_computed_once(
         made(manifest, places, fold=2)
 
 
-def test_an_unwritable_cache_is_an_error(
-    manifest: Manifest, places: Locations, tmp_path: Path
+def test_clips_are_computed_on_the_cores_of_the_process(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    threads = feature_cache.each_clip(lambda _: threading.get_ident(), manifest, "features")
+    assert len({*threads}) == 1
+
+
+def test_an_unwritable_cache_is_an_error(
+    manifest: Manifest, places: Locations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "each_clip", None)  # found out before hours of computing
     file = tmp_path / "file"
     file.touch()
     source = source_of(RECIPE, manifest, Locations(places.data, file, file))

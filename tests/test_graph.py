@@ -227,6 +227,19 @@ def test_answers_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
         affekt.load(path).predict(loud, sample_rate=16_000)
 
 
+def test_too_little_memory_is_no_fault_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hungry(*_: object, **__: object) -> None:
+        raise RuntimeError("Exception during initialization: std::bad_alloc")
+
+    path = small_model(tmp_path / "small.onnx")
+    monkeypatch.setattr("onnxruntime.InferenceSession", hungry)
+    with pytest.raises(ModelError, match=r"small\.onnx cannot be loaded: .* more memory") as caught:
+        affekt.load(path)
+    assert "xport it again" not in str(caught.value)
+
+
 def test_a_graph_that_cannot_run_is_named(tmp_path: Path) -> None:
     loaded = affekt.load(small_model(tmp_path / "small.onnx")).graph
     with pytest.raises(ModelError, match=r"small\.onnx cannot run 2 windows") as caught:

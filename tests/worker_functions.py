@@ -79,6 +79,8 @@ def end(how: str) -> None:
         raise RunError("what must be so is not. Got this. Do that.")
     if how == "fault":
         raise KeyError("a fault\nof two lines")
+    if how == "hungry":
+        raise MemoryError
     if how == "exit":
         os._exit(3)
     if how == "kill":

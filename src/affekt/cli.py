@@ -41,7 +41,7 @@ from affekt.commands.report import report
 from affekt.commands.run import run
 from affekt.commands.serve import serve
 from affekt.commands.stream import stream
-from affekt.errors import AffektError
+from affekt.errors import AffektError, shortage
 
 EXAMPLES: dict[Callable[..., Any], str] = {  # by command, in the order of the help
     predict: "affekt predict samples/ --json -o results.jsonl --resume",
@@ -106,13 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):  # the reader of a pipe is gone; typer exits for it
         os._exit(1)
     except OSError as error:  # such as a full disk behind standard output
-        complain(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}.")
+        unusable = f"{error.filename or 'the output'} cannot be used: {error.strerror or error}."
+        complain(shortage(error) or unusable)
         os._exit(1)
     except Exception as error:  # a fault of affekt: one line, and how to report it
         if os.environ.get(DEBUG):
             raise
         complain(
-            f"a fault of affekt itself: {type(error).__name__}: {' '.join(str(error).split())}. "
+            shortage(error)
+            or f"a fault of affekt itself: {type(error).__name__}: {' '.join(str(error).split())}. "
             f"Please report it with the traceback that {DEBUG}=1 shows."
         )
     if code == INTERRUPTED:

@@ -17,7 +17,7 @@ from multiprocessing import connection
 from numbers import Integral
 from typing import Any, Generic, Protocol, TypeVar
 
-from affekt.errors import AffektError, RunError
+from affekt.errors import AffektError, RunError, shortage
 
 Item = TypeVar("Item")
 HEARTBEAT = 1.0  # seconds
@@ -129,8 +129,10 @@ def _work(function: Callable[[Item], object], item: Item, pipe: Any) -> None:
     except KeyboardInterrupt:
         pipe.send("interrupted")
     except BaseException as error:
-        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
-        raise
+        lacking = shortage(error)
+        pipe.send(lacking or f"{type(error).__name__}: {error}".splitlines()[0])
+        if not lacking:
+            raise
 
 
 def _follow_parent() -> None:

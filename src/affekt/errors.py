@@ -5,8 +5,19 @@ Each child is also the built-in error that a caller would expect, so that
 ``except ValueError`` and ``except AffektError`` both work.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_SHORTAGES = {  # in messages of Python and of libraries: what is needed, and the remedy
+    r"bad_alloc|allocate (memory|\d)|MemoryError|enough memory|failed to map segment|"
+    r"start new thread|Too many open files": (
+        "more memory, threads or open files",
+        "Close other programs, raise its limits, or do fewer things at a time.",
+    ),
+    "home directory": ("the user's home folder", "Set HOME to a folder."),
+    "temporary directory": ("a folder for temporary files", "Set TMPDIR to one with free space."),
+}
 
 
 class AffektError(Exception):
@@ -78,6 +89,20 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         message = f"{what} needs {package}. Install it with: pip install 'affekt[{extra}]'"
         raise ModuleNotFoundError(message, name=package) from error
+
+
+def shortage(error: BaseException) -> str:
+    """Say in one line what the machine lacks, if that is the cause of an error; else nothing.
+
+    >>> shortage(RuntimeError("can't start new thread")).partition(". ")[0]
+    'the program needs more memory, threads or open files'
+    """
+    text = f"{type(error).__name__}: {error}"
+    for pattern, (need, remedy) in _SHORTAGES.items():
+        if re.search(pattern, text):
+            got = " ".join(text.split()).rstrip(":.")
+            return f"the program needs {need}. Got: {got}. {remedy}"
+    return ""
 
 
 def first_line(error: Exception) -> str:

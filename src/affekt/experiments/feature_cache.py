@@ -6,11 +6,11 @@ frozen trunk. The name of a file is a digest of everything that its content depe
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from affekt.atomic_write import atomic_write
 from affekt.audio.windows import sliding_windows
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import read_samples
+from affekt.engines import cores
 from affekt.errors import CorpusError, RunError, writing
 from affekt.experiments.augmentation import Augmentation, simulated
 from affekt.model.architecture import Architecture
@@ -192,7 +193,7 @@ def each_clip(
     console = Console(stderr=True)
     bar = f"{what} of {manifest.corpus}{f', simulated speaker {speaker}' if speaker else ''}"
     clips = len(manifest.clips)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         values = pool.map(function, range(clips))
         hidden = not console.is_terminal  # it would write an empty line
         return list(track(values, bar, clips, console=console, transient=True, disable=hidden))
@@ -214,9 +215,12 @@ def cached(
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     paths = [cache / f"{name}-{key}.npy" for name in names]
     if not all(path.is_file() for path in paths):
-        arrays = compute()
-        with writing(cache, RunError, "Make room, or set AFFEKT_CACHE to another folder."):
+        remedy = "Make room, or set AFFEKT_CACHE to another folder."
+        with writing(cache, RunError, remedy):  # before hours of computing
             cache.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=cache).close()
+        arrays = compute()
+        with writing(cache, RunError, remedy):
             for path, array in zip(paths, arrays, strict=True):
                 # Other machines may write the same file meanwhile.
                 with atomic_write(path) as part, part.open("wb") as file:

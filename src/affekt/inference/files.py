@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 from affekt.audio.reading import Channel
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
 from affekt.audio.sources import Source
-from affekt.errors import AffektError
+from affekt.errors import AffektError, shortage
 from affekt.inference.options import SpeakerOptions
 from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
@@ -200,4 +200,6 @@ def _failure(file: str, error: Exception) -> Failure:
     """Turn an error into a failure; other files are still predicted."""
     if isinstance(error, AffektError):
         return Failure(file, str(error))
+    if lacking := shortage(error):
+        return Failure(file, f"{file} cannot be processed: {lacking}")
     return Failure(file, f"{file} caused an internal error of affekt: {error!r}. Please report it.")

@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW
-from affekt.errors import ModelError, first_line
+from affekt.errors import ModelError, first_line, shortage
 
 FORMAT = 1  # of the metadata
 MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
@@ -65,8 +65,8 @@ class Graph:
             found = self.session.run(names, given)
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise ModelError(
-                f"Model {self.file.name} cannot run {len(windows)} windows "
-                f"({first_line(error)}). Export it again."
+                f"Model {self.file.name} cannot run {len(windows)} windows: "
+                f"{shortage(error) or f'{first_line(error)}. Export it again.'}"
             ) from error
         outputs = dict(zip(self.outputs, found, strict=False))
         shape = len(windows), len(self.labels)
@@ -102,6 +102,8 @@ def load_graph(file: Path, *, threads: int = 1) -> Graph:
             content, session_options(threads), providers=["CPUExecutionProvider"], enable_fallback=0
         )  # its fallback would print and try the same again
     except Exception as error:
+        if lacking := shortage(error):
+            raise ModelError(f"Model {file} cannot be loaded: {lacking}") from error
         raise ModelError(
             f"Model {file} must be a whole ONNX file. Got {len(content)} bytes that do not load "
             f"({first_line(error)}). Copy or export it again."

@@ -16,7 +16,7 @@ from onnx import NodeProto, numpy_helper
 from torch import Tensor
 
 from affekt.audio.windows import PATCH_HOP
-from affekt.errors import ModelError
+from affekt.errors import ModelError, shortage
 from affekt.model.architecture import Architecture, read_architecture
 from affekt.model.classifier import Classifier, fold_batch_norms
 from affekt.model.export import TOLERANCE, largest_difference
@@ -75,9 +75,9 @@ def load_with_metadata(model: str | Path) -> tuple[Classifier, dict[str, Any], P
         weights = _weights(onnx.load_model_from_string(content), classifier)
         classifier.load_state_dict({**weights, "temperature": torch.tensor(temperature)})
         classifier.temperature_known.fill_(graph.metadata.get("temperature_known", temperature))
-    except ModelError:
-        raise
     except Exception as error:  # wrong metadata may raise any
+        if isinstance(error, ModelError) or shortage(error):
+            raise
         (got, *_) = str(error).splitlines()[1:] or [repr(error)]
         raise _unfit(graph.file, got.strip()) from error
     difference = largest_difference(classifier, content)

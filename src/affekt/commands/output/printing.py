@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Item = TypeVar("Item")
+NARROWEST = 40  # columns of a table; narrower terminals wrap its lines
 
 
 def complain(message: str) -> None:
@@ -48,6 +49,8 @@ def print_columns(
     """Print one line of a table; a column of width 0 takes the space that the others leave."""
     from rich.table import Table
 
+    if console.width < NARROWEST:
+        console.width = NARROWEST
     line = Table.grid(padding=(0, 2, 0, 0), expand=0 in widths)
     for column, width in enumerate(widths):
         line.add_column(
@@ -62,15 +65,23 @@ def print_columns(
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM too; outside the main thread, change nothing."""
+    """Raise KeyboardInterrupt on SIGTERM, and on SIGHUP when the terminal is closed.
+
+    Outside the main thread, and below ``nohup``, nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    before = {each: signal.getsignal(each) for each in signals}
+    for each in signals:
+        if before[each] is not signal.SIG_IGN:
+            signal.signal(each, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each in signals:
+            signal.signal(each, before[each])
 
 
 def with_progress(
