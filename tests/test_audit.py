@@ -375,9 +375,17 @@ def test_the_equal_error_rate_is_that_of_all_thresholds() -> None:
 def test_docs_and_cards_hold_the_measured_audits() -> None:
     audits = import_module("audits")
     page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    prose = " ".join(page.split())
     for lines in (audits.summaries(), audits.robustness(), audits.profiles(), audits.unseen()):
         assert len(lines) > 2
         assert "\n".join(lines) in page
+    robust = pd.read_csv(ROOT / "results" / "audit" / "affekt-open" / "robustness.csv")
+    white, pink = (
+        robust[(robust["test"] == noise) & (robust["strength"] == 0)].iloc[0]
+        for noise in ("white noise", "pink noise")
+    )
+    uars, falls = (f"{white[name]:.2f} and {pink[name]:.2f}" for name in ("uar", "drop_high"))
+    assert f"of `affekt-open` ({uars}), but on 120 clips, falls of up to {falls} are" in prose
     for model in audits.cards():
         text = (ROOT / "src" / "affekt" / "models" / f"{model}.md").read_text(encoding="utf-8")
         assert audits.card(model) in text
