@@ -37,7 +37,7 @@ from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.inference.predictor import Predictor
 from affekt.inference.speech.vad import ChunkDetector
 from affekt.inference.stream import BATCH
-from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
+from affekt.model.pretrained import TURN_DETECTOR, find
 from affekt.runs.writing import hardware
 from arguments import parser_of
 
@@ -108,7 +108,6 @@ def record(file: Path, seconds: float, rate: int) -> Path:
 def official(weights: Path | None) -> Callable[[np.ndarray], None]:
     """The reference: Google's own int8 graph, one window at a time."""
     file = find("yamnet.tflite", weights)
-    check_digest(file)
     with warnings.catch_warnings():  # of a name that is to change
         warnings.simplefilter("ignore")
         graph = Interpreter(str(file), num_threads=1)
@@ -141,7 +140,6 @@ def in_turn(
 def encoder(weights: Path | None) -> Callable[[], None]:
     """The whole encoder of Whisper-tiny in int8, with a turn detector, on eight seconds."""
     file = find(TURN_DETECTOR, weights)
-    check_digest(file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

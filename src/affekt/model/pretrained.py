@@ -7,7 +7,6 @@ Source: YAMNet's README (tensorflow/models, audioset, Apache-2.0); MediaPipe's a
 the PyPI package ``pipecat-ai`` (BSD-2-Clause), whose turn detector holds Whisper-tiny's encoder.
 """
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import pooch
 
 from affekt.errors import ModelError
 
@@ -52,46 +53,37 @@ OFFLINE = "Download it on a machine that is online and name its folder in AFFEKT
 
 def folders() -> tuple[Path, ...]:
     """Folders searched for weights, in order: ``AFFEKT_WEIGHTS``, then the user's cache."""
-    import pooch
-
     named = os.environ.get("AFFEKT_WEIGHTS")
     return (*((Path(named),) if named else ()), Path(pooch.os_cache("affekt")))
 
 
-def find(name: str = "yamnet.tflite", path: Path | str | None = None) -> Path:
-    """Find a file of pretrained weights.
+def find(name: str, path: Path | str | None = None) -> Path:
+    """Find a file of pretrained weights, and check that it is bit for bit the published one.
 
     Args:
         name: a key of :data:`OFFICIAL`.
         path: the file, or its folder; ``None`` looks in :func:`folders`.
 
-    Returns:
-        Its path; :func:`check_digest` checks its content.
-
     Raises:
-        ModelError: no file, or no such name.
+        ModelError: no file, no such name, or another digest.
     """
     published = _published(name)
     places = (Path(path),) if path is not None else folders()
     for place in places:
-        for candidate in (place, place / name):
-            if candidate.name == name and candidate.is_file():
-                return candidate
+        for file in (place, place / name):
+            if file.name == name and file.is_file():
+                digest = pooch.file_hash(str(file))
+                if digest == published.digest:
+                    return file
+                raise ModelError(
+                    f"{file} must have the published SHA-256 {published.digest}. Got {digest}. "
+                    f"Delete it and run `affekt weights --download {name}`."
+                )
     raise ModelError(
         f"the pretrained weights {name} must be in one of the searched folders. "
         f"Got none in {', '.join(map(str, places))}. Run `affekt weights --download {name}`, or "
         f"copy the file there from {published.address}."
     )
-
-
-def check_digest(file: Path) -> None:
-    """Raise a ModelError for a file that is not bit for bit the published one of its name."""
-    published, digest = _published(file.name).digest, _digest(file)
-    if digest != published:
-        raise ModelError(
-            f"{file} must have the published SHA-256 {published}. Got {digest}. "
-            f"Delete it and run `affekt weights --download {file.name}`."
-        )
 
 
 def survey(name: str | None = None) -> Iterator[tuple[Path, str, int]]:
@@ -109,8 +101,8 @@ def survey(name: str | None = None) -> Iterator[tuple[Path, str, int]]:
             if not file.is_file():
                 yield file, "missing", 0
                 continue
-            state = "official" if _digest(file) == published.digest else "changed"
-            yield file, state, file.stat().st_size
+            official = pooch.file_hash(str(file)) == published.digest
+            yield file, "official" if official else "changed", file.stat().st_size
 
 
 def download(name: str = "yamnet.tflite") -> Path:
@@ -120,7 +112,6 @@ def download(name: str = "yamnet.tflite") -> Path:
         ModelError: the machine is offline, the cache cannot be written, or the content has
             another digest; the cache stays as it was.
     """
-    import pooch
     from rich.console import Console
 
     published = _published(name)
@@ -174,13 +165,3 @@ def _published(name: str) -> Published:
             f"weights must be one of {', '.join(OFFICIAL)}. Got {name!r}. Choose one of these."
         )
     return OFFICIAL[name]
-
-
-def _digest(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(
-            f"{file} must be readable. Got {error.strerror}. Check its permissions."
-        ) from error

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from affekt.model.pretrained import TURN_DETECTOR, check_digest, find
+from affekt.model.pretrained import TURN_DETECTOR, find
 from affekt.model.whisper import WhisperEncoder
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -35,9 +35,7 @@ def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) 
     Raises:
         ModelError: no file, or another digest.
     """
-    file = find(TURN_DETECTOR, path)
-    check_digest(file)
-    load_whisper(encoder, read_turn_detector(file))
+    load_whisper(encoder, read_turn_detector(find(TURN_DETECTOR, path)))
 
 
 def load_whisper(encoder: WhisperEncoder, arrays: Arrays) -> None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from affekt.model.pretrained import check_digest, find
+from affekt.model.pretrained import find
 from affekt.model.yamnet import YAMNet
 
 #: Of each convolution: ``(channels, channels_in_per_group, height, width)`` and ``(channels,)``.
@@ -33,9 +33,7 @@ def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None
     Raises:
         ModelError: no file, or another digest.
     """
-    file = find("yamnet.tflite", path)
-    check_digest(file)
-    unfold_batch_norms(network, read_tflite(file), patches)
+    unfold_batch_norms(network, read_tflite(find("yamnet.tflite", path)), patches)
 
 
 def read_tflite(file: Path) -> Kernels:
