@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
@@ -23,14 +24,8 @@ def said(start: float, end: float, label: str, sure: float = 0.7) -> Said:
 
 def draw(answers: list[Said], seconds: float, title: str = "talk.wav") -> Figure:
     swings = np.stack([-np.ones(1_000), np.ones(1_000)], axis=1).astype(np.float32)
-    return draw_timeline(
-        answers,
-        swings,
-        seconds=seconds,
-        seconds_per_part=seconds / 1_000,
-        labels=LABELS,
-        title=title,
-    )
+    waveform = SimpleNamespace(peaks=swings, seconds=seconds, seconds_per_part=seconds / 1_000)
+    return draw_timeline(answers, waveform, labels=LABELS, title=title)
 
 
 def test_every_answer_is_where_it_was_said() -> None:

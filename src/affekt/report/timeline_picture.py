@@ -18,6 +18,7 @@ from affekt.report.style import LINE, STYLE, save_png, themed, to_svg
 
 if TYPE_CHECKING:
     from affekt.inference.timelines.timeline import Utterance
+    from affekt.inference.timelines.waveform_peaks import WaveformPeaks
 
 WIDTH = 7.0  # inches: the text width of a page
 COLUMNS = 250  # longer timelines are averaged over this number of equal parts
@@ -28,10 +29,8 @@ STEPS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200
 @rc_context(STYLE)
 def draw_timeline(
     answers: "Sequence[Utterance]",
-    peaks: NDArray[np.float32],
+    waveform: "WaveformPeaks",
     *,
-    seconds: float,
-    seconds_per_part: float,
     labels: Sequence[str],
     title: str = "",
 ) -> Figure:
@@ -39,9 +38,7 @@ def draw_timeline(
 
     Args:
         answers: sorted by time, without overlap.
-        peaks: ``(parts, 2)`` lowest and highest sample of each part of the sound.
-        seconds: duration of the recording.
-        seconds_per_part: duration of a part of ``peaks``.
+        waveform: of the whole recording.
         labels: of the model, in the order of lanes and legend.
         title: above it.
     """
@@ -50,8 +47,8 @@ def draw_timeline(
         3, sharex=True, height_ratios=(1.0, 1.0, 0.12 + 0.17 * len(labels))
     )
     palette = label_colors(labels)
-    _draw_wave(wave, answers, peaks, seconds_per_part, palette)
-    _draw_stack(stack, answers, seconds, palette)
+    _draw_wave(wave, answers, waveform, palette)
+    _draw_stack(stack, answers, waveform.seconds, palette)
     _draw_lanes(lanes, answers, palette)
     wave.set_title(title if len(title) <= TITLE else f"{title[:TITLE]}…", loc="left", pad=9)
     wave.legend(
@@ -63,7 +60,7 @@ def draw_timeline(
         handleheight=0.9,
         columnspacing=1.2,
     )
-    _mark_time(lanes, seconds)
+    _mark_time(lanes, waveform.seconds)
     return figure
 
 
@@ -78,12 +75,12 @@ def save(figure: Figure, path: Path) -> None:
 def _draw_wave(
     axes: Axes,
     answers: "Sequence[Utterance]",
-    peaks: NDArray[np.float32],
-    seconds_per_part: float,
+    waveform: "WaveformPeaks",
     palette: dict[str, str],
 ) -> None:
     """The waveform in the color of the emotion, gray without speech."""
-    times = (np.arange(len(peaks)) + 0.5) * seconds_per_part
+    peaks = waveform.peaks
+    times = (np.arange(len(peaks)) + 0.5) * waveform.seconds_per_part
     shades = np.full(len(peaks), LINE, dtype=object)
     for answer in answers:
         first, end = np.searchsorted(times, (answer.start, answer.end))

@@ -130,10 +130,8 @@ def results_output(
 ) -> Iterator[tuple[TextIO, Prepared | None]]:
     """Open a file, location or standard output; other printing goes to standard error meanwhile.
 
-    Without ``prepare``, which is called with the file, the file is overwritten.
-
-    Yields:
-        The output to append to, and what ``prepare`` returned.
+    Yields the output, and what ``prepare`` returned for its file; without it, files are
+    overwritten.
 
     Raises:
         RunError: the file cannot be written.

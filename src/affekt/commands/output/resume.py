@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,26 +28,25 @@ Record = tuple[str, str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Finished:
-    """The files whose predictions an output holds, as 16 bytes each."""
+    """The files whose predictions an output holds, by their absolute names."""
 
-    keys: Set[bytes] = frozenset()
+    names: Set[str] = frozenset()
 
     def __contains__(self, file: object) -> bool:
-        return isinstance(file, str) and _key(file) in self.keys
+        return isinstance(file, str) and _absolute(file) in self.names
 
 
 def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Finished:
     """Find the files that an output holds, and prepare the output for more results.
 
     Removes an incomplete last record, and failures, whose files are tried again. Predicts one
-    finished file again, to check that the output comes from the same model and options. Error
-    messages call the output ``name``.
+    finished file again, to check that the output, which errors call ``name``, is of the same model.
 
     Raises:
-        RunError: the output holds anything but JSON lines or CSV of ``affekt predict`` with this
-            model, or cannot be written.
+        RunError: it holds anything but results of ``affekt predict`` with this model and options,
+            or cannot be written.
     """
-    keys: set[bytes] = set()
+    names: set[str] = set()
     with writing(name, RunError, "Name another file with --output.", done="resumed"):
         output = output.resolve()
         if not output.exists() or not output.stat().st_size:
@@ -57,11 +55,11 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
             with output.open("rb") as old, part.open("wb") as new:
                 header = (",".join(csv_columns(predictor.labels)) + "\n").encode()
                 for record in _copy_finished(old, new, name, header if as_csv else b""):
-                    if not keys:
+                    if not names:
                         _check_model(record, predictor, name)
-                    keys.add(_key(record[0]))
+                    names.add(_absolute(record[0]))
             shutil.copymode(output, part)
-    return Finished(keys)
+    return Finished(names)
 
 
 def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> Iterator[Record]:
@@ -145,7 +143,5 @@ def _foreign(name: str, number: int, line: bytes) -> RunError:
     )
 
 
-def _key(file: str) -> bytes:
-    """Hash the absolute name, so that every way to write it has the same key."""
-    name = file if is_location(file) else os.path.abspath(file)  # noqa: PTH100 -- takes any name
-    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _absolute(file: str) -> str:
+    return file if is_location(file) else os.path.abspath(file)  # noqa: PTH100 -- takes any name

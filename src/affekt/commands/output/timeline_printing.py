@@ -83,14 +83,8 @@ def print_timelines(
             text = annotation_file(form, utterances, peaks.seconds, paths[0])
             print(text, end="", file=out, flush=True)
         if plot and peaks.seconds:
-            figure = draw_timeline(
-                utterances,
-                peaks.peaks,
-                seconds=peaks.seconds,
-                seconds_per_part=peaks.seconds_per_part,
-                labels=predictor.labels,
-                title=printable(Path(paths[0]).name),
-            )
+            title = printable(Path(paths[0]).name)
+            figure = draw_timeline(utterances, peaks, labels=predictor.labels, title=title)
             with writing(plot, RunError, "Name a file in a folder that exists."):
                 save(figure, plot)
 
