@@ -414,7 +414,7 @@ def test_a_microphone_recording_is_an_entry(
     assert "1 added" in told.out
     assert "microphone  live" in told.out
     assert ("disconnected" in told.err) == (end == "disconnected")
-    assert (" 1.4 s " in told.out) == (end == "limit")
+    assert (" 1.0 s " in told.out) == (end == "limit")
     assert journal_main("add", empty, "--live", SAMPLES) == 2
     assert journal_main("add", empty) == 2
     assert journal_main("add", empty, SAMPLES, "--when", "yesterday") == 2

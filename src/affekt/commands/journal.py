@@ -208,21 +208,16 @@ def _live(device: str | None, recorded: str) -> "Recording":
 
     from affekt.audio.microphone import microphone
     from affekt.audio.reading import blocks
-    from affekt.audio.windows import SAMPLE_RATE
     from affekt.errors import AudioError
     from affekt.journal.adding import Recording
 
     began = datetime.now().isoformat(timespec="seconds")
     sound: list[Any] = []
-    left = LONGEST_LIVE * SAMPLE_RATE
     try:
         with suppress(KeyboardInterrupt), microphone(device) as source:
             complain(f"recording; Ctrl-C ends it, and so do {LONGEST_LIVE / 60:.0f} minutes.")
-            for block in blocks(source, max_seconds=2 * LONGEST_LIVE):
+            for block in blocks(source, end=LONGEST_LIVE):
                 sound.append(block)
-                left -= block.size
-                if left <= 0:
-                    break
     except AudioError as error:  # what was recorded before a fault is kept
         if not sound:
             raise
