@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Union
+from typing import TypedDict
 
 from affekt.audio.reading import Channel, Span
+from affekt.inference.profile import Profile
+from affekt.inference.timelines.rttm import Turn
+from affekt.inference.timelines.timeline import Watch
 
-if TYPE_CHECKING:
-    from affekt.inference.profile import Profile
-    from affekt.inference.timelines.rttm import Turn
-    from affekt.inference.timelines.timeline import Watch
-
-Speakers = Union[int, str, Path, "Sequence[Turn]", None]  # a str: "auto", or an RTTM file
+Speakers = int | str | Path | Sequence[Turn] | None  # a str: "auto", or an RTTM file
 
 
 class Part(Span, total=False):
@@ -23,8 +21,8 @@ class Part(Span, total=False):
 class SpeakerOptions(TypedDict, total=False):
     """The speakers of a recording; see :meth:`affekt.Predictor.timeline`."""
 
-    speakers: "Speakers"
-    enrolled: "Mapping[str, Profile | str | Path] | None"
+    speakers: Speakers
+    enrolled: Mapping[str, Profile | str | Path] | None
 
 
 class TimelineOptions(Span, SpeakerOptions, total=False):
@@ -32,5 +30,5 @@ class TimelineOptions(Span, SpeakerOptions, total=False):
 
     channel: Channel
     time_constant: float
-    watch: "Watch | None"
-    listen: "Watch | None"
+    watch: Watch | None
+    listen: Watch | None

@@ -5,12 +5,9 @@ Text has the color of its surroundings, so drawings suit light and dark notebook
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from affekt.inference.prediction import Prediction
-
-if TYPE_CHECKING:
-    from affekt.inference.timelines.timeline import Utterance
+from affekt.inference.timelines.timeline import Utterance
 
 BLUE = "#2f8fd0"  # contrast of at least 3 with white and with black
 WIDTH, NAMES, ROW = 640, 90, 22  # pixels: drawing, column of names, height of a row
@@ -33,7 +30,7 @@ def draw_prediction(prediction: Prediction) -> str:
     return _svg(title, ROW * (1 + len(prediction.probabilities)), parts)
 
 
-def draw_timeline(utterances: "Sequence[Utterance]", labels: Sequence[str]) -> str:
+def draw_timeline(utterances: Sequence[Utterance], labels: Sequence[str]) -> str:
     """Draw a row for each label, as an ``svg`` element.
 
     The opacity of an utterance is its probability; its tooltip has times, label and probability.

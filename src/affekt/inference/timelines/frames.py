@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.errors import needing_extra
 from affekt.inference.prediction import Prediction
+from affekt.inference.timelines.timeline import Utterance
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from affekt.inference.timelines.timeline import Utterance
-
 Row = tuple[str, float, float, dict[str, Any]]  # file, start, end, cells
 
 
-def to_frame(results: "Iterable[Prediction | Utterance]") -> "pd.DataFrame":
+def to_frame(results: Iterable[Prediction | Utterance]) -> "pd.DataFrame":
     """Make a table of many results, one row each.
 
     Args:
@@ -39,14 +38,14 @@ def segments_frame(prediction: Prediction) -> "pd.DataFrame":
     return _frame([(prediction.file, s.start, s.end, _cells(s)) for s in prediction.segments])
 
 
-def utterances_frame(utterances: "Iterable[Utterance]", labels: Sequence[str]) -> "pd.DataFrame":
+def utterances_frame(utterances: Iterable[Utterance], labels: Sequence[str]) -> "pd.DataFrame":
     """Make a table of utterances, indexed as by :func:`to_frame`, perhaps without rows."""
     rows = [_row(each) for each in utterances]
     columns = ["label", "confidence", *(f"p_{label}" for label in labels), "speech"]
     return _frame(rows, None if rows else columns)
 
 
-def _row(result: "Prediction | Utterance") -> Row:
+def _row(result: Prediction | Utterance) -> Row:
     if isinstance(result, Prediction):
         start = result.segments[0].start if result.segments else 0.0
         return result.file, start, start + result.duration, _cells(result)
