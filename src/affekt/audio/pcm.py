@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
@@ -23,14 +24,13 @@ _KINDS = {  # libsndfile's name, bytes of a sample, and format number in a WAV
     "mulaw": ("ULAW", 1, 7),
 }
 _IN_WAV = {(form, 8 * size): kind for kind, (_, size, form) in _KINDS.items()}
-_ORDERS = {"le": "LITTLE", "be": "BIG"}  # of bytes, in samples of several
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
-ENCODINGS = tuple(
-    kind + order
-    for kind, (_, size, _) in _KINDS.items()
-    for order in (_ORDERS if size > 1 else ("",))
-)
-"""Kinds of samples, as FFmpeg calls them."""
+#: Kinds of samples as FFmpeg calls them: libsndfile's name, bytes of a sample and of their order.
+ENCODINGS = {
+    kind + order: (subtype, size, endian)
+    for kind, (subtype, size, _) in _KINDS.items()
+    for order, endian in ({"le": "LITTLE", "be": "BIG"} if size > 1 else {"": "FILE"}).items()
+}
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,10 @@ def wav_encoding(form: int, bits: int, *, little: bool) -> str | None:
 
 
 def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
-    """Decode samples without a header.
-
-    Args:
-        content: whole samples of one channel.
-        encoding: one of :data:`ENCODINGS`.
-
-    Returns:
-        ``(samples,)``, integers scaled to [-1, 1] by their width.
+    """Decode samples of one channel to ``(samples,)``; integers are scaled to [-1, 1] by width.
 
     Raises:
-        AudioError: another encoding, or a part of a sample.
+        AudioError: an encoding that is not of :data:`ENCODINGS`, or a part of a sample.
 
     >>> decode_pcm(b"\\x00\\x40\\x00\\xc0", "s16le").tolist()
     [0.5, -0.5]
@@ -85,8 +78,7 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
             f"encoding of raw samples must be one of {', '.join(ENCODINGS)}. Got {encoding!r}. "
             f"Convert the samples to one of these."
         )
-    kind, order = (encoding, "") if encoding in _KINDS else (encoding[:-2], encoding[-2:])
-    subtype, size, _ = _KINDS[kind]
+    subtype, size, endian = ENCODINGS[encoding]
     if len(content) % size:
         raise AudioError(
             f"raw samples of {encoding} must be whole, {size} bytes each. Got {len(content)} "
@@ -94,11 +86,8 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
         )
     if not content:
         return np.empty(0, np.float32)
-    import soundfile
-
-    form = {"samplerate": SAMPLE_RATE, "channels": 1, "format": "RAW", "subtype": subtype}
-    endian = _ORDERS.get(order)
-    samples, _ = soundfile.read(BytesIO(content), dtype="float32", endian=endian, **form)
+    form = {"channels": 1, "format": "RAW", "subtype": subtype, "endian": endian}
+    samples, _ = soundfile.read(BytesIO(content), dtype="float32", samplerate=SAMPLE_RATE, **form)
     return np.asarray(samples, np.float32)
 
 
