@@ -223,7 +223,9 @@ class Stream:
         stream._waiting = waiting
         if stream._meter:
             windows = stream._windows
-            stream._meter.restore(meter, (windows - 1) * graph.hop + WINDOW if windows else 0)
+            measured = (windows - 1) * graph.hop + WINDOW if windows else 0  # samples
+            if not stream._meter.restore(meter, measured):
+                raise forged("quality", f"{meter.size} numbers")
             stream.quality = stream._meter.whole if windows else None
         elif meter.size:
             raise forged("state", f"{meter.size} numbers too many")

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.errors import ModelError
 from affekt.inference.speech.vad import CHUNK, CHUNK_SECONDS, SILENCE, SPEECH, ChunkDetector
 
 BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
@@ -90,14 +89,10 @@ LIMITS = QualityLimits()
 
 
 def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> NDArray[np.float64]:
-    """Compute the sums for :func:`quality_of`.
+    """Compute a vector of sums for :func:`quality_of`; those of parts of a sound can be added.
 
-    Args:
-        samples: ``(samples,)``; the last chunk may be incomplete.
-        probabilities: of speech, one a chunk of 512 samples, at least one.
-
-    Returns:
-        A vector; those of all parts of a sound add up to that of the sound.
+    The probabilities are of speech, one for each chunk of 512 samples, at least one. The last chunk
+    may be incomplete.
     """
     found = np.asarray(probabilities, np.float32)
     missing = found.size * CHUNK - samples.size
@@ -191,28 +186,21 @@ class QualityMeter:
         parts = (self._sums.view(np.float32), *self._detector.state, self._detector.rest)
         return np.concatenate([part.ravel() for part in parts])
 
-    def restore(self, saved: NDArray[np.float32], samples: int) -> None:
-        """Continue from a vector of :meth:`save` after so many samples; or raise a ModelError."""
+    def restore(self, saved: NDArray[np.float32], samples: int) -> bool:
+        """Continue from a vector of :meth:`save` after so many samples; False if it is none."""
         sizes = [2 * self._sums.size, *(each.size for each in self._detector.state)]
         if saved.size != sum(sizes) + samples % CHUNK:
-            raise ModelError(
-                f"quality of a saved stream must have {sum(sizes) + samples % CHUNK} numbers. "
-                f"Got {saved.size}. Save the stream again."
-            )
+            return False
         sums, before, context, self._detector.rest = np.split(saved, np.cumsum(sizes))
         self._sums = np.ascontiguousarray(sums).view(np.float64).reshape(self._sums.shape)
         self._detector.state = before.reshape(2, 1, -1), context
         self.samples = samples
         counts, chunks = np.delete(self._sums, 5, axis=1), self._sums[:, :1] * (1 + 1e-6)  # 5: dB
-        if not (
+        return bool(
             (np.abs(saved[sizes[0] :]) <= MOST_SAVED).all()
             and (np.abs(self._sums) <= MOST).all()
             and (counts >= 0.0).all()
             and (self._sums[:, 1:3] <= chunks).all()
             and (self._sums[:, 3:5] <= MOST_SAVED**2 * self._sums[:, :2] + LEAST).all()
             and (self._sums[:, 6 : 6 + LEVELS].sum(axis=1) <= CHUNK * chunks[:, 0]).all()
-        ):
-            raise ModelError(
-                "quality of a saved stream must hold sums that a sound can have. "
-                "Got others. Save the stream again."
-            )
+        )
