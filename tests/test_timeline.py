@@ -70,7 +70,7 @@ def test_cut_speech_has_no_gap(predictor: affekt.Predictor, cut: int) -> None:
     one = SpeakerRecognizer(
         predictor.stream(),
         SpeechCutter(None, 0.0),
-        smoother=None,
+        Smoother(0.0, 0.0),
         limits=None,
         speaker=None,
         channel=None,

@@ -142,7 +142,6 @@ class Classifier(nn.Module):
         speech = nn.utils.rnn.pad_sequence(list(torch.split(shares, windows)), batch_first=True)
         enrolled = {name: sums.to(self.device) for name, sums in (profiles or {}).items()}
         state = self.start(len(lengths)) | enrolled
-        adapt = steps.new_zeros(1) if adapt is None else adapt
         pooled, _, after = self._pool(padded, speech, state, adapt)
         return self.head.classes(pooled), after
 
@@ -167,7 +166,6 @@ class Classifier(nn.Module):
             leveled, after = self.loudness(inputs[None], before)
             inputs = leveled[0]
         steps, shares = self.trunk(inputs)[None], self.shares(inputs)[None]
-        adapt = steps.new_zeros(1) if adapt is None else adapt
         pooled, prior_weight, others = self._pool(steps, shares, before, adapt)
         enrolled = self.temperature_known
         temperature = enrolled + (self.temperature - enrolled) * prior_weight[0]
@@ -178,13 +176,13 @@ class Classifier(nn.Module):
         return outputs, {name: each[0] for name, each in (after | others).items()}
 
     def _pool(
-        self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor
+        self, steps: Tensor, shares: Tensor, state: State, adapt: Tensor | None
     ) -> tuple[Tensor, Tensor, State]:
         after: State = {}
         prior_weight = steps.new_ones(1, 1)
         if self.speaker:
-            profile = {name: state[name] for name in self.speaker.state}
-            steps, prior_weight, after = self.speaker(steps, shares, profile, adapt)
+            adapt = steps.new_zeros(1) if adapt is None else adapt
+            steps, prior_weight, after = self.speaker(steps, shares, state, adapt)
         before = {name: state[name] for name in self.head.state}
         pooled, own = self.head.pool(steps, shares, before)
         return pooled, prior_weight, after | own

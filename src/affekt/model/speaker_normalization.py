@@ -64,11 +64,10 @@ class SpeakerNormalization(nn.Module):
             the statistics of each window, 1 without enrolment; and the profile after the last
             window.
         """
-        own = window_sums(steps, shares)
         after = {}
-        for name, before in state.items():
-            adapted = decaying_sums(own[name], before, self.decay)
-            after[name] = adapt * adapted + (1.0 - adapt) * before[:, None]
+        for name, sums in window_sums(steps, shares).items():
+            adapted = decaying_sums(sums, state[name], self.decay)
+            after[name] = adapt * adapted + (1.0 - adapt) * state[name][:, None]
         weight = after["speaker_weight"] + self.prior
         mean = (after["speaker_sum"] + self.prior * self.mean) / weight
         square = self.prior * (self.variance + self.mean.square())

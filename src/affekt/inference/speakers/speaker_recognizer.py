@@ -25,7 +25,7 @@ class SpeakerRecognizer:
 
     stream: Stream  #: at 16 kHz, of this speaker alone
     cutter: SpeechCutter  #: cuts out the speech of this speaker
-    smoother: Smoother | None  #: of its probabilities
+    smoother: Smoother  #: of its probabilities
     limits: QualityLimits | None  #: of the quality of an utterance; None measures none
     speaker: str | None  #: name; None if speakers are not distinguished
     channel: int | None  #: from 0; None for the mean of all
@@ -60,7 +60,7 @@ class SpeakerRecognizer:
             speaker=self.speaker,
             channel=self.channel,
         )
-        return self.smoother.push(utterance) if self.smoother else utterance
+        return self.smoother.push(utterance)
 
     def _alone(self, speech: Speech, samples: Chunk) -> Chunk:
         """Leave out the turns of others, unless less than 0.5 s of the speech remains."""

@@ -228,11 +228,10 @@ class _Recognizers:
             chosen = replace(chosen, profile=profile, adapt=adapt)
         own = turns and [turn for turn in turns if turn.speaker == speaker]
         others = (turn for turn in turns or () if turn.speaker != speaker)
-        smoothed = self.time_constant > 0
         return SpeakerRecognizer(
             chosen.stream(),
             SpeechCutter(own, self.start),
-            smoother=Smoother(self.time_constant, chosen.min_confidence) if smoothed else None,
+            Smoother(self.time_constant, chosen.min_confidence),
             limits=self.predictor.limits,
             speaker=speaker,
             channel=channel,

@@ -92,14 +92,9 @@ class Timeline(Iterator[Utterance]):
 def fill_turns(utterances: Iterable[Utterance], turns: Sequence[Turn]) -> Iterator[Utterance]:
     """Extend utterances to the ends of their turns, or to the next utterance within a turn.
 
-    A diarization finds soft speech too, on which no emotion is recognized.
-
-    Args:
-        utterances: of the speakers of the turns, in order.
-        turns: in order, without overlap.
-
-    Yields:
-        The utterances, still without overlap and at most ten seconds long.
+    A diarization finds soft speech too, on which no emotion is recognized. Utterances and turns
+    are of the same speakers, in order and without overlap. The extended utterances do not overlap
+    either, and have at most ten seconds.
     """
     starts = [turn.start for turn in turns]
     inside = 1.5 * CHUNK_SECONDS  # from the ends of an utterance to the middle of speech
@@ -132,7 +127,7 @@ class Smoother:
     A leaky integrator of the probabilities over speech, read at the end of every utterance.
 
     Args:
-        time_constant: seconds above 0 after which evidence weighs 1/e.
+        time_constant: seconds after which evidence weighs 1/e; 0 averages nothing.
         min_confidence: probability below which the label is ``uncertain``.
     """
 
@@ -142,6 +137,8 @@ class Smoother:
 
     def push(self, utterance: Utterance) -> Utterance:
         """Take the next utterance; return it with averaged probabilities and their label."""
+        if not self._time_constant:
+            return utterance
         own = np.array([*utterance.probabilities.values()])
         past = math.exp((self._before - utterance.end) / self._time_constant)
         new = -math.expm1((utterance.start - utterance.end) / self._time_constant)
