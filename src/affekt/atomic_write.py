@@ -14,11 +14,8 @@ from pathlib import Path
 def atomic_write(path: Path) -> Iterator[Path]:
     """Replace a file, or what a link leads to, in one step when its new content is on the disk.
 
-    A power cut leaves the old file or the new one, never an empty one. The new file has at most the
-    permissions of the old one.
-
-    Yields:
-        A new file in the same folder to write to, with a name that cannot be guessed.
+    A power cut leaves the old file or the new one, never an empty one. Yields a new file in the
+    same folder to write to, with at most the permissions of the old one.
 
     Raises:
         OSError: the file cannot be put in place.
@@ -48,10 +45,7 @@ def atomic_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Replace a folder when its new content is on the disk.
-
-    Yields:
-        A new folder to write to, with a name that cannot be guessed.
+    """Replace a folder when its new content is on the disk; yields a new folder to write to.
 
     Raises:
         OSError: the folder cannot be put in place.
@@ -72,6 +66,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
+    """A new name in the same folder, which cannot be guessed."""
     # a name has at most 255 bytes, and a character up to four
     return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
 

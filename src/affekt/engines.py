@@ -63,15 +63,10 @@ def engine_named(name: str, address: str | None = None) -> Engine:
 def local(
     function: Callable[[Item], object], items: Iterable[Item], *, jobs: int | None = None
 ) -> Generator[Outcome[Item] | None]:
-    """Run in processes of this machine, a fresh one for each item.
+    """Run in processes of this machine, a fresh one for each item; by default one a core.
 
-    Args:
-        function: importable, or a ``partial`` of such a one.
-        items: taken one by one, as processes become free.
-        jobs: processes at a time; one a core by default.
-
-    Yields:
-        Outcomes as they come, and ``None`` about every second, for progress displays.
+    The function can be imported, or is a ``partial`` of such a one. Items are taken one by one, as
+    processes become free. ``None`` comes about every second, for progress displays.
 
     Raises:
         RunError: ``jobs`` is not at least 1.
@@ -163,12 +158,8 @@ def cluster(
     """Run on a Ray cluster as :func:`local` does, each item a task with one CPU.
 
     All nodes must reach the run folder, recordings and weights under the same paths. Tasks of a
-    lost node are repeated on another one.
-
-    Args:
-        jobs: tasks at a time; one for each of the cluster's CPUs by default.
-        address: of the cluster, such as ``ray://head:10001``; by default ``RAY_ADDRESS``, or the
-            cluster on this machine.
+    lost node are repeated on another one. By default, each of the cluster's CPUs has one job, and
+    the address, such as ``ray://head:10001``, is ``RAY_ADDRESS`` or the cluster on this machine.
 
     Raises:
         RunError: Ray is not installed, there is no cluster, or ``jobs`` is not at least 1.

@@ -62,11 +62,7 @@ def writing(
 ) -> Iterator[None]:
     """Turn an OSError into an error of one line, while a file or folder is written.
 
-    Args:
-        path: as the message names it.
-        error: to raise.
-        remedy: last sentence of the message.
-        done: what cannot be done with the file or folder.
+    The message names the path, what cannot be ``done`` with it, the reason, and the remedy.
 
     Raises:
         AffektError: ``error``, if the disk or its permissions do not allow it.

@@ -86,12 +86,8 @@ def walk(
 def local_copy(name: str, *, fetch: bool) -> Iterator[Path]:
     """Provide a local copy of a remote file, and upload it as it grows.
 
-    Args:
-        name: the location.
-        fetch: download the existing file first; else start empty.
-
-    Yields:
-        The file. It is uploaded at the start, about once a minute, and at the end.
+    It is uploaded at the start, about once a minute, and at the end. The copy starts empty, unless
+    an existing file is to be fetched.
 
     Raises:
         RunError: the location cannot be read or written; at the end, the local file remains.

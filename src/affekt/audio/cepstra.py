@@ -41,15 +41,10 @@ GAMMATONE_TAPS = 4 * FFT  # 128 ms: even the narrowest band has decayed to 1e-9
 
 
 def cepstra(samples: Floats, kind: Cepstra) -> Floats:
-    """Cepstral coefficients of every frame.
+    """Cepstral coefficients ``(frames, 13)``: orthonormal cosine transform of log energies.
 
-    Args:
-        samples: ``(samples,)`` mono at 16 kHz, at least one; less than 25 ms are padded with zeros
-            to one frame.
-        kind: ``"mfcc"`` or ``"gtcc"``.
-
-    Returns:
-        ``(frames, 13)``; natural logarithm of the energies, orthonormal cosine transform.
+    Samples are ``(samples,)`` mono at 16 kHz, at least one; less than 25 ms are padded with zeros
+    to one frame.
 
     Source: Davis & Mermelstein, 1980; Valero & Alias, 2012.
 
@@ -70,11 +65,9 @@ def cepstra(samples: Floats, kind: Cepstra) -> Floats:
 
 
 def clip_features(samples: Floats, kind: Cepstra) -> Floats:
-    """Statistics over a clip of its :func:`cepstra` and their first and second differences.
+    """Statistics ``(78,)`` over a clip: means, then deviations.
 
-    Returns:
-        ``(78,)``: means, then deviations, each of 13 coefficients, their first and their second
-        differences.
+    Each is of the 13 :func:`cepstra`, their first and their second differences.
 
     >>> clip_features(np.zeros(800, np.float32), "gtcc").shape
     (78,)
@@ -98,10 +91,9 @@ def statistics(rows: Floats) -> Floats:
 
 @cache
 def gammatone_bands() -> Floats:
-    """Power responses of gammatone filters, equally spaced on the ERB scale, of peak 1.
+    """Power responses ``(64, 257)`` of gammatone filters of peak 1 at the frequencies of the FFT.
 
-    Returns:
-        ``(64, 257)``: 64 bands from 125 to 7,500 Hz at the frequencies of the FFT.
+    The 64 bands from 125 to 7,500 Hz are equally spaced on the ERB scale.
 
     Source: Glasberg & Moore, 1990; Slaney, 1993.
     """

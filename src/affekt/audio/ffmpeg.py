@@ -81,13 +81,9 @@ def open_container(file: Any, pcm: Pcm | None = None) -> InputContainer:
 def from_ffmpeg(
     file: Any, name: str, riff: Riff | None, *, pcm: Pcm | None = None, live: bool = False
 ) -> Iterator[Decoded]:
-    """Open a recording, or samples without a header.
+    """Open a recording, with the header ``riff`` of a WAV or AIFF, or ``pcm`` without a header.
 
-    Args:
-        file: with a method ``read``; if it can ``seek``, FFmpeg may.
-        riff: header of a WAV or AIFF.
-        pcm: format of samples without a header.
-        live: yield chunks of 50 ms, not of 250 ms.
+    The file has a method ``read``; if it can ``seek``, FFmpeg may. Chunks have 250 ms, live 50 ms.
 
     Raises:
         AudioError: no sound in it, or a damaged one; also while the chunks are read.

@@ -92,12 +92,9 @@ def microphone(
         device: its number, or a part of its name that no other has; the system's choice by default.
         sample_rate: Hz, a whole number; the device's own by default.
 
-    Yields:
-        The open sound, for :func:`affekt.audio.reading.blocks`: one channel that never ends.
-
     Raises:
-        AudioError: no PortAudio, no such device, or one that cannot be opened; while the chunks
-            are read: it was disconnected.
+        AudioError: no PortAudio, no such device, or one that cannot be opened; while the sound,
+            one channel that never ends, is read: it was disconnected.
         ModuleNotFoundError: the extra ``mic`` is not installed.
     """
     portaudio = _portaudio()

@@ -16,11 +16,10 @@ _DATE = re.compile(
 
 
 def recording_date(file: str) -> str:
-    """Find when a recording, at a path or location, was made.
+    """Find when a recording, at a path or location, was made: in its metadata, else in its name.
 
-    Returns:
-        Local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known, or
-        nothing. Metadata have precedence over the name.
+    Returns local time as ``2026-09-10T08:15:00``, a day as ``2026-09-10`` where no time is known,
+    or nothing.
 
     Raises:
         AudioError: the file cannot be opened.

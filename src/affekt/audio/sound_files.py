@@ -49,9 +49,6 @@ def walk_folders(folder: str, on_error: Callable[[OSError], object]) -> Iterator
 def sound_files(folder: str | Path) -> tuple[str, ...]:
     """List the sound files of a folder at any depth: POSIX paths relative to it, sorted.
 
-    Hidden files, hidden folders and ``__MACOSX`` are left out. Linked folders are searched, each
-    once.
-
     Raises:
         AudioError: the folder is missing or cannot be searched.
     """

@@ -29,18 +29,13 @@ LAST_WINDOW = ("drop", "pad")  # what happens to a last window that is not full
 def sliding_windows(
     samples: NDArray[np.float32], *, hop: int = WINDOW_HOP, last_window: str = "drop"
 ) -> NDArray[np.float32]:
-    """Cut a sound into windows of 15,600 samples.
-
-    A sound shorter than one window is padded with zeros at its end to exactly one.
+    """Cut a sound into windows ``(windows, 15600)``, a read-only view unless padding is needed.
 
     Args:
-        samples: ``(samples,)`` mono at 16 kHz, at least one sample.
+        samples: ``(samples,)`` mono at 16 kHz, at least one; less than a window are padded to one.
         hop: samples from one window's start to the next, in [1, 15600].
         last_window: ``drop`` leaves out the samples after the last full window, ``pad`` makes
             one more window of them, padded with zeros.
-
-    Returns:
-        ``(windows, 15600)``; a read-only view of ``samples`` unless padding was needed.
 
     Raises:
         AudioError: no samples, more than one axis, or another hop or last_window.

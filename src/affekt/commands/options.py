@@ -163,16 +163,10 @@ def check_speakers(
 
 
 def refuse_output(output: str | Path | None, *inputs: object, name: str = "--output") -> None:
-    """Refuse to replace a recording or an input, also one that a link or another name leads to.
+    """Refuse an output that is an input, or a file that is named or begins like a recording.
 
-    Args:
-        output: file to write, or location; None is accepted.
-        inputs: paths that the command uses; names of other things and None are ignored.
-        name: of the option that gave the output.
-
-    Raises:
-        typer.BadParameter: ``output`` is an input, or a file that is named or begins like a
-            recording.
+    A link or another name may lead to the input. Inputs that are None or no paths are ignored;
+    ``name`` is the option that gave the output.
     """
     from affekt.audio import headers
     from affekt.audio.sound_files import SUFFIXES

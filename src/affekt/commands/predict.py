@@ -149,8 +149,8 @@ def predict(
         if demo:  # the installed folder's name is long
             results = (replace(each, file=Path(each.file).name) for each in results)
         if not out.isatty():
-            count = partial(find_files, paths, skip=skip)
-            results = with_progress(results, lambda: sum(1 for _ in count()), delay=0.0)
+            found = find_files(paths, skip=skip)  # searched only if the bar is shown
+            results = with_progress(results, lambda: sum(1 for _ in found), delay=0.0)
         if predictor.graph.profile and not (profile or adapt):
             results = with_hint(results)
         header = not (finished and out.seekable() and out.tell())  # a resumed output may have one

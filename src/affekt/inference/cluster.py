@@ -35,17 +35,11 @@ def predict_on(
     jobs: int | None = None,
     skip: Container[str] = (),
 ) -> Iterator[Prediction | Failure]:
-    """Predict the emotion of many recordings on a cluster.
+    """Predict many recordings on a cluster, whose nodes load the predictor's model themselves.
 
-    Args:
-        engine: such as :func:`affekt.engines.cluster`.
-        predictor: the loaded model; the nodes load it themselves.
-        paths: as for :func:`affekt.inference.files.predict_files`, but not ``-``; so is ``skip``.
-        jobs: batches at a time; one for each of the cluster's CPUs by default.
-
-    Yields:
-        One result a file, as batches end. A bad file is a
-        :class:`affekt.inference.files.Failure`; one that ends its worker affects no other file.
+    Paths are as for :func:`affekt.inference.files.predict_files`, but not ``-``; results come as
+    batches end. A file that ends its worker affects no other file. By default, each of the
+    cluster's CPUs has one job.
 
     Raises:
         RunError: the cluster cannot be reached.

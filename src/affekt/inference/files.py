@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from affekt.audio.reading import Channel
 from affekt.audio.sound_files import SUFFIXES, Visited, sound_names, walk_folders
@@ -19,13 +22,8 @@ from affekt.inference.parallel import in_order
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor
 from affekt.inference.speakers.speech_embedding import VoiceSample
+from affekt.inference.timelines.timeline import Utterance, Watch
 from affekt.locations import is_folder, is_location, matches, walk
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from affekt.inference.timelines.timeline import Utterance, Watch
 
 STDIN = "-"
 
@@ -68,20 +66,14 @@ def predict_files(
 
 def embed_files(
     predictor: Predictor, paths: Sequence[str], *, jobs: int | None = None
-) -> "Iterator[tuple[str, NDArray[np.float32]] | Failure]":
-    """Compute the embeddings of many recordings.
-
-    The arguments and the order are those of :func:`predict_files`.
-
-    Returns:
-        File and embedding ``(features,)``, or for a bad file a :class:`Failure`.
-    """
+) -> Iterator[tuple[str, NDArray[np.float32]] | Failure]:
+    """Compute file and embedding ``(features,)`` of many recordings, as :func:`predict_files`."""
     return in_order(predictor, _embedded, find_files(paths), jobs=jobs)
 
 
 def _embedded(
     predictor: Predictor, file: str | Failure
-) -> "tuple[str, NDArray[np.float32]] | Failure":
+) -> tuple[str, NDArray[np.float32]] | Failure:
     if isinstance(file, Failure):
         return file
     try:
@@ -94,24 +86,21 @@ def timeline_files(
     predictor: Predictor,
     paths: Sequence[str],
     *,
-    watch: "Callable[[str], Watch]",
+    watch: Callable[[str], Watch],
     note: Callable[[str], None],
     channel: Channel = None,
     **speakers: Unpack[SpeakerOptions],
-) -> "Iterator[Utterance | Failure]":
+) -> Iterator[Utterance | Failure]:
     """Predict every utterance of recordings, one recording after the other.
 
+    A bad file is a :class:`Failure` after its readable part, and never stops the rest.
+
     Args:
-        predictor: the loaded model.
-        paths: as for :func:`predict_files`.
+        predictor: the loaded model; ``paths`` are as for :func:`predict_files`.
         watch: called with each file; its result is called with every block of the file.
         note: called with a line about each file that may hold several voices, if speakers are not
             distinguished.
         channel: as for :meth:`affekt.Predictor.timeline`; so are ``speakers``.
-
-    Yields:
-        Utterances, in order. A bad file is a :class:`Failure` after its readable part, and never
-        stops the rest.
     """
     distinguished = channel == "each" or speakers.get("speakers") is not None
     for file in find_files(paths):

@@ -81,11 +81,7 @@ class Graph:
 
 
 def load_graph(file: Path, *, threads: int = 1) -> Graph:
-    """Load a model file and check its metadata against its graph.
-
-    Args:
-        file: the ``.onnx`` file.
-        threads: CPU threads that one run may use, at least 1.
+    """Load a model file and check its metadata; a run may use so many CPU threads, at least 1.
 
     Raises:
         ModelError: missing, not a model of affekt, or inconsistent.

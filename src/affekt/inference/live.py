@@ -60,17 +60,14 @@ def listen(
     *,
     channel: Channel = None,
 ) -> Iterator[Moment]:
-    """Recognize a sound block by block.
+    """Recognize a sound block by block: yield a moment for each block, and one at the end.
 
     Args:
         stream_of: makes a stream of the model, at 16 kHz.
         sound: of :func:`~affekt.audio.decoding.decode` or
-            :func:`~affekt.audio.microphone.microphone`; it stays open until the end.
-        channel: to use, from 0; the mean of all by default; ``each`` takes each one as a speaker,
-            with a separate stream.
-
-    Yields:
-        A moment for each block of sound, and one at its end.
+            :func:`~affekt.audio.microphone.microphone`.
+        channel: as of :func:`affekt.audio.reading.channel_blocks`; for ``each``, each channel is
+            a speaker with a separate stream.
 
     Raises:
         AudioError: no sound, or one that breaks off.

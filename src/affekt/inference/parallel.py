@@ -32,16 +32,11 @@ def in_order(
     *,
     jobs: int | None = None,
 ) -> Iterator[Value]:
-    """Apply ``work``, a function of a predictor and an item, to many items.
+    """Apply ``work``, a function of a predictor and an item, to many items, ``jobs`` at a time.
 
-    Args:
-        predictor: the loaded model.
-        work: may be called with a copy of the predictor, in any thread.
-        items: taken as needed.
-        jobs: items at a time, at least 1; one a core by default.
-
-    Yields:
-        One value an item, in order. An error of ``work`` or ``items`` is raised in its place.
+    Items are taken as needed; by default, there is one job a core. Values come in the order of the
+    items, and an error of ``work`` or ``items`` is raised in its place. ``work`` may get a copy of
+    the predictor, in any thread.
 
     Raises:
         ModelError: ``jobs`` is not at least 1.

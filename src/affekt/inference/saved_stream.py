@@ -28,10 +28,7 @@ def packed(header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> byt
 
 
 def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """Read the bytes of :func:`packed`.
-
-    Returns:
-        The header, and the numbers of all arrays.
+    """Read the header, and the numbers of all arrays, from the bytes of :func:`packed`.
 
     Raises:
         ModelError: damaged or forged bytes, or those of another model's stream.

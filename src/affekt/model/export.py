@@ -50,11 +50,7 @@ class _Step(nn.Module):
 
 
 def find_network(run: Path, fold: int | None = None) -> Path:
-    """Find the checkpoint of a run's trained network.
-
-    Args:
-        run: folder of a run, folder of one of its folds, or the checkpoint itself.
-        fold: of the run; ``None`` for the only one.
+    """Find the checkpoint of a run, of one of its folds, or return the checkpoint itself.
 
     Raises:
         ModelError: no such folder or trained fold, or several folds and ``fold`` is None.

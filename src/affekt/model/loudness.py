@@ -49,15 +49,11 @@ class RunningLoudness(nn.Module):
 
 
 def running_loudness(power: Tensor, state: State, decay: float) -> tuple[Tensor, State]:
-    """Measure the loudness of the sound up to the end of each window.
+    """Measure the loudness up to the end of each window from the power of each frame.
 
-    Args:
-        power: ``(clips, windows, frames)`` of each frame.
-        state: ``loudness_power`` and ``loudness_square`` after the windows before.
-        decay: as of :func:`decaying_sums`.
-
-    Returns:
-        ``(clips, windows, 1)``, and the state after the last window.
+    Power is ``(clips, windows, frames)``, loudness ``(clips, windows, 1)``. The state is
+    ``loudness_power`` and ``loudness_square`` after the windows before; that after the last window
+    is returned. The decay is that of :func:`decaying_sums`.
     """
     linear = decaying_sums(power.sum(2, keepdim=True), state["loudness_power"], decay)
     square = power.square().sum(2, keepdim=True)

@@ -26,14 +26,9 @@ MATRICES = [f"self_attn.{name}_proj" for name in ("k", "q", "v", "out")] + ["fc1
 
 
 def load_turn_detector(encoder: WhisperEncoder, path: Path | str | None = None) -> None:
-    """Put the weights of the published turn detector into an encoder.
+    """Put the weights of the published turn detector into an encoder of at most 4 layers.
 
-    Args:
-        encoder: to fill, at most 4 layers.
-        path: as in :func:`~affekt.model.pretrained.find`.
-
-    Raises:
-        ModelError: no file, or another digest.
+    Path and errors are those of :func:`~affekt.model.pretrained.find`.
     """
     load_whisper(encoder, read_turn_detector(find(TURN_DETECTOR, path)))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tflite
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,24 +23,16 @@ Kernels = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None) -> None:
-    """Put Google's weights into the network.
+    """Put Google's weights into the network; see :func:`unfold_batch_norms`.
 
-    Args:
-        network: to fill.
-        patches: ``(patches, 96, 64)`` log-mels of training recordings, for the batch statistics
-            that the file lacks.
-        path: as in :func:`~affekt.model.pretrained.find`.
-
-    Raises:
-        ModelError: no file, or another digest.
+    The patches are of training recordings, for the batch statistics that the file lacks. Path and
+    errors are those of :func:`~affekt.model.pretrained.find`.
     """
     unfold_batch_norms(network, read_tflite(find("yamnet.tflite", path)), patches)
 
 
 def read_tflite(file: Path) -> Kernels:
     """Read kernel and bias, as float32, of the 27 convolutions in ``yamnet.tflite``, in order."""
-    import tflite
-
     model = tflite.Model.GetRootAs(file.read_bytes(), 0)
     graph = model.Subgraphs(0)
     dense, depthwise = tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D
@@ -55,8 +48,6 @@ def read_tflite(file: Path) -> Kernels:
 
 
 def _dequantize(model: Any, graph: Any, index: int) -> NDArray[np.float32]:
-    import tflite
-
     tensor = graph.Tensors(index)
     stored = {tflite.TensorType.INT8: np.int8, tflite.TensorType.INT32: np.int32}[tensor.Type()]
     raw = model.Buffers(tensor.Buffer()).DataAsNumpy()
@@ -74,12 +65,9 @@ def unfold_batch_norms(network: YAMNet, kernels: Kernels, patches: Tensor) -> No
     """Load convolutions that contain their batch norms, and restore separate batch norms.
 
     The running mean and variance of each norm are those of its input over ``patches``; its scale
-    and shift undo them. So the function stays the same, and training normalizes by batch.
-
-    Args:
-        network: to fill.
-        kernels: as :func:`read_tflite` returns them.
-        patches: ``(patches, 96, 64)`` log-mels, at least some hundred.
+    and shift undo them. So the function stays the same, and training normalizes by batch. The
+    kernels are those of :func:`read_tflite`, the patches some hundred log-mels
+    ``(patches, 96, 64)``.
     """
     x = patches[:, None].contiguous(memory_format=torch.channels_last)
     rows = network.rows  # fewer than kernels where the network is cut

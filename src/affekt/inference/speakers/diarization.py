@@ -65,14 +65,10 @@ class SpeakerFinder(SpeechEmbedder):
     def turns(
         self, speakers: int | None = None, voices: Mapping[str, NDArray[np.float32]] | None = None
     ) -> list[Turn]:
-        """Name the speaker of all speech: ``speaker 1`` speaks first.
+        """Find the turns in order, without overlap: ``speaker 1`` speaks first.
 
-        Args:
-            speakers: number of speakers, or fewer if there is too little speech; None to count.
-            voices: ``(256,)`` mean embeddings of known speakers by name.
-
-        Returns:
-            Turns in order, without overlap, in seconds from the start of the sound.
+        The number of speakers may be smaller than given if there is too little speech; if it is
+        None, they are counted. ``voices`` are mean embeddings of known speakers by name.
         """
         if not self.stretches:
             return []
@@ -95,17 +91,12 @@ def diarize(
     voices: Mapping[str, NDArray[np.float32]] | None = None,
     **part: Unpack[Part],
 ) -> list[Turn]:
-    """Find the speakers of a recording.
+    """Find the turns of the speakers of a recording, named by :meth:`SpeakerFinder.turns`.
 
     Args:
-        source: as for :func:`affekt.read`; the timeline reads it a second time.
+        source: as for :func:`affekt.read`, and so is the ``part``; the timeline reads it again.
         speakers: number of speakers, at least 1; None to count them, up to 4.
-        voices: ``(256,)`` mean embeddings of known speakers by name; see
-            :func:`affekt.inference.speakers.speech_embedding.mean_voice`.
-        part: ``sample_rate``, ``channel``, ``start`` and ``end``, as for :func:`affekt.read`.
-
-    Returns:
-        The turns of ``speaker 1``, who speaks first, and others.
+        voices: ``(256,)`` mean embeddings of known speakers by name.
 
     Raises:
         AudioError: a stream that can be read only once, or no sound.
@@ -126,15 +117,10 @@ def diarize(
 def speaker_means(
     embeddings: Embeddings, speakers: int | None = None, *, same: float = SAME
 ) -> Embeddings:
-    """Cluster embeddings by speaker.
+    """Cluster embeddings ``(windows, 256)``, at least one, into means ``(speakers, 256)``.
 
-    Args:
-        embeddings: ``(windows, 256)`` of length 1, at least one.
-        speakers: number of speakers; None to count them.
-        same: cosine similarity of two means above which there is one speaker.
-
-    Returns:
-        ``(speakers, 256)``: the mean of each speaker, of length 1.
+    All have length 1. If the number of speakers is None, they are counted: there is one if the
+    means of two have a cosine similarity above ``same``.
     """
     chosen = embeddings[:: -(-len(embeddings) // MOST_CLUSTERED)]
     if speakers is not None:

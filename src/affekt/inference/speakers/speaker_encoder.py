@@ -26,15 +26,10 @@ Embeddings = NDArray[np.float32]
 
 
 def voice_embeddings(sounds: Sequence[NDArray[np.float32]], span: int = SPAN) -> Embeddings:
-    """Compute the embedding of each sound.
+    """Compute embeddings ``(sounds, 256)`` of length 1; variation with emotion is reduced.
 
-    Args:
-        sounds: ``(samples,)`` of speech at 16 kHz, each at most ``span``; a shorter one is
-            repeated.
-        span: samples of one embedding, a multiple of 160.
-
-    Returns:
-        ``(sounds, 256)``, each of length 1; variation with emotion is reduced.
+    Sounds are ``(samples,)`` of speech at 16 kHz, each at most ``span``, a multiple of 160; a
+    shorter one is repeated.
     """
     found = [np.empty((0, 256), np.float32)]
     for first in range(0, len(sounds), BATCH):

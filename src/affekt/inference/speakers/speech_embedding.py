@@ -111,12 +111,9 @@ class VoiceSample:
 def mean_voice(
     embeddings: Embeddings, before: NDArray[np.float32] | None = None, *, weight: float = 0.0
 ) -> NDArray[np.float32]:
-    """Compute the mean speaker embedding of one person, ``(256,)`` of length 1.
+    """Compute the mean ``(256,)``, of length 1, of one person's embeddings ``(windows, 256)``.
 
-    Args:
-        embeddings: ``(windows, 256)`` of that person alone.
-        before: ``(256,)`` that is extended; None for a new one.
-        weight: of ``before``, in seconds of speech.
+    It extends the mean ``before``, which weighs so many seconds of speech.
 
     Raises:
         ModelError: no speech.
@@ -131,14 +128,9 @@ def mean_voice(
 
 
 def named(means: Embeddings, voices: Mapping[str, NDArray[np.float32]]) -> list[str]:
-    """Name embeddings after the most similar persons, each person once.
+    """Name mean embeddings ``(voices, 256)`` after the most similar persons, each person once.
 
-    Args:
-        means: ``(voices, 256)`` of length 1.
-        voices: ``(256,)`` of length 1, of persons by name.
-
-    Returns:
-        A name for each: that of a person, or ``speaker 1`` and so on.
+    All embeddings have length 1. Voices that are of no person are ``speaker 1`` and so on.
 
     >>> named(np.eye(3, 256), {"anna": np.eye(3, 256)[1]})
     ['speaker 1', 'anna', 'speaker 2']
@@ -160,13 +152,8 @@ def name_channels(
 ) -> list[str]:
     """Name the channels of a sound, with one speaker each, as :func:`named` does.
 
-    Args:
-        sound: blocks ``(samples, channels)`` at 16 kHz.
-        voices: as for :func:`named`.
-
-    Returns:
-        A name for each channel; an unknown speaker of the first is ``speaker 1``, and so on,
-        unless a person has such a name.
+    The sound comes in blocks ``(samples, channels)`` at 16 kHz. An unknown speaker of the first
+    channel is ``speaker 1``, and so on, unless a person has such a name.
     """
     embedders: list[SpeechEmbedder] = []
     for block in sound:

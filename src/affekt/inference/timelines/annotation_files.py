@@ -136,13 +136,9 @@ SUFFIXES = {
 
 
 def annotation_file(form: str, utterances: Sequence[Utterance], seconds: float, file: str) -> str:
-    """Return the text of the annotation file of one recording.
+    """Return the text of the annotation file of one recording, in a form of :data:`SUFFIXES`.
 
-    Args:
-        form: one of :data:`SUFFIXES`.
-        utterances: of the recording, in order.
-        seconds: duration of the recording.
-        file: name of the recording.
+    The utterances are in order; ``seconds`` and ``file`` are the recording's duration and name.
     """
     if form == "textgrid":
         return textgrid(utterances, seconds)

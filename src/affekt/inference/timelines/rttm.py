@@ -41,15 +41,10 @@ class Turn:
 
 
 def read_turns(path: str | Path, file: str = "") -> list[Turn]:
-    """Read the turns of one recording.
+    """Read the turns of one recording from an RTTM file, sorted by start.
 
-    Args:
-        path: an RTTM file; lines of other types than SPEAKER are ignored.
-        file: name of the recording. Its turns are those whose file is this name, with or without
-            folder and suffix; without a name, the RTTM file must be of one recording.
-
-    Returns:
-        The turns, by start.
+    They are those whose file is the name of the recording, with or without folder and suffix.
+    Without a name, the RTTM file must be of one recording. Lines that are not SPEAKER are ignored.
 
     Raises:
         AudioError: a file that cannot be read or is no RTTM, or one without this recording.
