@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -33,6 +32,8 @@ def load_yamnet(network: YAMNet, patches: Tensor, path: Path | str | None = None
 
 def read_tflite(file: Path) -> Kernels:
     """Read kernel and bias, as float32, of the 27 convolutions in ``yamnet.tflite``, in order."""
+    import tflite
+
     model = tflite.Model.GetRootAs(file.read_bytes(), 0)
     graph = model.Subgraphs(0)
     dense, depthwise = tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D
@@ -48,6 +49,8 @@ def read_tflite(file: Path) -> Kernels:
 
 
 def _dequantize(model: Any, graph: Any, index: int) -> NDArray[np.float32]:
+    import tflite
+
     tensor = graph.Tensors(index)
     stored = {tflite.TensorType.INT8: np.int8, tflite.TensorType.INT32: np.int32}[tensor.Type()]
     raw = model.Buffers(tensor.Buffer()).DataAsNumpy()
