@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
@@ -168,9 +169,8 @@ def recognize(name: str, unseen: str, paths: Sequence[str]) -> list[dict[str, fl
     model = _model(FOLDER / f"{name}-without-{unseen}.npz")
     x = np.stack([features_of(name, read(path)) for path in paths])
     logits = scores(model, x) @ model["slope"].T + model["offset"]
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return [dict(zip(model["names"].tolist(), each, strict=True)) for each in shares.tolist()]
+    names, shares = model["names"].tolist(), softmax(logits, axis=1).tolist()
+    return [dict(zip(names, each, strict=True)) for each in shares]
 
 
 _model = cache(_loaded)

@@ -7,12 +7,9 @@ model predicts the test clips of the fold, and is compared with the float32 netw
 """
 
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from rich.progress import track
 from sklearn.metrics import recall_score
@@ -33,16 +30,8 @@ from arguments import parser_of, save
 KINDS = ("float32", "float16")
 
 
-class Answer(NamedTuple):
-    """A test clip: its corpus, true label, and the label predicted by each model."""
-
-    corpus: str
-    truth: str
-    said: dict[str, str]
-
-
-def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
-    """Predict the test clips of all finished folds of a run."""
+def answers(run: Path, recipe: Recipe) -> Iterator[dict[str, str]]:
+    """Yield corpus, true label and the label of each model for the clips of all finished folds."""
     locations = usual_locations(recipe.corpus, data=None, runs=run.parent, weights=None)
     manifest = read_manifest(run / "manifest.csv", locations.data)
     for fold in track(read_folds(run / "folds.csv"), "folds"):
@@ -58,24 +47,18 @@ def answers(run: Path, recipe: Recipe) -> Iterator[Answer]:
                 sound = read_samples(manifest, clip)
                 halved = predictor.predict(sound, sample_rate=SAMPLE_RATE).label
                 said = {"float32": exact[clip.file], "float16": halved}
-                yield Answer(corpus_of(clip.speaker), clip.label, said)
+                yield {"corpus": corpus_of(clip.speaker), "truth": clip.label, **said}
 
 
-def table(found: list[Answer]) -> pd.DataFrame:
+def table(found: pd.DataFrame) -> pd.DataFrame:
     """Tabulate UAR by corpus and model, and the share of predictions that differ from float32."""
-    groups: dict[str, list[Answer]] = defaultdict(list)
-    for answer in found:
-        groups[answer.corpus].append(answer)
     rows = []
-    for corpus, of_corpus in groups.items():
-        truth = [each.truth for each in of_corpus]
-        labels = sorted(set(truth))
+    for corpus, clips in found.groupby("corpus", sort=False):
+        labels = clips["truth"].unique()
         for kind in KINDS:
-            said = [each.said[kind] for each in of_corpus]
-            exact = [each.said["float32"] for each in of_corpus]
-            changed = np.mean([one != other for one, other in zip(said, exact, strict=True)])
-            uar = recall_score(truth, said, labels=labels, average="macro")
-            rows.append((corpus, kind, len(said), uar, changed))
+            changed = (clips[kind] != clips["float32"]).mean()
+            uar = recall_score(clips["truth"], clips[kind], labels=labels, average="macro")
+            rows.append((corpus, kind, len(clips), uar, changed))
     frame = pd.DataFrame(rows, columns=["corpus", "weights", "clips", "uar", "changed"])
     means = frame.groupby("weights")[["uar", "changed"]].mean().loc[list(KINDS)].reset_index()
     means = means.assign(corpus="mean of corpora", clips=len(found))
@@ -87,7 +70,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a run, with its networks")
     chosen = parser.parse_args()
     found = answers(chosen.run, read_recipe(chosen.run / "recipe.toml"))
-    save(table(list(found)), chosen.output)
+    save(table(pd.DataFrame(found)), chosen.output)
 
 
 if __name__ == "__main__":

@@ -68,4 +68,9 @@ def test_recordings_of_low_quality_are_scored(
     monkeypatch.setenv("AFFEKT_DATA", str(tmp_path))
     answers = [*import_module("precision").answers(places.runs / recipe.run, recipe)]
     assert len(answers) == 4
-    assert [each.said["float16"] for each in answers] == [each.said["float32"] for each in answers]
+    assert [each["float16"] for each in answers] == [each["float32"] for each in answers]
+    found = import_module("precision").table(pd.DataFrame(answers))
+    assert found[["corpus", "clips", "changed"]].values.tolist() == [
+        *[["ravdess", 4, 0.0]] * 2,
+        *[["mean of corpora", 4, 0.0]] * 2,
+    ]

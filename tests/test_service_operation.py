@@ -29,7 +29,7 @@ from affekt.errors import ModelError, RunError
 from affekt.service import app as serving
 from affekt.service import decoding, live_session, processes, readiness
 from affekt.service.app import make_app
-from affekt.service.tokens import Tokens
+from affekt.service.tokens import read_tokens
 from affekt.service.uploads import FORM
 from conftest import SAMPLES, wait_until
 from running_service import PATIENCE, needs_proc, served
@@ -134,7 +134,7 @@ def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predicto
 def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: Path) -> None:
     site = "https://example.org"
     good = {"Origin": site, "Authorization": f"Bearer {TOKEN}"}
-    with opened(predictor, origins=[site], tokens=Tokens(tokens)) as client:
+    with opened(predictor, origins=[site], tokens=tokens) as client:
         asked = {**good, "Access-Control-Request-Method": "POST"}
         asked["Access-Control-Request-Headers"] = "authorization, profile"
         del asked["Authorization"]
@@ -192,7 +192,7 @@ def test_it_may_be_a_part_of_a_larger_application(predictor: affekt.Predictor) -
 def test_health_needs_no_token_in_a_larger_application(
     predictor: affekt.Predictor, tokens: Path
 ) -> None:
-    part = make_app(predictor, hosts={"localhost"}, tokens=Tokens(tokens))
+    part = make_app(predictor, hosts={"localhost"}, tokens=tokens)
     with TestClient(Starlette(routes=[Mount("/emotion", part)])) as client:
         assert client.get("/emotion/health").status_code == 200
         assert client.get("/emotion/model").status_code == 403
@@ -302,7 +302,7 @@ def tokens(tmp_path: Path) -> Path:
 
 
 def test_tokens_are_demanded_and_can_be_revoked(predictor: affekt.Predictor, tokens: Path) -> None:
-    with opened(predictor, tokens=Tokens(tokens)) as client:
+    with opened(predictor, tokens=tokens) as client:
         for header in (None, "", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer #"):
             headers = {} if header is None else {"Authorization": header}
             found = client.get("/model", headers=headers)
@@ -343,7 +343,7 @@ def test_files_without_tokens_are_refused(
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(RunError, match=words):
-            Tokens(path)
+            read_tokens(path)
     assert main(["serve", "--port", "0", "--tokens", str(path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -56,7 +56,6 @@ def serve(
     from affekt.service.app import make_app
     from affekt.service.browser_model import runtime_folder
     from affekt.service.processes import listeners, run
-    from affekt.service.tokens import Tokens
 
     if browser_runtime and (profile or min_confidence):
         raise typer.BadParameter(
@@ -78,7 +77,7 @@ def serve(
         hosts={"localhost", "127.0.0.1", "::1", host, *(name or ())},
         journal=_reporter(journal) if journal else None,
         origins=allow_origin or (),
-        tokens=Tokens(tokens) if tokens else None,
+        tokens=tokens,
         workers=workers,
         runtime=runtime_folder(browser_runtime) if browser_runtime else None,
     )

@@ -72,13 +72,11 @@ class Answers:
 def answers_of(result: Result) -> Answers:
     """Convert the predictions of a result to arrays."""
     rows, tally = result.predictions, result.tally
-    seeds = {seed: place for place, seed in enumerate(tally.seeds)}
-    speakers = {speaker: place for place, speaker in enumerate(tally.speakers)}
     return Answers(
         *_arrays(rows),
-        seed=np.asarray(rows["seed"].map(seeds), np.int64),
-        speaker=np.asarray(rows["speaker"].map(speakers), np.int64),
-        shape=(len(seeds), len(speakers)),
+        seed=pd.Index(tally.seeds).get_indexer(pd.Index(rows["seed"])),
+        speaker=pd.Index(tally.speakers).get_indexer(pd.Index(rows["speaker"])),
+        shape=(len(tally.seeds), len(tally.speakers)),
     )
 
 
@@ -176,9 +174,8 @@ def reliability(result: Result, edges: NDArray[np.floating]) -> pd.DataFrame:
 
 def _arrays(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     labels = labels_of(rows)
-    columns = {label: place for place, label in enumerate(labels)}
     probabilities = np.asarray(rows[[PROBABILITY + label for label in labels]], np.float64)
-    return probabilities, np.asarray(rows["truth"].map(columns), np.int64)
+    return probabilities, pd.Index(labels).get_indexer(pd.Index(rows["truth"]))
 
 
 def _scaled(run: Run) -> Run:

@@ -46,7 +46,7 @@ from affekt.runs.folder import (
     write_json,
 )
 from affekt.runs.reading import read_json
-from affekt.runs.writing import corpora_facts, fold_facts, write_enrolment, write_predictions
+from affekt.runs.writing import corpora_facts, fold_facts, predictions_of, write_table
 
 
 def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> None:
@@ -214,13 +214,14 @@ def _test(
     files = np.array([manifest.names[clip] for clip in tested])
     with atomic_write(own / ACTIVATIONS) as part, part.open("wb") as file:
         np.savez_compressed(file, activations=activations, files=files)
-    write_predictions(own / "predictions.csv", *about, tested, probabilities)
+    write_table(own / "predictions.csv", predictions_of(*about, tested, probabilities))
     validated = predict(classifier, inputs, validation).softmax(dim=1).numpy()
-    write_predictions(own / "validation.csv", *about, validation, validated)
+    write_table(own / "validation.csv", predictions_of(*about, validation, validated))
     if recipe.speaker_normalization:
         seed = (recipe.seed, fold.number)
         enrolled = predict_enrolled(classifier, inputs, manifest, tested, seed=seed)
-        write_enrolment(own / "enrolment.csv", *about, tested, enrolled)
+        tables = (predictions_of(*about, tested, p, profile=name) for name, p in enrolled)
+        write_table(own / "enrolment.csv", *tables)
 
 
 def _baseline(
@@ -236,8 +237,7 @@ def _baseline(
         baseline = Baseline(kind, manifest.labels, recipe.seed, recipe.select_features)
         baseline.fit(features, truth, train=train, validation=validation)
         probabilities = baseline.predict_proba(features[tested])
-    write_predictions(
-        own / "predictions.csv", recipe.identity, fold, manifest, tested, probabilities
-    )
+    predictions = predictions_of(recipe.identity, fold, manifest, tested, probabilities)
+    write_table(own / "predictions.csv", predictions)
     uar = round(baseline.validation_uar, 6)
     return {"best_epoch": None, "chosen": baseline.chosen, "validation_uar": uar}

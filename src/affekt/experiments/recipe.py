@@ -220,7 +220,8 @@ class Recipe:
 
     def values(self) -> dict[str, Any]:
         """All knobs, as ``recipe.json`` holds them."""
-        return asdict(self)
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # lists in place of tuples
+        return values
 
     def with_(self, **changes: Any) -> "Recipe":
         """Return the recipe with some knobs changed, checked as those of a file."""

@@ -136,7 +136,7 @@ def _fill(folder: Path, recipe: Recipe, manifest: Manifest, folds: tuple[Fold, .
 
 def _refuse_others(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     """Refuse other recordings or knobs than before; add knobs that are newer than the run."""
-    knobs = json.loads(json.dumps(recipe.values()))  # lists in place of tuples
+    knobs = recipe.values()
     before = from_stored(read_json(folder / "recipe.json"))
     odd = [name for name in before if name in knobs and before[name] != knobs[name]]
     if read_manifest(folder / "manifest.csv", manifest.root).digest != manifest.digest:

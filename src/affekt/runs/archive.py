@@ -35,6 +35,7 @@ from affekt.runs.folder import (
     write_json,
 )
 from affekt.runs.reading import Run, find_runs, read_run
+from affekt.runs.writing import write_table
 
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
 Points = Callable[[Run], pd.DataFrame]
@@ -183,9 +184,7 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
             rows = table[table["fold"] == fold.number]
             rows = rows.drop(columns="fold") if name == "curve" else rows
             if len(rows):
-                path = own / f"{name}.csv"
-                text = rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-                atomic_text(path, text)
+                write_table(own / f"{name}.csv", rows)
         activations = run.folder / own.name / ACTIVATIONS
         if activations.is_file():
             _copy(activations, own)
@@ -203,7 +202,7 @@ def _refuse_others(
     run: Run, identity: RunIdentity, manifest: Manifest, folds: Sequence[Fold]
 ) -> None:
     """Compare what must be the same in the run and in the archive, as lines of text."""
-    knobs = json.loads(json.dumps(identity.knobs))  # lists in place of tuples
+    knobs = identity.knobs
     both = [name for name in run.knobs if name in knobs]  # knobs come and go between releases
     parts = ((f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part))
     done = {facts["fold"] for facts in run.folds}

@@ -4,12 +4,12 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.atomic_write import atomic_text
@@ -17,69 +17,48 @@ from affekt.corpora import CORPORA
 from affekt.corpora.folds import Fold
 from affekt.corpora.joined import JOINT, corpus_of
 from affekt.corpora.manifest import Manifest
-from affekt.corpora.tables import csv_text
 from affekt.runs.folder import RunIdentity
-from affekt.runs.predictions import COLUMNS, PROFILE
+from affekt.runs.predictions import PROFILE
 
 OWN = "own recordings"  # licence of a corpus that affekt does not know
 LIBRARIES = ("affekt", "numpy", "torch", "scikit-learn", "soxr", "soundfile")
 
 
-def write_predictions(
-    path: Path,
+def predictions_of(
     run: RunIdentity,
     fold: Fold,
     manifest: Manifest,
     clips: NDArray[np.int64],
     probabilities: NDArray[np.floating],
-) -> None:
-    """Write ``predictions.csv``: one row for each clip.
+    *,
+    profile: str = "",
+) -> pd.DataFrame:
+    """Tabulate predictions as ``predictions.csv`` holds them: one row for each clip.
 
     Args:
         clips: ``(clips,)`` rows of the manifest.
         probabilities: ``(clips, labels)``; the largest is the prediction.
+        profile: name of the enrolment, for the first column of ``enrolment.csv``.
     """
-    rows = _rows(run, fold, manifest, clips, probabilities)
-    atomic_text(path, csv_text([_header(manifest), *rows]))
+    chosen = [manifest.clips[row] for row in clips]
+    columns = {
+        "recipe": run.recipe,
+        "seed": run.seed,
+        "fold": fold.number,
+        "file": [manifest.names[row] for row in clips],
+        "speaker": [clip.speaker for clip in chosen],
+        "gender": [clip.gender for clip in chosen],
+        "truth": [clip.label for clip in chosen],
+        "predicted": [manifest.labels[at] for at in probabilities.argmax(axis=1)],
+    }
+    shares = {f"p_{label}": probabilities[:, at] for at, label in enumerate(manifest.labels)}
+    return pd.DataFrame(({PROFILE: profile} if profile else {}) | columns | shares)
 
 
-def write_enrolment(
-    path: Path,
-    run: RunIdentity,
-    fold: Fold,
-    manifest: Manifest,
-    clips: NDArray[np.int64],
-    enrolments: Iterable[tuple[str, NDArray[np.floating]]],
-) -> None:
-    """Write ``enrolment.csv``: one row for each clip and enrolment of its speaker.
-
-    Args:
-        clips: ``(clips,)`` rows of the manifest.
-        enrolments: name of each, with ``(clips, labels)`` probabilities.
-    """
-    rows = (
-        [name, *row]
-        for name, probabilities in enrolments
-        for row in _rows(run, fold, manifest, clips, probabilities)
-    )
-    atomic_text(path, csv_text([[PROFILE, *_header(manifest)], *rows]))
-
-
-def _header(manifest: Manifest) -> list[str]:
-    return [*COLUMNS, *(f"p_{label}" for label in manifest.labels)]
-
-
-def _rows(
-    run: RunIdentity,
-    fold: Fold,
-    manifest: Manifest,
-    clips: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-) -> Iterator[list[object]]:
-    for row, shares in zip(clips, probabilities, strict=True):
-        clip, predicted = manifest.clips[row], manifest.labels[shares.argmax()]
-        who = (manifest.names[row], clip.speaker, clip.gender, clip.label, predicted)
-        yield [run.recipe, run.seed, fold.number, *who, *(f"{share:.6f}" for share in shares)]
+def write_table(path: Path, *tables: pd.DataFrame) -> None:
+    """Write tables with the same columns as one CSV file, numbers with six digits."""
+    text = pd.concat(tables).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    atomic_text(path, text)
 
 
 def fold_facts(run: RunIdentity, fold: Fold, *, gpu: str = "") -> dict[str, Any]:

@@ -37,7 +37,7 @@ from affekt.service.openapi import document
 from affekt.service.origin_check import POLICY_VIOLATION, OriginCheck
 from affekt.service.readiness import Readiness
 from affekt.service.request_options import choice, decode_profile, with_query
-from affekt.service.tokens import TokenCheck, Tokens
+from affekt.service.tokens import TokenCheck, read_tokens
 from affekt.service.uploads import Upload, UploadTooLargeError, read_upload
 from affekt.shipped_folders import shipped_folder
 
@@ -65,7 +65,7 @@ def make_app(
     hosts: Collection[str],
     journal: Callable[[], str] | None = None,
     origins: Collection[str] = (),
-    tokens: Tokens | None = None,
+    tokens: Path | None = None,
     access_log: TextIO | None = None,
     workers: int = 1,
     runtime: Path | None = None,
@@ -77,7 +77,8 @@ def make_app(
         hosts: host names that requests may name, such as ``localhost``.
         journal: makes the report of a journal as HTML; no journal by default.
         origins: of pages of other sites that may use it, such as ``https://example.org``.
-        tokens: one of which every request must bear, but those for ``/health``; none by default.
+        tokens: file of tokens, one of which every request must bear, but those for ``/health``;
+            none by default.
         access_log: file that gets one line of JSON for each request; none by default.
         workers: processes that share this machine's cores, each with such an application.
         runtime: folder of ONNX Runtime Web, with which the page runs the model in the browser;
@@ -88,6 +89,9 @@ def make_app(
         ``/openapi.json`` and ``/docs``, ``POST /predict``, ``/timeline`` and ``/embed``, the
         WebSocket ``/stream``, and ``GET /journal`` if there is one. Its ``state.stop()`` ends
         uploads that are still being received and makes ``/health`` say so.
+
+    Raises:
+        RunError: the file of tokens cannot be used.
     """
     metrics = Metrics(PATHS)
     service = _Service(predictor, metrics, journal, workers, browser=bool(runtime))
@@ -105,7 +109,8 @@ def make_app(
         )
         middleware.append(sharing)
     if tokens:
-        middleware.append(Middleware(TokenCheck, tokens=tokens))
+        read_tokens(tokens)  # an error now, not at the first request
+        middleware.append(Middleware(TokenCheck, file=tokens))
     add_type("text/javascript", ".js")  # the registry of some Windows systems says text/plain
     app = Starlette(
         routes=[
