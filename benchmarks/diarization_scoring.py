@@ -6,30 +6,15 @@ one by the Hungarian method. Time is counted in steps of 10 ms.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from affekt import Turn
+
 COLLAR = 0.25  # s: around each boundary of the reference, not scored
 STEP = 0.01  # s
-
-
-class SpeakerSpan(Protocol):
-    """A time span of one speaker."""
-
-    @property
-    def start(self) -> float:
-        """Seconds from the start of the recording."""
-
-    @property
-    def end(self) -> float:
-        """Seconds, after ``start``."""
-
-    @property
-    def speaker(self) -> str | None:
-        """Name of the speaker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +42,13 @@ class DiarizationErrors:
 
 
 def diarization_errors(
-    reference: Sequence[SpeakerSpan], found: Sequence[SpeakerSpan], *, collar: float = COLLAR
+    reference: Sequence[Turn], found: Sequence[Turn], *, collar: float = COLLAR
 ) -> DiarizationErrors:
     """Measure the errors of a diarization against a reference with speech.
 
     Args:
+        reference: turns, or other time spans with a speaker.
+        found: likewise.
         collar: seconds around each boundary of the reference that are not scored.
 
     Returns:
@@ -103,9 +90,7 @@ def diarization_errors(
     )
 
 
-def _activity(
-    spans: Sequence[SpeakerSpan], steps: int
-) -> tuple[list[str | None], NDArray[np.bool_]]:
+def _activity(spans: Sequence[Turn], steps: int) -> tuple[list[str | None], NDArray[np.bool_]]:
     """The speakers, and ``(speakers, steps)`` which of them speaks when."""
     speakers = [*dict.fromkeys(span.speaker for span in spans)]
     active = np.zeros((len(speakers), steps), bool)

@@ -14,7 +14,9 @@ prints how much longer a prediction takes with the measurement.
 """
 
 import time
+import timeit
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,13 +144,8 @@ def print_cost(model: str) -> None:
     sound = np.concatenate([affekt.read(file) for file in samples] * 6)[: 29 * SAMPLE_RATE]
     taken = []
     for limits in (LIMITS, None):
-        predictor = affekt.load(model, limits=limits)
-        rounds = []
-        for _ in range(7):
-            begin = time.process_time()
-            predictor.predict(sound, sample_rate=SAMPLE_RATE)
-            rounds.append(time.process_time() - begin)
-        taken.append(min(rounds))
+        predict = partial(affekt.load(model, limits=limits).predict, sound, sample_rate=SAMPLE_RATE)
+        taken.append(min(timeit.repeat(predict, timer=time.process_time, number=1, repeat=7)))
     print(f"{model}: {taken[0] / taken[1]:.1f} times as long with quality")
 
 

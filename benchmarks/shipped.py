@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from affekt.corpora.spec import FOUR
 from affekt.evaluation.calibration import answers_of, pooled_temperatures
 from affekt.evaluation.calibration_metrics import (
     apply_temperature,
@@ -29,20 +30,7 @@ ENROLMENTS = {
     "all": "all",
     "adaptive": "adaptive",
 }
-HEADING = (
-    "tested on",
-    "enrolment",
-    "clips",
-    "speakers",
-    "angry",
-    "happy",
-    "sad",
-    "neutral",
-    "UAR",
-    "ECE",
-)
-
-
+HEADING = ("tested on", "enrolment", "clips", "speakers", *FOUR, "UAR", "ECE")
 #: For each model, the recipes of its cross-validation and of its networks on an unseen corpus.
 RECIPES = {
     "affekt": ("corpora-encoder", "cross-corpus-encoder"),
