@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from sklearn.metrics import recall_score
 
 from affekt.corpora import Manifest, load
 from affekt.experiments.finetuning import adapt, load_features, predict_both
@@ -127,10 +128,9 @@ def scores(
 ) -> tuple[float, float]:
     """UAR over all classes, and the mean recall of the classes that the start has."""
     truth = part_of(manifest, tested).truth
-    recalls = {
-        label: float((found[truth == at] == at).mean()) for at, label in enumerate(manifest.labels)
-    }
-    return float(np.mean([*recalls.values()])), float(np.mean([recalls[label] for label in shared]))
+    classes = range(len(manifest.labels))
+    recalls = recall_score(truth, found, labels=classes, average=None)
+    return float(recalls.mean()), float(recalls[[*map(manifest.labels.index, shared)]].mean())
 
 
 def measure(name: str, case: Case, data: Path, output: Path) -> None:
@@ -183,10 +183,7 @@ def table(path: Path) -> str:
             f"{group[s].mean():.3f} ({group[s].min():.3f} to {group[s].max():.3f})"
             for s in ("uar", "uar_shared")
         ]
-        case, start, speakers, method, enrolment = key
-        lines.append(
-            "| " + " | ".join([case, start, str(speakers), method, enrolment, *cells]) + " |"
-        )
+        lines.append(f"| {' | '.join(map(str, (*key, *cells)))} |")
     return "\n".join(lines)
 
 

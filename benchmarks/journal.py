@@ -262,29 +262,24 @@ def marks_of_shares_that_stay() -> pd.DataFrame:
 
 
 def main() -> None:
+    others = {
+        "baseline": one_emotion_baselines,
+        "smallest": smallest_changes,
+        "marks": marks_of_shares_that_stay,
+    }
     parser = parser_of(__doc__)
-    parser.add_argument("--confusion", action="store_true", help="write the matrices and stop")
-    parser.add_argument("--baseline", action="store_true", help="measure its warning and stop")
-    parser.add_argument("--smallest", action="store_true", help="measure it and stop")
-    parser.add_argument(
-        "--marks", action="store_true", help="measure marks of shares that stay and stop"
-    )
-    chosen = parser.parse_args()
-    if chosen.confusion:
+    for name in ("confusion", *others):
+        parser.add_argument(f"--{name}", action="store_const", dest="chosen", const=name)
+    chosen = parser.parse_args().chosen
+    if chosen == "confusion":
         write_confusion()
         return
     estimation.PERMUTATIONS, estimation.RESAMPLES = 1_999, 500  # a quarter of the report's
-    file = Path("results/journal.csv")
-    if chosen.baseline:
-        table, file = one_emotion_baselines(), file.with_name("journal-baseline.csv")
-    elif chosen.smallest:
-        table, file = smallest_changes(), file.with_name("journal-smallest.csv")
-    elif chosen.marks:
-        table, file = marks_of_shares_that_stay(), file.with_name("journal-marks.csv")
+    gc.freeze()  # statsmodels collects garbage at every adjustment
+    if chosen:
+        save(others[chosen](), Path(f"results/journal-{chosen}.csv"))
     else:
-        gc.freeze()  # statsmodels collects garbage at every adjustment
-        table = summary(pd.DataFrame(journals()))
-    save(table, file)
+        save(summary(pd.DataFrame(journals())), Path("results/journal.csv"))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from sklearn.metrics import recall_score
 from affekt.corpora import load
 from affekt.experiments.finetuning import load_features
 from affekt.experiments.minibatches import predict
-from affekt.experiments.profiles import profile_of, same_speaker
+from affekt.experiments.profiles import profile_of, same_speaker, stacked
 from affekt.model.classifier import load_classifier
 from affekt.runs.folder import usual_locations
 from arguments import parser_of
@@ -56,8 +56,7 @@ def measure(fold: Path, data: Path) -> Iterator[dict[str, object]]:
     for kind, amount, pool_of in conditions(labels, pools):
         generator = np.random.default_rng([facts["seed"], amount, *kind.encode()])
         chosen = [generator.choice(pool_of[row], amount, replace=False) for row in rows.tolist()]
-        each = [profile_of(inputs.features[0], clips) for clips in chosen]
-        profiles = {name: torch.stack([profile[name] for profile in each]) for name in each[0]}
+        profiles = stacked(profile_of(inputs.features[0], clips) for clips in chosen)
         found = predict(network, inputs, rows, profiles=profiles).argmax(1).tolist()
         of_network = network.architecture.labels
         predicted = [of_network[label] for label in found]

@@ -41,25 +41,21 @@ PROFILES = ("none", "random-8", "all")
 LEAST = 1e-2  # smallest standard deviation of an activation
 
 Floats = NDArray[np.float64]
+Sums = list[Floats]  # weight, sum and sum of squares of each clip's activations
 
 
-class Sums:
-    """Weight, sum and sum of squares of each clip's activations, and their mean and deviation."""
-
-    def __init__(self, weight: Floats, total: Floats, square: Floats) -> None:
-        self.parts = weight, total, square
-        self.mean, self.deviation = moments(*self.parts)
-
-    def features(self, clips: NDArray[np.int64], others: Mapping[int, NDArray[np.int64]]) -> Floats:
-        """Compute ``(clips, features)``, each normalized by its ``others``, if it has any."""
-        rows = []
-        for clip in clips:
-            mean, deviation = self.mean[clip], self.deviation[clip]
-            if len(enrolled := others.get(int(clip), clips[:0])):
-                centre, spread = moments(*(part[enrolled].sum(0) for part in self.parts))
-                mean, deviation = (mean - centre) / spread, deviation / spread
-            rows.append(np.concatenate([mean, deviation]))
-        return np.stack(rows)
+def features(
+    sums: Sums, clips: NDArray[np.int64], others: Mapping[int, NDArray[np.int64]]
+) -> Floats:
+    """Compute ``(clips, features)``, each normalized by its ``others``, if it has any."""
+    rows = []
+    for clip in clips:
+        mean, deviation = moments(*(part[clip] for part in sums))
+        if len(enrolled := others.get(int(clip), clips[:0])):
+            centre, spread = moments(*(part[enrolled].sum(0) for part in sums))
+            mean, deviation = (mean - centre) / spread, deviation / spread
+        rows.append(np.concatenate([mean, deviation]))
+    return np.stack(rows)
 
 
 def moments(weight: Floats, total: Floats, square: Floats) -> tuple[Floats, Floats]:
@@ -73,7 +69,7 @@ def sums_of(recipe: Recipe, source: Source, locations: Locations) -> Sums:
     plain = recipe.with_(augmented_speakers=0, augment_channel=False)
     network = start_network(plain, 0, source, np.arange(len(source.manifest.clips)), locations)
     (recorded,) = load_inputs(plain, source, network).features
-    return Sums(*(np.asarray(part, np.float64) for part in recorded.sums.values()))
+    return [np.asarray(part, np.float64) for part in recorded.sums.values()]
 
 
 def answers(manifest: Manifest, fold: Fold, sums: Sums, recipe: Recipe) -> Iterator[list[object]]:
@@ -84,15 +80,16 @@ def answers(manifest: Manifest, fold: Fold, sums: Sums, recipe: Recipe) -> Itera
     without, with_others = (_fitted(sums, training, others) for others in ({}, training.others))
     for profile in PROFILES:
         machine, others = (with_others, enrolled[profile]) if profile in enrolled else (without, {})
-        for clip, label in zip(tested, machine.predict(sums.features(tested, others)), strict=True):
+        for clip, label in zip(
+            tested, machine.predict(features(sums, tested, others)), strict=True
+        ):
             who = manifest.names[clip], manifest.clips[clip].speaker, manifest.clips[clip].label
             yield [profile, fold.number, *who, manifest.labels[label]]
 
 
 def _fitted(sums: Sums, training: Part, others: Mapping[int, NDArray[np.int64]]) -> Pipeline:
-    features = sums.features(training.clips, others)
-    machine = make_pipeline(StandardScaler(), SVC())
-    return machine.fit(features, training.truth, svc__sample_weight=training.weights)
+    machine, x = make_pipeline(StandardScaler(), SVC()), features(sums, training.clips, others)
+    return machine.fit(x, training.truth, svc__sample_weight=training.weights)
 
 
 def compared(name: str) -> Iterator[dict[str, object]]:

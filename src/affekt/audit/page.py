@@ -87,22 +87,25 @@ def _summary(
 
 
 def _page(summary: dict[str, Any], tables: dict[str, pd.DataFrame]) -> str:
-    environment = html_templates()
     robust, fair, by_speaker = tables.values()
     clean, tests = robust.iloc[0], robust.iloc[1:]
     uar = float(clean["uar"])
-    return environment.get_template("audit/page.html.jinja").render(
-        summary=summary,
-        tiny=tests[tests["tiny"]].to_dict("records"),
-        tests=[
-            {"name": name, "picture": _curve(group, uar), "rows": group.to_dict("records")}
-            for name, group in tests[~tests["tiny"]].groupby("test", sort=False)
-        ],
-        clean=clean.to_dict(),
-        fairness=fair.assign(name=fair["kind"] + " " + fair["group"]).to_dict("records"),
-        worst=by_speaker[by_speaker["clips"] >= ENOUGH].head(WORST).to_dict("records"),
-        max_drop=MAX_DROP,
-        min_unchanged=MIN_UNCHANGED,
+    return (
+        html_templates()
+        .get_template("audit/page.html.jinja")
+        .render(
+            summary=summary,
+            tiny=tests[tests["tiny"]].to_dict("records"),
+            tests=[
+                {"name": name, "picture": _curve(group, uar), "rows": group.to_dict("records")}
+                for name, group in tests[~tests["tiny"]].groupby("test", sort=False)
+            ],
+            clean=clean.to_dict(),
+            fairness=fair.assign(name=fair["kind"] + " " + fair["group"]).to_dict("records"),
+            worst=by_speaker[by_speaker["clips"] >= ENOUGH].head(WORST).to_dict("records"),
+            max_drop=MAX_DROP,
+            min_unchanged=MIN_UNCHANGED,
+        )
     )
 
 
