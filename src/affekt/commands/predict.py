@@ -153,7 +153,7 @@ def predict(
             results = with_progress(results, lambda: sum(1 for _ in found), delay=0.0)
         if predictor.graph.profile and not (profile or adapt):
             results = with_hint(results)
-        header = not (finished and out.seekable() and out.tell())  # a resumed output may have one
+        header = not (resume and out.seekable() and out.tell())  # a resumed output may have one
         printer = printer_of(form, out, csv_columns(predictor.labels), header=header)
         return print_results(results, printer or table(out, predictor.labels))
 

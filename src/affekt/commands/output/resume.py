@@ -4,8 +4,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,14 +25,11 @@ TOLERANCE = 1e-3  # of a probability: above rounding errors, below differences b
 Record = tuple[str, str, dict[str, float]]
 
 
-@dataclass(frozen=True)
-class Finished:
-    """The files whose predictions an output holds, by their absolute names."""
-
-    names: Set[str] = frozenset()
+class Finished(set[str]):
+    """Absolute names of the files whose predictions an output holds; contains relative ones too."""
 
     def __contains__(self, file: object) -> bool:
-        return isinstance(file, str) and _absolute(file) in self.names
+        return isinstance(file, str) and super().__contains__(_absolute(file))
 
 
 def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bool) -> Finished:
@@ -46,20 +42,20 @@ def find_finished(output: Path, *, name: str, predictor: "Predictor", as_csv: bo
         RunError: it holds anything but results of ``affekt predict`` with this model and options,
             or cannot be written.
     """
-    names: set[str] = set()
+    finished = Finished()
     with writing(name, RunError, "Name another file with --output.", done="resumed"):
         output = output.resolve()
         if not output.exists() or not output.stat().st_size:
-            return Finished()
+            return finished
         with atomic_write(output) as part:
             with output.open("rb") as old, part.open("wb") as new:
                 header = (",".join(csv_columns(predictor.labels)) + "\n").encode()
                 for record in _copy_finished(old, new, name, header if as_csv else b""):
-                    if not names:
+                    if not finished:
                         _check_model(record, predictor, name)
-                    names.add(_absolute(record[0]))
+                    finished.add(_absolute(record[0]))
             shutil.copymode(output, part)
-    return Finished(names)
+    return finished
 
 
 def _copy_finished(old: BinaryIO, new: BinaryIO, name: str, header: bytes) -> Iterator[Record]:
