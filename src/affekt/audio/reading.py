@@ -89,12 +89,8 @@ def blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Read as :func:`read` does, block by block in constant memory.
 
-    Yields:
-        ``(samples,)`` arrays of various lengths, none empty; joined, they are what
-        :func:`read` returns.
-
-    Raises:
-        AudioError: as :func:`read`; a fault late in the recording comes after its first blocks.
+    Yields ``(samples,)`` of various lengths, none empty. A fault late in the recording comes after
+    its first blocks.
     """
     if isinstance(channel, str):
         raise AudioError(
@@ -116,16 +112,12 @@ def channel_blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Read all channels in one decoding, block by block in constant memory.
 
-    Args:
-        channel: ``each`` for all; a number, or None for their mean, gives one column. The other
-            arguments are those of :func:`read`.
+    A channel, or None for the mean of all, gives one column. The other arguments and the errors
+    are those of :func:`blocks`.
 
     Yields:
         ``(samples, channels)`` arrays at 16 kHz, none empty; column ``n`` joined is what
         :func:`read` returns for ``channel=n``.
-
-    Raises:
-        AudioError: as :func:`blocks`.
     """
     _check_part(start, end, max_seconds)
     with open_source(source, sample_rate, start) as sound:

@@ -73,10 +73,9 @@ class Resampler:
     def catch_up(
         self, replay: NDArray[np.float32], *, second: int, given: int
     ) -> NDArray[np.float32]:
-        """Continue a sound of another resampler, before any other call.
+        """Continue a sound of another resampler, given its attributes of the same names.
 
-        The arguments are the other's attributes of the same names. Returns samples that the other
-        has not returned yet.
+        Returns samples that the other has not returned yet; no other call may come before.
         """
         self.second, self.given = second, given
         self._unwanted = given - second * SAMPLE_RATE

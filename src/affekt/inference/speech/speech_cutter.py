@@ -31,10 +31,8 @@ def within(speech: Speech, samples: Chunk) -> Chunk:
 class SpeechCutter:
     """Cut the speech of one speaker out of a sound; the longest utterance limits the memory.
 
-    Args:
-        spans: turns of the speaker; None if the speaker is the only one.
-        start: seconds of the recording at which the sound begins.
-        thresholds: of the detection of speech.
+    ``spans`` are the turns of the speaker, None if there is no other; the sound begins at ``start``
+    seconds of the recording.
     """
 
     def __init__(
