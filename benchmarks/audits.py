@@ -21,13 +21,8 @@ from affekt.evaluation.comparison import compare
 from affekt.evaluation.metrics import tally
 
 ROOT = Path(__file__).parents[1]
-RESULTS, MODELS = ROOT / "results" / "audit", ROOT / "src" / "affekt" / "models"
-NAMES = {  # in the order of the columns
-    "affekt": "`affekt`",
-    "affekt-open": "`affekt-open`",
-    "affekt-small": "`affekt-small`",
-    "yamnet-lstm": "`yamnet-lstm`",
-}
+RESULTS = ROOT / "results" / "audit"
+NAMES = ("affekt", "affekt-open", "affekt-small", "yamnet-lstm")  # in the order of the columns
 UNSEEN = {  # each trained three times, without the corpus that it is audited on
     "affekt-unseen": "`affekt`'s recipe",
     "egemaps-unseen": "eGeMAPS and SVM",
@@ -36,9 +31,9 @@ UNSEEN = {  # each trained three times, without the corpus that it is audited on
 APART = 10  # tests that the comparison lists: those where the falls of UAR differ most
 
 
-def audited() -> dict[str, str]:
-    """Names and titles of those whose whole audit is in the results."""
-    return {x: title for x, title in NAMES.items() if (RESULTS / x / "summary.json").is_file()}
+def summary(name: str) -> dict[str, Any]:
+    """The summary of an audit."""
+    return json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
 
 
 def summaries() -> list[str]:
@@ -47,11 +42,11 @@ def summaries() -> list[str]:
         "| | clips | trained on | UAR | ECE | tiny changes | robustness | fairness |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, title in audited().items():
-        found = json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
+    for name in NAMES:
+        found = summary(name)
         known, speakers = found["speakers_of_training"], found["speakers"]
         cells = [
-            title,
+            f"`{name}`",
             str(found["clips"]),
             f"{known or 0} of {speakers} speakers",
             f"{found['uar']:.3f} ({found['low']:.3f} to {found['high']:.3f})",
@@ -64,8 +59,8 @@ def summaries() -> list[str]:
 
 def robustness() -> list[str]:
     """Rows of Markdown: one for each test; each cell names the strengths that fail."""
-    tables = {name: pd.read_csv(RESULTS / name / "robustness.csv") for name in audited()}
-    lines = [f"| | {' | '.join(audited().values())} |", "| --- " * (len(tables) + 1) + "|"]
+    tables = {name: pd.read_csv(RESULTS / name / "robustness.csv") for name in NAMES}
+    lines = [f"| | {' | '.join(f'`{x}`' for x in NAMES)} |", "| --- " * (len(tables) + 1) + "|"]
     for test in next(iter(tables.values()))["test"].unique()[1:]:
         cells = [test]
         for table in tables.values():
@@ -83,7 +78,7 @@ def unseen() -> list[str]:
     """Rows of Markdown: recognizers that were not trained on the audited corpus, as columns."""
     found, tables, falls = {}, {}, pd.DataFrame()
     for name in UNSEEN:
-        found[name] = json.loads((RESULTS / name / "summary.json").read_text(encoding="utf-8"))
+        found[name] = summary(name)
         table = pd.read_csv(RESULTS / name / "robustness.csv", na_values="")
         tables[name], falls[name] = table, table["drop"].where(~table["tiny"])
     first = tables["affekt-unseen"]
@@ -136,22 +131,17 @@ def _passed(found: dict[str, Any], what: str) -> str:
 def profiles() -> list[str]:
     """Rows of Markdown: how well a profile identifies a person, by model and corpus."""
     lines = ["| model | corpus | speakers | EER | identified |", "| --- | --- | --- | --- | --- |"]
-    for name, title in NAMES.items():
+    for name in NAMES:
         file = RESULTS / name / "profiles.csv"
         for row in pd.read_csv(file).to_dict("records") if file.is_file() else ():
             shares = f"{row['eer']:.3f} | {100 * row['identified']:.0f} %"
-            lines.append(f"| {title} | {row['corpus']} | {row['speakers']} | {shares} |")
+            lines.append(f"| `{name}` | {row['corpus']} | {row['speakers']} | {shares} |")
     return lines
-
-
-def cards() -> list[str]:
-    """Shipped models that have results."""
-    return [name for name in audited() if (MODELS / f"{name}.md").is_file()]
 
 
 def card(model: str) -> str:
     """Sentences for a model card, in lines of at most 100 characters."""
-    found = json.loads((RESULTS / model / "summary.json").read_text(encoding="utf-8"))
+    found = summary(model)
     table = pd.read_csv(RESULTS / model / "robustness.csv")[1:]
     failed = table[table["tiny"] & ~table["passed"]]
     lines = [
@@ -189,7 +179,7 @@ def main() -> None:
         return
     for lines in (summaries(), robustness(), profiles(), unseen()):
         print(*lines, "", sep="\n")
-    for model in cards():
+    for model in NAMES:
         print(model, card(model), "", sep="\n")
 
 

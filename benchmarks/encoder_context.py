@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import recall_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -69,10 +69,8 @@ def uar(rows: NDArray[np.float32], manifest: Manifest, folds: int, *, normalized
     for speaker in set(speakers) if normalized else ():
         own = speakers == speaker
         rows[own] = (rows[own] - rows[own].mean(0)) / (rows[own].std(0) + 1e-6)
-    predicted = truth.copy()
-    for train, test in GroupKFold(folds).split(rows, truth, speakers):
-        model = make_pipeline(StandardScaler(), SVC(C=3.0, class_weight="balanced"))
-        predicted[test] = model.fit(rows[train], truth[train]).predict(rows[test])
+    model = make_pipeline(StandardScaler(), SVC(C=3.0, class_weight="balanced"))
+    predicted = cross_val_predict(model, rows, truth, groups=speakers, cv=GroupKFold(folds))
     return float(recall_score(truth, predicted, labels=manifest.labels, average="macro"))
 
 
