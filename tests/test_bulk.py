@@ -1,6 +1,7 @@
 """Test ``affekt predict --resume`` after any interruption, and memory with many files."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -242,6 +243,37 @@ def test_an_interruption_keeps_finished_results(
     assert main(["predict", *words]) == 1
     names = [json.loads(line)["file"] for line in output.read_text().splitlines()]
     assert len(names) == len(set(names)) == 403
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_two_commands_never_write_one_output(
+    model: str, many: Path, tmp_path: Path, capsys: Captured, options: list[str]
+) -> None:
+    output = tmp_path / "results.jsonl"
+    words = [str(many), "--json", "--model", model, "-o", str(output), "--jobs", "1"]
+    with subprocess.Popen([*COMMAND, *words, "--resume"], stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: output.exists() and output.stat().st_size)
+        assert main(["predict", *words, *options]) == 2
+        assert process.wait(120) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "must not be written by two commands at a time" in line
+    assert len(output.read_text().splitlines()) == 403
+
+
+def test_a_disk_without_locks_takes_results(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    output = tmp_path / "results.csv"
+    file = f"{next(folder.glob('*.wav'))}"
+    assert main(["predict", file, "--csv", "--model", model, "-o", str(output)]) == 0
+    assert len(output.read_text().splitlines()) == 2
 
 
 def test_a_full_disk_is_one_error_line(model: str, folder: Path, capsys: Captured) -> None:

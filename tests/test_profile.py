@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -489,6 +490,28 @@ def test_enroll_on_the_command_line(
     assert file.read_bytes() == before
     assert main(["enroll", f"{tmp_path / 'new.profile'}", "--add", f"{voice}"]) == 2
     assert "affekt:" in capsys.readouterr().err
+
+
+def test_a_profile_that_another_program_changes_is_kept(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file, enroll = tmp_path / "me.profile", affekt.Predictor.enroll
+    words = ["enroll", f"{file}", "--model", f"{model}", f"{SAMPLES / 'loud.flac'}"]
+    assert main(words) == 0
+
+    def changed_meanwhile(self: affekt.Predictor, *files: Any, **options: Any) -> Profile:
+        monkeypatch.undo()
+        assert main([*words, "--add"]) == 0
+        return enroll(self, *files, **options)
+
+    monkeypatch.setattr(affekt.Predictor, "enroll", changed_meanwhile)
+    weight = read_profile(file).weight
+    assert main([*words, "--add"]) == 2
+    assert "must not be changed by another program" in capsys.readouterr().err
+    assert read_profile(file).weight == pytest.approx(2 * weight, rel=1e-2)
 
 
 def test_nothing_else_is_written_over(

@@ -31,7 +31,7 @@ def enroll(
     would keep a recording.
     """
     from affekt.audio.sound_files import SUFFIXES
-    from affekt.errors import AudioError
+    from affekt.errors import AudioError, ModelError
     from affekt.inference.files import Failure, find_files
     from affekt.inference.predictor import load
     from affekt.inference.profile import read_profile
@@ -45,6 +45,7 @@ def enroll(
         read_profile(profile)  # only profiles are overwritten
         if not replace:
             raise typer.BadParameter(f"{profile} exists. Use --add or --replace.")
+    before = _content(profile)
     predictor = load(model, profile=profile if add else None, channel=channel)
     files = []
     for file in find_files(paths):  # all, before any is read
@@ -58,6 +59,11 @@ def enroll(
         else:
             complain(f"{file}: no speech detected; the file is skipped.")
     enrolled = predictor.enroll(with_speech, voice=voice)
+    if before != _content(profile):
+        raise ModelError(
+            f"{profile} must not be changed by another program during the enrolment. Got another "
+            f"content. Repeat the command."
+        )
     enrolled.save(profile)
     print(f"{profile}: {enrolled.seconds:.1f} seconds of speech")
     if enrolled.seconds < MIN_SPEECH:
@@ -65,3 +71,7 @@ def enroll(
             f"{profile} should have at least {MIN_SPEECH} s of speech. "
             f"Got {enrolled.seconds:.1f} s. Add recordings with --add."
         )
+
+
+def _content(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,7 +135,7 @@ def results_output(
     overwritten.
 
     Raises:
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or another command writes it.
     """
     if output is None:
         out = sys.stdout
@@ -147,9 +148,14 @@ def results_output(
         path = Path(output)
         if is_location(output):
             path = opened.enter_context(local_copy(output, fetch=prepare is not None))
-        prepared = prepare(path) if prepare else None
-        with writing(output, RunError, "Name a file in a folder that exists."):
-            file = path.open("a" if prepare else "w", **_TEXT)
+        file = opened.enter_context(_open_locked(path, output))
+        prepared = None
+        if prepare:
+            prepared = prepare(path)
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):  # it was replaced
+                file = opened.enter_context(_open_locked(path, output))
+        elif path.is_file():
+            file.truncate(0)
         try:
             with file, redirect_stdout(sys.stderr):
                 yield file, prepared
@@ -159,3 +165,24 @@ def results_output(
             raise RunError(
                 f"{output} cannot be written any further: {error.strerror}. Free some space."
             ) from error
+
+
+def _open_locked(path: Path, output: str) -> TextIO:
+    """Open a file to append to, which no other command may write meanwhile."""
+    with writing(output, RunError, "Name a file in a folder that exists."):
+        file = path.open("a", **_TEXT)
+    if sys.platform == "win32" or not path.is_file():
+        return file
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if not isinstance(error, BlockingIOError):  # some network disks have no locks
+            return file
+        file.close()
+        raise RunError(
+            f"{output} must not be written by two commands at a time. Got another one that writes "
+            f"it. Wait for its end, or name another file with --output."
+        ) from error
+    return file
