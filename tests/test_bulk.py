@@ -188,7 +188,7 @@ def test_an_output_that_cannot_be_read_is_not_resumed(
     words = ["predict", str(folder), "--json", "--model", model, "-o", str(tmp_path), "--resume"]
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    reason = "cannot be resumed: Is a directory. Name another file with --output."
+    reason = "cannot be written: Is a directory. Name a file in a folder that exists."
     assert line == f"affekt: {tmp_path} {reason}"
 
 

@@ -170,7 +170,7 @@ def results_output(
 def _open_locked(path: Path, output: str) -> TextIO:
     """Open a file to append to, which no other command may write meanwhile."""
     with writing(output, RunError, "Name a file in a folder that exists."):
-        file = path.open("a", **_TEXT)
+        file: TextIO = path.open("a", **_TEXT)
     if sys.platform == "win32" or not path.is_file():
         return file
     import fcntl
