@@ -68,12 +68,12 @@ sounds = pytest.mark.parametrize("sound", SOUNDS.values(), ids=SOUNDS)
 
 @sounds
 def test_magnitude_is_yamnets_front_end(sound: Floats) -> None:
-    np.testing.assert_allclose(patches(sound), exact(sound), atol=5e-5, rtol=0)
+    np.testing.assert_allclose(patches(sound), exact(sound), atol=1e-4, rtol=0)
 
 
 @sounds
 def test_power_is_the_papers_equations(sound: Floats) -> None:
-    np.testing.assert_allclose(patches(sound, "power"), paper(sound), atol=5e-5, rtol=0)
+    np.testing.assert_allclose(patches(sound, "power"), paper(sound), atol=1e-4, rtol=0)
 
 
 def test_front_ends_differ() -> None:
@@ -98,7 +98,7 @@ def test_clipped_and_constant_sounds_stay_finite(front_end: str) -> None:
 def test_each_window_is_independent(front_end: str) -> None:
     windows = np.concatenate([noise(0.1), tones(0.01)])
     alone = [patches(window[None], front_end)[0] for window in windows]
-    np.testing.assert_allclose(patches(windows, front_end), alone, atol=5e-5, rtol=0)
+    np.testing.assert_allclose(patches(windows, front_end), alone, atol=1e-4, rtol=0)
 
 
 def test_a_frame_is_10_ms_and_a_tone_is_in_its_band() -> None:
@@ -135,7 +135,7 @@ def test_exports(front_end: str) -> None:
     session = onnxruntime.InferenceSession(stream.getvalue())
     windows = np.concatenate([noise(0.1), SOUNDS["silence"]])
     (found,) = session.run(None, {"windows": windows})
-    np.testing.assert_allclose(found, patches(windows, front_end), atol=5e-5, rtol=0)
+    np.testing.assert_allclose(found, patches(windows, front_end), atol=1e-4, rtol=0)
 
 
 def test_mel_matrix_is_its_definition() -> None:
