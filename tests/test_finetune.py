@@ -1,6 +1,8 @@
 """Test that a model is adapted to a user's labels, and tested on speakers it did not learn from."""
 
+import errno
 import importlib
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -239,6 +241,50 @@ def test_outputs_that_cannot_be_written_are_refused_first(
         (line,) = capsys.readouterr().err.splitlines()
         assert output.partition(".")[0] in line
     assert notes.read_text() == "Own notes."
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("TemporaryFile", "x.onnx cannot be written: Read-only file system. Name another file."),
+        ("TemporaryDirectory", "cannot be written: Read-only file system. Free some space, or set"),
+    ],
+)
+def test_folders_that_cannot_be_written_are_named(
+    start: Path,
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    message: str,
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(finetuning, name, refuse)
+    words = ["finetune", str(table), "-o", str(tmp_path / "x.onnx"), "--model", str(start)]
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_sigterm_ends_it_as_ctrl_c(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    def interrupted(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("os._exit", interrupted)
+    for function, words in {
+        "finetuning.finetune": ["finetune", str(table), "-o", str(tmp_path / "x.onnx")],
+        "runner.run": ["run", "ravdess-yamnet-lstm", "--data", str(tmp_path)],
+    }.items():
+        monkeypatch.setattr(f"affekt.experiments.{function}", stopped)
+        with pytest.raises(SystemExit, match="130"):
+            main(words)
 
 
 def test_the_default_model_learns_emovo(data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from affekt.commands import options
 from affekt.commands.options import argument, option
-from affekt.commands.output.printing import with_progress
+from affekt.commands.output.printing import sigterm_as_ctrl_c, with_progress
 
 
 def finetune(
@@ -35,16 +35,17 @@ def finetune(
 
     options.refuse_output(output, table, model)
     labels, columns = options.own_names(label, column)
-    made = adapt(
-        table,
-        output,
-        model=model,
-        labels=labels,
-        columns=columns,
-        speaker=speaker,
-        seed=seed,
-        watch=with_progress,
-    )
+    with sigterm_as_ctrl_c():  # which removes temporary files
+        made = adapt(
+            table,
+            output,
+            model=model,
+            labels=labels,
+            columns=columns,
+            speaker=speaker,
+            seed=seed,
+            watch=with_progress,
+        )
     one = made.speakers == 1
     print(
         f"{made.file}: {', '.join(made.labels)}; {made.clips} clips, {made.speakers} "

@@ -8,7 +8,7 @@ import typer
 
 from affekt.commands import options
 from affekt.commands.options import argument, option
-from affekt.commands.output.printing import complain
+from affekt.commands.output.printing import complain, sigterm_as_ctrl_c
 
 
 def run(
@@ -50,14 +50,15 @@ def run(
     wanted = read_recipe(recipe, changes or ())
     wanted = wanted if seed is None else wanted.with_(seed=seed)
     locations = usual_locations(wanted.corpus, data=data, runs=runs, weights=weights)
-    failures = run_recipe(
-        wanted,
-        locations,
-        folds=_numbers(folds),
-        archive=archive,
-        jobs=jobs,
-        engine=engine_named(engine, address),
-    )
+    with sigterm_as_ctrl_c():
+        failures = run_recipe(
+            wanted,
+            locations,
+            folds=_numbers(folds),
+            archive=archive,
+            jobs=jobs,
+            engine=engine_named(engine, address),
+        )
     for failure in failures:
         complain(failure)
     folder = locations.runs / wanted.run

@@ -6,10 +6,11 @@ predictions give the scores in the card and the temperatures of the probabilitie
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import nn
 from affekt.corpora import Manifest, survey_own
 from affekt.corpora.folds import Fold
 from affekt.corpora.recordings import Watch, unwatched
-from affekt.errors import CorpusError, RunError
+from affekt.errors import CorpusError, ModelError, RunError, writing
 from affekt.evaluation.calibration_metrics import fit_temperature
 from affekt.evaluation.intervals import shown_recalls, shown_uar
 from affekt.evaluation.metrics import Tally
@@ -85,14 +86,16 @@ def adapt(
         The trained network in evaluation mode.
 
     Raises:
-        RunError: the loss diverged.
+        RunError: the loss diverged, or no space for temporary files.
     """
     seed_torch(*seed)
     adapted = _with_labels(network, manifest.labels, pretrained=pretrained)
     set_population(adapted, inputs.features, rows)
     recipe = TRAINING.with_(speaker_normalization=adapted.speaker is not None)
     learnt, none = (part_of(manifest, part, balance=True) for part in (rows, rows[:0]))
-    with TemporaryDirectory() as folder:
+    temporary = f"the folder of temporary files, {gettempdir()},"
+    remedy = "Free some space, or set TMPDIR to another folder."
+    with writing(temporary, RunError, remedy), TemporaryDirectory() as folder:
         train(adapted, inputs, learnt, none, Path(folder), recipe=recipe, seed=seed)
     return adapted.eval()
 
@@ -236,6 +239,8 @@ def _refuse_output(output: Path) -> None:
         raise RunError(
             f"the output must be a file .onnx in a folder that exists. Got {output}. Name another."
         )
+    with writing(output, ModelError):
+        TemporaryFile(dir=Path(os.path.realpath(output)).parent).close()
     card = output.with_suffix(".md")
     if card.exists() and not card.read_text("utf-8", "replace").startswith(HEAD):
         raise RunError(
