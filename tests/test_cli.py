@@ -470,6 +470,16 @@ def test_what_the_machine_lacks_is_no_fault_of_affekt(
     assert f"the program needs {message}" in line.replace("the user's ", "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="keeps a folder that is used")
+def test_a_current_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    code = "import os, sys; os.rmdir('.'); from affekt.cli import main; main(['predict', 'x.wav'])"
+    words = [sys.executable, "-c", code.replace("'.'", "os.getcwd()")]
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(words, cwd=tmp_path / "gone", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the program needs a current folder that exists" in error_lines(done.stderr)[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory differ")
 def test_too_little_memory_is_said(model: str, folder: Path) -> None:
     words = shlex.join([*COMMAND, "predict", str(next(folder.glob("*.wav"))), "--model", model])

@@ -16,6 +16,10 @@ _SHORTAGES = {  # in messages of Python and of libraries: what is needed, and th
         "Close other programs, raise its limits, or do fewer things at a time.",
     ),
     "home directory": ("the user's home folder", "Set HOME to a folder."),
+    "^FileNotFoundError: .* file or directory$": (  # without a name
+        "a current folder that exists",
+        "Change to another folder.",
+    ),
     "temporary directory": ("a folder for temporary files", "Set TMPDIR to one with free space."),
 }
 
