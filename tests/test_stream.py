@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import affekt
+from affekt.audio.pcm import chunk_samples
 from affekt.errors import AudioError, ModelError
 from affekt.inference.speech.quality import QualityLimits
 from small_model import HOP, LABELS, WINDOW, metadata, small_model, wandering_noise
@@ -215,6 +216,13 @@ def test_at_16_khz_a_move_changes_no_bit(predictor: affekt.Predictor) -> None:
     assert moved.save() == stayed.save()
     assert predictor.restore(memoryview(moved.save())).quality == stayed.quality is not None
     assert predictor.restore(predictor.stream().save()).quality is None
+
+
+def test_denormals_become_zeros_which_processors_compute_faster() -> None:
+    faded = np.float32(0.5) ** np.arange(1, 149, dtype=np.float32)  # to the smallest denormal
+    assert 0 < faded[-1] < np.finfo(np.float32).tiny
+    for kept in (chunk_samples(faded, None), affekt.read(faded, sample_rate=RATE)):
+        np.testing.assert_array_equal(kept, np.where(np.arange(148) < 66, faded, 0))
 
 
 def test_unscaled_samples_of_24_bits_are_taken_at_any_rate(predictor: affekt.Predictor) -> None:

@@ -25,6 +25,7 @@ _KINDS = {  # libsndfile's name, bytes of a sample, and format number in a WAV
 }
 _IN_WAV = {(form, 8 * size): kind for kind, (_, size, form) in _KINDS.items()}
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
+QUIETEST = 1e-20  # smaller samples count as zero
 #: Kinds of samples as FFmpeg calls them: libsndfile's name, bytes of a sample and of their order.
 ENCODINGS = {
     kind + order: (subtype, size, endian)
@@ -123,7 +124,16 @@ def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArra
             f"samples of a stream must be finite, at most {LOUDEST:g}. Got NaN, infinity or "
             f"larger values. Clean or rescale them."
         )
-    return sound
+    return without_denormals(sound)
+
+
+def without_denormals(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace samples below :data:`QUIETEST` by zeros.
+
+    Recursive filters leave such samples where a sound fades out. Processors compute with denormal
+    numbers, which are below 1e-38 and come from these, about ten times as slowly.
+    """
+    return np.where(np.abs(sound) < QUIETEST, np.float32(0.0), sound)
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.decoding import SLACK, truncated
-from affekt.audio.pcm import LOUDEST, Decoded, silent
+from affekt.audio.pcm import LOUDEST, Decoded, silent, without_denormals
 from affekt.audio.resampling import resampled
 from affekt.audio.sources import Source, open_source
 from affekt.errors import AudioError
@@ -221,7 +221,7 @@ def _in_time(sound: Decoded, patience: float) -> Iterator[NDArray[np.float32]]:
 def _checked(
     pieces: Iterator[NDArray[np.float32]], sound: Decoded
 ) -> Iterator[NDArray[np.float32]]:
-    """Pass on ``(samples, channels)``; refuse NaN, infinity and huge values."""
+    """Pass on ``(samples, channels)`` without denormals; refuse NaN, infinity and huge values."""
     at = 0
     for piece in pieces:
         # NaN compares false too
@@ -234,7 +234,7 @@ def _checked(
                 f"Record or convert it again."
             )
         at += len(piece)
-        yield piece
+        yield without_denormals(piece)
 
 
 def _column(piece: NDArray[np.float32], channel: int | None) -> NDArray[np.float32]:
