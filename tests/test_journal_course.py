@@ -319,7 +319,14 @@ def test_another_technique_is_named_and_uncertain_recordings_do_not_count(
 
 def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
     course(journal, [replace(e, note="<i>note</i>") for e in entries(CHANGED)])
-    page = report.report_page(journal)
+    watched: list[list[Entry]] = []
+
+    def watch(weeks: Sequence[list[Entry]]) -> Sequence[list[Entry]]:
+        watched.extend(weeks)
+        return weeks
+
+    page = report.report_page(journal, watch=watch)
+    assert [len(week) for week in watched] == [7] * 4
     assert "Voice journal of Anna &lt;b&gt;" in page
     assert "&lt;i&gt;note&lt;/i&gt;" in page
     assert page.count("<svg") == len(LABELS) + 4

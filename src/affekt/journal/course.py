@@ -1,7 +1,7 @@
 """Compute a person's course: periods, their changes from the baseline, and warnings."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -25,6 +25,8 @@ SEED = 0  # of resamples and permutations
 
 #: Differences of quality after a change of equipment: name, key, unit, smallest difference.
 TECHNIQUE = (("Bandwidth", "bandwidth", "Hz", 1_500.0), ("Noise", "snr", "dB below speech", 10.0))
+
+Watch = Callable[[Sequence[list[Entry]]], Iterable[list[Entry]]]
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,11 @@ class Course:
     warnings: tuple[str, ...]  #: sentences about limits of the data
 
 
-def course_of(journal: Journal) -> Course | None:
+def course_of(journal: Journal, *, watch: Watch = iter) -> Course | None:
     """Compute the course of a journal; None if its baseline has no recording with speech.
+
+    Args:
+        watch: shows progress; gets the weeks after the baseline, and passes them on.
 
     Raises:
         ModuleNotFoundError: the extra ``journal`` is not installed.
@@ -82,7 +87,7 @@ def course_of(journal: Journal) -> Course | None:
     reference, every = Sample.of(before, labels), Sample.of(entries, labels)
     days = list(dict.fromkeys(entry.day for entry in entries))
     period = partial(_period, labels=labels, confusion=confusion, rng=rng)
-    weeks = [period(week, reference=reference) for week in _weeks(after)]
+    weeks = [period(week, reference=reference) for week in watch(_weeks(after))]
     later = _adjusted([period(after, reference=reference)] if after else [], labels)
     corrected = confusion.linear(every.shares)
     since, even = len({entry.day for entry in after}), every.evenness

@@ -10,7 +10,7 @@ from typing import Any
 from affekt.errors import JournalError
 from affekt.html_templates import html_templates
 from affekt.journal.chart import chart
-from affekt.journal.course import Course, course_of, middle
+from affekt.journal.course import Course, Watch, course_of, middle
 from affekt.journal.entry import Entry
 from affekt.journal.estimation import Estimate
 from affekt.journal.formats import day, minutes, percent, points, signed
@@ -25,14 +25,14 @@ QUALITY = (  # name, key and form of each measure
 )
 
 
-def report_page(journal: Journal, *, back: bool = False) -> str:
+def report_page(journal: Journal, *, back: bool = False, watch: Watch = iter) -> str:
     """Render the course of a journal as HTML; ``back`` adds a link to the page of the service.
 
     Raises:
         JournalError: no recording with an emotion in the baseline.
         ModuleNotFoundError: the extra ``journal`` is not installed.
     """
-    course = course_of(journal)
+    course = course_of(journal, watch=watch)
     if course is None:
         raise JournalError(
             f"{journal.path} must hold recordings with an emotion in its baseline. Got none in "

@@ -10,6 +10,7 @@ import typer
 from affekt.atomic_write import atomic_write
 from affekt.commands.journal import File, entry_line, opened
 from affekt.commands.options import flag, option, refuse_output, refuse_together
+from affekt.commands.output.printing import with_progress
 from affekt.errors import JournalError, writing
 
 
@@ -62,7 +63,7 @@ def journal_report(
             f"to PDF."
         )
     with opened(file, write=False) as journal:
-        text = report_page(journal)
+        text = report_page(journal, watch=with_progress)
     _write(output, text)
     print(output)
 
