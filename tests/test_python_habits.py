@@ -1,10 +1,13 @@
 """Test what Python users expect: tensors, iterables, raw bytes, pickles, tables and drawings."""
 
+import copy
 import json
+import multiprocessing
 import pickle
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +22,10 @@ import torch
 import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
 from affekt.errors import AudioError, ModelError
+from affekt.inference.shipped_models import load_same
 from affekt.inference.timelines.drawing import NAMES, draw_timeline
 from conftest import SAMPLES
-from small_model import LABELS
+from small_model import LABELS, metadata, small_model
 
 RATE = 16_000
 FILES = sorted(SAMPLES.glob("*.flac"))
@@ -207,6 +211,23 @@ def test_results_are_pickled(predictor: affekt.Predictor) -> None:
     utterance = next(predictor.timeline(FILES[0]))
     for value in (prediction, prediction.segments[0], utterance):
         assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 -- just made here
+
+
+def test_predictors_are_sent_to_processes_without_the_model(tmp_path: Path) -> None:
+    own = small_model(tmp_path / "own.onnx")
+    for model in ("affekt-small", str(own)):
+        predictor = affekt.load(model, threads=2, min_confidence=0.5, limits=None)
+        assert len(pickle.dumps(predictor)) < 1_000
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            assert pool.submit(predictor.predict, FILES[0]).result() == predictor.predict(FILES[0])
+            again = pool.submit(copy.copy, predictor).result()
+        threads = again.graph.session.get_session_options().intra_op_num_threads
+        assert (threads, again.min_confidence, again.limits) == (2, 0.5, None)
+    pickled = pickle.dumps(predictor)
+    load_same.cache_clear()
+    small_model(own, note=metadata(name="another"))
+    with pytest.raises(ModelError, match="must be the same on all nodes"):
+        pickle.loads(pickled)  # noqa: S301 -- just made here
 
 
 def test_results_have_one_line_and_a_dictionary(predictor: affekt.Predictor) -> None:

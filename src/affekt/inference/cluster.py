@@ -4,21 +4,18 @@ Every node needs affekt, and the model and recordings under the same paths.
 """
 
 import os
-import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from affekt.engines import Engine, Outcome
-from affekt.errors import ModelError
 from affekt.inference.files import Failure, find_files, predicted
-from affekt.inference.graph import Graph
 from affekt.inference.prediction import Prediction
 from affekt.inference.predictor import Predictor
-from affekt.inference.shipped_models import MODELS, load_model
+from affekt.inference.shipped_models import load_same, reference
 
 BATCH = 64  # files at most: a second or two of work
 SHARE = 64  # a batch has 1/64 of the files before it, so that few files use many nodes too
@@ -72,32 +69,18 @@ def batches(files: Iterable[str | Failure]) -> Iterator[Files]:
 
 def batch_predictor(predictor: Predictor) -> Callable[[Files], Results]:
     """Make a function that a worker can call to predict a batch as this predictor does."""
-    graph = predictor.graph
-    shipped = graph.file.absolute().parent == MODELS
-    model = graph.file.stem if shipped else str(graph.file.absolute())
     options = {name: value for name, value in vars(predictor).items() if name != "graph"}
-    return partial(_predict_batch, model, graph.digest, options, Path.cwd())
+    return partial(_predict_batch, reference(predictor.graph), options, Path.cwd())
 
 
 def _predict_batch(
-    model: str, digest: str, options: dict[str, Any], folder: Path, files: Files
+    model: tuple[str, str, int], options: dict[str, Any], folder: Path, files: Files
 ) -> Results:
     """Predict one batch; relative names are below the folder."""
     with suppress(OSError):  # missing on this node: each relative name fails by itself
         os.chdir(folder)
-    predictor = Predictor(_graph(model, digest), **options)
+    predictor = Predictor(load_same(*model), **options)
     return [predicted(predictor, file) for file in files]
-
-
-@lru_cache(maxsize=1)
-def _graph(model: str, digest: str) -> Graph:
-    graph = load_model(model)
-    if graph.digest != digest:
-        raise ModelError(
-            f"Model {model} must be the same on all nodes: SHA-256 {digest}. Got {graph.digest} "
-            f"on {platform.node()}. Copy it there."
-        )
-    return graph
 
 
 def _results(outcome: Outcome[Files]) -> Iterator[Prediction | Failure]:

@@ -1,5 +1,8 @@
 """Load models by name or path, and compare shipped ones with their checksums."""
 
+import copyreg
+import platform
+from functools import lru_cache
 from pathlib import Path
 
 from affekt.errors import ModelError
@@ -30,6 +33,33 @@ def load_model(model: str | Path, *, threads: int = 1) -> Graph:
             f"Got {graph.digest}. Install affekt again."
         )
     return graph
+
+
+@lru_cache(maxsize=4)
+def load_same(model: str, digest: str, threads: int) -> Graph:
+    """Load the model of :func:`reference` in another process, each once.
+
+    Raises:
+        ModelError: as :func:`load_model`, or another digest.
+    """
+    graph = load_model(model, threads=threads)
+    if graph.digest != digest:
+        raise ModelError(
+            f"Model {model} must be the same on all nodes: SHA-256 {digest}. Got {graph.digest} "
+            f"on {platform.node()}. Copy it there."
+        )
+    return graph
+
+
+def reference(graph: Graph) -> tuple[str, str, int]:
+    """Name of a shipped model, which may lie elsewhere there, or path; digest; CPU threads."""
+    file = graph.file.absolute()
+    threads = graph.session.get_session_options().intra_op_num_threads
+    return file.stem if file.parent == MODELS else str(file), graph.digest, threads
+
+
+# A pickle holds a reference to the model. So predictors can be sent to other processes.
+copyreg.pickle(Graph, lambda graph: (load_same, reference(graph)))
 
 
 def _model_file(model: str | Path) -> Path:
