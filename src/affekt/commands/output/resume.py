@@ -26,7 +26,7 @@ Record = tuple[str, str, dict[str, float]]
 
 
 class Finished(set[str]):
-    """Absolute names of the files whose predictions an output holds; contains relative ones too."""
+    """Absolute names of the files whose predictions an output holds; ``in`` takes relative ones."""
 
     def __contains__(self, file: object) -> bool:
         return isinstance(file, str) and super().__contains__(_absolute(file))
