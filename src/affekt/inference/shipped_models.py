@@ -37,7 +37,7 @@ def load_model(model: str | Path, *, threads: int = 1) -> Graph:
 
 @lru_cache(maxsize=4)
 def load_same(model: str, digest: str, threads: int) -> Graph:
-    """Load the model of :func:`reference` in another process, each once.
+    """Load the model that a :func:`reference` from another process names, once a process.
 
     Raises:
         ModelError: as :func:`load_model`, or another digest.
@@ -52,7 +52,11 @@ def load_same(model: str, digest: str, threads: int) -> Graph:
 
 
 def reference(graph: Graph) -> tuple[str, str, int]:
-    """Name of a shipped model, which may lie elsewhere there, or path; digest; CPU threads."""
+    """Name a model for other processes, where a shipped one may lie in another folder.
+
+    Returns:
+        Name of a shipped model or absolute path of a file, SHA-256, and CPU threads of a run.
+    """
     file = graph.file.absolute()
     threads = graph.session.get_session_options().intra_op_num_threads
     return file.stem if file.parent == MODELS else str(file), graph.digest, threads
