@@ -148,8 +148,7 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
         module = "affekt.experiments.training"
         with patch(f"{module}.shuffled", variant.shuffle), patch(f"{module}.save", save_all):
             train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
-        for checkpoint in ("last.pt", "best.pt"):
-            (own / checkpoint).unlink()
+        (own / "last.pt").unlink()
     return fitted
 
 

@@ -243,29 +243,20 @@ def test_outputs_that_cannot_be_written_are_refused_first(
     assert notes.read_text() == "Own notes."
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("TemporaryFile", "x.onnx cannot be written: Read-only file system. Name another file."),
-        ("TemporaryDirectory", "cannot be written: Read-only file system. Free some space, or set"),
-    ],
-)
-def test_folders_that_cannot_be_written_are_named(
+def test_an_output_that_cannot_be_written_is_named(
     start: Path,
     table: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    message: str,
 ) -> None:
     def refuse(**_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(finetuning, name, refuse)
+    monkeypatch.setattr(finetuning, "TemporaryFile", refuse)
     words = ["finetune", str(table), "-o", str(tmp_path / "x.onnx"), "--model", str(start)]
     assert main(words) == 2
-    assert message in capsys.readouterr().err
+    assert "x.onnx cannot be written: Read-only file system. Name" in capsys.readouterr().err
 
 
 def test_sigterm_ends_it_as_ctrl_c(

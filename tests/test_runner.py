@@ -212,7 +212,7 @@ def test_finished_folds_are_not_repeated(
     [
         ("folds.csv", 1),
         ("curve.csv", 1),
-        ("best.pt", 1),
+        ("last.pt", 1),
         ("last.pt", 2),
         ("curve.csv", 3),
         ("model.pt", 1),
@@ -236,9 +236,8 @@ def test_killed_before_each_file_then_resumed(
 @pytest.mark.parametrize(
     ("name", "epoch"),
     [
-        ("best.pt", 1),
         ("last.pt", 1),
-        ("best.pt", 2),
+        ("last.pt", 2),
         ("curve.csv", 3),
         ("model.pt", 1),
         ("result.json", 1),
@@ -339,7 +338,7 @@ def test_a_full_disk_costs_no_epoch(
     undisturbed: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = places_in(tmp_path, corpus)
-    write, room = Path.write_bytes, [2]  # best.pt and last.pt of one epoch
+    write, room = Path.write_bytes, [1]  # last.pt of one epoch
 
     def full(path: Path, content: Any) -> int:
         if path.parent.name.startswith("fold-"):

@@ -39,10 +39,11 @@ def patches(manifest: Manifest) -> Patches:
 
 
 def trained(
-    recipe: Recipe, manifest: Manifest, patches: Patches, folder: Path
+    recipe: Recipe, manifest: Manifest, patches: Patches, folder: Path | None
 ) -> tuple[Classifier, int | None]:
     torch.set_num_threads(1)
-    folder.mkdir(exist_ok=True)
+    if folder:
+        folder.mkdir(exist_ok=True)
     fold = make_folds(recipe, manifest)[0]
     training = part_of(manifest, clips_of(manifest, fold.train), balance=recipe.balance)
     validation = part_of(manifest, clips_of(manifest, fold.validation))
@@ -75,11 +76,31 @@ def test_equal_seeds_give_equal_weights(
     other, _ = trained(recipe, manifest, patches, tmp_path / "other")
     assert equal(weights_of(one), weights_of(other))
     np.testing.assert_array_equal(curve_in(tmp_path / "one"), curve_in(tmp_path / "other"))
-    kept = torch.load(tmp_path / "one" / "best.pt", weights_only=True)["classifier"]
+    kept = torch.load(tmp_path / "one" / "last.pt", weights_only=True)["best"]
     assert equal(weights_of(one), kept)
     assert epoch == chosen_epoch(curve_in(tmp_path / "one").tolist(), "best")
     seeded, _ = trained(recipe.with_(seed=1), manifest, patches, tmp_path / "seeded")
     assert not equal(weights_of(one), weights_of(seeded))
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last", "averaged"])
+def test_without_a_folder_nothing_is_written(
+    manifest: Manifest,
+    patches: Patches,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: str,
+) -> None:
+    recipe = tiny_recipe(checkpoint=checkpoint)
+    expected, epoch = trained(recipe, manifest, patches, tmp_path / "run")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.delattr(training, "save")
+    found, same_epoch = trained(recipe, manifest, patches, None)
+    assert equal(weights_of(found), weights_of(expected))
+    assert same_epoch == epoch
+    assert not [*empty.iterdir()]
 
 
 def test_finished_epochs_are_not_repeated(
@@ -272,27 +293,23 @@ def test_chosen_epoch() -> None:
     assert chosen_epoch(rows, "last") == 4
 
 
-def test_the_best_checkpoint_is_saved_only_when_it_improves(
+def test_the_weights_of_the_best_epoch_are_kept(
     manifest: Manifest, patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([0.5, 0.8, 0.8, 0.6])
-    saved = []
+    scores, best = iter([0.5, 0.8, 0.7]), iter([0, 1, 1])
+    epochs = []
     save = training.save
 
-    def noted(content: dict[str, object], path: Path) -> None:
-        saved.append(path.name)
+    def noted(content: dict[str, dict[str, torch.Tensor]], path: Path) -> None:
+        epochs.append({name: each.clone() for name, each in content["classifier"].items()})
+        assert equal(content["best"], epochs[next(best)])
         save(content, path)
 
     monkeypatch.setattr(training, "validation_uar", lambda *_: next(scores))
     monkeypatch.setattr(training, "save", noted)
-    classifier, epoch = trained(tiny_recipe(epochs=4), manifest, patches, tmp_path)
-    losses = curve_in(tmp_path)[:, CURVE.index("validation_loss")]
-    assert epoch == (2 if losses[1] <= losses[2] else 3)
-    best = ["best.pt"] * 2 + ["best.pt"] * (epoch == 3)
-    assert [name for name in saved if name == "best.pt"] == best
-    assert saved.count("last.pt") == 4
-    kept = torch.load(tmp_path / "best.pt", weights_only=True)["classifier"]
-    assert equal(weights_of(classifier), kept)
+    classifier, epoch = trained(tiny_recipe(epochs=3), manifest, patches, tmp_path)
+    assert epoch == 2
+    assert equal(weights_of(classifier), epochs[1])
 
 
 def test_validation_uar_is_over_the_present_labels() -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -86,17 +86,14 @@ def adapt(
         The trained network in evaluation mode.
 
     Raises:
-        RunError: the loss diverged, or no space for temporary files.
+        RunError: the loss diverged.
     """
     seed_torch(*seed)
     adapted = _with_labels(network, manifest.labels, pretrained=pretrained)
     set_population(adapted, inputs.features, rows)
     recipe = TRAINING.with_(speaker_normalization=adapted.speaker is not None)
     learnt, none = (part_of(manifest, part, balance=True) for part in (rows, rows[:0]))
-    temporary = f"the folder of temporary files, {gettempdir()},"
-    remedy = "Free some space, or set TMPDIR to another folder."
-    with writing(temporary, RunError, remedy), TemporaryDirectory() as folder:
-        train(adapted, inputs, learnt, none, Path(folder), recipe=recipe, seed=seed)
+    train(adapted, inputs, learnt, none, None, recipe=recipe, seed=seed)
     return adapted.eval()
 
 

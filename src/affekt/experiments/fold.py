@@ -36,8 +36,8 @@ from affekt.model.classifier import Classifier, save_classifier
 from affekt.model.pretrained import OFFICIAL, TURN_DETECTOR, find
 from affekt.runs.folder import (
     ACTIVATIONS,
-    CHECKPOINTS,
     DONE,
+    LAST,
     SOUND,
     Locations,
     fold_folder,
@@ -61,8 +61,7 @@ def run_fold(recipe: Recipe, folder: Path, locations: Locations, fold: Fold) -> 
         with FileLock(own / "lock"):  # another runner may train it
             if not is_done(folder, fold):
                 _run(recipe, fold, own, locations)
-            for name in CHECKPOINTS:
-                (own / name).unlink(missing_ok=True)
+            (own / LAST).unlink(missing_ok=True)
 
 
 def _run(recipe: Recipe, fold: Fold, own: Path, locations: Locations) -> None:

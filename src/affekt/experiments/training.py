@@ -1,7 +1,6 @@
 """Train the network of one fold.
 
-After every epoch the fold's folder holds ``last.pt``, from which a killed run resumes exactly,
-and ``best.pt``, the weights that are used if training ends there.
+After every epoch the fold's folder holds ``last.pt``, from which a killed run resumes exactly.
 """
 
 import ctypes
@@ -25,7 +24,7 @@ from affekt.experiments.minibatches import Inputs, predict, shuffled
 from affekt.experiments.profiles import draw_profiles
 from affekt.experiments.recipe import Recipe
 from affekt.model.classifier import Classifier, save
-from affekt.runs.folder import CURVE
+from affekt.runs.folder import CURVE, LAST
 
 AVERAGED = 10  # last epochs whose weights are averaged
 
@@ -48,7 +47,7 @@ def train(
     inputs: Inputs,
     training: Part,
     validation: Part,
-    folder: Path,
+    folder: Path | None,
     *,
     recipe: Recipe,
     seed: tuple[int, int],
@@ -58,7 +57,7 @@ def train(
     Args:
         training: clips to learn from.
         validation: clips of other speakers, for the learning curve and the best epoch.
-        folder: of the fold; takes ``last.pt``, ``best.pt`` and ``curve.csv``.
+        folder: of the fold; takes ``last.pt`` and ``curve.csv``. None: nothing is written.
         seed: of recipe and fold.
 
     Returns:
@@ -77,9 +76,9 @@ def train(
     mean = AveragedModel(classifier) if recipe.checkpoint == "averaged" else None
     if mean:
         parts["mean"] = mean
-    last, best = folder / "last.pt", folder / "best.pt"
-    curve = _done_before(last, parts)
-    write_curve(curve, folder / "curve.csv")  # the kill may have come before it
+    curve, best = _done_before(folder / LAST, parts) if folder else ([], {})
+    if folder:
+        write_curve(curve, folder / "curve.csv")  # the kill may have come before it
 
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
         started = time.monotonic()
@@ -106,18 +105,20 @@ def train(
         validation_loss, uar = _validate(classifier, inputs, validation)
         seconds = time.monotonic() - started
         curve.append([epoch, sum(losses) / len(training.clips), validation_loss, uar, seconds])
-        if chosen_epoch(curve, recipe.checkpoint) == epoch:
-            save({"classifier": classifier.state_dict()}, best)
-        save({name: part.state_dict() for name, part in parts.items()} | {"curve": curve}, last)
-        write_curve(curve, folder / "curve.csv")
+        if recipe.checkpoint == "best" and chosen_epoch(curve, recipe.checkpoint) == epoch:
+            best = {name: weights.clone() for name, weights in classifier.state_dict().items()}
+        if folder:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            save(states | {"best": best, "curve": curve}, folder / LAST)
+            write_curve(curve, folder / "curve.csv")
 
     if mean:
         classifier.load_state_dict(mean.module.state_dict())
         if not recipe.frozen:
             recompute_statistics(classifier, inputs, training, recipe.batch)
         return None
-    chosen = torch.load(best, map_location="cpu", weights_only=True)
-    classifier.load_state_dict(chosen["classifier"])
+    if best:
+        classifier.load_state_dict(best)
     return chosen_epoch(curve, recipe.checkpoint)
 
 
@@ -133,15 +134,20 @@ def recompute_statistics(
     update_bn(patches, classifier.trunk, device=classifier.device)
 
 
-def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
-    """The curve of the epochs that a killed run had done; its state is put into ``parts``."""
+def _done_before(
+    last: Path, parts: Mapping[str, Any]
+) -> tuple[list[list[float]], dict[str, Tensor]]:
+    """The curve of the epochs that a killed run had done, and the weights of the best.
+
+    Its state is put into ``parts``.
+    """
     if not last.is_file():
-        return []
+        return [], {}
     try:
         state = torch.load(last, map_location="cpu", weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        curve: list[list[float]] = state["curve"]
+        curve, best = state["curve"], state["best"]
     except OSError:
         raise
     except Exception as error:  # torch.load raises what its file makes it raise
@@ -149,7 +155,7 @@ def _done_before(last: Path, parts: Mapping[str, Any]) -> list[list[float]]:
             f"{last} must be an epoch written by this version of affekt. Got another, or a "
             f"damaged one ({type(error).__name__}). Remove it to train the fold again."
         ) from error
-    return curve
+    return curve, best
 
 
 def _loss(

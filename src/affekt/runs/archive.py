@@ -23,8 +23,8 @@ from affekt.errors import RunError, writing
 from affekt.runs.folder import (
     ACTIVATIONS,
     ARCHIVED,
-    CHECKPOINTS,
     DONE,
+    LAST,
     POINTS,
     RunIdentity,
     archive_folder,
@@ -189,8 +189,7 @@ def _restore_fold(run: Run, fold: Fold, folder: Path, facts: dict[str, object]) 
         if activations.is_file():
             _copy(activations, own)
         write_json(own / DONE, facts)
-        for name in CHECKPOINTS:
-            (own / name).unlink(missing_ok=True)
+        (own / LAST).unlink(missing_ok=True)
 
 
 def _copy(file: Path, folder: Path) -> None:

@@ -22,7 +22,7 @@ from affekt.errors import RunError
 from affekt.shipped_folders import shipped_folder
 
 DONE = "result.json"
-CHECKPOINTS = ("last.pt", "best.pt")  # of a fold in training
+LAST = "last.pt"  # checkpoint of a fold in training
 SOUND = "sound.json"  # digest of the recordings that a run began with
 CURVE = ("epoch", "train_loss", "validation_loss", "validation_uar", "seconds")
 ACTIVATIONS = "activations.npz"
