@@ -34,6 +34,7 @@ from affekt.experiments.runner import make_folds
 from affekt.experiments.training import Part
 from affekt.runs.folder import Locations, usual_locations
 from affekt.runs.reading import find_runs, read_run
+from arguments import parser_of
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("ravdess-profile", "crossing")
@@ -123,6 +124,8 @@ def compared(name: str) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
+    """Compare, print and write the table."""
+    parser_of(__doc__).parse_args()
     found = pd.DataFrame([row for name in RECIPES for row in compared(name)]).round(6)
     found.to_csv(ROOT / "results" / "plain.csv", index=False, lineterminator="\n")
     print(found.round(3).to_string(index=False))

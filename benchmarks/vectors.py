@@ -1,10 +1,9 @@
-"""The shipped model's answers to a made-up sound, for who writes windows and states anew.
+"""Compute the default model's answers to a synthetic sound, as a test of a port to another language.
 
     python benchmarks/vectors.py > docs/artefacts/vectors.json
 
-A port to another language or runtime that gives these numbers, to 1e-3, cuts windows, pads the last
-one, carries the state and learns profiles as affekt does. The sound is a formula, so that nothing
-needs to be copied.
+A port that gives these numbers, to 1e-3, cuts windows, pads the last one, carries the state and
+updates profiles as affekt does. The sound is a formula, so no file is needed.
 """
 
 import json
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 import affekt
 from affekt.audio.windows import SAMPLE_RATE, sliding_windows
+from arguments import parser_of
 
 SECONDS = 4.5
 FORMULA = (
@@ -51,4 +51,5 @@ def vectors() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    parser_of(__doc__).parse_args()
     print(json.dumps(vectors(), indent=1))

@@ -251,11 +251,11 @@ def test_a_plain_journal_is_encrypted(made: Made, tmp_path: Path) -> None:
         journal.add(entry(1, note="private words"), VOICE)
     backup = tmp_path / "linked"
     backup.hardlink_to(journal.path)  # shows what happens to the bytes of the old file
-    encrypt_journal(journal.path, "it's")
+    encrypt_journal(journal.path, "it's new")
     assert not backup.read_bytes().strip(b"\0")
     assert sorted(tmp_path.iterdir()) == [journal.path, backup]
     assert journal.path.stat().st_mode & 0o777 == 0o600
-    with open_journal(journal.path, passphrase="it's") as opened:
+    with open_journal(journal.path, passphrase="it's new") as opened:
         assert opened.entries() == [entry(1, note="private words")]
         assert (opened.person, opened.baseline) == ("Anna", "first=3")
         assert opened.voices() == {entry(1).digest: VOICE}
@@ -273,13 +273,13 @@ def test_the_log_of_a_killed_command_is_overwritten(made: Made, tmp_path: Path) 
             shutil.copy(f"{journal.path}{end}", f"{path}{end}")
             (tmp_path / f"linked{end}").hardlink_to(f"{path}{end}")
     assert b"private words" in (tmp_path / "linked-wal").read_bytes()
-    encrypt_journal(path, "x")
+    encrypt_journal(path, "it's new")
     for end in ends:
         content = (tmp_path / f"linked{end}").read_bytes()
         assert content
         assert not content.strip(b"\0"), end
         assert Path(f"{path}{end}").exists() == (not end)
-    with open_journal(path, passphrase="x") as opened:
+    with open_journal(path, passphrase="it's new") as opened:
         assert opened.entries() == [entry(1, note="private words")]
 
 
@@ -300,22 +300,21 @@ def test_an_open_or_foreign_journal_is_not_encrypted(
         other.stdout.readline()
         try:
             with pytest.raises(JournalError, match="in use by another program"):
-                encrypt_journal(journal.path, "x")
+                encrypt_journal(journal.path, "it's new")
         finally:
             other.communicate(b"\n", timeout=60)
-    with pytest.raises(JournalError, match="at least one character"):
-        encrypt_journal(journal.path, "")
+    with pytest.raises(JournalError, match="at least 8 characters"):
+        encrypt_journal(journal.path, "seventh")
     with open_journal(journal.path) as opened:
         assert opened.entries() == [entry(1)]
     sqlite3.connect(tmp_path / "other").execute("CREATE TABLE x (y)").connection.close()
     with pytest.raises(JournalError, match="other"):
-        encrypt_journal(tmp_path / "other", "x")
+        encrypt_journal(tmp_path / "other", "it's new")
 
 
-@pytest.mark.parametrize("passphrase", ["", "Ren\udce9", "a\0b"])
-def test_a_passphrase_that_is_no_text_is_refused(made: Made, passphrase: str) -> None:
-    pytest.importorskip("sqlcipher3")
-    with pytest.raises(JournalError, match="must be UTF-8 of at least one character"):
+@pytest.mark.parametrize("passphrase", ["", "seventh", "Ren\udce9 and others", "null\0byte"])
+def test_a_passphrase_that_is_short_or_no_text_is_refused(made: Made, passphrase: str) -> None:
+    with pytest.raises(JournalError, match="must be UTF-8 of at least 8 characters"):
         made(passphrase=passphrase)
     assert not list(made().path.parent.glob("*.part"))
 

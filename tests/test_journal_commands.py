@@ -449,7 +449,7 @@ def test_a_passphrase_comes_from_the_environment(
     assert journal_main("add", journal, SAMPLES / "calm.flac", "--when", "2025-09-10") == 0
     assert journal_main("list", journal) == 0
     assert "2025-09-10" in capfd.readouterr().out
-    monkeypatch.setenv("AFFEKT_PASSPHRASE", "wrong")
+    monkeypatch.setenv("AFFEKT_PASSPHRASE", "wrong horse")
     assert journal_main("list", journal) == 2
     told = capfd.readouterr()
     assert told.err.count("\n") == 1
@@ -485,7 +485,7 @@ def test_the_end_of_the_input_at_a_question_is_no_fault(tmp_path: Path) -> None:
 def test_missing_extras_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    monkeypatch.setenv("AFFEKT_PASSPHRASE", "x")
+    monkeypatch.setenv("AFFEKT_PASSPHRASE", "correct horse")
     monkeypatch.setitem(sys.modules, "sqlcipher3", None)
     monkeypatch.setitem(sys.modules, "sqlcipher3.dbapi2", None)
     assert journal_main("create", tmp_path / "s.journal", "--passphrase") == 2

@@ -16,6 +16,7 @@ from affekt.errors import JournalError, writing
 
 PLAIN = b"SQLite format 3\0"  # first bytes of a database that is not encrypted
 PASSPHRASE = re.compile("[^\0\ud800-\udfff]+")
+SHORTEST = 8  # characters of a new passphrase (NIST SP 800-63B, section 5.1.1.1)
 MARK = 0x6166666B  # application id of a journal
 BUSY_SECONDS = 30.0  # that one process waits for another
 SETTINGS = (
@@ -56,6 +57,15 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
                 f"damaged. Check the passphrase, or restore a backup."
             ) from error
         raise _fault(path, error) from error
+
+
+def check_new(passphrase: str) -> None:
+    """Raise a JournalError unless a new passphrase has 8 characters or more."""
+    if len(passphrase) < SHORTEST or not PASSPHRASE.fullmatch(passphrase):
+        raise JournalError(
+            f"a new passphrase must be UTF-8 of at least {SHORTEST} characters. Got "
+            f"{len(passphrase)}. Choose another."
+        )
 
 
 def first_bytes(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
-from affekt.journal.connection import BUSY_SECONDS, PASSPHRASE, PLAIN, connect, faults, first_bytes
+from affekt.journal.connection import BUSY_SECONDS, PLAIN, check_new, connect, faults, first_bytes
 from affekt.journal.store import open_journal
 
 
@@ -20,8 +20,8 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
     No other program may have the journal open.
 
     Raises:
-        JournalError: no such journal, an encrypted or an open one, an empty passphrase, or a full
-            disk. The plain file is kept.
+        JournalError: no such journal, an encrypted or an open one, a passphrase of fewer than 8
+            characters, or a full disk. The plain file is kept.
         ModuleNotFoundError: without the extra ``journal``.
 
     Source: SQLCipher, ``sqlcipher_export``.
@@ -30,8 +30,7 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
 
     if first_bytes(path) != PLAIN:
         raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
-    if not PASSPHRASE.fullmatch(passphrase):
-        raise JournalError("the passphrase must be UTF-8 of at least one character. Enter another.")
+    check_new(passphrase)
     file = path.resolve()
     files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]
     remedy = "Free space on the disk, or give yourself permission to write the file and its folder."

@@ -14,7 +14,7 @@ from typing import Any
 
 from affekt.atomic_write import atomic_write
 from affekt.errors import JournalError, writing
-from affekt.journal.connection import connect, faults
+from affekt.journal.connection import check_new, connect, faults
 from affekt.journal.entry import COLUMNS, Entry, Voice, check_text
 from affekt.journal.schema import FIRST, MIGRATIONS, check_baseline, checked_version, migrate
 
@@ -160,14 +160,17 @@ def create_journal(
 
     Args:
         baseline: ``first=N`` entries, or all ``until=DATE``.
-        passphrase: None for a file that is not encrypted.
+        passphrase: of 8 characters or more; None for a file that is not encrypted.
 
     Raises:
-        JournalError: the file exists or cannot be written, or an unknown baseline.
+        JournalError: the file exists or cannot be written, an unknown baseline, or a short
+            passphrase.
         ModuleNotFoundError: a passphrase without the extra ``journal``.
     """
     check_baseline(baseline)
     check_text(person, "the person's name")
+    if passphrase is not None:
+        check_new(passphrase)
     if path.exists():
         raise JournalError(f"{path} exists. Add recordings to it, or name another file.")
     with writing(path, JournalError), atomic_write(path) as part:
