@@ -1,4 +1,4 @@
-"""Compute the default model's answers to a synthetic sound, as a test of a port to another language.
+"""Compute the default model's answers to a synthetic sound, to test a port to another language.
 
     python benchmarks/vectors.py > docs/artefacts/vectors.json
 
