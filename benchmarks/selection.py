@@ -132,9 +132,14 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
     fitted = Fitted(classifier, inputs, training, validation, test, manifest, own, *numbers)
     own.mkdir(parents=True, exist_ok=True)
 
+    logits: list[Tensor] = []  # of the validation clips, in the epoch that ends
+
+    def validated(*given: Any) -> Tensor:
+        logits[:] = [predict(*given)]
+        return logits[0]
+
     def keep(epoch: int) -> None:
-        logits = predict(classifier, inputs, validation.clips)
-        np.save(own / f"validation-{epoch}.npy", logits.numpy())
+        np.save(own / f"validation-{epoch}.npy", logits[0].numpy())
         if epoch > recipe.epochs - AVERAGED:
             save(classifier.state_dict(), weights_of(fitted, epoch))
 
@@ -146,7 +151,11 @@ def fit(variant: Variant, recipe: Recipe, fold: Fold, own: Path, places: Locatio
     if not weights_of(fitted, recipe.epochs).is_file() or (own / "last.pt").is_file():
         seed = (recipe.seed, fold.number)
         module = "affekt.experiments.training"
-        with patch(f"{module}.shuffled", variant.shuffle), patch(f"{module}.save", save_all):
+        with (
+            patch(f"{module}.shuffled", variant.shuffle),
+            patch(f"{module}.predict", validated),
+            patch(f"{module}.save", save_all),
+        ):
             train(classifier, inputs, training, validation, own, recipe=recipe, seed=seed)
         (own / "last.pt").unlink()
     return fitted
