@@ -50,6 +50,11 @@ def vectors() -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the answers as JSON."""
     parser_of(__doc__).parse_args()
     print(json.dumps(vectors(), indent=1))
+
+
+if __name__ == "__main__":
+    main()
