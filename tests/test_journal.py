@@ -319,6 +319,16 @@ def test_a_passphrase_that_is_short_or_no_text_is_refused(made: Made, passphrase
     assert not list(made().path.parent.glob("*.part"))
 
 
+def test_a_journal_with_a_short_passphrase_still_opens(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlcipher3")
+    monkeypatch.setattr("affekt.journal.connection.SHORTEST", 1)
+    path = made(passphrase="short").path
+    monkeypatch.undo()
+    open_journal(path, passphrase="short").close()
+
+
 def test_a_name_with_control_characters_is_refused(made: Made) -> None:
     with pytest.raises(JournalError, match="the person's name must have no control character"):
         made(person="Anna\x0b")

@@ -137,9 +137,10 @@ def recompute_statistics(
 def _done_before(
     last: Path, parts: Mapping[str, Any]
 ) -> tuple[list[list[float]], dict[str, Tensor]]:
-    """The curve of the epochs that a killed run had done, and the weights of the best.
+    """Load the state of a killed run into ``parts``.
 
-    Its state is put into ``parts``.
+    Returns:
+        The curve of its finished epochs, and the weights of the best one.
     """
     if not last.is_file():
         return [], {}

@@ -60,11 +60,13 @@ def connect(path: Path, passphrase: str | None, *, write: bool = True) -> sqlite
 
 
 def check_new(passphrase: str) -> None:
-    """Raise a JournalError unless a new passphrase has 8 characters or more."""
-    if len(passphrase) < SHORTEST or not PASSPHRASE.fullmatch(passphrase):
+    """Raise a JournalError unless a new passphrase has 8 characters or more, all of UTF-8."""
+    short = len(passphrase) < SHORTEST
+    if short or not PASSPHRASE.fullmatch(passphrase):
+        got = len(passphrase) if short else "a null character, or bytes that are not UTF-8"
         raise JournalError(
-            f"a new passphrase must be UTF-8 of at least {SHORTEST} characters. Got "
-            f"{len(passphrase)}. Choose another."
+            f"a new passphrase must be UTF-8 of at least {SHORTEST} characters. Got {got}. "
+            f"Choose another."
         )
 
 
