@@ -244,7 +244,7 @@ def test_a_disconnected_microphone_is_reported(page: Page) -> None:
     page.wait(lambda: page.at("label").text in LABELS)
     page.browser.execute_script(GONE)
     assert page.at("label").text == "microphone off"
-    assert page.at("status").text == "The microphone was disconnected."
+    assert page.at("status").text == "The microphone was disconnected. Connect it and start again."
     page.wait(page.at("save-profile").is_enabled)
 
 
@@ -270,7 +270,8 @@ def test_a_lost_connection_is_reported(browser: Page, model: Path) -> None:
         assert math.isfinite(float(browser.at("level").get_attribute("value") or "nan"))
         server.kill()
         browser.wait(lambda: browser.at("label").text == "microphone off")
-    assert browser.at("status").text == "The connection to the service was lost."
+    told = "The connection to the service was lost. Start the microphone again."
+    assert browser.at("status").text == told
     assert "fault" in (browser.at("status").get_attribute("class") or "").split()
 
 

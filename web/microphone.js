@@ -12,7 +12,7 @@ export async function startMicrophone(onSamples, { sampleRate, channels = 1, onE
   const stop = () => {
     for (const track of media.getTracks()) track.stop();
     if (node) node.port.onmessage = null; // samples may be on their way
-    if (context && context.state !== "closed") context.close();
+    context?.close().catch(() => {}); // perhaps closed before
   };
   try {
     const { channelCount = channels } = media.getAudioTracks()[0].getSettings();
@@ -38,7 +38,10 @@ export async function startMicrophone(onSamples, { sampleRate, channels = 1, onE
     node = new AudioWorkletNode(context, "affekt-microphone", given);
     node.port.onmessage = ({ data }) => onSamples(...data.map((block, n) => resamplers[n]?.push(block) ?? block));
     source.connect(node);
-    for (const track of media.getTracks()) track.onended = () => (stop(), onEnd());
+    context.onstatechange = () => ["suspended", "interrupted"].includes(context.state) && context.resume().catch(() => {}); // iOS: after a call
+    const [track] = media.getAudioTracks();
+    if (track.readyState === "ended") throw new Error("The microphone was disconnected. Connect it and start again.");
+    track.onended = () => (stop(), onEnd());
     return { sampleRate: rate, stop };
   } catch (error) {
     stop();

@@ -8,6 +8,11 @@ export const at = (id) => document.getElementById(id);
 /** The element of a speaker, 0 or 1. */
 export const of = (id, channel) => at(channel ? `${id}-2` : id);
 
+/** Set a text; screen readers do not announce one that stays. */
+function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
 /** Make an element; texts among its children are never read as HTML. */
 export function element(name, className, ...children) {
   const made = Object.assign(document.createElement(name), { className });
@@ -29,9 +34,9 @@ export function charts(labels) {
   function show({ label, probabilities, recent, reason = "", channel = 0 }) {
     const shares = recent ?? probabilities;
     const now = recent && !reason ? labels.reduce((best, name) => (recent[name] > recent[best] ? name : best)) : label;
-    of("label", channel).textContent = now;
+    setText(of("label", channel), now);
     of("label", channel).style.borderColor = colors[now] ?? "";
-    of("lately", channel).textContent = reason || (recent ? `Last 20 seconds: ${label}` : "");
+    setText(of("lately", channel), reason || (recent ? `Last 20 seconds: ${label}` : ""));
     setShares(bars[channel], shares);
   }
 

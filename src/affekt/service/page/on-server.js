@@ -1,10 +1,14 @@
 // Let the service run the model: recordings by a request, live audio through a WebSocket.
 
+const LOST = "The connection to the service was lost. Start the microphone again.";
+const NO_SOCKET = "No connection for live audio can be opened. Start the microphone again, or let the proxy pass on WebSockets.";
+
 /** @returns {object} The functions that in-browser.js makes too. */
 export function onServer() {
   return {
     sampleRate: undefined, // that of the microphone: the service resamples
     note: `Audio is sent to the service at ${location.host} only, and is not stored.`,
+    slow: "Live audio does not reach the service fast enough. Check the connection, and start the microphone again.",
     live,
     recording,
   };
@@ -24,7 +28,7 @@ function live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })
   const address = new URL(`stream?${query(adapt, { rate, channels })}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = Object.assign(new WebSocket(address), { binaryType: "arraybuffer" });
-  let fault = null;
+  let [fault, lost] = [null, NO_SOCKET];
   const asked = []; // who waits for the profile
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   socket.onmessage = ({ data }) => {
@@ -39,19 +43,21 @@ function live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })
     push: (...blocks) => isOpen() && socket.send(interleaved(blocks)),
     profile: () =>
       new Promise((resolve, reject) => {
-        if (!isOpen()) return reject(new Error("The connection to the service was lost."));
+        if (!isOpen()) return reject(new Error(lost));
         asked.push({ resolve, reject });
         socket.send("profile");
       }),
+    waiting: () => socket.bufferedAmount / (Float32Array.BYTES_PER_ELEMENT * channels * rate),
     close: () => socket.close(),
   };
   return new Promise((resolve) => {
     socket.onopen = () => {
+      lost = LOST;
       if (profile) socket.send(base64(profile));
       resolve(stream);
     };
     socket.onclose = () => {
-      const reason = fault ?? "The connection to the service was lost.";
+      const reason = fault ?? lost;
       for (const { reject } of asked) reject(new Error(reason));
       onEnd(reason);
     };

@@ -6,6 +6,12 @@ import { onServer } from "./on-server.js";
 import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
+const MAX_WAITING = 15; // seconds of audio that are not sent or predicted yet
+const REMEDIES = {
+  NotAllowedError: "Allow it in the settings of the browser and of the system, and start it again.",
+  NotFoundError: "Connect one, and start it again.",
+  NotReadableError: "Close other programs that use it, and start it again.",
+};
 let browser; // promise of the model in the browser, once it was asked for
 let engine; // that is used: `server`, or what `browser` gives
 let session = null; // of the microphone: { microphone, live, channels, offset }
@@ -122,9 +128,11 @@ async function start() {
   const channels = at("pair").checked ? 2 : 1;
   const started = (session = { channels, offset: segments.at(-1)?.end ?? 0 }); // before the first await: a second click stops it
   const isCurrent = () => session === started;
+  at("microphone").textContent = "Stop microphone";
+  setStatus("Starting the microphone …");
   const onEnd = (text) => isCurrent() && abort(text, true);
   try {
-    const onUnplug = () => isCurrent() && stop("The microphone was disconnected.", true);
+    const onUnplug = () => isCurrent() && stop("The microphone was disconnected. Connect it and start again.", true);
     const given = { sampleRate: engine.sampleRate, channels, onEnd: onUnplug };
     started.microphone = await startMicrophone((...blocks) => send(started, blocks), given);
     const onSegment = (segment) => isCurrent() && receive(segment);
@@ -133,12 +141,12 @@ async function start() {
     const wanted = { ...(await options(profile)), channels, ...(channels > 1 && { profile: undefined }) };
     if (isCurrent()) started.live = await engine.live(started.microphone.sampleRate, wanted, handlers);
     if (!isCurrent()) return close(started);
-    at("microphone").textContent = "Stop microphone";
     setProfile(profile);
     showText("listening");
     setStatus(`The microphone is on. ${engine.note}`);
   } catch (error) {
-    if (isCurrent()) abort(`The microphone cannot be used. ${error.message || error.name}`, true);
+    const reason = REMEDIES[error.name] ?? (error.message || error.name);
+    if (isCurrent()) abort(`The microphone cannot be used. ${reason}`, true);
     else close(started);
   }
 }
@@ -150,6 +158,7 @@ function send(from, blocks) {
     of("level", channel).value = 10 * Math.log10(power + 1e-9);
   });
   from.live.push(...blocks);
+  if (from.live.waiting() > MAX_WAITING) stop(engine.slow, true);
 }
 
 function receive(segment) {
