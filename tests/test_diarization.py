@@ -131,6 +131,8 @@ def test_utterances_fill_their_turns() -> None:
     assert times[3] == pytest.approx((25 - 9.984, 25))  # at most ten seconds
     assert [each.speaker for each in found] == ["a", "b", "b", "a"]
     assert [each.speech for each in found[:3]] == pytest.approx([1.5 / 3, 0.5 / 2, 1 / 2])
+    padded = [said(1, 4.03, "a"), said(3.97, 8, "b")]  # of turns without a pause
+    assert [*fill_turns(padded, turns)] == padded
     assert [*fill_turns([], turns)] == []
 
 

@@ -93,8 +93,8 @@ def fill_turns(utterances: Iterable[Utterance], turns: Sequence[Turn]) -> Iterat
     """Extend utterances to the ends of their turns, or to the next utterance within a turn.
 
     A diarization finds soft speech too, on which no emotion is recognized. Utterances and turns
-    are of the same speakers, in order and without overlap. The extended utterances do not overlap
-    either, and have at most ten seconds.
+    are of the same speakers and in order. Turns do not overlap. Utterances may, by the 32 ms that
+    are added on both sides; the extended ones overlap no more, and have at most ten seconds.
     """
     starts = [turn.start for turn in turns]
     inside = 1.5 * CHUNK_SECONDS  # from the ends of an utterance to the middle of speech
