@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("ruptures")
 pytest.importorskip("statsmodels")
 
 from affekt.errors import JournalError
@@ -197,16 +196,20 @@ def test_intervals_shrink_with_recordings_and_cover_the_value() -> None:
 
 
 def test_change_points_are_found_where_they_are_and_not_elsewhere() -> None:
-    shares = Sample.of(entries(CHANGED), LABELS).shares
-    (found,) = changes.change_points(shares)
+    shares, even = Sample.of(entries(CHANGED), LABELS).shares, np.ones(56)
+    (found,) = changes.change_points(shares, even)
     assert abs(found - 28) <= 2
     constant = [
-        changes.change_points(Sample.of(entries([EVEN] * 30, seed=seed), LABELS).shares)
+        changes.change_points(Sample.of(entries([EVEN] * 30, seed=seed), LABELS).shares, even[:30])
         for seed in range(20)
     ]
     assert sum(map(bool, constant)) <= 3
-    assert changes.change_points(shares[:7]) == []
-    assert changes.change_points(np.full((20, 4), 0.25)) == []
+    assert changes.change_points(shares[:7], even[:7]) == []
+    assert changes.change_points(np.full((20, 4), 0.25), even[:20]) == []
+    thrice = np.concatenate([shares, shares[:28]])
+    first, second = changes.change_points(thrice, np.ones(84))
+    assert abs(first - 28) <= 2
+    assert abs(second - 56) <= 2
 
 
 # ----------------------------------------------------------------- course

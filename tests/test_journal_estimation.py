@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-pytest.importorskip("ruptures")
 pytest.importorskip("statsmodels")
 
 from datetime import date, timedelta
@@ -106,6 +105,62 @@ def test_the_smallest_detectable_change_is_found_in_four_of_five_cases() -> None
     (one,) = changes.smallest_detectable(noise.reshape(-1, 1), before, after)
     assert one < size
     assert np.isnan(changes.smallest_detectable(noise.reshape(-1, 1), 1, 9)).all()
+
+
+@pytest.mark.parametrize(("before", "after", "weeks"), [(3, 3, 1), (10, 1, 1), (60, 30, 600)])
+def test_no_change_is_detectable_where_no_p_is_small_enough(
+    before: int, after: int, weeks: int
+) -> None:
+    """Even the largest difference has a p above 0.05 after the adjustment."""
+    shares = np.zeros((before + after, 4))
+    shares[np.arange(before + after), [0] * before + [1] * after] = 1.0
+    parts = sample(shares[:before]), sample(shares[before:])
+    p = estimation.permutation_test(*parts, np.random.default_rng(0))
+    assert changes.holm([p["happy"], *[1.0] * (4 * weeks - 1)])[0] > changes.ALPHA
+    noise = 1e-3 * np.random.default_rng(0).normal(size=(before + after, 4))
+    assert np.isinf(changes.smallest_detectable(noise, before, after, weeks)).all()
+
+
+def uneven(days: int, rate: int, rng: np.random.Generator) -> Sample:
+    """Days with some recordings of 2 s each, whose emotion is random."""
+    mean = CONFUSION.matrices.mean(axis=0)
+    draws = rng.standard_gamma(8 * mean[rng.integers(4, size=(days, rate))])
+    shares = (draws / draws.sum(axis=2, keepdims=True)).mean(axis=1)
+    return sample(shares, np.full(days, 2.0 * rate))
+
+
+def test_more_recordings_a_day_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days with few recordings vary more; a plain permutation test marks 58 % of these journals."""
+    monkeypatch.setattr(estimation, "PERMUTATIONS", 199)
+    rng = np.random.default_rng(0)
+    found = [
+        min(changes.holm([*estimation.permutation_test(uneven(10, 1, rng), after, rng).values()]))
+        for after in (uneven(60, 5, rng) for _ in range(150))
+    ]
+    assert np.mean(np.array(found) < 0.05) < 0.12
+
+
+def test_more_recordings_a_day_are_no_change_point() -> None:
+    """Without weights, 37 % of these journals have one."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(100):
+        parts = uneven(10, 1, rng), uneven(60, 5, rng)
+        shares, seconds = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("shares", "seconds")
+        )
+        found.append(changes.change_points(shares, estimation.day_variances(shares, seconds)))
+    assert np.mean([bool(each) for each in found]) < 0.12
+
+
+def test_the_variance_of_a_day_falls_with_its_speech() -> None:
+    rng = np.random.default_rng(0)
+    seconds = rng.uniform(1, 20, 4000)
+    variances = 0.2 + 0.8 / seconds
+    noise = rng.normal(size=(4000, 4)) * np.sqrt(variances)[:, None]
+    found = estimation.day_variances(noise, seconds)
+    assert found == pytest.approx(variances / variances.mean(), rel=0.1)
+    assert estimation.day_variances(np.full((5, 4), 0.25), seconds[:5]).tolist() == [1.0] * 5
 
 
 def test_recordings_of_unequal_length_count_for_fewer() -> None:

@@ -100,7 +100,7 @@ ROOMS = {
     "journal": Room(
         {"audio", "inference", "atomic_write", "html_templates", "label_colors"},
         {"numpy"},
-        {"ruptures", "statsmodels", "scipy", "fhir", "sqlcipher3"},
+        {"statsmodels", "scipy", "fhir", "sqlcipher3"},
         "journal",
     ),
     "sklearn": Room({"audio", "inference"}, {"numpy", "sklearn"}, extra="sklearn"),
@@ -268,7 +268,7 @@ def run_python(code: str) -> str:
 
 def test_inference_and_command_line_do_without_the_extras() -> None:
     extras = {"torch", "pandas", "sklearn", "matplotlib", "librosa", "scipy", "onnx", "ray"}
-    extras |= {"sounddevice", "fsspec", "ruptures", "statsmodels", "fhir", "sqlcipher3"}
+    extras |= {"sounddevice", "fsspec", "statsmodels", "fhir", "sqlcipher3"}
     extras |= {"pyarrow", "starlette", "prometheus_client"}
     out = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({sorted(extras)}))\n"

@@ -1,19 +1,21 @@
 """Find change points and trends in a person's predictions, and the smallest detectable change.
 
-Change points: binary segmentation of the probabilities with a squared-error cost (``ruptures``). A
-split must gain more than the best split in 95 % of random orders of the same days. Trends:
-least squares with standard errors that allow for unequal variance (HC3, ``statsmodels``), and
-Student's t.
+Change points: binary segmentation of the probabilities with a squared-error cost, in which days
+weigh by the inverse of their variance. A split must gain more than the best split in 95 % of random
+orders of the same days. Trends: least squares with standard errors that allow for unequal variance
+(HC3, ``statsmodels``), and Student's t.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affekt.journal.confusion import Floats
+from affekt.journal.estimation import PERMUTATIONS
 
 ORDERS = 199  # random orders
 SHORTEST = 4  # days with recordings between two change points
@@ -33,31 +35,45 @@ class Trend:
     p: float
 
 
-def change_points(shares: Floats, seed: int = 0) -> list[int]:
+def change_points(shares: Floats, variances: Floats, seed: int = 0) -> list[int]:
     """Find the number of the first day after each change of the probabilities.
 
     Args:
         shares: ``(days, labels)``, by time.
+        variances: ``(days,)`` of the shares, or multiples of them.
         seed: of the random orders.
     """
-    import ruptures
-
     if len(shares) < 2 * SHORTEST:
         return []
-    rng = np.random.default_rng(seed)
-    gains = [_best_gain(rng.permutation(shares)) for _ in range(ORDERS)]
+    rng, weights = np.random.default_rng(seed), 1 / variances
+    orders = (rng.permutation(len(shares)) for _ in range(ORDERS))
+    gains = [_best_split(shares[order], weights[order])[0] for order in orders]
     limit = float(np.quantile(gains, 1 - ALPHA, method="higher"))
-    search = ruptures.Binseg(model="l2", min_size=SHORTEST, jump=1).fit(shares)
-    return [int(found) for found in search.predict(pen=max(limit, 1e-9))[:-1]]
+    return _splits(shares, weights, max(limit, 1e-9))
 
 
-def _best_gain(shares: Floats) -> float:
-    """Compute by how much the best single split lowers the sum of squared errors."""
-    number = len(shares)
-    sums = np.cumsum(shares - shares.mean(axis=0), axis=0)[SHORTEST - 1 : number - SHORTEST]
-    before = np.arange(SHORTEST, number - SHORTEST + 1)
-    square = (sums**2).sum(axis=1)
-    return float(np.max(square * number / (before * (number - before))))
+def _splits(shares: Floats, weights: Floats, limit: float) -> list[int]:
+    """Split days as long as a split gains more than the limit."""
+    if len(shares) < 2 * SHORTEST:
+        return []
+    gain, at = _best_split(shares, weights)
+    if gain <= limit:
+        return []
+    later = _splits(shares[at:], weights[at:], limit)
+    return [*_splits(shares[:at], weights[:at], limit), at, *(at + found for found in later)]
+
+
+def _best_split(shares: Floats, weights: Floats) -> tuple[float, int]:
+    """Find the split that lowers the weighted sum of squared errors most: by how much, and where.
+
+    It is the number of the first day after the split.
+    """
+    errors = shares - np.average(shares, axis=0, weights=weights)
+    inside = slice(SHORTEST - 1, len(shares) - SHORTEST)
+    squares = (np.cumsum(weights[:, None] * errors, axis=0)[inside] ** 2).sum(axis=1)
+    before = np.cumsum(weights)[inside]
+    gains = squares * weights.sum() / (before * (weights.sum() - before))
+    return float(gains.max()), int(gains.argmax()) + SHORTEST
 
 
 def trends(labels: Sequence[str], shares: Floats, days: Sequence[date]) -> list[Trend]:
@@ -105,12 +121,20 @@ def smallest_detectable(
         before: days in the baseline; with fewer than two, the result is NaN.
         after: days compared with it; likewise with fewer than one.
         periods: that are tested, each label in each of them.
+
+    The result is infinite if the permutation test finds no change at all: so few days have too few
+    orders, or so many periods need a smaller p than its permutations can give.
     """
     from statsmodels.stats.power import TTestIndPower
 
     if before < 2 or after < 1:
         return np.full(shares.shape[1], np.nan)
     alpha = ALPHA / (shares.shape[1] * periods)
+    orders = comb(round(before) + round(after), round(after)) / (
+        1 + (round(before) == round(after))
+    )
+    if 1 / min(orders, PERMUTATIONS + 1) >= alpha:
+        return np.full(shares.shape[1], np.inf)
     effect = TTestIndPower().solve_power(
         None, nobs1=before, ratio=after / before, alpha=alpha, power=POWER
     )

@@ -13,7 +13,7 @@ import numpy as np
 from affekt.journal import changes
 from affekt.journal.confusion import Confusion
 from affekt.journal.entry import Entry
-from affekt.journal.estimation import FEWEST, Estimate, Sample, estimate
+from affekt.journal.estimation import FEWEST, Estimate, Sample, day_variances, estimate
 from affekt.journal.prediction import current_profiles
 from affekt.journal.store import Journal
 
@@ -90,6 +90,7 @@ def course_of(journal: Journal, *, watch: Watch = iter) -> Course | None:
     weeks = [period(week, reference=reference) for week in watch(_weeks(after))]
     later = _adjusted([period(after, reference=reference)] if after else [], labels)
     corrected = confusion.linear(every.shares)
+    split = changes.change_points(every.shares, day_variances(every.shares, every.seconds), SEED)
     since, even = len({entry.day for entry in after}), every.evenness
     detectable = [
         changes.smallest_detectable(
@@ -108,7 +109,7 @@ def course_of(journal: Journal, *, watch: Watch = iter) -> Course | None:
             day: dict(zip(labels, row.tolist(), strict=True))
             for day, row in zip(days, every.shares, strict=True)
         },
-        change_points=tuple(days[n] for n in changes.change_points(every.shares, SEED)),
+        change_points=tuple(days[n] for n in split),
         trends=tuple(changes.trends(labels, corrected, days)),
         detectable=tuple(dict(zip(labels, each.tolist(), strict=True)) for each in detectable),
         warnings=tuple(_warnings(journal, entries, before, after, len(spoken), confusion)),

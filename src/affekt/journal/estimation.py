@@ -167,16 +167,24 @@ def estimate(
 
 
 def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) -> dict[str, float]:
-    """Compute two-sided p-values of differences in mean probabilities, by exchanging days."""
+    """Compute two-sided p-values of differences in mean probabilities, by exchanging days.
+
+    A difference is divided by its standard deviation in each order, since days with little speech
+    vary more: one period may have less speech a day than the other one.
+    """
     shares = np.concatenate([first.shares, second.shares])
     seconds = np.concatenate([first.seconds, second.seconds])
     cut, number = len(first.seconds), len(seconds)
+    squares = seconds**2 * day_variances(shares, seconds)
 
     def differences(order: NDArray[np.int64]) -> Floats:
         weights, values = seconds[order], (seconds[:, None] * shares)[order]
-        one = values[:, :cut].sum(axis=1) / weights[:, :cut].sum(axis=1, keepdims=True)
-        other = values[:, cut:].sum(axis=1) / weights[:, cut:].sum(axis=1, keepdims=True)
-        return np.asarray(np.abs(one - other))
+        one, other = weights[:, :cut].sum(axis=1), weights[:, cut:].sum(axis=1)
+        found = values[:, :cut].sum(axis=1) / one[:, None]
+        found -= values[:, cut:].sum(axis=1) / other[:, None]
+        variance = squares[order[:, :cut]].sum(axis=1) / one**2
+        variance += squares[order[:, cut:]].sum(axis=1) / other**2
+        return np.asarray(np.abs(found) / np.sqrt(variance)[:, None])
 
     found = differences(np.arange(number)[None])
     extreme, rows = np.ones(len(first.labels)), max(1, CHUNK // number)
@@ -185,6 +193,20 @@ def permutation_test(first: Sample, second: Sample, rng: np.random.Generator) ->
         order = rng.permuted(np.broadcast_to(np.arange(number), shape), axis=1)
         extreme += (differences(order) >= found - 1e-12).sum(axis=0)
     return dict(zip(first.labels, (extreme / (PERMUTATIONS + 1)).tolist(), strict=True))
+
+
+def day_variances(shares: Floats, seconds: Floats) -> Floats:
+    """Fit the variance of each day's shares, ``(days,)``, as a multiple of the mean variance.
+
+    One part is the same for all days, such as that of moods of a day. The other one falls with the
+    seconds of speech.
+    """
+    from scipy.optimize import nnls
+
+    errors = ((shares - np.average(shares, axis=0, weights=seconds)) ** 2).sum(axis=1)
+    terms = np.stack([np.ones_like(seconds), seconds.mean() / seconds], axis=1)
+    fitted = terms @ nnls(terms, errors)[0]
+    return np.asarray(fitted / fitted.mean() if fitted.any() else np.ones_like(fitted))
 
 
 def _estimated(
