@@ -493,6 +493,15 @@ def test_missing_extras_are_named(
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
+def test_the_report_names_its_own_extra(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """The extra report has jinja2 and scipy too."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert journal_main("report", undisturbed, "-o", tmp_path / "a.html") == 2
+    assert "pip install 'affekt[journal]'" in capsys.readouterr().err
+
+
 def test_an_empty_value_is_refused(empty: Path, tmp_path: Path, capsys: Captured) -> None:
     for words, message in (
         (["add", empty, SAMPLES / "calm.flac", "--when", ""], "--when must be like 2026-09-10"),

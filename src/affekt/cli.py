@@ -75,7 +75,7 @@ INTERRUPTED = 130  # exit code after Ctrl-C
 DEBUG = "AFFEKT_DEBUG"  # set: unexpected errors show their traceback
 REPORT = ("pandas", "sklearn", "scipy", "threadpoolctl", "matplotlib", "jinja2")
 SERVE = ("uvicorn", "starlette", "anyio", "websockets", "prometheus_client", "python_multipart")
-JOURNAL_PACKAGES = ("sqlcipher3", "ruptures", "statsmodels", "fhir")
+JOURNAL_PACKAGES = ("sqlcipher3", "statsmodels", "fhir")
 # The extras that install missing packages; those not listed are in the extra train.
 EXTRAS = {"sounddevice": "mic", "pyarrow": "tables"} | dict.fromkeys(JOURNAL_PACKAGES, "journal")
 EXTRAS |= dict.fromkeys(SERVE, "serve") | dict.fromkeys(REPORT, "report")
@@ -102,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = EXTRAS.get(package, "train")
+        if words[0] == "journal" and extra == "report":
+            extra = "journal"  # which has these packages too
         complain(f"this command needs {package}. Install it with: pip install 'affekt[{extra}]'")
     except (BrokenPipeError, SystemExit):  # the reader of a pipe is gone; typer exits for it
         os._exit(1)
