@@ -397,6 +397,8 @@ def test_the_page_can_be_installed_and_works_offline(
     browser.browser.get(there)  # from the cache: there is no server
     browser.wait(lambda: browser.at("microphone").is_enabled())
     recording(browser, tmp_path / "said.wav", vector_sound(31_100))
+    browser.at("microphone").click()
+    browser.wait(lambda: browser.at("label").text in VECTORS["labels"])
     browser.errors()  # the browser looks for a newer service worker
 
 

@@ -19,12 +19,32 @@ from conftest import QuietHandler
 
 pytestmark = needs_browser
 ROOT = Path(__file__).parents[1]
+DOCS = (ROOT / "docs" / "integrate" / "browser.md").read_text()
 MODELS = ROOT / "src" / "affekt" / "models"
 VITE = "vite@8.4.0"
 HTML = '<!doctype html><title>Site</title><script type="module" src="main.js"></script>'
 #: Make the functions of the docs' code callable from the test.
 CALLABLE = "Object.assign(window, { startMicrophone: start, stopMicrophone: stop });"
-STOPPED = "return [...(window.stopMicrophone() ?? [])]"
+STOPPED = "return window.stopMicrophone().then((profile) => [...(profile ?? [])]);"
+#: Stop the microphone while it starts, and tell whether it is on.
+STOPPED_EARLY = """
+const { mediaDevices } = navigator;
+const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+let media;
+mediaDevices.getUserMedia = async (wish) => (media = await ask(wish));
+window.startMicrophone();
+return window.stopMicrophone().then(() => media.getTracks()[0].readyState);
+"""
+
+
+class StrictHandler(QuietHandler):
+    """Serve files with the content security policy that the docs name."""
+
+    def end_headers(self) -> None:
+        """Add the policy."""
+        (policy,) = re.findall(r"`(script-src .*?)`", DOCS)
+        self.send_header("Content-Security-Policy", f"default-src 'self'; {policy}")
+        super().end_headers()
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +60,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
     quick = ("--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
     run_npm(folder, "install", *quick, f"./{packed['filename']}", VITE)
-    text = (ROOT / "docs" / "integrate" / "browser.md").read_text()
     sums = dict(reversed(each.split()) for each in (MODELS / "SHA256SUMS").read_text().splitlines())
-    code = "\n".join([*re.findall(r"```js\n(.*?)```", text, re.DOTALL), CALLABLE])
+    code = "\n".join([*re.findall(r"```js\n(.*?)```", DOCS, re.DOTALL), CALLABLE])
     (folder / "main.js").write_text(code.replace("DIGEST", sums["affekt.onnx"]))
     (folder / "index.html").write_text(HTML)
     (folder / "public").mkdir()
@@ -54,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bundled_package_answers_as_python(project: Path, tmp_path: Path) -> None:
-    site = partial(QuietHandler, directory=str(project / "dist"))
+    site = partial(StrictHandler, directory=str(project / "dist"))
     with ThreadingHTTPServer(("127.0.0.1", 0), site) as server, opened(tmp_path) as page:
         Thread(target=server.serve_forever, daemon=True).start()
         browser = page.browser
@@ -62,6 +81,7 @@ def test_the_bundled_package_answers_as_python(project: Path, tmp_path: Path) ->
         page.wait(lambda: browser.execute_script("return document.body.textContent"))
         found = json.loads(browser.execute_script("return document.body.textContent"))
         page.wait(lambda: browser.execute_script("return 'startMicrophone' in window"))
+        assert browser.execute_script(STOPPED_EARLY) == "ended"
         browser.execute_script("window.startMicrophone()")
         page.wait(lambda: " s: " in browser.title)
         profile = profile_of(bytes(browser.execute_script(STOPPED)))

@@ -29,7 +29,8 @@ export async function startMicrophone(onSamples, { sampleRate, channels = 1, onE
       context = new AudioContext(); // Firefox does not resample
       source = context.createMediaStreamSource(media);
     }
-    await context.audioWorklet.addModule(new URL("./microphone-worklet.js", import.meta.url));
+    // Vite makes a small file a data: address, which content security policies forbid
+    await context.audioWorklet.addModule(new URL("./microphone-worklet.js?no-inline", import.meta.url));
     const rate = sampleRate ?? context.sampleRate;
     const newResampler = () => (rate === context.sampleRate ? undefined : new Resampler(context.sampleRate, rate));
     const resamplers = Array.from({ length: channels }, newResampler);

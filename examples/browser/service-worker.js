@@ -16,5 +16,5 @@ addEventListener("activate", (event) => {
 });
 
 addEventListener("fetch", (event) => {
-  event.respondWith(caches.match(event.request).then((kept) => kept ?? fetch(event.request)));
+  event.respondWith(caches.match(event.request, { ignoreSearch: true }).then((kept) => kept ?? fetch(event.request)));
 });
