@@ -418,6 +418,17 @@ def test_the_pages_have_the_limits_of_the_service() -> None:
     assert f"A stalled upload {words_of_both}" in reliability
 
 
+def test_the_proxy_of_the_docs_passes_on_what_the_page_needs(client: TestClient) -> None:
+    deploy = (Path(__file__).parents[1] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (proxy,) = re.findall("```nginx\n(.*?)```", deploy, re.DOTALL)
+    assert "proxy_set_header Host $http_host;" in proxy  # $host lacks the port
+    origin = {"origin": "https://localhost:8443"}
+    for host, status in (("localhost", 403), ("localhost:8443", 200)):
+        assert client.get("/model", headers={**origin, "host": host}).status_code == status
+    (seconds,) = re.findall(r"proxy_read_timeout (\d+)s;", proxy)
+    assert float(seconds) > serving.MAX_WAIT + 2 * decoding.MAX_WALL
+
+
 def test_uploads_that_do_not_arrive_end(
     predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
