@@ -253,6 +253,18 @@ def test_resamples_that_lose_a_class_are_left_out(tmp_path):
     assert np.isfinite([row["low"], row["high"]]).all()
 
 
+def test_answered_clips_of_few_speakers_have_no_interval(result):
+    """The speakers that answer count, and not all that were asked."""
+    run = result.runs[0]
+    rows = run.predictions.copy()
+    rows.loc[rows["speaker"].isin(["ravdess:01", "ravdess:02"]), SHARES] = 0.25
+    six = type(result)("r", (type(run)(**{**vars(run), "predictions": rows}),))
+    every, some = abstention(six, [0.0, 0.26]).to_dict("records")
+    assert np.isfinite([every["low"], every["high"]]).all()
+    assert np.isfinite(some["uar"])
+    assert np.isnan([some["low"], some["high"]]).all()
+
+
 def test_thresholds_give_the_coverage_they_are_for(result):
     wanted = [1.0, 0.6, 0.2]
     even = scaled(result)  # fewer equal confidences

@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from affekt.evaluation.calibration import answers_of
-from affekt.evaluation.intervals import FEW_SPEAKERS, drawn_sums, percentiles, speaker_draws
+from affekt.evaluation.intervals import (
+    FEW_SPEAKERS,
+    LEAST_WHOLE,
+    drawn_sums,
+    percentiles,
+    speaker_draws,
+)
 from affekt.evaluation.results import Result
 
 MIN_CONFIDENCES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -37,12 +43,12 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
 
     Returns:
         A row for each: ``threshold``, ``coverage`` (share of clips answered), ``uar``, ``low``,
-        ``high`` (95 % interval; NaN with fewer than 8 speakers), ``accuracy``, all of the
-        answered clips, and ``vanished``.
+        ``high`` (95 % interval; NaN with answered clips of fewer than 8 speakers, or if less than
+        1 % of the resamples have all labels), ``accuracy``, all of the answered clips, and
+        ``vanished``.
     """
     answers, labels = answers_of(result), np.array(result.tally.labels)
-    few = len(result.tally.speakers) < FEW_SPEAKERS
-    draws = speaker_draws(result.tally)[: 0 if few else None]
+    draws = speaker_draws(result.tally)
     true = np.eye(len(labels))[answers.truth]
     right, confidence = answers.right[:, np.newaxis], answers.confidence[:, np.newaxis]
     rows = []
@@ -52,8 +58,9 @@ def abstention(result: Result, least: Sequence[float]) -> pd.DataFrame:
         lost = labels[(support.sum(axis=1) == 0).any(axis=0)]
         drawn = _uar(drawn_sums(draws, hits), drawn_sums(draws, support))
         value = float(_uar(hits.sum(axis=1), support.sum(axis=1)))
-        drawn = drawn[:0] if len(lost) else drawn[np.isfinite(drawn)]
-        found = percentiles(value, drawn, speakers=draws.shape[1])
+        drawn, speakers = drawn[np.isfinite(drawn)], int(support.any(axis=(0, 2)).sum())
+        few = speakers < FEW_SPEAKERS or len(drawn) < LEAST_WHOLE * len(draws)
+        found = percentiles(value, drawn[: 0 if few else None], speakers=speakers)
         given = support.sum(axis=(1, 2))
         with np.errstate(invalid="ignore"):  # no clip is answered
             accuracy = float((hits.sum(axis=(1, 2)) / given).mean())
