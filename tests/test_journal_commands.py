@@ -226,6 +226,23 @@ def test_fhir_takes_no_control_characters_of_older_entries(tmp_path: Path) -> No
         assert one.get("subject") == ({"display": "Anna"} if name.strip(" \x0b") else None)
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")
+def test_fhir_takes_times_of_early_years(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their local time may differ from UTC by a number of seconds, which FHIR does not allow."""
+    pytest.importorskip("fhir.resources")
+    create_journal(tmp_path / "a")
+    entry = Entry("a" * 64, "1880-09-10T08:00:00", "a.wav", label="sad", probabilities={"sad": 1.0})
+    with monkeypatch.context() as patch, open_journal(tmp_path / "a") as journal:
+        journal.add(entry, None)
+        for zone, when in (("UTC-0:53:28", "07:06:32Z"), ("UTC-1", "08:00:00+01:00")):
+            patch.setenv("TZ", zone)
+            time.tzset()
+            write_fhir(journal, out := StringIO())
+            found = json.loads(out.getvalue())["entry"][1]["resource"]["effectiveDateTime"]
+            assert found == f"1880-09-10T{when}"
+    time.tzset()
+
+
 def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
     sound = SAMPLES / "calm.flac"
     assert journal_main("add", empty, sound, "--when", "2025-09-10", "--note", "=1+1") == 0

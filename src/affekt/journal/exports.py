@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from affekt.journal.entry import CONTROL, Entry
@@ -67,7 +67,7 @@ def write_fhir(journal: Journal, out: TextIO) -> None:
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "collection",
-        "timestamp": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if resources:
         bundle["entry"] = [
@@ -89,7 +89,10 @@ def _device(model: str) -> dict[str, Any]:
 def _observation(entry: Entry, person: str) -> dict[str, Any]:
     recorded = entry.recorded
     if "T" in recorded:
-        recorded = datetime.fromisoformat(recorded).astimezone().isoformat()
+        moment = datetime.fromisoformat(recorded).astimezone()
+        if moment.second != moment.astimezone(UTC).second:  # local time of an early year
+            moment = moment.astimezone(UTC)  # FHIR has no seconds in an offset
+        recorded = moment.isoformat()
     parts = {f"probability of {label}": (p, "1") for label, p in entry.probabilities.items()}
     parts |= {"duration": (entry.duration, "s"), "speech": (entry.speech, "s")}
     observation: dict[str, Any] = {
