@@ -134,7 +134,7 @@ def test_timelines_and_embeddings(client: TestClient, predictor: affekt.Predicto
 def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: Path) -> None:
     site = "https://example.org"
     good = {"Origin": site, "Authorization": f"Bearer {TOKEN}"}
-    with opened(predictor, origins=[site], tokens=tokens) as client:
+    with opened(predictor, origins=["https://Example.org"], tokens=tokens) as client:
         asked = {**good, "Access-Control-Request-Method": "POST"}
         asked["Access-Control-Request-Headers"] = "authorization, profile"
         del asked["Authorization"]
@@ -151,7 +151,8 @@ def test_pages_of_allowed_sites_may_use_it(predictor: affekt.Predictor, tokens: 
             assert found.status_code == 403
             assert "access-control-allow-origin" not in found.headers
         assert client.get("/model", headers={**good, "Host": "evil.example"}).status_code == 403
-    assert main(["serve", "--allow-origin", "example.org/page"]) == 2
+    for wrong in ("example.org/page", "https://*.example.org", "https://me@example.org"):
+        assert main(["serve", "--allow-origin", wrong]) == 2
     for name in ("", "example.org:443", "[::1]", "https://example.org", "\u00e4..b"):
         assert main(["serve", "--name", name]) == 2
         assert main(["serve", "--host", name]) == 2
@@ -185,6 +186,7 @@ def test_it_may_be_a_part_of_a_larger_application(predictor: affekt.Predictor) -
     with TestClient(whole, base_url="http://localhost") as client:
         assert client.post("/emotion/predict", content=wav(SOUND)).status_code == 200
         assert client.get("/emotion/predict").headers["allow"] == "POST"
+        assert client.get("/emotion/openapi.json").json()["servers"] == [{"url": "/emotion"}]
         assert "emotion" in client.get("/emotion/").text
         assert 'path="/predict"' in client.get("/emotion/metrics").text
 

@@ -67,9 +67,9 @@ def serve(
                 f"--host and --name must be a host name or address without a port. Got {each!r}."
             )
     for origin in allow_origin or ():
-        if not re.fullmatch(r"https?://[^/?#\s]+", origin):
+        if not re.fullmatch(r"https?://[^/?#@*\s]+", origin):
             raise typer.BadParameter(
-                f"--allow-origin must be like https://example.org, without a path. Got {origin}."
+                f"--allow-origin must be one site, as https://example.org, no path. Got {origin}."
             )
     ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     make = partial(

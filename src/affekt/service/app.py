@@ -95,6 +95,7 @@ def make_app(
     """
     metrics = Metrics(PATHS)
     service = _Service(predictor, metrics, journal, workers, browser=bool(runtime))
+    origins = [each.lower() for each in origins]  # as browsers send them
     middleware = [
         Middleware(Observation, metrics=metrics, log=access_log),
         Middleware(OriginCheck, hosts=hosts, origins=origins, wasm=bool(runtime)),
@@ -102,7 +103,7 @@ def make_app(
     if origins:
         sharing = Middleware(
             CORSMiddleware,
-            allow_origins=[*origins],
+            allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Profile", ID_HEADER],
             expose_headers=[ID_HEADER],
@@ -168,8 +169,11 @@ class _Service:
         status, report = await self._readiness.report()
         return JSONResponse(report, status)
 
-    async def openapi(self, _: Request) -> Response:
-        return JSONResponse(document(self._predictor.labels, MAX_UPLOAD))
+    async def openapi(self, request: Request) -> Response:
+        described = document(self._predictor.labels, MAX_UPLOAD)
+        if place := request.scope.get("root_path"):  # in a larger application
+            described["servers"] = [{"url": place}]
+        return JSONResponse(described)
 
     async def docs(self, _: Request) -> Response:
         return FileResponse(PAGE / "docs.html")
