@@ -107,6 +107,20 @@ def test_the_smallest_detectable_change_is_found_in_four_of_five_cases() -> None
     assert np.isnan(changes.smallest_detectable(noise.reshape(-1, 1), 1, 9)).all()
 
 
+def test_the_smallest_change_allows_for_a_baseline_of_little_speech() -> None:
+    """A baseline of one recording a day, and then five."""
+    rng, before, after = np.random.default_rng(0), 30, 60
+    seconds = np.repeat([1.0, 5.0], (before, after))
+    noise = rng.normal(size=(1000, before + after)) / np.sqrt(seconds)
+    variances = estimation.day_variances(noise.T, seconds)
+    even = [
+        estimation.evenness(seconds[n], variances[n]) for n in (slice(before), slice(before, None))
+    ]
+    (size,) = changes.smallest_detectable(noise.reshape(-1, 1), before, after, 1, even)
+    change = stats.ttest_ind(noise[:, :before], noise[:, before:] + size, axis=1, equal_var=False)
+    assert np.mean(change.pvalue < 0.05) == pytest.approx(0.8, abs=0.06)
+
+
 @pytest.mark.parametrize(("before", "after", "weeks"), [(3, 3, 1), (10, 1, 1), (60, 30, 600)])
 def test_no_change_is_detectable_where_no_p_is_small_enough(
     before: int, after: int, weeks: int
@@ -119,6 +133,8 @@ def test_no_change_is_detectable_where_no_p_is_small_enough(
     assert changes.holm([p["happy"], *[1.0] * (4 * weeks - 1)])[0] > changes.ALPHA
     noise = 1e-3 * np.random.default_rng(0).normal(size=(before + after, 4))
     assert np.isinf(changes.smallest_detectable(noise, before, after, weeks)).all()
+    uneven_days = changes.smallest_detectable(noise, 10, 10, 1, (0.12, 0.12))
+    assert np.isinf(uneven_days).all()  # an effect that statsmodels does not find
 
 
 def uneven(days: int, rate: int, rng: np.random.Generator) -> Sample:
@@ -164,8 +180,10 @@ def test_the_variance_of_a_day_falls_with_its_speech() -> None:
 
 
 def test_recordings_of_unequal_length_count_for_fewer() -> None:
-    assert sample(np.eye(4)).evenness == pytest.approx(1.0)
-    assert sample(np.eye(4), np.array([1.0, 1.0, 1.0, 9.0])).evenness == pytest.approx(144 / 336)
+    even, seconds = np.ones(4), np.array([1.0, 1.0, 1.0, 9.0])
+    assert estimation.evenness(even, even) == pytest.approx(1.0)
+    assert estimation.evenness(seconds, even) == pytest.approx(144 / 336)
+    assert estimation.evenness(even, 2 * even) == pytest.approx(0.5)
 
 
 def test_intervals_of_few_recordings_cover_the_truth() -> None:

@@ -9,6 +9,7 @@ orders of the same days. Trends: least squares with standard errors that allow f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from math import comb
 
 import numpy as np
@@ -112,7 +113,11 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def smallest_detectable(
-    shares: Floats, before: float, after: float, periods: int = 1
+    shares: Floats,
+    before: int,
+    after: float,
+    periods: int = 1,
+    evenness: Sequence[float] = (1.0, 1.0),
 ) -> NDArray[np.float64]:
     """Compute the change of each share, ``(labels,)``, that a test finds with a power of 0.8.
 
@@ -121,6 +126,7 @@ def smallest_detectable(
         before: days in the baseline; with fewer than two, the result is NaN.
         after: days compared with it; likewise with fewer than one.
         periods: that are tested, each label in each of them.
+        evenness: effective number of days, by their number, before and after.
 
     The result is infinite if the permutation test finds no change at all: so few days have too few
     orders, or so many periods need a smaller p than its permutations can give.
@@ -130,12 +136,10 @@ def smallest_detectable(
     if before < 2 or after < 1:
         return np.full(shares.shape[1], np.nan)
     alpha = ALPHA / (shares.shape[1] * periods)
-    orders = comb(round(before) + round(after), round(after)) / (
-        1 + (round(before) == round(after))
-    )
-    if 1 / min(orders, PERMUTATIONS + 1) >= alpha:
+    first, second = before * evenness[0], after * evenness[1]
+    test = partial(TTestIndPower().solve_power, nobs1=first, ratio=second / first, alpha=alpha)
+    effect = float(np.squeeze(test(power=POWER)))
+    orders = comb(before + round(after), before) / (1 + (before == round(after)))
+    if 1 / min(orders, PERMUTATIONS + 1) >= alpha or test(effect) < POWER - 0.05:  # not solved
         return np.full(shares.shape[1], np.inf)
-    effect = TTestIndPower().solve_power(
-        None, nobs1=before, ratio=after / before, alpha=alpha, power=POWER
-    )
-    return np.asarray(float(np.squeeze(effect)) * shares.std(axis=0, ddof=1))
+    return np.asarray(effect * shares.std(axis=0, ddof=1))

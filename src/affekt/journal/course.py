@@ -11,9 +11,16 @@ from statistics import fmean
 import numpy as np
 
 from affekt.journal import changes
-from affekt.journal.confusion import Confusion
+from affekt.journal.confusion import Confusion, Floats
 from affekt.journal.entry import Entry
-from affekt.journal.estimation import FEWEST, Estimate, Sample, day_variances, estimate
+from affekt.journal.estimation import (
+    FEWEST,
+    Estimate,
+    Sample,
+    day_variances,
+    estimate,
+    evenness,
+)
 from affekt.journal.prediction import current_profiles
 from affekt.journal.store import Journal
 
@@ -90,14 +97,8 @@ def course_of(journal: Journal, *, watch: Watch = iter) -> Course | None:
     weeks = [period(week, reference=reference) for week in watch(_weeks(after))]
     later = _adjusted([period(after, reference=reference)] if after else [], labels)
     corrected = confusion.linear(every.shares)
-    split = changes.change_points(every.shares, day_variances(every.shares, every.seconds), SEED)
-    since, even = len({entry.day for entry in after}), every.evenness
-    detectable = [
-        changes.smallest_detectable(
-            MARGIN * corrected, even * len(reference.seconds), even * since / periods, periods
-        )
-        for periods in (1, max(1, len(weeks)))
-    ]
+    variances = day_variances(every.shares, every.seconds)
+    split = changes.change_points(every.shares, variances, SEED)
     return Course(
         labels=labels,
         source=confusion.source,
@@ -111,9 +112,29 @@ def course_of(journal: Journal, *, watch: Watch = iter) -> Course | None:
         },
         change_points=tuple(days[n] for n in split),
         trends=tuple(changes.trends(labels, corrected, days)),
-        detectable=tuple(dict(zip(labels, each.tolist(), strict=True)) for each in detectable),
+        detectable=tuple(
+            dict(zip(labels, (MARGIN * size).tolist(), strict=True))
+            for size in _detectable(corrected, every.seconds, variances, before, after)
+        ),
         warnings=tuple(_warnings(journal, entries, before, after, len(spoken), confusion)),
     )
+
+
+def _detectable(
+    corrected: Floats,
+    seconds: Floats,
+    variances: Floats,
+    before: Sequence[Entry],
+    after: Sequence[Entry],
+) -> list[Floats]:
+    """Smallest detectable changes: for all recordings after the baseline, and for a week."""
+    first, later = (len({entry.day for entry in each}) for each in (before, after))
+    days = range(len(seconds))
+    even = [evenness(seconds[n], variances[n]) for n in (days[:first], days[-later:])]
+    return [
+        changes.smallest_detectable(corrected, first, later / periods, periods, even)
+        for periods in (1, max(1, len(_weeks(after))))
+    ]
 
 
 def _weeks(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -80,11 +80,6 @@ class Sample:
         weights = counts * self.seconds
         return np.asarray(weights @ self.shares / weights.sum(axis=1, keepdims=True))
 
-    @property
-    def evenness(self) -> float:
-        """Effective number of days, since those with more speech weigh more, by the number."""
-        return float(self.seconds.sum() ** 2 / (len(self.seconds) * (self.seconds**2).sum()))
-
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw how much each day counts in each resample: ``(RESAMPLES, days)``.
 
@@ -207,6 +202,11 @@ def day_variances(shares: Floats, seconds: Floats) -> Floats:
     terms = np.stack([np.ones_like(seconds), seconds.mean() / seconds], axis=1)
     fitted = terms @ nnls(terms, errors)[0]
     return np.asarray(fitted / fitted.mean() if fitted.any() else np.ones_like(fitted))
+
+
+def evenness(seconds: Floats, variances: Floats) -> float:
+    """Effective number of days, by their number: days weigh unequally, and vary unequally."""
+    return float(seconds.sum() ** 2 / (len(seconds) * (seconds**2 * variances).sum()))
 
 
 def _estimated(
