@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
+from selenium.webdriver.common.keys import Keys
 
 from chromium_session import Page, needs_browser, opened
-from synthetic_network import own_model
-from test_page import LABELS, served
+from synthetic_network import made_sound, own_model
+from test_page import LABELS, RATE, served
 
 pytestmark = needs_browser
 WAITING = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {});"
@@ -217,6 +219,24 @@ def test_a_text_that_stays_is_not_announced_again(page: Page) -> None:
 )
 def test_a_microphone_of_another_browser(page: Page, script: str, expected: Any) -> None:
     assert work(page, script) == expected
+
+
+def test_a_button_that_disables_itself_passes_the_focus_on(page: Page, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "said.wav", made_sound(2.0), RATE)
+    page.at("file").send_keys(str(tmp_path / "said.wav"))
+    page.at("microphone").click()
+    page.wait(page.at("clear").is_enabled)
+    page.wait(lambda: "1 of 1" in page.at("progress").text)
+    page.at("microphone").click()
+    page.wait(page.at("reset").is_enabled)
+    for button, following in (
+        ("clear", "microphone"),
+        ("clear-results", "file"),
+        ("reset", "profile"),
+    ):
+        page.at(button).send_keys(Keys.ENTER)
+        assert not page.at(button).is_enabled()
+        assert page.browser.switch_to.active_element == page.at(following)
 
 
 def test_bars_have_their_colors_where_the_system_chooses_all_others(page: Page) -> None:

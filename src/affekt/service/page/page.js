@@ -240,6 +240,9 @@ takeRecordings(about.labels, shown, async (file) => {
   return engine.recording(file, await options());
 });
 window.addEventListener("resize", drawAll);
+document.addEventListener("click", ({ target }) => {
+  if (target.disabled) target.closest("fieldset, section").querySelector("button:enabled, input").focus(); // else lost
+});
 setSpeakers();
 await choose(at("in-browser").checked);
 if (!server) navigator.serviceWorker?.register("service-worker.js").catch((error) => console.warn(error)); // offline use
