@@ -128,7 +128,9 @@ def test_only_the_model_of_the_matrices_is_corrected(journal: Journal) -> None:
     assert any("are not corrected" in each for each in found.warnings)
     shares = np.mean([[each.probabilities[label] for label in LABELS] for each in added[:28]], 0)
     assert [found.baseline.measures[label].value for label in LABELS] == pytest.approx(shares)
-    assert "not the model's errors, which are not known" in report.report_page(journal)
+    page = report.report_page(journal)
+    assert "not the model's errors, which are not known" in page
+    assert "Those of trends" not in page
 
 
 def test_matrices_follow_the_order_of_labels_and_others_are_not_corrected() -> None:
@@ -333,6 +335,7 @@ def test_the_page_is_whole_and_escapes_names(journal: Journal) -> None:
     assert "Voice journal of Anna &lt;b&gt;" in page
     assert "&lt;i&gt;note&lt;/i&gt;" in page
     assert page.count("<svg") == len(LABELS) + 4
+    assert "Those of trends cover the number of days alone" in page
     assert "nan" not in page.lower().replace("finance", "")
     for month in ("September 2026", "October 2026", "November 2026"):
         assert month in page
