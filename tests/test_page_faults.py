@@ -105,6 +105,12 @@ UNPLUGGED = (
     + START
     + "return microphone.sampleRate;"
 )
+#: Show an element, and tell where it is.
+PLACE = """
+const element = document.getElementById(arguments[0]);
+element.scrollIntoView();
+return element.getBoundingClientRect().toJSON();
+"""
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +243,20 @@ def test_a_button_that_disables_itself_passes_the_focus_on(page: Page, tmp_path:
         page.at(button).send_keys(Keys.ENTER)
         assert not page.at(button).is_enabled()
         assert page.browser.switch_to.active_element == page.at(following)
+
+
+def test_a_recording_dropped_beside_its_place_is_not_opened(page: Page, tmp_path: Path) -> None:
+    """Firefox and Safari would open it in place of the page, Chromium in a new tab."""
+    soundfile.write(tmp_path / "said.wav", made_sound(2.0), RATE)
+    files = {"items": [], "files": [str(tmp_path / "said.wav")], "dragOperationsMask": 1}
+    before = page.browser.window_handles
+    for element in ("model", "drop"):
+        at = page.browser.execute_script(PLACE, element)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            event = {"type": kind, "x": at["x"] + 5, "y": at["y"] + 5, "data": files}
+            page.browser.execute_cdp_cmd("Input.dispatchDragEvent", event)
+    page.wait(lambda: page.at("progress").text == "1 of 1 recording is done.")
+    assert page.browser.window_handles == before
 
 
 def test_bars_have_their_colors_where_the_system_chooses_all_others(page: Page) -> None:

@@ -88,5 +88,6 @@ export function takeRecordings(labels, { colors, fillBars, draw }, predict) {
       at("drop").classList.toggle("over", kind === "dragover");
       if (kind === "drop") add([...event.dataTransfer.files]);
     });
+    document.addEventListener(kind, (event) => event.target.type !== "file" && event.preventDefault()); // else it leaves the page
   }
 }
