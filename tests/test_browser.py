@@ -385,8 +385,14 @@ def test_stop_drops_predictions_on_their_way(page: Page) -> None:
 
 
 def test_the_page_can_be_installed_and_works_offline(
-    browser: Page, site: Path, tmp_path: Path
+    browser: Page, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sent: list[str] = []
+
+    def note(handler: QuietHandler, code: int, *_: object) -> None:
+        sent.extend([handler.path] * (code == 200))
+
+    monkeypatch.setattr(QuietHandler, "log_request", note)
     with served(site) as there:
         browser.browser.get(there)
         browser.wait(lambda: browser.at("microphone").is_enabled())
@@ -394,6 +400,8 @@ def test_the_page_can_be_installed_and_works_offline(
         browser.wait(lambda: browser.browser.execute_script(active))
         told = browser.browser.execute_cdp_cmd("Page.getInstallabilityErrors", {})
         assert told["installabilityErrors"] == []
+        large = ("/affekt.onnx", "/runtime/ort-wasm-simd-threaded.wasm")
+        assert [sent.count(path) for path in large] == [1, 1]  # 24 MB, not 48
     browser.browser.get(there)  # from the cache: there is no server
     browser.wait(lambda: browser.at("microphone").is_enabled())
     recording(browser, tmp_path / "said.wav", vector_sound(31_100))

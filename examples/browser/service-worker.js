@@ -5,7 +5,7 @@ const CACHE = `${PAGE} VERSION`; // build.mjs fills in a digest of the files, an
 const FILES = ["FILES"];
 
 addEventListener("install", (event) => {
-  const requests = FILES.map((name) => new Request(name, { cache: "reload" })); // none of an older version
+  const requests = FILES.map((name) => new Request(name, { cache: "no-cache" })); // none of an older version, nor one twice
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(requests)).then(() => skipWaiting()));
 });
 
