@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -114,6 +115,19 @@ def test_level_follows_the_gain(speech: Sound) -> None:
     )  # soft chunks count as speech less often
 
 
+@pytest.mark.parametrize("offset", [0.003, -0.03])
+def test_a_constant_offset_changes_no_result(speech: Sound, offset: float) -> None:
+    predictor = affekt.load("affekt-small")
+    plain = predictor.predict(speech, sample_rate=RATE).quality
+    moved = predictor.predict(speech + np.float32(offset), sample_rate=RATE)
+    assert plain
+    assert moved.quality
+    assert moved.reason is None
+    assert moved.quality.level == pytest.approx(plain.level, abs=0.3)
+    assert moved.quality.snr == pytest.approx(plain.snr, abs=6)  # the detector's chunks differ
+    assert moved.quality.bandwidth == pytest.approx(plain.bandwidth, abs=500)
+
+
 def test_snr_falls_with_noise(speech: Sound) -> None:
     padded = np.pad(speech, RATE)
     found = [measured(padded + noise(padded.size / RATE, level)).snr for level in (1e-3, 0.01)]
@@ -132,10 +146,26 @@ def test_clipping_is_the_share_of_samples_at_the_peak(
     assert found.clipping == pytest.approx(share, rel=0.6)
 
 
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_clipping_is_measured_after_resampling(speech: Sound, share: float, rate: int) -> None:
+    """The filter raises some of the clipped samples above the others."""
+    recorded = soxr.resample(speech, RATE, rate)
+    peak = np.quantile(np.abs(recorded), 1 - share)
+    clipped = np.clip(recorded / peak, -1, 1)
+    found = affekt.load("affekt-small").predict(clipped, sample_rate=rate)
+    assert found.quality
+    assert found.quality.clipping == pytest.approx(share, rel=0.3)
+    assert (found.label == "uncertain") == (share > LIMITS.clipping)
+
+
+def test_soft_noise_of_one_bit_is_no_clipping(speech: Sound) -> None:
+    quiet = np.resize(np.float32([1, -1]) / 32_768, 40 * RATE)
+    assert measured(np.concatenate([quiet, speech])).clipping < 0.01
+
+
 @pytest.mark.corpus
 def test_bandwidth_tells_a_telephone_from_a_studio(data: Path) -> None:
-    import soxr
-
     studio = affekt.read(next((data / "ravdess" / "Actor_05").glob("03-01-05-*.flac")))
     telephone = soxr.resample(soxr.resample(studio, RATE, 8_000), 8_000, RATE)
     assert measured(studio).bandwidth > 7_000

@@ -18,7 +18,9 @@ BINS = CHUNK // 2 + 1  # of the spectrum of a chunk
 STEP = 0.5  # dB: width of a bin of the histogram of magnitudes
 LEVELS = 200  # bins of the histogram, from +6 dB down to -94 dB
 TOP = 6.0  # dB above full scale: upper end of the histogram
-NEAR_PEAK = 3  # bins: samples this close to the peak are counted as clipped
+NEAR_PEAK = 3  # bins: clipped samples lie this close together
+OVERSHOOT = 12  # bins: by which resampling and codecs raise some clipped samples above the others
+RAISED = 0.2  # of the clipped samples: more above them are no overshoot
 BAND = 55.0  # dB below the strongest band, where the bandwidth ends
 NOISE_CHUNKS = 8  # chunks without speech that an estimate of the noise needs
 BEST_SNR = 60.0  # dB: digital silence between words gives no more
@@ -35,7 +37,7 @@ class Quality:
         level: of the speech, RMS in dB of full scale, at least -120; of all sound where there is
             no speech.
         clipping: share of the samples that lie at the peak, in [0, 1]. Speech that is not clipped
-            reaches its peak in fewer than 0.01.
+            reaches its peak in fewer than 0.03.
         snr: dB, power of the speech over that of the sound between, at most 60; None without
             0.25 s of both.
         bandwidth: Hz, highest frequency of the speech, at most 8,000; None without speech.
@@ -96,9 +98,11 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     """
     found = np.asarray(probabilities, np.float32)
     missing = found.size * CHUNK - samples.size
+    magnitudes = np.abs(samples[samples != 0.0])
     if missing:
-        samples = np.pad(samples, (0, missing))
+        samples = np.pad(samples, (0, missing), mode="mean", stat_length=CHUNK - missing)
     chunks = samples.reshape(-1, CHUNK)
+    chunks = chunks - chunks.mean(axis=1, keepdims=True)  # a constant offset is no sound
     weights = np.ones(found.size, np.float32)  # share of each chunk that the sound fills
     weights[-1] -= missing / CHUNK
     speech = (found >= SPEECH) * weights
@@ -107,7 +111,6 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     spectrum: NDArray[np.floating] = np.zeros(BINS)
     if speech.any():
         spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * HANN, axis=1)))
-    magnitudes = np.abs(chunks[chunks != 0.0])
     bins = ((TOP - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
     histogram = np.bincount(np.clip(bins, 0, LEVELS - 1), minlength=LEVELS)
     noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # a mean in dB is robust to single breaths
@@ -129,16 +132,29 @@ def quality_of(sums: NDArray[np.float64]) -> Quality:
     level = 10.0 * math.log10(max(loudness, 1e-12))
     known = speech >= NOISE_CHUNKS and quiet >= NOISE_CHUNKS
     snr = round(float(min(level - noise / quiet, BEST_SNR)), 1) if known else None
-    peak = int(np.argmax(histogram >= 0.5))  # an earlier, higher peak has decayed to less
-    near = histogram[peak : peak + NEAR_PEAK].sum()
     return Quality(
         seconds=round(float(chunks * CHUNK_SECONDS), 3),
         speech_seconds=round(float(speech * CHUNK_SECONDS), 3),
         level=round(level, 1),
-        clipping=round(float(near / (chunks * CHUNK)), 4) if chunks else 0.0,
+        clipping=round(_clipped(histogram, power * CHUNK) / float(chunks * CHUNK), 4)
+        if chunks
+        else 0.0,
         snr=snr,
         bandwidth=_bandwidth(spectrum) if speech else None,
     )
+
+
+def _clipped(histogram: NDArray[np.float64], power: float) -> float:
+    """Count the samples at the peak, and the few that overshoot it.
+
+    They have no more than all the power of the sound: a constant offset is no clipping.
+    """
+    peak = int(np.argmax(histogram >= 0.5))  # an earlier, higher peak has decayed to less
+    counts = np.cumsum(histogram[peak : peak + OVERSHOOT + NEAR_PEAK])
+    above, reached = np.append(0.0, counts[:-NEAR_PEAK]), counts[NEAR_PEAK - 1 :]
+    lowest = TOP - STEP * (peak + NEAR_PEAK + np.arange(reached.size))  # dB, of those reached
+    few = above <= RAISED * (reached - above)
+    return float(reached[few & (reached * 10 ** (lowest / 10) <= power)].max(initial=0.0))
 
 
 def _bandwidth(spectrum: NDArray[np.float64]) -> float:
