@@ -508,7 +508,7 @@ def test_an_incomplete_page_is_reported(
     shutil.copytree(site, tmp_path / "dist", ignore=shutil.ignore_patterns(missing))
     with served(tmp_path / "dist") as there:
         browser.browser.get(there)
-        browser.wait(lambda: "is incomplete" in browser.at("status").text)
+        browser.wait(lambda: "incomplete. Reload it." in browser.at("status").text)
     assert browser.at("model").text == "No model"
     assert told in browser.at("status").text
     assert not browser.at("microphone").is_enabled()

@@ -170,7 +170,10 @@ def test_an_answer_of_a_proxy_is_told(page: Page, tmp_path: Path) -> None:
     (tmp_path / "said.wav").write_bytes(b"RIFF")
     page.at("file").send_keys(str(tmp_path / "said.wav"))
     page.wait(lambda: page.at("progress").text == "1 of 1 recording is done.")
-    assert page.at("results").text == "said.wav The service answered 413, and no JSON."
+    assert (
+        page.at("results").text
+        == "said.wav The service answered 413, and no JSON. Ask its operator."
+    )
 
 
 def assert_predicted_as_by(predictor: affekt.Predictor, page: Page, folder: Path) -> None:

@@ -15,15 +15,21 @@ pytestmark = needs_browser
 OFF = "microphone off"
 #: Pass on what the microphone gives, as a page of the same library would.
 RECORDED = """
-const done = arguments[0];
+const [channels, count, done] = arguments;
 import("./affekt/microphone.js").then(async ({ startMicrophone }) => {
   const blocks = [];
   const microphone = await startMicrophone((...channels) => {
-    if (blocks.push(channels.map((channel) => [...channel])) < 20) return;
+    if (blocks.push(channels.map((channel) => [...channel])) < count) return;
     microphone.stop();
     done(blocks);
-  }, { sampleRate: 16000, channels: 2 });
+  }, { sampleRate: 16000, channels });
 });
+"""
+#: Give two channels where one is wished.
+STEREO = """
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = (wish) =>
+  ask({ audio: { ...wish.audio, channelCount: 2 } });
 """
 #: Give the page a microphone of one channel.
 MONO = "MediaStreamTrack.prototype.getSettings = () => ({ channelCount: 1 });"
@@ -102,10 +108,14 @@ def test_two_channels_are_two_speakers(page: Page, axe: Path) -> None:
 def test_both_channels_of_the_microphone_are_passed_on(browser: Page, model: Path) -> None:
     with served(model) as (address, _):
         browser.browser.get(address)
-        blocks = np.array(browser.browser.execute_async_script(RECORDED))
-    assert blocks.shape == (20, 2, 1_600)
-    assert np.abs(blocks[:, 0]).max() > 0.01
+        blocks = np.array(browser.browser.execute_async_script(RECORDED, 2, 40))
+        browser.browser.execute_script(STEREO)
+        mixed = np.array(browser.browser.execute_async_script(RECORDED, 1, 40))
+    assert blocks.shape == (40, 2, 1_600)
+    loudest = np.abs(blocks[:, 0]).max()
+    assert loudest > 0.01
     assert not blocks[:, 1].any()
+    assert np.abs(mixed).max() == pytest.approx(loudest / 2, rel=0.1)  # the mean of both
 
 
 def test_a_microphone_of_one_channel_is_refused(browser: Page, model: Path) -> None:

@@ -34,8 +34,9 @@ export async function startMicrophone(onSamples, { sampleRate, channels = 1, onE
     const rate = sampleRate ?? context.sampleRate;
     const newResampler = () => (rate === context.sampleRate ? undefined : new Resampler(context.sampleRate, rate));
     const resamplers = Array.from({ length: channels }, newResampler);
-    const separate = { channelCount: channels, channelCountMode: "explicit", channelInterpretation: "discrete" };
-    const given = { numberOfOutputs: 0, processorOptions: { channels }, ...separate };
+    const channelInterpretation = channels > 1 ? "discrete" : "speakers"; // of several, one is the mean
+    const wanted = { channelCount: channels, channelCountMode: "explicit", channelInterpretation };
+    const given = { numberOfOutputs: 0, processorOptions: { channels }, ...wanted };
     node = new AudioWorkletNode(context, "affekt-microphone", given);
     node.port.onmessage = ({ data }) => onSamples(...data.map((block, n) => resamplers[n]?.push(block) ?? block));
     source.connect(node);

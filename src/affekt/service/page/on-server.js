@@ -17,9 +17,10 @@ export function onServer() {
 async function recording(file, { adapt, profile }) {
   const headers = profile ? { Profile: base64(profile) } : {};
   const response = await fetch(`predict?${query(adapt)}`, { method: "POST", body: file, headers }).catch((error) => {
-    throw new Error(`The service cannot be reached: ${error.message}.`);
+    throw new Error(`The service cannot be reached: ${error.message}. Choose the file again.`);
   });
-  const answer = await response.json().catch(() => ({ error: `The service answered ${response.status}, and no JSON.` })); // a proxy
+  const other = { error: `The service answered ${response.status}, and no JSON. Ask its operator.` }; // a proxy
+  const answer = await response.json().catch(() => other);
   if (answer.error) throw new Error(answer.error);
   return answer;
 }

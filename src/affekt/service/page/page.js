@@ -73,7 +73,7 @@ async function choose(inBrowser) {
 function fail(fault) {
   setReady("No model");
   console.error(fault);
-  setStatus(`The page is incomplete: ${fault}`, true);
+  setStatus(`The page is incomplete. Reload it. The cause: ${fault}`, true);
 }
 
 function setReady(text) {
