@@ -137,6 +137,21 @@ def test_no_change_is_detectable_where_no_p_is_small_enough(
     assert np.isinf(uneven_days).all()  # an effect that statsmodels does not find
 
 
+def test_contrasts_of_days_of_unequal_speech_have_wide_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Student's t for the number of days covers 83 % of the true contrasts."""
+    monkeypatch.setattr(estimation, "RESAMPLES", 300)
+    rng, name = np.random.default_rng(0), next(iter(CONTRASTS))
+    signs = np.array([1 if label in CONTRASTS[name][:2] else -1 for label in LABELS])
+    covered = []
+    for _ in range(200):
+        shares = rng.dirichlet(np.ones(4), 10)
+        found = estimate(sample(shares, rng.lognormal(3, 1.5, 10)), CONFUSION, rng)[name]
+        covered.append(found.low <= 0.25 * signs.sum() <= found.high)
+    assert 0.91 < np.mean(covered) < 0.99
+
+
 def uneven(days: int, rate: int, rng: np.random.Generator) -> Sample:
     """Days with some recordings of 2 s each, whose emotion is random."""
     mean = CONFUSION.matrices.mean(axis=0)

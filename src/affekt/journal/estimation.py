@@ -3,9 +3,10 @@
 All statistics compare days, since recordings of one day may have a mood in common. Intervals come
 from a Bayesian bootstrap over days. For shares of emotions, each resample draws the confusion
 matrix of a random speaker, and adds half a day of each emotion (the prior of Jeffreys): a person
-may show emotions that no recording has. Other intervals are widened by Student's t for the number
-of days. Whether predictions have changed is decided by a permutation test, which needs no confusion
-matrix: without a change, the model's errors are the same in both periods.
+may show emotions that no recording has. Other intervals are widened by Student's t for the
+effective number of days, since days with more speech weigh more. Whether predictions have changed
+is decided by a permutation test, which needs no confusion matrix: without a change, the model's
+errors are the same in both periods.
 
 Source: Rubin, "The Bayesian Bootstrap" (1981).
 """
@@ -144,18 +145,16 @@ def estimate(
 ) -> Mapping[str, Estimate]:
     """Estimate every measure of a period, and its change from the baseline if that is given."""
     drawn = rng.integers(len(confusion.matrices), size=RESAMPLES)
-    number = len(sample.seconds)
     value, spread = _estimated(sample, confusion, rng, drawn)
-    ends = {name: _ends(name, value[name], spread[name], number, sample.labels) for name in value}
+    ends = {name: _ends(name, value[name], spread[name], sample) for name in value}
     if baseline is None:
         return {name: Estimate(value[name], *ends[name]) for name in value}
     before, before_spread = _estimated(baseline, confusion, rng, drawn)
     chances = permutation_test(baseline, sample, rng)
-    fewer = min(number, len(baseline.seconds))
     found = {}
     for name in value:
         change = value[name] - before[name]
-        interval = _ends(name, change, spread[name] - before_spread[name], fewer, sample.labels)
+        interval = _ends(name, change, spread[name] - before_spread[name], sample, baseline)
         p = chances.get(name, np.nan)
         found[name] = Estimate(value[name], *ends[name], change, *interval, p)
     return found
@@ -222,16 +221,16 @@ def _estimated(
     return {name: float(each[0]) for name, each in value.items()}, spread
 
 
-def _ends(
-    name: str, value: float, spread: Floats, number: int, labels: Sequence[str]
-) -> tuple[float, float]:
-    """Ends of a 95 % interval, NaN with too few days."""
-    if number < FEWEST or np.isnan(value):
+def _ends(name: str, value: float, spread: Floats, *samples: Sample) -> tuple[float, float]:
+    """Ends of a 95 % interval, NaN with too few days in one of the samples."""
+    if min(len(each.seconds) for each in samples) < FEWEST or np.isnan(value):
         return np.nan, np.nan
     low, high = np.percentile(spread - value, (2.5, 97.5))
-    if name not in labels:
+    if name not in samples[0].labels:
         from scipy.stats import norm, t
 
-        factor = t.ppf(0.975, number - 1) / norm.ppf(0.975)
+        days = [np.ones_like(each.seconds) if name == SPEECH else each.seconds for each in samples]
+        fewest = min(len(each) * evenness(each, np.ones_like(each)) for each in days)
+        factor = t.ppf(0.975, max(fewest - 1, 1)) / norm.ppf(0.975)
         low, high = low * factor, high * factor
     return value + min(float(low), 0.0), value + max(float(high), 0.0)
