@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 import soundfile
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 import affekt
@@ -98,6 +99,19 @@ def test_the_classifier_learns_and_generalizes_over_speakers(
     again = pickle.loads(pickle.dumps(fitted))  # noqa: S301 -- just made here
     np.testing.assert_array_equal(again.predict_proba(files[:3]), shares)
     assert len(pickle.dumps(fitted)) < 200_000  # without the network
+
+
+def test_classifiers_without_probabilities_are_scored_and_calibrated(
+    model: str, clips: pd.DataFrame
+) -> None:
+    files, labels = clips["file"], clips["label"]
+    margin = EmotionClassifier(model, classifier=LinearSVC())
+    assert not hasattr(margin, "predict_proba")
+    assert hasattr(EmotionClassifier(model), "predict_proba")
+    assert cross_val_score(margin, files, labels, cv=2, scoring="roc_auc").mean() > 0.9
+    assert not hasattr(margin.fit(files, labels), "predict_proba")
+    calibrated = CalibratedClassifierCV(margin, cv=2).fit(files, labels)
+    np.testing.assert_allclose(calibrated.predict_proba(files[:3]).sum(axis=1), 1)
 
 
 def test_pipelines_and_searches(model: str, clips: pd.DataFrame, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from sklearn.base import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, check_memory
 
@@ -121,6 +122,19 @@ class EmotionEmbedding(
         return _tags(tags)
 
 
+def _classifier_has(method: str) -> Any:
+    """Whether the classifier of an :class:`EmotionClassifier` has a method, as scikit-learn asks.
+
+    An SVM, for one, has no probabilities.
+    """
+
+    def check(estimator: "EmotionClassifier") -> bool:
+        fitted = getattr(estimator, "pipeline_", estimator.classifier)
+        return hasattr(usual_classifier() if fitted is None else fitted, method)
+
+    return available_if(check)
+
+
 class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn labels of one's own from the embeddings of recordings.
 
@@ -172,10 +186,17 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.asarray(self.pipeline_.predict(X))
 
+    @_classifier_has("predict_proba")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Recordings) -> NDArray[np.float64]:
         """Return ``(recordings, classes)`` probabilities, in the order of ``classes_``."""
         check_is_fitted(self)
         return np.asarray(self.pipeline_.predict_proba(X))
+
+    @_classifier_has("decision_function")  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Recordings) -> NDArray[np.float64]:
+        """Return the classifier's scores: ``(recordings,)`` of ``classes_[1]``, or one a class."""
+        check_is_fitted(self)
+        return np.asarray(self.pipeline_.decision_function(X))
 
     def __sklearn_tags__(self) -> Any:
         return _tags(super().__sklearn_tags__())
