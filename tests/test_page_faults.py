@@ -24,6 +24,21 @@ window.WebSocket = class extends Socket {
   constructor(address) { super(String(address).replace("stream", "nothing")); }
 };
 """
+#: Delay the profiles that the service sends, and note the texts that it gets.
+SLOW_PROFILE = """
+window.texts = [];
+const { WebSocket: Socket } = window;
+window.WebSocket = class extends Socket {
+  set onmessage(take) {
+    const later = (event) => setTimeout(take, 1500, event);
+    super.onmessage = (event) => (typeof event.data === "string" ? take : later)(event);
+  }
+  send(message) {
+    if (typeof message === "string") window.texts.push(message);
+    super.send(message);
+  }
+};
+"""
 #: Let nothing leave the socket of the page.
 HELD = 'Object.defineProperty(WebSocket.prototype, "bufferedAmount", { get: () => 1e9 });'
 #: Give the test access to the worklet's node.
@@ -183,6 +198,17 @@ def test_a_connection_that_is_too_slow_ends_the_session(page: Page) -> None:
     page.at("microphone").click()
     page.wait(lambda: "does not reach the service fast enough" in page.at("status").text)
     assert page.at("label").text == "microphone off"
+
+
+def test_a_profile_that_is_on_its_way_is_used(page: Page) -> None:
+    page.browser.execute_script(SLOW_PROFILE)
+    page.at("microphone").click()
+    page.wait(lambda: page.at("label").text in LABELS)
+    page.browser.execute_script("for (let n = 0; n < 2; n++) document.all.microphone.click();")
+    page.wait(lambda: page.at("label").text in LABELS)
+    asked, known = page.browser.execute_script("return window.texts")
+    assert asked == "profile"
+    assert len(known) > 1000  # in base64
 
 
 def test_a_device_that_is_too_slow_ends_the_session(

@@ -7,6 +7,7 @@ import { takeRecordings } from "./recordings.js";
 
 const SHOWN = 120; // seconds of the chart
 const MAX_WAITING = 15; // seconds of audio that are not sent or predicted yet
+const MAX_PROFILE = 2_000; // ms to wait for the profile of the session before
 const REMEDIES = {
   NotAllowedError: "Allow it in the settings of the browser and of the system, and start it again.",
   NotFoundError: "Connect one, and start it again.",
@@ -138,6 +139,7 @@ async function start() {
     const onSegment = (segment) => isCurrent() && receive(segment);
     const onFault = (text) => isCurrent() && setStatus(text, true);
     const handlers = { onSegment, onFault, onEnd };
+    await Promise.race([leaving?.kept, new Promise((go) => setTimeout(go, MAX_PROFILE))]);
     const wanted = { ...(await options(profile)), channels, ...(channels > 1 && { profile: undefined }) };
     if (isCurrent()) started.live = await engine.live(started.microphone.sampleRate, wanted, handlers);
     if (!isCurrent()) return close(started);
@@ -176,7 +178,7 @@ async function stop(text = "The microphone is off.", fault = false) {
   end(text, fault);
   stopped.microphone?.stop();
   const take = (bytes) => leaving === stopped && setProfile(bytes);
-  if (adapted && about.knows_speakers) await stopped.live.profile().then(take, () => {}); // no speech yet
+  if (adapted && about.knows_speakers) await (stopped.kept = stopped.live.profile().then(take, () => {})); // no speech yet
   close(stopped);
 }
 
