@@ -1,6 +1,7 @@
 """Test the quality of recordings: what is measured, what is refused, and why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 
 import affekt
 from affekt.cli import main
-from affekt.inference.speech.quality import LIMITS, QualityLimits, QualityMeter
+from affekt.inference.speech.quality import LIMITS, Quality, QualityLimits, QualityMeter
 from affekt.service.app import make_app
 from conftest import SAMPLES
 
@@ -217,6 +218,21 @@ def test_the_page_on_quality_has_the_limits() -> None:
 def test_limits_can_be_chosen(speech: Sound) -> None:
     strict = affekt.load(limits=QualityLimits(speech_seconds=60.0))
     assert "at least 60 s is needed" in str(strict.predict(speech, sample_rate=RATE).reason)
+
+
+def test_reasons_with_fractional_limits_do_not_contradict_themselves() -> None:
+    limits = QualityLimits(level=-60.4, clipping=0.309, snr=4.5)
+    good = Quality(9.0, 9.0, -30.0, 0.0, 30.0, 8_000.0)
+    assert limits.reason(good) is None
+    reasons = [
+        limits.reason(replace(good, **fault))
+        for fault in ({"level": -60.5}, {"clipping": 0.3095}, {"snr": 4.4})
+    ]
+    assert reasons == [
+        "the sound is silent: below -60.4 dB of full scale",
+        "31% of the samples are clipped; at most 30.9% may be",
+        "speech is only 4 dB above the noise; 4.5 dB are needed",
+    ]
 
 
 @pytest.mark.corpus

@@ -74,16 +74,16 @@ class QualityLimits:
         """
         q = quality
         if q.level < self.level:
-            return f"the sound is silent: below {self.level:.0f} dB of full scale"
+            return f"the sound is silent: below {self.level:g} dB of full scale"
         if q.speech_seconds < self.speech_seconds:
             seconds = math.floor(10 * q.speech_seconds) / 10
             return f"{seconds:.1f} s of speech; at least {self.speech_seconds:g} s is needed"
         if q.clipping > self.clipping:
             percent = math.ceil(100 * q.clipping)
-            return f"{percent}% of the samples are clipped; at most {self.clipping:.0%} may be"
+            return f"{percent}% of the samples are clipped; at most {100 * self.clipping:g}% may be"
         if q.snr is not None and q.snr < self.snr:
             snr = math.floor(q.snr)
-            return f"speech is only {snr} dB above the noise; {self.snr:.0f} dB are needed"
+            return f"speech is only {snr} dB above the noise; {self.snr:g} dB are needed"
         return None
 
 
