@@ -378,7 +378,7 @@ def test_the_date_comes_from_metadata_before_the_name(
     assert f"  {when}  " in capsys.readouterr().out
 
 
-def test_a_date_in_the_future_is_refused(empty: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_an_impossible_date_is_refused(empty: Path, tmp_path: Path, capsys: Captured) -> None:
     """One day ahead is accepted, since it may be the difference of time zones."""
     tomorrow, later = (str(date.today() + timedelta(days)) for days in (1, 3))
     named, tagged = tmp_path / f"memo {later}.flac", tmp_path / "2025-09-10.flac"
@@ -394,7 +394,8 @@ def test_a_date_in_the_future_is_refused(empty: Path, tmp_path: Path, capsys: Ca
     allowed = "must have a date in its metadata or name at most one day ahead of now."
     for path in (named, tagged):
         assert f"{path} {allowed} Got {later}. Give its date with --when.\n" in told.err
-    for when in (later, f"{later}T08:15", "9999-12-31T23:00-14:00"):
+    mistyped = "0026-09-10", "1899-12-31T23:59"  # the report would show all days since then
+    for when in (later, f"{later}T08:15", "9999-12-31T23:00-14:00", *mistyped):
         assert journal_main("add", empty, named, "--when", when) == 2
         told = capsys.readouterr()
         assert told.out == ""

@@ -8,7 +8,8 @@ from pathlib import Path
 from affekt.audio.sources import open_file
 
 TAGS = ("creation_time", "date")  # as FFmpeg names them, the more precise one first
-EARLIEST = 1990  # earlier years come from clocks that were never set
+EARLIEST = 1990  # in metadata: earlier years come from clocks that were never set
+FIRST_YEAR = 1900  # of a date that is given or in a name: earlier ones are mistyped
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"  # 2026-09-10, 20260910
     r"(?:(?:T|[-_ ]+(?:at )?)([01]\d|2[0-3])[-:._h]?([0-5]\d)(?:[-:._m]?([0-5]\d))?)?(?!\d)"
@@ -88,6 +89,10 @@ def local_time(text: str) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def in_future(date: str) -> bool:
-    """Whether local time is more than a day ahead; a day may be the difference of time zones."""
-    return datetime.fromisoformat(date) > datetime.now() + timedelta(days=1)
+def is_possible(date: str) -> bool:
+    """Whether a recording may be of this local time: from 1900 on, and at most one day ahead.
+
+    A day may be the difference of time zones.
+    """
+    latest = datetime.now() + timedelta(days=1)
+    return int(date[:4]) >= FIRST_YEAR and datetime.fromisoformat(date) <= latest

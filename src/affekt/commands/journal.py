@@ -93,7 +93,7 @@ def journal_add(
     The date comes from --when, else from the file's metadata, else from its name. No sound is
     stored. The command may be interrupted and repeated at any time.
     """
-    from affekt.audio.recording_date import in_future, local_time
+    from affekt.audio.recording_date import is_possible, local_time
     from affekt.inference.predictor import load
     from affekt.journal.adding import add_recordings, find_recordings
     from affekt.journal.entry import check_text
@@ -110,9 +110,10 @@ def journal_add(
         raise typer.BadParameter(
             f"--when must be like 2026-09-10 or 2026-09-10T08:15. Got {when}."
         ) from error
-    if recorded and in_future(recorded):
+    if recorded and not is_possible(recorded):
         raise typer.BadParameter(
-            f"--when must be at most one day ahead of now. Got {when}. Correct the date."
+            f"--when must be from 1900 on, and at most one day ahead of now. Got {when}. "
+            f"Correct the date."
         )
     with sigterm_as_ctrl_c(), opened(file) as journal:
         predictor = load(model, channel=channel)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from affekt.audio.recording_date import file_name, in_future, recording_date
+from affekt.audio.recording_date import file_name, is_possible, recording_date
 from affekt.audio.sources import open_file
 from affekt.errors import AffektError, AudioError, JournalError, writing
 from affekt.inference.files import Failure, find_files
@@ -165,7 +165,7 @@ def _add(journal: Journal, predictor: Predictor, recording: Recording, note: str
             f"{recording.source} has no date in its metadata or name. Give one with --when, or "
             f"name the file like 2026-09-10.wav."
         )
-    if in_future(recording.recorded):
+    if not is_possible(recording.recorded):
         raise AudioError(
             f"{recording.source} must have a date in its metadata or name at most one day ahead of "
             f"now. Got {recording.recorded}. Give its date with --when."
