@@ -69,7 +69,8 @@ def serve(
     for origin in allow_origin or ():
         if not re.fullmatch(r"https?://[^/?#@*\s]+", origin):
             raise typer.BadParameter(
-                f"--allow-origin must be one site, as https://example.org, no path. Got {origin}."
+                f"--allow-origin must be one site, such as https://example.org, without a path. "
+                f"Got {origin}."
             )
     ready = partial(load, model, profile=profile, adapt=adapt, min_confidence=min_confidence)
     make = partial(

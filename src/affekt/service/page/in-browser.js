@@ -10,7 +10,8 @@ const BLOCK = 10; // seconds of a recording, between which the microphone has it
  * @returns {Promise<object>} `sampleRate` that `live` needs, if any; a `note` about the audio's way; what to say if it is
  *   too `slow`; and `live(rate, { adapt, profile, channels }, { onSegment, onFault, onEnd })`, which returns `push`,
  *   `waiting` (seconds that are not sent or predicted yet), `profile` and `close`; of several channels, each is one
- *   speaker without a profile, and segments have their channel; and `recording(file, { adapt, profile })`, which returns an answer. Profiles are bytes of files.
+ *   speaker without a profile, and segments have their channel; and `recording(file, { adapt, profile })`, which
+ *   returns an answer. Profiles are bytes of files.
  */
 export async function inBrowser({ address, sha256 }) {
   const model = await load(address, { sha256: isSecureContext ? sha256 : undefined, worker: true });
