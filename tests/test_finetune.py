@@ -189,6 +189,21 @@ def test_no_speaker_is_on_both_sides() -> None:
         finetuning.folds_of(replace(manifest, clips=clips[:7]))
 
 
+def test_every_label_is_learned_in_every_fold() -> None:
+    counts = {"a": "yyz", "b": "xxxxy", "c": "yz", "d": "xzz"}  # two folds would hold b and d back
+    clips = tuple(
+        Clip(f"{who}-{number}.wav", label, f"own:{who}", seconds=1.0)
+        for who, labels in counts.items()
+        for number, label in enumerate(labels)
+    )
+    for order in (clips, clips[::-1]):
+        folds = finetuning.folds_of(Manifest("own", "all", ("x", "y", "z"), Path(), order))
+        assert sorted(row for _, held in folds for row in held) == list(range(len(clips)))
+        for learnt, held in folds:
+            assert {order[row].label for row in learnt} == {*"xyz"}
+            assert not {order[i].speaker for i in learnt} & {order[i].speaker for i in held}
+
+
 def test_equal_labels_start_with_their_weights(start: Path) -> None:
     network = load_pretrained(start)
     labels = ("new", "sad", "angry")

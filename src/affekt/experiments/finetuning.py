@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from torch import nn
 
 from affekt.corpora import Manifest, survey_own
@@ -135,7 +135,7 @@ def folds_of(manifest: Manifest) -> list[tuple[NDArray[np.int64], NDArray[np.int
     """Divide clips by speaker, or by file if there is one speaker, with balanced labels.
 
     Returns:
-        For each fold the rows to learn from, and the rows that are held out.
+        For each fold the rows to learn from, which have all labels, and the rows that are held out.
 
     Raises:
         CorpusError: one label only, or one that has a single speaker, or a single file.
@@ -152,8 +152,10 @@ def folds_of(manifest: Manifest) -> list[tuple[NDArray[np.int64], NDArray[np.int
             f"{'recordings' if one else 'speakers'}, since some are held out. Got {got}. "
             f"Add recordings, or leave a label out (--label OWN=)."
         )
-    splitter = StratifiedGroupKFold(min(FOLDS, *counts.values()))
-    return [*splitter.split(truth, truth, groups)]
+    folds = [*StratifiedGroupKFold(min(FOLDS, *counts.values())).split(truth, truth, groups)]
+    if any({*truth[learnt]} < {*truth} for learnt, _ in folds):  # a label would not be learned
+        folds = [*LeaveOneGroupOut().split(truth, truth, groups)]
+    return folds
 
 
 def finetune(
