@@ -1,5 +1,6 @@
 """Test corpora of a user: a table, or folders named after labels."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,26 @@ def test_folders(tmp_path: Path) -> None:
     assert whole.digest == manifest.digest
 
 
+def test_names_that_look_the_same_are_the_same(tmp_path: Path) -> None:
+    rows = ["file,label,speaker"]
+    for number, form in enumerate(("NFC", "NFD")):
+        sound(tmp_path / f"{number}.wav")
+        rows.append(f"{number}.wav," + unicodedata.normalize(form, "Ärger,Müller"))
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    manifest = survey_own("own", tmp_path / "table.csv").manifest()
+    assert (manifest.labels, manifest.speakers) == (("Ärger",), ("own:Müller",))
+    for form in ("NFC", "NFD"):
+        mapped = {unicodedata.normalize(form, "Ärger"): "angry"}
+        assert survey_own("own", tmp_path / "table.csv", labels=mapped).labels == ("angry",)
+
+
+def test_a_pattern_finds_letters_with_accents_in_both_forms(tmp_path: Path) -> None:
+    for form, who in (("NFC", "Möller"), ("NFD", "Möller"), ("NFD", "Müller")):
+        sound(tmp_path / "sad" / unicodedata.normalize(form, f"{who}_{form}.wav"))
+    manifest = survey_own("own", tmp_path, speaker=r"(\w+)_NF").manifest()
+    assert manifest.speakers == ("own:Möller", "own:Müller")
+
+
 def test_a_manifest_is_taken_again(table: Path) -> None:
     first = survey_own("clinic", table).manifest()
     (table.parent / "elsewhere").mkdir()
@@ -215,7 +236,11 @@ def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
         ("file,label\na.wav,sad\n", "columns must be file, label, speaker, start"),
         ("file,label,speaker,age\na.wav,sad,1,3\n", "columns must be"),
         ("file;label;speaker\na.wav;sad;1\n", "Correct line 1; commas separate columns"),
-        ("file,label,speaker\na.wav,,1\n", "every clip of clinic must have a label"),
+        (
+            "file,label,speaker\na.wav,sad,1\nb.wav,,1\n",
+            "must have a label, and every label to map must occur. Got none for 'b.wav'. Its "
+            "labels: 'sad'.",
+        ),
         ("file,label,speaker\na.wav,sad,\n", "speaker must read <corpus>:<id>"),
         ("file,label,speaker\na.wav,sad,1\na.wav,sad,1\n", "same part twice"),
         ("file,label,speaker\na.wav,sad,1\n./a.wav,sad,1\n", "same part twice"),

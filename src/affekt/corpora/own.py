@@ -6,6 +6,7 @@ the label, and a regular expression finds the speaker in the path.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -73,7 +74,12 @@ def survey_own(
     else:
         root, lines = source.parent, table_lines(source, COLUMNS, columns or {})
         found = read_clips(lines, path=source, allowed=COLUMNS, required=REQUIRED)
-    clips = _mapped(tuple(found), labels or {}, task, name)
+    given = {_composed(own): _composed(label) for own, label in (labels or {}).items()}
+    composed = (
+        replace(clip, label=_composed(clip.label), speaker=_composed(clip.speaker))
+        for clip in found
+    )
+    clips = _mapped(tuple(composed), given, task, name)
     keyed = (
         replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
         for clip in clips
@@ -85,16 +91,21 @@ def survey_own(
     return Survey(name, task, order, root, good, bad)
 
 
+def _composed(text: str) -> str:
+    """The same for equal names: macOS writes those of files with accents as extra characters."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _in_folders(root: Path, speaker: str) -> Iterator[Clip]:
     try:
-        pattern = re.compile(speaker)
+        pattern = re.compile(_composed(speaker))
     except re.error as error:
         raise CorpusError(
             f"speaker must be a regular expression. Got {speaker!r}: {error}. Correct it."
         ) from error
     for file in recordings_in(root):
         label, _, rest = file.partition("/")
-        match = pattern.search(file)
+        match = pattern.search(_composed(file))
         who = (match[min(1, pattern.groups)] or "").strip() if match else ""
         if not rest or not who:
             raise CorpusError(
@@ -111,10 +122,11 @@ def _mapped(
     present = sorted({clip.label for clip in clips})
     idle = sorted(labels.keys() - set(present))
     if idle or "" in present:
+        bare = [clip.file for clip in clips if not clip.label][:1]
         raise CorpusError(
             f"every clip of {name} must have a label, and every label to map must occur. "
-            f"Got none for {', '.join(map(repr, idle)) or 'some clip'}. "
-            f"Its labels: {', '.join(map(repr, present)) or 'none'}."
+            f"Got none for {', '.join(map(repr, [*idle, *bare]))}. "
+            f"Its labels: {', '.join(map(repr, filter(None, present))) or 'none'}."
         )
     target = {own: labels.get(own, own) for own in present}
     odd = [own for own, label in target.items() if label and label not in FOUR]
