@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +42,20 @@ def source_of(manifest: Manifest, augmentation: Augmentation = NONE, **knobs: An
 
 def patches_of(manifest: Manifest, *, speaker: int = 0, **knobs: Any) -> Patches:
     return source_of(manifest, **knobs).patches(speaker)
+
+
+def test_the_same_sound_of_two_speakers_is_refused(manifest: Manifest) -> None:
+    first, *others = manifest.clips
+    same = next(clip for clip in others if clip.speaker == first.speaker)
+    other = next(clip for clip in others if clip.speaker != first.speaker)
+    for copy in (same, other):
+        (manifest.root / copy.file).write_bytes((manifest.root / first.file).read_bytes())
+        if copy is same:  # some published corpora have such copies
+            assert sound_digest(manifest)
+    with pytest.raises(CorpusError) as refused:
+        sound_digest(manifest)
+    assert f"{other.file} ({other.speaker}). Correct the speaker" in str(refused.value)
+    assert sound_digest(replace(manifest, clips=(first, replace(other, start=0.5))))
 
 
 @pytest.mark.parametrize("front_end", ["magnitude", "power"])

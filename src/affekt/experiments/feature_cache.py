@@ -6,7 +6,7 @@ frozen trunk. The name of a file is a digest of everything that its content depe
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from affekt.atomic_write import atomic_write
 from affekt.audio.windows import sliding_windows
+from affekt.corpora.clips import Clip
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import read_samples
 from affekt.engines import cores
@@ -67,9 +68,10 @@ def sound_digest(manifest: Manifest) -> str:
     """SHA-256 over a manifest's rows and the contents of its recordings, as 64 hex digits.
 
     Raises:
-        CorpusError: a recording that cannot be read.
+        CorpusError: a recording that cannot be read, or copies of one that have two speakers.
     """
     digest = hashlib.sha256(manifest.digest.encode())
+    files = sorted({clip.file for clip in manifest.clips})
 
     def of(file: str) -> bytes:
         try:
@@ -82,9 +84,25 @@ def sound_digest(manifest: Manifest) -> str:
             ) from error
 
     with ThreadPoolExecutor() as pool:
-        for part in pool.map(of, sorted({clip.file for clip in manifest.clips})):
-            digest.update(part)
+        contents = dict(zip(files, pool.map(of, files), strict=True))
+    _refuse_copies(manifest, contents)
+    for content in contents.values():
+        digest.update(content)
     return digest.hexdigest()
+
+
+def _refuse_copies(manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+    """Refuse the same sound of two speakers: it could be in training and test."""
+    found: dict[tuple[object, ...], Clip] = {}
+    for clip in manifest.clips:
+        key = contents[clip.file], clip.start, clip.end, clip.channel
+        before = found.setdefault(key, clip)
+        if before.speaker != clip.speaker:
+            raise CorpusError(
+                f"recordings of two speakers of {manifest.corpus} must differ. Got the same sound "
+                f"in {before.file} ({before.speaker}) and {clip.file} ({clip.speaker}). Correct "
+                f"the speaker, or leave one of them out."
+            )
 
 
 @dataclass(frozen=True)
