@@ -100,21 +100,21 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     missing = found.size * CHUNK - samples.size
     magnitudes = np.abs(samples[samples != 0.0])
     if missing:
-        samples = np.pad(samples, (0, missing), mode="mean", stat_length=CHUNK - missing)
+        samples = np.pad(samples, (0, missing))
     chunks = samples.reshape(-1, CHUNK)
-    chunks = chunks - chunks.mean(axis=1, keepdims=True)  # a constant offset is no sound
     weights = np.ones(found.size, np.float32)  # share of each chunk that the sound fills
     weights[-1] -= missing / CHUNK
     speech = (found >= SPEECH) * weights
     quiet = (found < SILENCE) * weights
     power = np.square(chunks, dtype=np.float64).mean(axis=1)
+    varying = chunks.var(axis=1, dtype=np.float64)  # a constant offset is neither loud nor clipped
     spectrum: NDArray[np.floating] = np.zeros(BINS)
     if speech.any():
         spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * HANN, axis=1)))
     bins = ((TOP - 20.0 * np.log10(magnitudes)) / STEP).astype(np.int64)
     histogram = np.bincount(np.clip(bins, 0, LEVELS - 1), minlength=LEVELS)
     noise = 10.0 * np.log10(np.maximum(power, 1e-12))  # a mean in dB is robust to single breaths
-    sums = [weights.sum(), speech.sum(), quiet.sum(), power.sum(), speech @ power, quiet @ noise]
+    sums = [weights.sum(), speech.sum(), quiet.sum(), varying.sum(), speech @ power, quiet @ noise]
     return np.concatenate([sums, histogram, spectrum])
 
 
