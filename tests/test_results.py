@@ -531,9 +531,10 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
             row = f"| {speakers} speakers | {words} | {scores} | {gain.mean():+.3f} ({error:.3f}) |"
             assert row in text
             if (speakers, rule) == ("test", "last epoch"):
-                whole = both.loc[2, "matlab"]
-                assert len(whole) == 24
-                assert f"last epoch of seed 2 has UAR {whole.mean():.3f} with them" in text
+                one, two = both.loc[1, "matlab"], both.loc[2, "matlab"]
+                assert len(one) == len(two) == 24
+                runs = f"{one.mean():.3f} (seed 1) and {two.mean():.3f} (seed 2)"
+                assert f"the last epoch has UAR {runs} with them" in text
             if speakers == "validation":
                 cell = f"{gain.mean():+.3f} (standard error {error:.3f}) with the last epoch, "
                 if rule != "last epoch":
