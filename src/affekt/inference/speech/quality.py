@@ -107,7 +107,8 @@ def chunk_sums(samples: NDArray[np.float32], probabilities: Sequence[float]) -> 
     speech = (found >= SPEECH) * weights
     quiet = (found < SILENCE) * weights
     power = np.square(chunks, dtype=np.float64).mean(axis=1)
-    varying = chunks.var(axis=1, dtype=np.float64)  # a constant offset is neither loud nor clipped
+    # an offset alone is silence, and never clipped; in speech it counts as level and noise
+    varying = chunks.var(axis=1, dtype=np.float64)
     spectrum: NDArray[np.floating] = np.zeros(BINS)
     if speech.any():
         spectrum = speech @ np.square(np.abs(np.fft.rfft(chunks * HANN, axis=1)))
