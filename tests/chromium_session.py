@@ -155,3 +155,12 @@ def opened(folder: Path, sound: NDArray[np.float32] | None = None) -> Iterator[P
     with webdriver.Chrome(options=options, service=service) as driver:
         driver.set_script_timeout(PATIENCE)
         yield Page(driver, folder)
+
+
+@contextmanager
+def visited(browser: Page, address: str) -> Iterator[Page]:
+    """Open the page, wait until it can be used, and check at the end that nothing failed in it."""
+    browser.browser.get(address)
+    browser.wait(lambda: browser.at("microphone").is_enabled())
+    yield browser
+    assert browser.errors() == []

@@ -22,7 +22,7 @@ from selenium.webdriver.common.by import By
 
 import affekt
 from affekt.inference.profile import profile_of, read_profile
-from chromium_session import Page, needs_browser, opened
+from chromium_session import Page, needs_browser, opened, visited
 from conftest import QuietHandler
 from synthetic_network import made_sound, own_model
 
@@ -190,10 +190,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser: Page, address: str) -> Iterator[Page]:
-    browser.browser.get(address)
-    browser.wait(lambda: browser.at("microphone").is_enabled())
-    yield browser
-    assert browser.errors() == []
+    with visited(browser, address) as page:
+        yield page
 
 
 def vector_sound(samples: int = VECTORS["sound"]["samples"]) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from selenium.webdriver.common.keys import Keys
 
-from chromium_session import Page, needs_browser, opened
+from chromium_session import Page, needs_browser, opened, visited
 from synthetic_network import made_sound, own_model
 from test_page import LABELS, RATE, served
 
@@ -147,10 +147,8 @@ def address(model: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Page, address: str) -> Iterator[Page]:
-    browser.browser.get(address)
-    browser.wait(lambda: browser.at("microphone").is_enabled())
-    yield browser
-    assert browser.errors() == []
+    with visited(browser, address) as page:
+        yield page
 
 
 def work(page: Page, what: str) -> Any:
