@@ -5,7 +5,7 @@ A :class:`Fold` raises an error if a speaker is in two of its parts.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,15 @@ class Fold:
 
 def write_folds(folds: Iterable[Fold], path: str | Path) -> None:
     """Write ``folds.csv`` and its folders; raise a CorpusError if that fails."""
-    rows = (
-        (f.number, speaker, part) for f in folds for part in PARTS for speaker in getattr(f, part)
-    )
-    write_text(Path(path), csv_text([COLUMNS, *rows]))
+    write_text(Path(path), csv_text([COLUMNS, *fold_rows(folds)]))
+
+
+def fold_rows(folds: Iterable[Fold]) -> Iterator[tuple[int, str, str]]:
+    """Yield the rows of ``folds.csv``: fold, speaker, part."""
+    for fold in folds:
+        for part in PARTS:
+            for speaker in getattr(fold, part):
+                yield fold.number, speaker, part
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:

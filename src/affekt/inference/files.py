@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from affekt.inference.timelines.timeline import Utterance, Watch
 from affekt.locations import is_folder, is_location, matches, walk
 
 STDIN = "-"
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ def predict_files(
     return in_order(predictor, predicted, find_files(paths, skip=skip), jobs=jobs)
 
 
+def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:
+    """Predict one file as :func:`predict_files` does."""
+    return _attempt(file, lambda name: replace(predictor.predict(_source(name)), file=name))
+
+
 def embed_files(
     predictor: Predictor, paths: Sequence[str], *, jobs: int | None = None
 ) -> Iterator[tuple[str, NDArray[np.float32]] | Failure]:
@@ -74,12 +80,7 @@ def embed_files(
 def _embedded(
     predictor: Predictor, file: str | Failure
 ) -> tuple[str, NDArray[np.float32]] | Failure:
-    if isinstance(file, Failure):
-        return file
-    try:
-        return file, predictor.embed(_source(file))
-    except Exception as error:
-        return _failure(file, error)
+    return _attempt(file, lambda name: (name, predictor.embed(_source(name))))
 
 
 def timeline_files(
@@ -171,12 +172,12 @@ def _unsearched(folder: str, error: OSError) -> Failure:
     return Failure(folder, f"{folder} cannot be searched: {error.strerror or error}.")
 
 
-def predicted(predictor: Predictor, file: str | Failure) -> Prediction | Failure:
-    """Predict one file as :func:`predict_files` does."""
+def _attempt(file: str | Failure, work: Callable[[str], Value]) -> Value | Failure:
+    """Process a file; an error becomes a failure, and other files are still processed."""
     if isinstance(file, Failure):
         return file
     try:
-        return replace(predictor.predict(_source(file)), file=file)
+        return work(file)
     except Exception as error:
         return _failure(file, error)
 
@@ -186,7 +187,6 @@ def _source(file: str) -> Source:
 
 
 def _failure(file: str, error: Exception) -> Failure:
-    """Turn an error into a failure; other files are still predicted."""
     if isinstance(error, AffektError):
         return Failure(file, str(error))
     if lacking := shortage(error):

@@ -17,7 +17,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from affekt.atomic_write import atomic_folder, atomic_text, atomic_write
-from affekt.corpora.folds import PARTS, Fold
+from affekt.corpora.folds import Fold, fold_rows
 from affekt.corpora.manifest import Manifest
 from affekt.errors import RunError, writing
 from affekt.runs.folder import (
@@ -203,7 +203,6 @@ def _refuse_others(
     """Compare what must be the same in the run and in the archive, as lines of text."""
     knobs = identity.knobs
     both = [name for name in run.knobs if name in knobs]  # knobs come and go between releases
-    parts = ((f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part))
     done = {facts["fold"] for facts in run.folds}
     tested = {who for fold in folds if fold.number in done for who in fold.test}
     named = zip(manifest.names, manifest.clips, strict=True)
@@ -212,7 +211,7 @@ def _refuse_others(
         ("digest", {identity.digest}, {run.digest}),
         ("knobs", _lines((k, knobs[k]) for k in both), _lines((k, run.knobs[k]) for k in both)),
         ("recordings", {manifest.digest}, {run.corpus["digest"]}),
-        ("speakers", _lines(parts), _lines(run.parts.to_numpy())),
+        ("speakers", _lines(fold_rows(folds)), _lines(run.parts.to_numpy())),
         ("clips", _lines(clips), _lines(run.predictions[["file", "truth"]].to_numpy())),
     ):
         if ours != archived:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from affekt.aliases import from_stored
-from affekt.corpora.folds import PARTS, read_folds
+from affekt.corpora.folds import fold_rows, read_folds
 from affekt.corpora.joined import corpus_of
 from affekt.corpora.manifest import Manifest, read_manifest
 from affekt.errors import AffektError, LabelError, RunError
@@ -158,8 +158,7 @@ def _read_folder(folder: Path) -> tuple[Run, Manifest]:
 
 def _read_parts(folder: Path) -> pd.DataFrame:
     folds = read_folds(folder / "folds.csv")
-    rows = [(f.number, who, part) for f in folds for part in PARTS for who in getattr(f, part)]
-    return pd.DataFrame(rows, columns=["fold", "speaker", "part"])
+    return pd.DataFrame(fold_rows(folds), columns=["fold", "speaker", "part"])
 
 
 def _optional_table(
