@@ -33,7 +33,7 @@ from affekt.corpora import load
 from affekt.corpora.folds import read_folds
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import read_samples
-from affekt.evaluation.intervals import uar_interval
+from affekt.evaluation.intervals import shown_uar
 from affekt.evaluation.metrics import tally
 from affekt.inference.speech.quality import LIMITS, QualityMeter
 from affekt.inference.speech.vad import CHUNK, SPEECH, ChunkDetector
@@ -168,7 +168,7 @@ def main() -> None:
     )
     scores = []
     for (fault, strength), group in table.groupby(["fault", "strength"], sort=False):
-        score = uar_interval(tally(group))
+        score = shown_uar(tally(group))
         bounds = (round(float(each), 3) for each in (score.value, score.low, score.high))
         refused = round(float(group["refused"].mean()), 3)
         scores.append((fault, strength, len(group), *bounds, refused))

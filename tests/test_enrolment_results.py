@@ -10,7 +10,7 @@ from affekt.errors import LabelError, RunError
 from affekt.evaluation.ablation import ablation, groups, is_variant
 from affekt.evaluation.comparison import compare
 from affekt.evaluation.cross_corpus import cross_corpus_matrix, unseen_means
-from affekt.evaluation.intervals import shown_mean_uar, uar_interval
+from affekt.evaluation.intervals import shown_mean_uar, shown_uar
 from affekt.evaluation.results import collect
 from affekt.evaluation.summary import summarize
 from affekt.evaluation.tables import enrolments, main_profiles
@@ -214,7 +214,7 @@ def test_the_mean_over_unseen_corpora_weights_them_equally(results):
 def test_the_mean_of_corpora_has_a_narrower_interval_than_one(results):
     tallies = [part.tally for part in results["sequel-loco"].by_corpus]
     mean = shown_mean_uar(tallies)
-    widths = [found.high - found.low for found in map(uar_interval, tallies)]
+    widths = [found.high - found.low for found in map(shown_uar, tallies)]
     assert mean.high - mean.low < np.mean(widths)
 
 

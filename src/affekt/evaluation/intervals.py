@@ -46,12 +46,6 @@ class Interval:
         return {score: self.value, f"{ends}low": self.low, f"{ends}high": self.high}
 
 
-def uar_interval(tally: Tally) -> Interval:
-    """Compute UAR, averaged over seeds, with its 95 % interval over any number of speakers."""
-    drawn = drawn_recalls(tally).mean(axis=1)
-    return percentiles(float(_pooled(tally).mean()), drawn, speakers=len(tally.speakers))
-
-
 def shown_uar(tally: Tally) -> Interval:
     """Compute UAR, averaged over seeds, with the ends of :func:`shown`; NaN without a label."""
     drawn = drawn_recalls(tally).mean(axis=1)
