@@ -75,16 +75,17 @@ def survey_own(
         root, lines = source.parent, table_lines(source, COLUMNS, columns or {})
         found = read_clips(lines, path=source, allowed=COLUMNS, required=REQUIRED)
     given = {_composed(own): _composed(label) for own, label in (labels or {}).items()}
-    composed = (
-        replace(clip, label=_composed(clip.label), speaker=_composed(clip.speaker))
+    keyed = tuple(
+        replace(
+            clip,
+            file=PurePosixPath(clip.file).as_posix(),
+            label=_composed(clip.label),
+            speaker=f"{name}:{_composed(clip.speaker)}",
+        )
         for clip in found
     )
-    clips = _mapped(tuple(composed), given, task, name)
-    keyed = (
-        replace(clip, file=PurePosixPath(clip.file).as_posix(), speaker=f"{name}:{clip.speaker}")
-        for clip in clips
-    )
-    good, bad = measured(root, keyed, watch)
+    clips = _mapped(keyed, given, task, name)
+    good, bad = measured(root, clips, watch)
     own = {clip.label for clip in clips}
     known = tuple(label for label in LABELS if label in own)
     order = FOUR if task == "four" else (*known, *sorted(own - set(LABELS)))
