@@ -29,7 +29,7 @@ from affekt.experiments.runner import free_first, prepare, run
 from affekt.model.classifier import load_classifier
 from affekt.model.yamnet import BLOCKS
 from affekt.runs.folder import Locations, usual_locations
-from affekt.runs.progress import shown
+from affekt.runs.progress import show_progress
 from affekt.runs.reading import DONE, read_run
 from synthetic_corpus import make_corpus, own_recipe, places_in, tiny_recipe
 from worker_functions import die_at_two, forked, inline, run_and_die, run_inline
@@ -407,7 +407,7 @@ def test_other_protocols(corpus: Path, tmp_path: Path) -> None:
 def test_progress_counts_one_fold_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with shown("tiny", 1, tmp_path, [Fold(1, ("toy:1",), (), ())]):
+    with show_progress("tiny", 1, tmp_path, [Fold(1, ("toy:1",), (), ())]):
         pass
     assert capsys.readouterr().err == "tiny: 0 of 1 fold, 0 of 1 epoch\n"
 

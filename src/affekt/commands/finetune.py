@@ -31,7 +31,6 @@ def finetune(
     card with scores on held-out speakers or recordings.
     """
     from affekt.experiments.finetuning import finetune as adapt
-    from affekt.report.model_card import shown
 
     options.refuse_output(output, table, model)
     labels, columns = options.own_names(label, column)
@@ -53,7 +52,7 @@ def finetune(
     )
     print(
         f"UAR on held-out {'recordings of the only speaker' if one else 'speakers'}: "
-        f"{shown(made.uar)} without enrolment, {shown(made.uar_enrolled)} with; "
+        f"{made.uar} without enrolment, {made.uar_enrolled} with; "
         f"chance {1 / len(made.labels):.3f}"
     )
     if one:

@@ -71,7 +71,6 @@ def run(
 def print_scores(folder: Path) -> None:
     """Print the UAR on each tested corpus over the finished folds of a run."""
     from affekt.evaluation.results import collect
-    from affekt.report.model_card import shown
     from affekt.report.names import corpus_name
     from affekt.runs.reading import read_run
 
@@ -79,8 +78,7 @@ def print_scores(folder: Path) -> None:
     for part in result.by_corpus:
         chance = 1 / len(part.tally.labels)
         print(
-            f"UAR on {corpus_name(part.tested)}: {shown(part.uar)}; chance {chance:.3f}; "
-            f"{part.progress}"
+            f"UAR on {corpus_name(part.tested)}: {part.uar}; chance {chance:.3f}; {part.progress}"
         )
 
 

@@ -41,6 +41,17 @@ class Interval:
     high: float = np.nan  #: upper end; NaN if there is none
     kind: str = INTERVAL  #: what the ends are, ``INTERVAL`` or ``RANGE``
 
+    def __str__(self) -> str:
+        """The score with its ends, in words.
+
+        >>> [str(score) for score in (Interval(0.5, 0.25, 0.75), Interval(np.nan))]
+        ['0.500 (95 % interval 0.250 to 0.750)', 'none, since a label has no clip']
+        """
+        if np.isnan(self.value):
+            return "none, since a label has no clip"
+        ends = "" if np.isnan(self.low) else f" ({self.kind} {self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.3f}{ends}"
+
     def columns(self, score: str = "uar", ends: str = "") -> dict[str, float]:
         """Cells of a table: ``<score>``, ``<ends>low``, ``<ends>high``."""
         return {score: self.value, f"{ends}low": self.low, f"{ends}high": self.high}

@@ -24,7 +24,7 @@ from affekt.experiments.fold import check_weights, fill_cache, run_fold
 from affekt.experiments.recipe import Recipe
 from affekt.runs.archive import restore_folds
 from affekt.runs.folder import Locations, fold_folder, is_done, manifest_of, write_json
-from affekt.runs.progress import shown
+from affekt.runs.progress import show_progress
 from affekt.runs.reading import read_json
 
 
@@ -70,7 +70,7 @@ def run(
     failed = []
     epochs = recipe.epochs if recipe.method == "network" else 1
     with (
-        shown(recipe.name, epochs, folder, chosen) as update,
+        show_progress(recipe.name, epochs, folder, chosen) as update,
         closing(engine(work, free_first(folder, chosen), jobs=jobs)) as outcomes,
     ):
         for outcome in outcomes:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from affekt.atomic_write import atomic_write
 from affekt.errors import RunError, writing
 from affekt.evaluation.intervals import Interval
@@ -47,18 +45,6 @@ class Finetuned:
         return self.file.with_suffix(".md")
 
 
-def shown(score: Interval) -> str:
-    """A score with its interval, in words.
-
-    >>> [shown(score) for score in (Interval(0.5, 0.25, 0.75), Interval(np.nan))]
-    ['0.500 (95 % interval 0.250 to 0.750)', 'none, since a label has no clip']
-    """
-    if np.isnan(score.value):
-        return "none, since a label has no clip"
-    ends = "" if np.isnan(score.low) else f" ({score.kind} {score.low:.3f} to {score.high:.3f})"
-    return f"{score.value:.3f}{ends}"
-
-
 def write_card(
     made: Finetuned, start: Mapping[str, Any], start_file: Path, table: str, licence: str
 ) -> None:
@@ -77,7 +63,6 @@ def write_card(
     text = old.read_text(encoding="utf-8") if old.is_file() else ""
     old_credits = re.search(r"^## Credits\n.*?(?=\n+^## |\Z)", text, re.MULTILINE | re.DOTALL)
     templates = html_templates().overlay(autoescape=False)
-    templates.filters["score"] = shown
     with writing(made.card, RunError), atomic_write(made.card) as part:
         card = templates.get_template("report/model_card.md.jinja").render(
             made=made,

@@ -13,7 +13,7 @@ INTERVAL = 60.0  # s between the lines in a file
 
 
 @contextmanager
-def shown(
+def show_progress(
     name: str, epochs: int, folder: Path, folds: Sequence[Fold]
 ) -> Iterator[Callable[[], None]]:
     """Show how many epochs of some folds are done; epochs of other runners count too.
