@@ -1,6 +1,7 @@
 """Test engines: every way that a worker can end gives one line."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -114,3 +115,17 @@ def test_a_cluster_that_loses_a_node(two_nodes: Any, tmp_path: Path) -> None:
             for places in (here, there)
         )
         assert one.read_text() == other.read_text()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
+def test_a_closed_cluster_ends_its_workers(two_nodes: Any, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    work = partial(sleep, tmp_path)
+    outcomes = engine_named("ray", two_nodes.address)(work, range(9), jobs=1)
+    while not (tmp_path / "0").exists():
+        assert next(outcomes) is None
+    assert signal.getsignal(signal.SIGTERM) is before  # a command ends as after Ctrl-C
+    outcomes.close()
+    worker = int((tmp_path / "0").read_text())
+    wait_until(lambda: not alive(worker))
+    assert not (tmp_path / "1").exists()

@@ -7,6 +7,7 @@ results itself; a cluster also returns the function's value.
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -182,9 +183,7 @@ def cluster(
             if not ended:
                 yield None
     finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-        ray.shutdown()
+        ray.shutdown()  # which ends the tasks that run
 
 
 def _connected(address: str | None) -> Any:
@@ -195,6 +194,7 @@ def _connected(address: str | None) -> Any:
         raise RunError(
             "engine ray must have Ray. Got none. Install it with: pip install 'affekt[cluster]'"
         ) from error
+    before = signal.getsignal(signal.SIGTERM)  # which Ray replaces, to exit with a traceback
     try:
         ray.init(address or "auto", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -202,6 +202,9 @@ def _connected(address: str | None) -> Any:
             f"engine ray must reach a cluster. Got none at {address or 'the usual address'}: "
             f"{str(error).splitlines()[0]} Start one with: ray start --head"
         ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
     return ray
 
 
