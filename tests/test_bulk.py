@@ -145,6 +145,21 @@ def test_failed_files_are_tried_again(model: str, tmp_path: Path) -> None:
     assert output.read_bytes() == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_names_with_carriage_returns_stay_in_their_row(model: str, tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in ("a\rb.wav", "c.wav")]
+    for name in names:
+        soundfile.write(name, np.zeros(9_000), 16_000)
+    output = tmp_path / "results.csv"
+    words = ["predict", *names, "--csv", "--model", model, "-o", str(output)]
+    assert main(words) == 0
+    before = output.read_bytes()
+    assert main([*words, "--resume"]) == 0
+    assert output.read_bytes() == before
+    with output.open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == names
+
+
 FOREIGN = {
     "notes": b"buy milk\n",
     "notes without an end": b"buy milk",

@@ -1,6 +1,7 @@
 """Test embeddings: those of the network, for every kind of recording, and as tables."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,14 @@ def test_a_name_that_is_no_text_is_escaped(model: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.parquet"
     assert main(["embed", f"{path}", "-o", f"{output}", "--model", f"{model}"]) == 0
     assert pd.read_parquet(output)["file"].tolist() == [f"{tmp_path / 'caf'}\\udce9.flac"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_a_name_with_a_carriage_return_stays_in_its_row(model: Path, tmp_path: Path) -> None:
+    path, output = tmp_path / "a\rb.flac", tmp_path / "x.csv"
+    path.write_bytes(FILES[0].read_bytes())
+    assert main(["embed", f"{path}", "-o", f"{output}", "--model", f"{model}"]) == 0
+    assert pd.read_csv(output)["file"].tolist() == [f"{path}"]
 
 
 def test_outputs_that_cannot_be_written(

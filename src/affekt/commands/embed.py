@@ -12,7 +12,7 @@ import typer
 from affekt.atomic_write import atomic_write
 from affekt.commands import options
 from affekt.commands.options import argument, option
-from affekt.commands.output.printing import complain, sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.printing import CsvRows, complain, sigterm_as_ctrl_c, with_progress
 
 Row = tuple[str, Any]  # file, and its vector
 TABLES = (".parquet", ".csv")
@@ -70,7 +70,7 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 def _write_csv(path: Path, rows: Iterator[Row]) -> None:
     first = [*islice(rows, 1)]
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(CsvRows(file))
         writer.writerow(_columns(first))
         writer.writerows([name, *vector.tolist()] for name, vector in chain(first, rows))
 
