@@ -17,7 +17,9 @@ from affekt.aliases import to_stored
 from affekt.audio.windows import LAST_WINDOW, WINDOW, WINDOW_HOP
 from affekt.errors import RecipeError
 from affekt.experiments.recipe_checks import check_value, knob, refuse_clashes
+from affekt.model.architecture import LOUDNESS, TRUNKS
 from affekt.model.heads import HEADS
+from affekt.model.logmel import FRONT_ENDS
 from affekt.runs.folder import RunIdentity
 
 PROTOCOLS = (
@@ -85,17 +87,17 @@ class Recipe:
         "yamnet",
         "pretrained network: YAMNet, or the first layers of Whisper-tiny's encoder",
         source="paper, II-B",
-        allowed=("yamnet", "whisper"),
+        allowed=TRUNKS,
     )
     front_end: str = knob(
         "magnitude",
         "YAMNet's log-mel, or that of the paper's equations (1) and (2)",
-        allowed=("magnitude", "power"),
+        allowed=FRONT_ENDS,
     )
     loudness: str = knob(
         "given",
         "given: as recorded; running: windows are normalized by the running loudness",
-        allowed=("given", "running"),
+        allowed=LOUDNESS,
     )
     weights: str = knob(
         "yamnet.tflite",
