@@ -209,6 +209,7 @@ def _live(device: str | None, recorded: str) -> "Recording":
 
     from affekt.audio.microphone import microphone
     from affekt.audio.reading import blocks
+    from affekt.audio.windows import SAMPLE_RATE
     from affekt.errors import AudioError
     from affekt.journal.adding import Recording
 
@@ -227,7 +228,8 @@ def _live(device: str | None, recorded: str) -> "Recording":
         raise AudioError("the microphone gave no sound. Check its connection.")
     samples = np.concatenate(sound)
     digest = hashlib.sha256(samples.tobytes()).hexdigest()
-    return Recording(samples, digest, recorded or began, "microphone")
+    whole = {"array": samples, "sampling_rate": SAMPLE_RATE}
+    return Recording(whole, digest, recorded or began, "microphone")
 
 
 def _print_changes(

@@ -3,9 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from affekt.audio.recording_date import file_name, is_possible, recording_date
 from affekt.audio.sources import open_file
@@ -22,7 +20,8 @@ from affekt.journal.store import Journal
 class Recording:
     """A recording that may be added."""
 
-    source: str | NDArray[np.float32]  #: its path or location, or its samples at 16 kHz
+    #: its path or location, or a dictionary of its ``array`` and ``sampling_rate``
+    source: str | dict[str, Any]
     digest: str  #: SHA-256, hexadecimal
     #: date, as :func:`~affekt.audio.recording_date.recording_date` returns it; empty if that is not
     #: known

@@ -22,7 +22,7 @@ def predict_entry(
     """Predict a recording.
 
     Args:
-        source: the recording: a path, or samples at 16 kHz.
+        source: the recording, as :meth:`affekt.Predictor.predict` takes it.
         profile: of the person; None for no enrolment.
         entry: with digest, date, name and note.
 
@@ -35,9 +35,8 @@ def predict_entry(
         ModelError: the model cannot run.
     """
     meter = QualityMeter(time_constant=1.0)
-    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
     own = replace(predictor, profile=profile, limits=None)
-    found = list(own.timeline(source, sample_rate=rate, time_constant=0.0, watch=meter.push))
+    found = list(own.timeline(source, time_constant=0.0, watch=meter.push))
     meter.push(np.empty(0, np.float32), end=True)
     quality = meter.whole
     reason = LIMITS.reason(quality) or ("" if found else "no speech was detected")
@@ -83,9 +82,8 @@ def voice_of(predictor: Predictor, source: Source) -> Voice | None:
     plain = predict_entry(predictor, source, None, Entry("", "", ""))
     if not plain.speech:
         return None
-    rate = SAMPLE_RATE if isinstance(source, np.ndarray) else None
     try:
-        profile = replace(predictor, profile=None).enroll([source], sample_rate=rate)
+        profile = replace(predictor, profile=None).enroll([source])
     except ModelError:  # too little speech for statistics
         return None
     return Voice(profile.content(), plain.probabilities)
