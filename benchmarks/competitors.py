@@ -34,7 +34,7 @@ from soxr import resample
 
 from affekt.audio.reading import read
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.audit.answers import choose, sound_of
+from affekt.audit.answers import choose
 from affekt.commands.output.printing import with_progress
 from affekt.corpora import load
 
@@ -86,7 +86,7 @@ def table(name: str, corpus: str, data: Path, folder: Path) -> Arrays:
     file = folder / f"{name}-{corpus}.npz"
     if not file.exists():
         chosen = choose([load(corpus, data / corpus, partial=True)], CLIPS, 0)
-        found = [features_of(name, sound_of(each)) for each in with_progress(chosen, len(chosen))]
+        found = [features_of(name, each.read()) for each in with_progress(chosen, len(chosen))]
         labels, speakers = zip(*((clip.label, clip.speaker) for *_, clip in chosen), strict=True)
         _save(file, {"x": np.stack(found), "label": labels, "speaker": speakers})
     return _loaded(file) | {"corpus": np.full(len(_loaded(file)["label"]), corpus)}

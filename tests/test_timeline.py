@@ -69,7 +69,7 @@ def test_cut_speech_has_no_gap(predictor: affekt.Predictor, cut: int) -> None:
     """A gap of one rounding error would be an interval of no length in a TextGrid."""
     one = SpeakerRecognizer(
         predictor.stream(),
-        SpeechCutter(None, 0.0),
+        SpeechCutter(),
         Smoother(0.0, 0.0),
         limits=None,
         speaker=None,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,18 @@ from affekt.errors import CorpusError, ModelError
 
 CLEAN = Distortion("none", math.nan, "", lambda sound, _, __: sound)  # the undistorted clip
 TALKERS = 6  # of the babble
-Chosen = tuple[Manifest, str, Clip]  # the manifest, the clip's name in it, and the clip
+
+
+class Chosen(NamedTuple):
+    """A clip that was drawn for the audit."""
+
+    manifest: Manifest
+    name: str  #: of the clip in the manifest
+    clip: Clip
+
+    def read(self) -> NDArray[np.float32]:
+        """Read its sound: ``(samples,)`` at 16 kHz."""
+        return read_samples(self.manifest, self.clip)
 
 
 def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]:
@@ -28,8 +40,8 @@ def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]
         CorpusError: a corpus twice, corpora with different labels, or a label without clips.
     """
     labels = join(manifests, Path()).labels  # which refuses a corpus twice, and other labels
-    chosen = [(each, *drawn) for each in manifests for drawn in _drawn(each, clips, seed)]
-    if lacking := set(labels) - {clip.label for _, _, clip in chosen}:
+    chosen = [clip for each in manifests for clip in _drawn(each, clips, seed)]
+    if lacking := set(labels) - {each.clip.label for each in chosen}:
         raise CorpusError(
             f"an audit needs clips of every label. Got none of {', '.join(sorted(lacking))}. "
             f"Use more --clips or another corpus."
@@ -37,7 +49,7 @@ def choose(manifests: Sequence[Manifest], clips: int, seed: int) -> list[Chosen]
     return chosen
 
 
-def _drawn(manifest: Manifest, clips: int, seed: int) -> list[tuple[str, Clip]]:
+def _drawn(manifest: Manifest, clips: int, seed: int) -> list[Chosen]:
     """Take the first clip of each speaker and label, then the second of each, and so on."""
     facts = [(clip.speaker, clip.label) for clip in manifest.clips]
     table = pd.DataFrame(facts, columns=["speaker", "label"]).rename_axis("at")
@@ -45,7 +57,7 @@ def _drawn(manifest: Manifest, clips: int, seed: int) -> list[tuple[str, Clip]]:
     table["turn"] = table.groupby(["speaker", "label"]).cumcount()
     table["rank"] = table.groupby(["label", "turn"]).cumcount()  # labels alternate within a turn
     drawn = sorted(table.sort_values(["turn", "rank", "at"]).index[:clips])
-    return [(manifest.names[at], manifest.clips[at]) for at in drawn]
+    return [Chosen(manifest, manifest.names[at], manifest.clips[at]) for at in drawn]
 
 
 def rows(
@@ -70,7 +82,7 @@ def rows(
         ]
         answers = recognizer.answer([sound for _, sound in tests])
         yield [
-            facts | _answered(recognizer, answer, chosen[0][0].labels)
+            facts | _answered(recognizer, answer, chosen[0].manifest.labels)
             for (facts, _), answer in zip(tests, answers, strict=True)
         ]
 
@@ -78,21 +90,14 @@ def rows(
 def _distorted(
     each: Chosen, chosen: Sequence[Chosen], seed: int
 ) -> Iterator[tuple[Distortion, NDArray[np.float32]]]:
-    manifest, name, clip = each
-    sound = sound_of(each)
+    sound, key = each.read(), (seed, each.manifest.corpus, each.name)
     yield CLEAN, sound
-    others = [other for other in chosen if other[2].speaker != clip.speaker] or [each]
-    generator = _generator(seed, manifest.corpus, name)
-    talking = [sound_of(others[at]) for at in generator.choice(len(others), TALKERS)]
+    others = [other for other in chosen if other.clip.speaker != each.clip.speaker] or [each]
+    generator = _generator(*key)
+    talking = [others[at].read() for at in generator.choice(len(others), TALKERS)]
     longest = max(map(len, talking))
     for test in distortions(np.sum([np.resize(other, longest) for other in talking], axis=0)):
-        generator = _generator(seed, manifest.corpus, name, test.test, test.strength)
-        yield test, test.apply(sound, generator)
-
-
-def sound_of(each: Chosen) -> NDArray[np.float32]:
-    """Read a clip as ``(samples,)`` at 16 kHz."""
-    return read_samples(each[0], each[2])
+        yield test, test.apply(sound, _generator(*key, test.test, test.strength))
 
 
 def _generator(*key: object) -> np.random.Generator:
@@ -101,10 +106,9 @@ def _generator(*key: object) -> np.random.Generator:
 
 
 def _facts(test: Distortion, each: Chosen) -> dict[str, object]:
-    _, name, clip = each
-    corpus = corpus_of(clip.speaker)
+    clip, corpus = each.clip, corpus_of(each.clip.speaker)
     facts = {"test": test.test, "strength": float(test.strength), "unit": test.unit}
-    facts |= {"tiny": bool(test.drawn), "corpus": corpus, "clip": name}
+    facts |= {"tiny": bool(test.drawn), "corpus": corpus, "clip": each.name}
     facts["language"] = CORPORA[corpus].language if corpus in CORPORA else ""
     return facts | {"speaker": clip.speaker, "gender": clip.gender, "truth": clip.label}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.audit.answers import Chosen, sound_of
+from affekt.audit.answers import Chosen
 from affekt.audit.recognizers import Sound, written
 from affekt.inference.predictor import Predictor
 
@@ -33,7 +33,7 @@ def consistency(predictor: Predictor, chosen: Sequence[Chosen], seed: int) -> pd
         A row for each way: ``way``, ``clips``, ``difference`` (the largest between
         probabilities), ``passed``. The service needs the extra ``serve``, and is left out without.
     """
-    sounds = [sound_of(each)[: 30 * SAMPLE_RATE] for each in chosen]
+    sounds = [each.read()[: 30 * SAMPLE_RATE] for each in chosen]
     wanted = [predictor.predict(s, sample_rate=SAMPLE_RATE).probabilities for s in sounds]
     given = {
         "file": _of_files(predictor, sounds),

@@ -14,7 +14,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import scale
 
 from affekt.audio.windows import SAMPLE_RATE
-from affekt.audit.answers import Chosen, sound_of
+from affekt.audit.answers import Chosen
 from affekt.corpora import Manifest
 from affekt.corpora.joined import corpus_of
 from affekt.inference.predictor import Predictor
@@ -28,7 +28,7 @@ def pairs_of_profiles(manifests: Sequence[Manifest], seed: int) -> list[tuple[Ch
     for manifest in manifests:
         for speaker in manifest.speakers:
             named = zip(manifest.names, manifest.clips, strict=True)
-            own = [(manifest, name, clip) for name, clip in named if clip.speaker == speaker]
+            own = [Chosen(manifest, name, clip) for name, clip in named if clip.speaker == speaker]
             if len(own) >= 2 * CLIPS:
                 picked = np.random.default_rng(seed).choice(len(own), 2 * CLIPS, replace=False)
                 drawn.append(tuple(own[at] for at in picked))
@@ -51,9 +51,9 @@ def identification(predictor: Predictor, drawn: Iterable[tuple[Chosen, ...]]) ->
     for clips in drawn:
         both = []
         for half in (clips[:CLIPS], clips[CLIPS:]):
-            profile = predictor.enroll(map(sound_of, half), sample_rate=SAMPLE_RATE)
+            profile = predictor.enroll((clip.read() for clip in half), sample_rate=SAMPLE_RATE)
             both.append(np.concatenate([profile.mean, profile.deviation]))
-        profiles.setdefault(corpus_of(clips[0][2].speaker), []).append(both)
+        profiles.setdefault(corpus_of(clips[0].clip.speaker), []).append(both)
     rows = [
         {"corpus": corpus, "speakers": len(found), **scores_of(np.array(found, np.float64))}
         for corpus, found in profiles.items()

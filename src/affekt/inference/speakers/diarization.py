@@ -50,7 +50,7 @@ class SpeakerFinder(SpeechEmbedder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._soft_cutter = SpeechCutter(None, 0.0, SOFT_SPEECH)
+        self._soft_cutter = SpeechCutter(thresholds=SOFT_SPEECH)
         self.soft: list[Stretch] = []  #: of speech by lower thresholds, so far
 
     def end(self) -> None:

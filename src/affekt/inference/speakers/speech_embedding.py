@@ -45,7 +45,7 @@ class SpeechEmbedder:
     """Take a sound block by block, and embed its speech."""
 
     def __init__(self) -> None:
-        self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
+        self._detector, self._cutter = ChunkDetector(), SpeechCutter()
         self.stretches: list[Stretch] = []  #: of speech so far
 
     @property
@@ -70,7 +70,7 @@ class SpeechEmbedder:
         for chunk, probability in self._detector.end():
             self._take(chunk, probability)
         self.stretches += self._embedded(self._cutter.end())
-        self._detector, self._cutter = ChunkDetector(), SpeechCutter(None, 0.0)
+        self._detector, self._cutter = ChunkDetector(), SpeechCutter()
 
     def _take(self, chunk: Chunk, probability: float) -> None:
         self.stretches += self._embedded(self._cutter.push(chunk, probability))

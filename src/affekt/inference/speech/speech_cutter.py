@@ -36,7 +36,10 @@ class SpeechCutter:
     """
 
     def __init__(
-        self, spans: Sequence[Turn] | None, start: float, thresholds: Thresholds = USUAL
+        self,
+        spans: Sequence[Turn] | None = None,
+        start: float = 0.0,
+        thresholds: Thresholds = USUAL,
     ) -> None:
         self._spans = None if spans is None else deque(sorted(spans, key=lambda turn: turn.start))
         self._finder, self._start = SpeechFinder(thresholds), start
