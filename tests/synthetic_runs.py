@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from affekt.runs.reading import Run, find_runs, read_run
+
 LABELS = ("angry", "happy", "sad", "neutral")
 RAVDESS = dict(zip(LABELS, (8, 8, 8, 4), strict=True))  # clips of each actor
 KNOBS = {
@@ -192,3 +194,8 @@ def _curve(epochs: int, generator: np.random.Generator) -> pd.DataFrame:
             "seconds": 12.0,
         }
     )
+
+
+def runs_in(folder: Path) -> list[Run]:
+    """The runs in a folder, or the one that it is."""
+    return [read_run(each) for each in find_runs([folder])]

@@ -20,6 +20,7 @@ from affekt.runs.archive import archive_folder, archive_runs
 from affekt.runs.folder import Locations
 from affekt.runs.reading import DONE, find_runs, read_run
 from synthetic_corpus import make_corpus, places_in, tiny_recipe
+from synthetic_runs import runs_in
 from worker_functions import inline
 
 SPEAKERS = 4
@@ -47,7 +48,7 @@ def begun(corpus: Path) -> Path:
     results = corpus.parent / "results"
     for recipe in (NETWORK, CHANCE):
         assert run(recipe, places, folds=[1, 2], engine=inline) == ()
-    archive_runs([places.runs], results, points=read_points)
+    archive_runs(runs_in(places.runs), results, points=read_points)
     shutil.rmtree(places.runs)
     return results
 
@@ -84,8 +85,8 @@ def test_a_run_resumed_from_an_archive_gives_the_same_results(
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(undisturbed)))
 
     results = shutil.copytree(begun, tmp_path / "results")
-    (kept,) = archive_runs([folder], results, points=read_points)
-    (once,) = archive_runs([undisturbed], tmp_path / "once", points=read_points)
+    (kept,) = archive_runs(runs_in(folder), results, points=read_points)
+    (once,) = archive_runs(runs_in(undisturbed), tmp_path / "once", points=read_points)
     tables = ["predictions.csv.bz2", "validation.csv.bz2", "folds.csv", "points.csv.bz2"]
     for name in tables:
         assert (kept / name).read_bytes() == (once / name).read_bytes()
@@ -112,13 +113,13 @@ def test_each_file_of_a_fold_is_flushed_to_the_disk(
 def test_a_complete_archived_run_is_restored_whole(
     undisturbed: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    (kept,) = archive_runs([undisturbed], tmp_path / "results", points=read_points)
+    (kept,) = archive_runs(runs_in(undisturbed), tmp_path / "results", points=read_points)
     places = places_in(tmp_path, corpus)
     assert asked(NETWORK, places, tmp_path / "results") == []
     folder = places.runs / NETWORK.run
     pd.testing.assert_frame_equal(read_points(read_run(folder)), read_points(read_run(kept)))
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
-    archive_runs([folder], tmp_path / "results", points=read_points)
+    archive_runs(runs_in(folder), tmp_path / "results", points=read_points)
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
@@ -221,7 +222,7 @@ def test_an_archive_does_not_follow_a_link_at_a_temporary_name(
     folder = archive_folder(tmp_path / "results", NETWORK.name, 0)
     folder.parent.mkdir(parents=True)
     (folder.parent / f".{folder.name}.part").symlink_to(victim)
-    archive_runs([undisturbed], tmp_path / "results", points=read_points)
+    archive_runs(runs_in(undisturbed), tmp_path / "results", points=read_points)
     assert read_run(folder).complete
     assert not [*victim.iterdir()]
 

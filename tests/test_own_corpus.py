@@ -20,6 +20,7 @@ from affekt.evaluation.results import collect
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
+from synthetic_runs import runs_in
 
 
 def sound(path: Path, seconds: float = 2.0, channels: int = 1) -> None:
@@ -299,6 +300,6 @@ def test_parts_of_one_file_are_run_and_scored(tmp_path: Path) -> None:
     assert len(set(run.predictions["file"])) == 20
     assert run.predictions["file"][1] == "a.wav#t=2.0,4.0"
     assert result.uar.value == 0.25
-    (kept,) = archive_runs([Path(runs)], tmp_path / "results", points=read_points)
+    (kept,) = archive_runs(runs_in(Path(runs)), tmp_path / "results", points=read_points)
     again = ["run", str(recipe), "--data", manifest, "--runs", str(tmp_path / "again")]
     assert main([*again, "--archive", str(kept.parents[1]), "--jobs", "1"]) == 0

@@ -25,7 +25,7 @@ from affekt.report.style import save_png, themed, to_svg
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_runs
 from affekt.runs.reading import find_runs, read_run
-from synthetic_runs import LABELS, make_run
+from synthetic_runs import LABELS, make_run, runs_in
 
 
 def read(*folders):
@@ -483,7 +483,7 @@ def test_a_file_of_a_report_is_the_old_one_or_the_new_one(small, tmp_path):
 
 
 def test_kept_runs_give_the_same_page_byte_for_byte(runs, page, tmp_path):
-    archive_runs([runs], tmp_path / "results", points=read_points)
+    archive_runs(runs_in(runs), tmp_path / "results", points=read_points)
     kept = build_report(read(tmp_path / "results"), tmp_path, clips=clips)
     assert kept.read_bytes() == page.read_bytes()
 

@@ -19,7 +19,7 @@ from affekt.evaluation.summary import COLUMNS, summarize, write_summary
 from affekt.report.tsne import read_points
 from affekt.runs.archive import archive_run, archive_runs
 from affekt.runs.reading import find_runs, read_run
-from synthetic_runs import LABELS, make_run
+from synthetic_runs import LABELS, make_run, runs_in
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def runs(tmp_path_factory):
 
 
 def results_of(folder):
-    return collect(map(read_run, find_runs([folder])))
+    return collect(runs_in(folder))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def results(runs):
 
 def only(runs):
     """The one result of some runs."""
-    (result,) = collect(read_run(folder) for folder in find_runs([runs]))
+    (result,) = collect(runs_in(runs))
     return result
 
 
@@ -87,7 +87,7 @@ def test_an_archived_run_has_the_same_numbers_in_fewer_bytes(runs, tmp_path):
 
 
 def test_a_baseline_has_no_curves_and_no_points(runs, tmp_path):
-    folders = archive_runs([runs], tmp_path, points=read_points)
+    folders = archive_runs(runs_in(runs), tmp_path, points=read_points)
     assert len(folders) == 3
     baseline = read_run(tmp_path / "ravdess-mfcc-svm" / "seed-0")
     assert len(baseline.curves) == 0
@@ -146,11 +146,11 @@ def test_a_fold_that_is_kept_is_not_lost_to_a_younger_run(tmp_path):
     make_run(tmp_path / "younger", "another", epochs=0)
     command = f"affekt run ravdess-yamnet-lstm --archive {results}"
     with pytest.raises(RunError, match=f"Missing: 2. Restore them first: {command}$"):
-        archive_runs([tmp_path / "younger"], results, points=read_points)
+        archive_runs(runs_in(tmp_path / "younger"), results, points=read_points)
     assert (folder / "run.json").read_bytes() == before
     assert not (results / "another").exists()
     make_run(tmp_path / "third", done=3)
-    archive_runs([tmp_path / "third"], results, points=read_points)
+    archive_runs(runs_in(tmp_path / "third"), results, points=read_points)
     assert len(read_run(folder).folds) == 3
 
 
@@ -437,7 +437,7 @@ def test_torn_activations_are_refused(tmp_path):
 def test_results_cannot_be_written_over_a_file(runs, tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        archive_runs([runs], tmp_path / "results", points=read_points)
+        archive_runs(runs_in(runs), tmp_path / "results", points=read_points)
     with pytest.raises(RunError, match="cannot be written"):
         write_summary(results_of(runs), tmp_path)
 

@@ -48,11 +48,12 @@ def report(
         return with_progress(items, total, delay=begin + 2 - time.monotonic())
 
     gc.set_threshold(100_000)  # the many objects of tables and figures are nearly all in use
-    if archive:
-        archive_runs(runs, archive, points=read_points, progress=watched)
     folders = find_runs(runs)
     with ThreadPoolExecutor() as threads:
-        results = collect(watched(threads.map(read_run, folders), len(folders)))
+        found = list(watched(threads.map(read_run, folders), len(folders)))
+    if archive:
+        archive_runs(found, archive, points=read_points, progress=watched)
+    results = collect(found)
     if summary:
         write_summary(watched(results), summary)
     clips = None

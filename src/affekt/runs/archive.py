@@ -34,7 +34,7 @@ from affekt.runs.folder import (
     table_file,
     write_json,
 )
-from affekt.runs.reading import Run, find_runs, read_run
+from affekt.runs.reading import Run, read_run
 from affekt.runs.writing import write_table
 
 ABOUT = ("recipe", "digest", "seed", "knobs", "corpus", "planned", "folds")
@@ -42,16 +42,15 @@ Points = Callable[[Run], pd.DataFrame]
 
 
 def archive_runs(
-    runs: Iterable[Path],
+    runs: Sequence[Run],
     results: Path,
     *,
     points: Points,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> list[Path]:
-    """Archive every run in some folders.
+    """Archive some runs, all or none of them.
 
     Args:
-        runs: run folders, or folders that hold some.
         results: folder of all archived runs.
         points: projects the activations of a complete run to the plane.
         progress: iterates over the runs, and may show how far it is.
@@ -60,20 +59,19 @@ def archive_runs(
         The folders written.
 
     Raises:
-        RunError: a broken run; a seed twice; or one that would replace folds that it lacks, or
-            a run of the same name of another recipe or other recordings (nothing is written then);
-            or the folder cannot be written.
+        RunError: a seed twice; or one that would replace folds that it lacks, or a run of the same
+            name of another recipe or other recordings (nothing is written then); or the folder
+            cannot be written.
     """
-    found = [read_run(folder) for folder in progress(find_runs(runs))]
-    for (recipe, seed), count in Counter((run.recipe, run.seed) for run in found).items():
+    for (recipe, seed), count in Counter((run.recipe, run.seed) for run in runs).items():
         if count > 1:
             raise RunError(
                 f"runs to archive must differ in recipe or seed. Got {count} of {recipe}, seed "
                 f"{seed}. Name one of them."
             )
-    for run in found:
+    for run in runs:
         _refuse_loss(run, archive_folder(results, run.recipe, run.seed))
-    return [archive_run(run, results, points=points) for run in progress(found)]
+    return [archive_run(run, results, points=points) for run in progress(runs)]
 
 
 def archive_run(run: Run, results: Path, *, points: Points) -> Path:
