@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 import affekt
 from affekt.corpora import Manifest, load
+from affekt.evaluation.timeline_scoring import Span, emotion_diarization_errors
 from arguments import parser_of, save
 from card import HELD_OUT
-from timeline_scoring import Span, emotion_diarization_errors
 from voices import RATE, Said, active_parts
 
 

@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 import affekt
 from affekt.audit.distortions import distortions
 from affekt.corpora import Manifest, load
+from affekt.evaluation.timeline_scoring import emotion_diarization_errors
 from affekt.inference.speakers.diarization import SpeakerFinder
 from affekt.inference.speakers.speech_embedding import VoiceSample
 from affekt.inference.timelines.timeline import Utterance, fill_turns
 from arguments import parser_of
 from diarization_scoring import COLLAR, DiarizationErrors, diarization_errors
-from timeline_scoring import emotion_diarization_errors
 
 RATE = 16_000  # Hz
 FRAME = 160  # samples: 10 ms

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import LabelError
-from timeline_scoring import EmotionErrors, Span, emotion_diarization_errors
+from affekt.evaluation.timeline_scoring import EmotionErrors, Span, emotion_diarization_errors
 
 LABELS = ["angry", "happy", "sad", "neutral"]
 At = namedtuple("At", "start end label")
