@@ -112,6 +112,7 @@ def test_an_adapted_model_is_a_model_file(
     card = file.with_suffix(".md").read_text(encoding="utf-8")
     assert "16 clips, 4 speakers" in card
     assert "CC BY 4.0; CC0; own recordings" in card
+    assert "| | enrolment | score |\n| --- | --- | --- |\n| UAR | none |" in card
 
 
 def test_the_encoder_and_its_profiles_stay(table: Path, start: Path, tmp_path: Path) -> None:
