@@ -101,6 +101,11 @@ def test_a_loop_of_links_is_an_os_error(tmp_path: Path) -> None:
         pass
 
 
+def test_a_name_with_a_zero_byte_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="null byte"), atomic_write(tmp_path / "a\0b"):
+        pass
+
+
 def test_a_folder_is_replaced_when_the_new_one_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Test what Python users expect: tensors, iterables, raw bytes, pickles, tables and drawings."""
 
 import copy
+import inspect
 import json
 import multiprocessing
 import pickle
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import audformat
 import numpy as np
@@ -21,7 +23,7 @@ import torch
 
 import affekt
 from affekt.audio.pcm import ENCODINGS, decode_pcm
-from affekt.errors import AudioError, ModelError
+from affekt.errors import AffektError, AudioError, ModelError
 from affekt.inference.shipped_models import load_same
 from affekt.inference.timelines.drawing import NAMES, draw_timeline
 from conftest import SAMPLES
@@ -317,3 +319,76 @@ def test_timelines_are_drawn_and_nothing_is_taken(predictor: affekt.Predictor) -
     silence = predictor.timeline(np.zeros(RATE), sample_rate=RATE)._repr_html_()
     assert "no speech detected" in silence
     ElementTree.fromstring(silence)
+
+
+def test_all_kinds_of_bytes_are_taken_and_in_the_types(
+    predictor: affekt.Predictor, sound: np.ndarray
+) -> None:
+    content = FILES[0].read_bytes()
+    stream = predictor.stream()
+    stream.push(sound[:20_000])
+    saved = stream.save()
+    for kind in (bytes, bytearray, memoryview):
+        assert predictor.predict(kind(content)) == predictor.predict(content)
+        assert predictor.restore(kind(saved)).flush() == predictor.restore(saved).flush()
+        for function, name in (
+            (affekt.read, "source"),
+            (affekt.Stream.push, "samples"),
+            (affekt.Stream.flush, "samples"),
+        ):
+            assert kind in get_args(inspect.get_annotations(function, eval_str=True)[name])
+    assert inspect.get_annotations(affekt.Predictor.restore)["saved"] == (
+        bytes | bytearray | memoryview
+    )
+
+
+def test_a_list_within_a_list_is_no_recording(sound: np.ndarray) -> None:
+    predictor = affekt.load()  # has embeddings
+    for function in (predictor.predict, predictor.embed):
+        with pytest.raises(AudioError, match=r"source must be a path, .* Got <tuple>\."):
+            [*function([(sound, RATE)])]  # type: ignore[list-item]
+
+
+def test_masked_samples_are_refused(predictor: affekt.Predictor, sound: np.ndarray) -> None:
+    masked = np.ma.masked_greater(sound, 0.0)
+    whole = np.ma.masked_array(sound)
+    expected = predictor.predict(sound, sample_rate=RATE)
+    assert predictor.predict(whole, sample_rate=RATE) == expected
+    assert predictor.stream().flush(whole) == [*expected.segments]
+    with pytest.raises(AudioError, match="must not be masked"):
+        predictor.predict(masked, sample_rate=RATE)
+    with pytest.raises(AudioError, match="must not be masked"):
+        predictor.stream().push(masked)
+
+
+def test_numbers_of_numpy_in_options_give_results_as_json(
+    predictor: affekt.Predictor, sound: np.ndarray
+) -> None:
+    stereo = np.stack([sound, sound], axis=1)
+    turns = [affekt.Turn(np.float32(0), np.float32(4), f"{n}", np.int64(n)) for n in range(2)]
+    start, channel = np.float32(0.5), np.int64(0)
+    results = [predictor.predict(FILES[0], start=start)]
+    results += [*predictor.timeline(FILES[0], start=start, channel=channel)]
+    results += [*predictor.timeline(stereo, sample_rate=RATE, speakers=turns, start=start)]
+    assert len(results) > 3
+    for each in results:
+        assert json.loads(json.dumps(each.as_dict())) == each.as_dict() | {
+            name: [*value] for name, value in each.as_dict().items() if isinstance(value, tuple)
+        }
+
+
+@pytest.mark.parametrize("value", ["1", [1.0]])
+def test_options_that_are_no_numbers_are_named(predictor: affekt.Predictor, value: object) -> None:
+    calls = {
+        "start": lambda: affekt.read(FILES[0], start=value),  # type: ignore[arg-type]
+        "end": lambda: affekt.read(FILES[0], end=value),  # type: ignore[arg-type]
+        "max_seconds": lambda: affekt.read(FILES[0], max_seconds=value),  # type: ignore[arg-type]
+        "min_confidence": lambda: affekt.load(min_confidence=value),  # type: ignore[arg-type]
+        "time_constant": lambda: predictor.timeline(FILES[0], time_constant=value),  # type: ignore[arg-type]
+        "a turn": lambda: affekt.Turn(0.0, value, "Ann"),  # type: ignore[arg-type]
+    }
+    for name, call in calls.items():
+        with pytest.raises(AffektError, match=rf"{name} must be|a turn must have 0 <= start"):
+            call()
+    with pytest.raises(ModelError, match="Name a model made by affekt export"):
+        affekt.load([value])  # type: ignore[arg-type]

@@ -76,6 +76,8 @@ def _resolved(path: Path) -> Path:
         resolved = path.resolve()
     except RuntimeError:  # how Python below 3.13 reports a loop of links
         resolved = path
+    except ValueError as error:  # a zero byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
     if resolved.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if resolved.exists() and not (resolved.is_file() or resolved.is_dir()):

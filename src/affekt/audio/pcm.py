@@ -24,6 +24,7 @@ _KINDS = {  # libsndfile's name, bytes of a sample, and format number in a WAV
     "mulaw": ("ULAW", 1, 7),
 }
 _IN_WAV = {(form, 8 * size): kind for kind, (_, size, form) in _KINDS.items()}
+Raw = bytes | bytearray | memoryview
 LOUDEST = 2.0**23  # no sample is larger, not even one of 24 bits left unscaled
 QUIETEST = 1e-20  # smaller samples count as zero
 #: Kinds of samples as FFmpeg calls them: libsndfile's name, bytes of a sample and of their order.
@@ -92,7 +93,7 @@ def decode_pcm(content: bytes, encoding: str) -> NDArray[np.float32]:
     return np.asarray(samples, np.float32)
 
 
-def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArray[np.float32]:
+def chunk_samples(samples: NDArray[Any] | Raw, encoding: str | None) -> NDArray[np.float32]:
     """Convert one chunk of a stream: an array ``(samples,)``, or raw samples of an encoding.
 
     Returns:
@@ -101,7 +102,7 @@ def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArra
     Raises:
         AudioError: another shape or type, NaN or infinity, or an encoding that does not fit.
     """
-    if isinstance(samples, bytes | bytearray | memoryview):
+    if isinstance(samples, Raw):
         if encoding is None:
             raise AudioError(
                 "raw samples of a stream must have an encoding. Got bytes without one. "
@@ -112,13 +113,13 @@ def chunk_samples(samples: NDArray[Any] | bytes, encoding: str | None) -> NDArra
         raise AudioError(
             f"encoding is for bytes only. Got {encoding!r} with an array. Leave it out."
         )
-    samples = np.asarray(samples)  # lists are samples too
+    samples = np.asanyarray(samples)  # lists are samples too
     if samples.ndim != 1 or samples.dtype.kind not in "iuf":
         raise AudioError(
             f"samples of a stream must be (samples,) integers or floats. "
             f"Got {samples.dtype} of shape {samples.shape}. Pass an array of one channel."
         )
-    sound = scaled(np.ascontiguousarray(samples))
+    sound = np.ascontiguousarray(scaled(samples))
     if not (np.abs(sound) <= LOUDEST).all():  # NaN compares false too
         raise AudioError(
             f"samples of a stream must be finite, at most {LOUDEST:g}. Got NaN, infinity or "
@@ -140,11 +141,14 @@ def scaled(values: NDArray[Any]) -> NDArray[np.float32]:
     """Convert samples to float32: integers are scaled to [-1, 1], floats are not.
 
     Raises:
-        AudioError: integers of 64 bits, such as lists of whole numbers: their scale is unknown.
+        AudioError: masked samples; or integers of 64 bits, such as lists of whole numbers: their
+            scale is unknown.
 
     >>> scaled(np.array([0, 64, 128, 255], np.uint8)).tolist()
     [-1.0, -0.5, 0.0, 0.9921875]
     """
+    if np.ma.is_masked(values):
+        raise AudioError("samples of a sound must not be masked. Got some that are. Fill them.")
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return values.astype(np.float32, copy=False)

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, TypedDict, Unpack
 
 import numpy as np
@@ -153,20 +154,20 @@ def probe(source: Source, *, sample_rate: int | None = None) -> Sound:
 
 
 def _check_part(start: float, end: float | None, max_seconds: float) -> None:
-    if not 0 <= start <= LATEST:
+    if not (isinstance(start, Real) and 0 <= start <= LATEST):
         raise AudioError(
-            f"start must be seconds, at least 0, at most {LATEST:g}. Got {start}. Use 0 for all of "
-            f"the file."
+            f"start must be seconds, at least 0, at most {LATEST:g}. Got {start!r}. Use 0 for all "
+            f"of the file."
         )
-    if end is not None and not start < end <= LATEST:
+    if end is not None and not (isinstance(end, Real) and start < end <= LATEST):
         raise AudioError(
-            f"end must be seconds after start ({start}), at most {LATEST:g}. Got {end}. "
+            f"end must be seconds after start ({start}), at most {LATEST:g}. Got {end!r}. "
             f"Leave it out for the end of the recording."
         )
-    if not 0 < max_seconds <= LATEST:
+    if not (isinstance(max_seconds, Real) and 0 < max_seconds <= LATEST):
         raise AudioError(
-            f"max_seconds must be seconds above 0, at most {LATEST:g}. Got {max_seconds}. Leave it "
-            f"out for 4 hours."
+            f"max_seconds must be seconds above 0, at most {LATEST:g}. Got {max_seconds!r}. Leave "
+            f"it out for 4 hours."
         )
 
 

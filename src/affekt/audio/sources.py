@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affekt.audio.decoding import CHUNK, decode, is_seekable
 from affekt.audio.headers import checked
-from affekt.audio.pcm import Decoded, empty, scaled
+from affekt.audio.pcm import Decoded, Raw, empty, scaled
 from affekt.errors import AudioError, RunError
 from affekt.locations import is_location, open_location
 
@@ -24,7 +24,7 @@ class Tensor(Protocol):
         """The same values without gradient."""
 
 
-Source = str | Path | bytes | BinaryIO | NDArray[Any] | Tensor | Mapping[str, Any] | Decoded
+Source = str | Path | Raw | BinaryIO | NDArray[Any] | Tensor | Mapping[str, Any] | Decoded
 """A recording in any of the forms that :func:`affekt.read` takes."""
 
 
@@ -59,7 +59,7 @@ def open_source(source: Source, sample_rate: int | None, start: float) -> Iterat
     with ExitStack() as stack:
         if isinstance(source, str | Path):
             file = stack.enter_context(open_file(source, name))
-        elif isinstance(source, bytes | bytearray | memoryview):
+        elif isinstance(source, Raw):
             file = BytesIO(source)
         elif hasattr(source, "read"):
             file = cast(BinaryIO, source)
@@ -109,7 +109,7 @@ def source_name(source: Any) -> str:
     if isinstance(source, str | Path):
         path = str(source)
         return path if path and path.isprintable() else ascii(path)
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, Raw):
         return "<bytes>"
     name = getattr(source, "name", None)
     if name in ("<stdin>", 0):
@@ -134,7 +134,7 @@ def is_source(value: object) -> TypeGuard[Source]:
     >>> is_source("a.wav"), is_source(np.zeros(9)), is_source(["a.wav"])
     (True, True, False)
     """
-    kinds = (str, Path, bytes, bytearray, memoryview, np.ndarray, Mapping, Decoded)
+    kinds = (str, Path, Raw, np.ndarray, Mapping, Decoded)
     methods = "read", "get_all_samples"
     return isinstance(value, kinds) or is_tensor(value) or any(hasattr(value, m) for m in methods)
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affekt.audio.pcm import Raw
 from affekt.audio.reading import blocks
 from affekt.audio.sources import Source, is_source, source_file
 from affekt.audio.windows import SAMPLE_RATE
@@ -53,9 +55,9 @@ class Predictor:
     limits: QualityLimits | None = LIMITS
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.min_confidence <= 1.0:
+        if not (isinstance(self.min_confidence, Real) and 0 <= self.min_confidence <= 1):
             raise ModelError(
-                f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence}. "
+                f"min_confidence must be a probability in [0, 1]. Got {self.min_confidence!r}. "
                 f"Use 0 to reject no result."
             )
         for name, kind in (("profile", Profile), ("limits", QualityLimits)):
@@ -129,10 +131,13 @@ class Predictor:
         part = Part(sample_rate=sample_rate, channel=channel, start=start, end=end)
         if not is_source(source) and isinstance(source, Iterable):
             many = cast("Iterable[Source]", source)
-            return in_order(self, lambda p, each: p.predict(each, **part), many, jobs=jobs)
+            return in_order(self, lambda p, each: p._predicted(each, part), many, jobs=jobs)
+        return self._predicted(source, part)
+
+    def _predicted(self, source: Source, part: Part) -> Prediction:
         stream = self.stream()
         segments, samples = stream.process(blocks(source, **part))
-        if start:
+        if start := float(part["start"]):
             segments = [replace(s, start=s.start + start, end=s.end + start) for s in segments]
         return summarized(source_file(source), segments, samples / SAMPLE_RATE, stream)
 
@@ -162,11 +167,14 @@ class Predictor:
             ModelError: a model file without embeddings, or one that cannot run.
         """
         require_embedding(self.graph)
-        if not is_source(source) and isinstance(source, Iterable):
-            many = cast("Iterable[Source]", source)
-            return in_order(self, lambda p, each: p.embed(each, **part), many, jobs=jobs)
         if part.get("channel") is None:
             part["channel"] = self.channel
+        if not is_source(source) and isinstance(source, Iterable):
+            many = cast("Iterable[Source]", source)
+            return in_order(self, lambda p, each: p._embedded(each, part), many, jobs=jobs)
+        return self._embedded(source, part)
+
+    def _embedded(self, source: Source, part: Part) -> Embedding:
         stream = replace(self, limits=None).stream()
         stream.process(blocks(source, **part))
         return stream.embedding
@@ -237,7 +245,7 @@ class Predictor:
             profile, voice=mean_voice(embedder.embeddings, profile.voice, weight=seconds)
         )
 
-    def restore(self, saved: bytes) -> Stream:
+    def restore(self, saved: Raw) -> Stream:
         """Continue a stream where :meth:`affekt.Stream.save` left it, in any process.
 
         The checksum in the bytes detects damage. It does not authenticate them.

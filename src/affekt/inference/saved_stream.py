@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import RATES
+from affekt.audio.pcm import Raw
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.inference.graph import Graph
@@ -27,7 +28,7 @@ def packed(header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> byt
     return hashlib.sha256(content).digest() + content
 
 
-def unpacked(saved: bytes, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
+def unpacked(saved: Raw, graph: Graph) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Read the header, and the numbers of all arrays, from the bytes of :func:`packed`.
 
     Raises:

@@ -68,7 +68,7 @@ copyreg.pickle(Graph, lambda graph: (load_same, reference(graph)))
 
 def _model_file(model: str | Path) -> Path:
     """The path of a model: itself, or that of a shipped model's name."""
-    path = Path(model)
+    path = Path(str(model))  # of another type, it will not exist
     if isinstance(model, Path) or path.suffix or path.name != model:  # a path such as ./mine
         return path
     shipped = {file.stem: file for file in MODELS.glob("*.onnx")}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affekt.audio.headers import checked
-from affekt.audio.pcm import LOUDEST, chunk_samples
+from affekt.audio.pcm import LOUDEST, Raw, chunk_samples
 from affekt.audio.resampling import Resampler
 from affekt.audio.windows import SAMPLE_RATE, WINDOW, sliding_windows
 from affekt.errors import ModelError
@@ -92,7 +92,7 @@ class Stream:
         self._meter = QualityMeter(QUALITY_SECONDS) if self.limits else None
         self._resampler = None if self._rate == SAMPLE_RATE else Resampler(self._rate)
 
-    def push(self, samples: NDArray[Any] | bytes, *, encoding: str | None = None) -> list[Segment]:
+    def push(self, samples: NDArray[Any] | Raw, *, encoding: str | None = None) -> list[Segment]:
         """Take the next chunk of the sound.
 
         Args:
@@ -118,7 +118,7 @@ class Stream:
         return segments
 
     def flush(
-        self, samples: NDArray[Any] | bytes | None = None, *, encoding: str | None = None
+        self, samples: NDArray[Any] | Raw | None = None, *, encoding: str | None = None
     ) -> list[Segment]:
         """End the sound and start a new one.
 
@@ -196,7 +196,7 @@ class Stream:
         return packed(header, [*self._state.values(), self._waiting, replay, meter])
 
     @classmethod
-    def restore(cls, predictor: "Predictor", saved: bytes) -> Self:
+    def restore(cls, predictor: "Predictor", saved: Raw) -> Self:
         """Continue a saved stream; see :meth:`affekt.Predictor.restore`."""
         graph = predictor.graph
         header, numbers = unpacked(saved, graph)

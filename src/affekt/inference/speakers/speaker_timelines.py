@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -58,9 +59,10 @@ def recording_timeline(
     one = None if channel == "each" else channel
     profiles = {name: read_profile(each) for name, each in (enrolled or {}).items()}
     speakers = int(speakers) if isinstance(speakers, np.integer) else speakers
-    if not (math.isfinite(time_constant) and time_constant >= 0):
+    if not (isinstance(time_constant, Real) and 0 <= time_constant < math.inf):
         raise AudioError(
-            f"time_constant must be seconds, at least 0. Got {time_constant}. Use 0 for no average."
+            f"time_constant must be seconds, at least 0. Got {time_constant!r}. Use 0 for no "
+            f"average."
         )
     _check_speakers(predictor, speakers, profiles, each=channel == "each")
     names = _channel_names(source, profiles, span) if profiles and channel == "each" else ()
@@ -73,7 +75,7 @@ def recording_timeline(
     sound = channel_blocks(source, channel=read, **span, max_seconds=MAX_SECONDS)
     name = source_file(source)
     found = (
-        replace(u, file=name, start=u.start + start, end=u.end + start)
+        replace(u, file=name, start=u.start + float(start), end=u.end + float(start))
         for u in _utterances(sound, recognizers, watch)
     )
     if turns and (isinstance(speakers, int) or speakers == "auto"):
@@ -234,7 +236,7 @@ class _Recognizers:
             Smoother(self.time_constant, chosen.min_confidence),
             limits=self.predictor.limits,
             speaker=speaker,
-            channel=channel,
+            channel=channel if channel is None else int(channel),  # not one of NumPy
             listen=self.listen,
             start=self.start,
             others=deque(sorted(others, key=lambda turn: turn.start)),

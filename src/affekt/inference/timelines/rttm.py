@@ -6,6 +6,7 @@ Source: NIST, "The 2009 Rich Transcription Evaluation Plan", appendix A.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 
 from affekt.errors import AudioError
@@ -33,7 +34,9 @@ class Turn:
     channel: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.end < math.inf or self.channel < 0:
+        numbers = isinstance(self.start, Real) and isinstance(self.end, Real)
+        numbers = numbers and isinstance(self.channel, Integral)
+        if not (numbers and 0 <= self.start <= self.end < math.inf and self.channel >= 0):
             raise AudioError(
                 f"a turn must have 0 <= start <= end in seconds, and a channel from 0. Got {self}. "
                 f"Correct it."
