@@ -2,16 +2,21 @@
 
 import asyncio
 import base64
+import errno
 import io
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET, create_connection
 from typing import Any
 from urllib.request import urlopen
 
@@ -31,12 +36,12 @@ from websockets.sync.client import connect
 import affekt
 from affekt.errors import ModelError
 from affekt.service import app as serving
-from affekt.service import decoding, live_session
+from affekt.service import decoding, live_session, processes
 from affekt.service.app import make_app
 from affekt.service.decoding import decoded
 from affekt.service.uploads import Upload
 from conftest import SAMPLES, wait_until
-from running_service import PATIENCE, served
+from running_service import PATIENCE, needs_proc, served
 from small_model import small_model
 from synthetic_network import made_sound, own_model
 from test_service import RATE, STREAM, scope, wav
@@ -245,6 +250,97 @@ def test_a_recording_waits_for_a_stalled_one(
         stalled = client.portal.start_task_soon(app, scope("http", "/predict"), receive, send)
         assert client.post("/predict", content=wav(SOUND)).status_code == 200
         stalled.result(PATIENCE)
+
+
+def test_reports_are_limited_as_recordings(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes seconds of the threads that compute answers to recordings."""
+    monkeypatch.setattr(serving, "MAX_UPLOADS", 1)
+    monkeypatch.setattr(serving, "MAX_WAIT", 0.05)
+    began, ended = threading.Event(), threading.Event()
+
+    def report() -> str:
+        began.set()
+        ended.wait(PATIENCE)
+        return "the report"
+
+    app = make_app(predictor, hosts={"localhost"}, journal=report)
+    with TestClient(app, base_url="http://localhost") as client, ThreadPoolExecutor(1) as other:
+        first = other.submit(client.get, "/journal")
+        assert began.wait(PATIENCE)
+        second = client.get("/journal")
+        ended.set()
+        assert (first.result().status_code, second.status_code) == (200, 503)
+
+
+def test_requests_for_health_at_once_share_a_check(
+    predictor: affekt.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need no token, and each check computes a prediction."""
+    found: list[float] = []
+
+    def counted(*_: object, **__: object) -> None:
+        found.append(time.monotonic())
+        time.sleep(0.1)
+
+    monkeypatch.setattr(affekt.Predictor, "predict", counted)
+    app = make_app(predictor, hosts={"localhost"})
+    with TestClient(app, base_url="http://localhost") as client, ThreadPoolExecutor(8) as clients:
+        assert [*clients.map(lambda _: client.get("/health").status_code, range(8))] == [200] * 8
+    assert len(found) == 1
+
+
+def test_a_form_in_a_strange_character_set_is_refused(client: TestClient) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\na\r\n--x--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=x; charset=undefined"}
+    found = client.post("/predict", content=body, headers=headers)
+    assert found.status_code == 422
+    assert "a form must hold one file" in found.json()["error"]
+
+
+@needs_proc
+def test_messages_are_not_decompressed(predictor: affekt.Predictor) -> None:
+    """Compressed zeros of 250 kB are 250 MB."""
+    with (
+        served(predictor) as server,
+        connect(f"ws://localhost:{server.port}/stream", compression="deflate") as session,
+    ):
+        assert session.protocol.extensions == []
+
+
+@needs_proc
+def test_a_client_that_reads_no_answer_to_pings_is_disconnected(
+    predictor: affekt.Predictor,
+) -> None:
+    """The answers fill its buffers, and then the service's memory."""
+    pings = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 1000
+    with served(predictor) as server, connect(f"ws://localhost:{server.port}/stream") as session:
+        with create_connection(("localhost", server.port), timeout=PATIENCE) as silent:
+            silent.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+            silent.sendall(session.request.serialize())
+            with pytest.raises(ConnectionError):
+                silent.sendall(pings * 400)  # 50 MB
+        assert session.ping().wait(PATIENCE)
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_client_that_reads_nothing_is_disconnected(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "PING_TIMEOUT", 1.0)
+    with ExitStack() as opened:
+        *others, listener = processes.listeners("localhost", 0, number)
+        for each in others:
+            each.close()
+        opened.enter_context(listener)
+        client = opened.enter_context(create_connection(listener.getsockname()[:2]))
+        client.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        answering = opened.enter_context(listener.accept()[0])
+        with pytest.raises(TimeoutError) as ended:
+            answering.sendall(bytes(64 << 20))
+    assert ended.value.errno == errno.ETIMEDOUT
 
 
 def test_silent_streams_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

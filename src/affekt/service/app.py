@@ -50,7 +50,7 @@ PATHS = frozenset(  # counted by name
     ("/", "/docs", "/health", "/journal", "/metrics", "/model", "/openapi.json", "/stream", *WORK)
 )
 MAX_UPLOAD = 100 << 20  # bytes of a recording
-MAX_UPLOADS = 8  # at a time: each is held in memory until it is answered
+MAX_UPLOADS = 8  # at a time, each held in memory until it is answered; so are reports
 MAX_RECEIVE = 300.0  # s until a recording must have arrived
 MAX_IDLE = 10.0  # s without a byte of a recording
 MAX_WAIT = 25.0  # s that a recording waits: longer than two stalled ones, one after the other
@@ -81,8 +81,7 @@ def make_app(
             none by default.
         access_log: file that gets one line of JSON for each request; none by default.
         workers: processes that share this machine's cores, each with such an application.
-        runtime: folder of ONNX Runtime Web, with which the page runs the model in the browser;
-            the page sends sound to the service by default.
+        runtime: folder of ONNX Runtime Web, so that the page runs the model; none by default.
 
     Returns:
         An ASGI application: ``GET /`` the page, ``GET /health``, ``/metrics``, ``/model``,
@@ -194,10 +193,13 @@ class _Service:
             }
         )
 
-    async def journal(self, _: Request) -> Response:
+    async def journal(self, request: Request) -> Response:
         assert self._report
         try:
-            page = await to_thread.run_sync(self._report, limiter=self._upload_threads)
+            async with self._uploads.entered(request, MAX_WAIT) as entered:
+                if not entered:
+                    return _busy()
+                page = await to_thread.run_sync(self._report, limiter=self._upload_threads)
         except AffektError as error:
             return _error(422, str(error))
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
@@ -212,9 +214,7 @@ class _Service:
         try:
             async with self._uploads.entered(request, MAX_WAIT) as entered:
                 if not entered:
-                    message = f"at most {MAX_UPLOADS} recordings at a time, half of them of one "
-                    message += "client. Try again later."
-                    return _error(503, message, **{"Retry-After": "1"})
+                    return _busy()
                 upload = await self._received(request)
                 if upload is None and self._readiness.stopping:
                     with move_on_after(MAX_DRAIN):  # a client that still sends sees no answer
@@ -275,6 +275,11 @@ class _Service:
 
 def _error(status: int, message: str, **headers: str) -> Response:
     return JSONResponse({"error": message}, status, headers)
+
+
+def _busy() -> Response:
+    message = f"at most {MAX_UPLOADS} recordings at a time, half of them of one client."
+    return _error(503, f"{message} Try again later.", **{"Retry-After": "1"})
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from socket import AF_INET, AF_INET6, create_server, has_dualstack_ipv6, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, create_server, has_dualstack_ipv6, socket
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
@@ -18,13 +18,14 @@ from h11 import IDLE
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 
 from affekt.service.live_session import MAX_MESSAGE
 from affekt.service.observation import METRICS_FOLDER
 
 SHUTDOWN_SECONDS = 60  # for recordings that have arrived
-PING_TIMEOUT = 300.0  # s without an answer to a ping, until a live session is closed
+PING_TIMEOUT = 300.0  # s until a client that answers no ping or, on Linux, reads nothing is cut off
 MAX_HEAD = 10.0  # s from the first moment of a connection, or byte of a request, to its last header
 QUEUE = 2048  # connections that wait to be accepted
 HANG_SECONDS = 30  # until a process that does not react is replaced
@@ -44,11 +45,18 @@ def listeners(host: str, port: int, number: int) -> list[socket]:
     both = family == AF_INET6 and has_dualstack_ipv6()
     opened = partial(create_server, family=family, backlog=QUEUE, dualstack_ipv6=both)
     only = opened((host, port))
-    if number == 1 or sys.platform != "linux":
+    if sys.platform != "linux":
         return [only] * number
-    address = only.getsockname()[:2]
-    only.close()  # no other program uses the port
-    return [opened(address, reuse_port=True) for _ in range(number)]
+    from socket import TCP_USER_TIMEOUT
+
+    found = [only]
+    if number > 1:
+        address = only.getsockname()[:2]
+        only.close()  # no other program uses the port
+        found = [opened(address, reuse_port=True) for _ in range(number)]
+    for each in found:  # whose connections have the same option
+        each.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, round(1000 * PING_TIMEOUT))
+    return found
 
 
 def run(build: Callable[[], Starlette], listeners: list[socket]) -> None:
@@ -63,10 +71,12 @@ def run(build: Callable[[], Starlette], listeners: list[socket]) -> None:
         partial(_stoppable, build),
         factory=True,
         http=TimedProtocol,
+        ws=ReadingProtocol,
         log_level="warning",
         lifespan="off",
         ws_max_size=2 * MAX_MESSAGE,  # longer messages are answered with an error
         ws_ping_timeout=PING_TIMEOUT,
+        ws_per_message_deflate=False,  # 2 kB can be 2 MB, and sound hardly shrinks
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_worker_healthcheck=HANG_SECONDS,
         workers=len(listeners),
@@ -107,6 +117,16 @@ class TimedProtocol(H11Protocol):
         if self._timer:
             self._timer.cancel()
         super().connection_lost(exc)
+
+
+class ReadingProtocol(WebSocketsSansIOProtocol):
+    """WebSocket of uvicorn that disconnects clients who send pings and do not read the answers."""
+
+    def handle_ping(self) -> None:
+        """Answer a ping; answers that are not read would fill the memory."""
+        super().handle_ping()
+        if not self.writable.is_set():
+            self.transport.abort()
 
 
 class _Processes(Multiprocess):

@@ -29,18 +29,20 @@ class Readiness:
         if self.stopping:
             return 503, {"status": "stopping"}
         if time.monotonic() - self._checked >= KEPT:
-            self._fault = await to_thread.run_sync(self._check, limiter=self._limiter)
-            self._checked = time.monotonic()
+            await to_thread.run_sync(self._check, limiter=self._limiter)
         if self._fault:
             return 503, {"status": "failing", "error": self._fault}
         graph = self._predictor.graph
         about = {"model": graph.metadata["name"], "sha256": graph.digest}
         return 200, {"status": "ready", **about, "version": affekt.__version__}
 
-    def _check(self) -> str:
-        """Predict the sound; return what is wrong."""
+    def _check(self) -> None:
+        """Predict the sound and note what is wrong, unless that was done during the wait."""
+        if time.monotonic() - self._checked < KEPT:
+            return
         try:
             self._predictor.predict(self._sound, sample_rate=SAMPLE_RATE, channel=0)
+            self._fault = ""
         except AffektError as error:
-            return str(error)
-        return ""
+            self._fault = str(error)
+        self._checked = time.monotonic()

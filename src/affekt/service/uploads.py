@@ -58,9 +58,10 @@ async def _from_form(request: Request, limit: int, idle: float) -> Upload:
     parser.spool_max_size = limit + 1  # nothing goes to the disk
     try:
         form = await parser.parse()
-    except MultiPartException as error:
+    except (MultiPartException, UnicodeError) as error:  # the latter of a strange charset
+        got = getattr(error, "message", str(error)).rstrip(".")
         raise AudioError(
-            f"a form must hold one file and nothing else. Got: {error.message.rstrip('.')}. "
+            f"a form must hold one file and nothing else. Got: {got}. "
             f"Send it as curl -F file=@a.wav does."
         ) from error
     try:
