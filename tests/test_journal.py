@@ -158,6 +158,24 @@ def test_an_existing_file_is_not_overwritten(made: Made) -> None:
         made()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_new_journal_has_no_entries_of_a_deleted_one(
+    made: Made, tmp_path: Path, linked: bool
+) -> None:
+    """A killed command leaves a log beside the journal, which a user may not know of."""
+    with made() as journal:
+        journal.add(entry(1, note="private words"), VOICE)
+        left = Path(shutil.copy(f"{journal.path}-wal", tmp_path / "left"))
+    journal.path.unlink()
+    left.rename(f"{journal.path}-wal")
+    name = "link.journal" if linked else journal.path.name
+    if linked:
+        (tmp_path / name).symlink_to(journal.path)
+    with pytest.raises(JournalError, match=r"a\.journal-wal must not exist\. Got what a killed"):
+        made(name)
+    assert not journal.path.exists()
+
+
 def test_reading_leaves_the_file_as_it_is(made: Made) -> None:
     with made() as journal:
         journal.add(entry(1), None)

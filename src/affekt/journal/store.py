@@ -173,6 +173,12 @@ def create_journal(
         check_new(passphrase)
     if path.exists():
         raise JournalError(f"{path} exists. Add recordings to it, or name another file.")
+    for log in (Path(f"{path.resolve()}{end}") for end in ("-wal", "-journal")):
+        if log.exists():  # its entries would be in the new journal
+            raise JournalError(
+                f"{log} must not exist. Got what a killed command left of a deleted journal. "
+                f"Delete it, or name another file."
+            )
     with writing(path, JournalError), atomic_write(path) as part:
         part.chmod(0o600)
         connection = connect(part, passphrase)
