@@ -343,6 +343,24 @@ def test_a_client_that_reads_nothing_is_disconnected(
     assert ended.value.errno == errno.ETIMEDOUT
 
 
+@needs_proc
+def test_more_connections_than_descriptors_are_logged_once(predictor: affekt.Predictor) -> None:
+    """The log would grow by a megabyte a second."""
+    import resource
+
+    with served(predictor) as server, ExitStack() as opened:
+        limit = partial(resource.prlimit, server.process.pid, resource.RLIMIT_NOFILE)
+        before = limit()
+        limit((40, before[1]))
+        for _ in range(60):
+            opened.enter_context(create_connection(("localhost", server.port), timeout=PATIENCE))
+        time.sleep(2.5)  # two rounds of asyncio
+        limit(before)
+        with urlopen(f"{server.address}/health", timeout=PATIENCE) as found:
+            assert found.status == 200
+    assert server.said.count(b"out of system resource") == 1
+
+
 def test_silent_streams_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_session, "MAX_SILENCE", 0.1)
     with client.websocket_connect(STREAM) as session:

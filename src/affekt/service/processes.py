@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -160,6 +161,7 @@ class _Processes(Multiprocess):
 def _stoppable(build: Callable[[], Starlette]) -> Starlette:
     """Build the application, and have signals stop it before they reach the server's handlers."""
     logging.getLogger("uvicorn.error").addFilter(_without_traceback)
+    logging.getLogger("asyncio").addFilter(_Sparing())
     app = build()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, partial(_stop, app, signal.getsignal(number)))
@@ -176,3 +178,19 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
         record.exc_info = None
     return True
+
+
+class _Sparing(logging.Filter):
+    """Log once a minute that no connection can be accepted; asyncio does 2,000 times a second."""
+
+    _next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log a message."""
+        if "accept() out of system resource" not in record.getMessage():
+            return True
+        record.exc_info = None
+        due = time.monotonic() >= self._next
+        if due:
+            self._next = time.monotonic() + 60.0
+        return due
