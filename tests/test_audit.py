@@ -1,6 +1,7 @@
 """Test the audit of a recognizer: known answers, a biased recognizer, and the shipped model."""
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,11 @@ from affekt.audit.consistency import consistency
 from affekt.audit.distortions import distortions
 from affekt.audit.page import write_audit
 from affekt.audit.profiles import scores_of
-from affekt.audit.recognizers import Recognizer, open_recognizer
+from affekt.audit.recognizers import Recognizer, open_command, open_recognizer
 from affekt.audit.scores import fairness, robustness
 from affekt.cli import main
 from affekt.corpora import Clip, Manifest
-from affekt.errors import CorpusError
+from affekt.errors import CorpusError, ModelError
 from small_model import metadata, small_model
 
 ROOT = Path(__file__).parents[1]
@@ -268,6 +269,60 @@ def poor(paths: Sequence[str]) -> list[Mapping[str, float]]:
 
 def failing(paths: Sequence[str]) -> list[Mapping[str, float]]:
     raise RuntimeError("out of luck")
+
+
+def zeros(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    return [{"angry": 0.0, "sad": 0.0}] * len(paths)
+
+
+def ending(paths: Sequence[str]) -> list[Mapping[str, float]]:
+    sys.exit(f"{len(paths)} paths are too many")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [("zeros", "not all of them 0"), ("ending", "It raised SystemExit: 1 paths")],
+)
+def test_a_function_without_answers_is_refused(function: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        open_recognizer(f"test_audit:{function}").answer([np.zeros(9, np.float32)])
+
+
+def test_a_module_that_ends_python_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_script.py").write_text("raise SystemExit('usage: a_script')")
+    with pytest.raises(ModelError, match="Got a_script:main: usage: a_script"):
+        open_recognizer("a_script:main")
+
+
+LINES = """
+import json, sys
+assert not sys.stdin.read()
+for path in eval(sys.argv[1])(sys.argv[2:]):
+    line = {"file": path, "text": "a\u2028b", "probabilities": {"fröhlich": 1}}
+    sys.stdout.buffer.write((json.dumps(line, ensure_ascii=False) + "\\n \\n").encode())
+"""
+
+
+def test_lines_of_a_command_are_read_as_json_in_order(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(LINES, encoding="utf-8")
+    sounds = [np.zeros(9, np.float32)] * 2
+    ours, theirs = os.pipe()
+    os.write(theirs, b"what a terminal has")
+    os.close(theirs)
+    before = os.dup(0)
+    os.dup2(ours, 0)
+    try:
+        command = f"{sys.executable} {tmp_path / 'lines.py'}"
+        assert open_command(f"{command} list").answer(sounds) == [{"fröhlich": 1.0}] * 2
+        with pytest.raises(ModelError, match="in the order of the paths"):
+            open_command(f"{command} reversed").answer(sounds)
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(ours)
 
 
 @pytest.mark.corpus

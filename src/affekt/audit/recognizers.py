@@ -56,7 +56,7 @@ def open_recognizer(name: str) -> Recognizer:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python has it; the function imports too
         try:
             found = getattr(importlib.import_module(module), function)
-        except Exception as error:  # whatever the module raises
+        except (Exception, SystemExit) as error:  # whatever the module raises
             raise ModelError(
                 f"MODEL must be a model, or module:function that Python can import. "
                 f"Got {name}: {error}."
@@ -100,7 +100,7 @@ def open_command(command: str) -> Recognizer:
 def _called(name: str, function: Callable[[list[str]], Any], paths: list[str]) -> list[Any]:
     try:
         return list(function(paths))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{name} must turn a list of paths into a list of probabilities by label. "
             f"It raised {type(error).__name__}: {' '.join(str(error).split())}."
@@ -109,19 +109,40 @@ def _called(name: str, function: Callable[[list[str]], Any], paths: list[str]) -
 
 def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
     try:
-        done = subprocess.run([*words, *paths], capture_output=True, errors="replace", check=False)
+        done = subprocess.run(
+            [*words, *paths],
+            stdin=subprocess.DEVNULL,  # one that reads it would wait forever
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
     except OSError as error:
         raise ModelError(f"--command must be a program. Got {name}: {error.strerror}.") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ModelError(f"{name} must exit with 0. It exited with {done.returncode}: {last}.")
+    found = [_parsed(name, line) for line in done.stdout.split("\n") if line.strip()]
+    files = [Path(str(each.get("file"))).name for each in found]
+    expected = [Path(path).name for path in paths]
+    if files != expected and sorted(files) == sorted(expected):
+        raise ModelError(
+            f"{name} must print its lines in the order of the paths. Got another order of the "
+            f"files. Sort the lines."
+        )
+    return [each["probabilities"] for each in found]
+
+
+def _parsed(name: str, line: str) -> dict[str, Any]:
     try:
-        return [json.loads(line)["probabilities"] for line in done.stdout.splitlines() if line]
+        each: dict[str, Any] = json.loads(line)
+        each["probabilities"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{name} must print one JSON object a line, with probabilities by label. "
-            f"Got {done.stdout[:60]!r}."
+            f"Got {line[:200]!r}. Print nothing else to standard output."
         ) from error
+    return each
 
 
 @contextmanager
@@ -156,6 +177,10 @@ def _checked(name: str, answer: Any) -> Answer:
         shares = {str(label): float(share) for label, share in answer.items()}
     except (AttributeError, TypeError, ValueError):
         shares = {}
-    if not shares or not all(math.isfinite(share) and share >= 0 for share in shares.values()):
-        raise ModelError(f"{name} must give a probability for each label. Got {str(answer)[:60]}.")
+    valid = all(math.isfinite(share) and share >= 0 for share in shares.values())
+    if not valid or not any(shares.values()):
+        raise ModelError(
+            f"{name} must give a probability for each label: numbers from 0, not all of them 0. "
+            f"Got {str(answer)[:60]}. Correct its answer."
+        )
     return shares
