@@ -535,6 +535,15 @@ def test_the_page_on_reproducing_has_the_measured_defaults_of_matlab() -> None:
                 assert len(one) == len(two) == 24
                 runs = f"{one.mean():.3f} (seed 1) and {two.mean():.3f} (seed 2)"
                 assert f"the last epoch has UAR {runs} with them" in text
+                every_seed = scored[scored["variant"] == "matlab"]
+                shared = every_seed.pivot_table("uar", "fold", "seed").dropna()
+                zero, one, two = shared.mean()
+                of_zero = runs_of(list(shared.index))
+                assert (
+                    f"Of seed 0, {len(shared)} folds were trained with them ({of_zero}): UAR "
+                    f"{zero:.3f} on their test speakers, where seeds 1 and 2 have "
+                    f"{one:.3f} and {two:.3f}."
+                ) in text
             if speakers == "validation":
                 cell = f"{gain.mean():+.3f} (standard error {error:.3f}) with the last epoch, "
                 if rule != "last epoch":
