@@ -41,6 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "one label": {"labels": ["angry"]},
     "a label twice": {"labels": ["angry", "happy", "sad", "sad"]},
     "a label without a name": {"labels": ["angry", "happy", "sad", ""]},
+    "a label that clears the terminal": {"labels": ["angry", "happy", "sad", "\x1b[2J"]},
     "labels that are text": {"labels": "abcd"},
     "more labels than outputs": {"labels": [*LABELS, "calm"]},
     "fewer labels than outputs": {"labels": list(LABELS[:3])},

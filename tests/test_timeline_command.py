@@ -16,6 +16,9 @@ import soundfile
 import affekt
 from affekt.audio.reading import read
 from affekt.cli import main
+from affekt.commands.output.result_printing import csv_columns, printer_of
+from affekt.commands.output.timeline_printing import ABOUT, SPEAKER
+from affekt.inference.timelines.timeline import Utterance
 from bad_inputs import BAD_INPUTS
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
@@ -242,3 +245,14 @@ def test_an_interrupted_timeline_is_written(
     os.close(leader)
     assert any(f'text = "{label}"' in grid.read_text() for label in LABELS)
     assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_speaker_is_no_formula_in_a_spreadsheet() -> None:
+    """RTTM files of others name the speakers."""
+    out, names = io.StringIO(), ("=HYPERLINK(A1)", "anna")
+    write = printer_of("csv", out, csv_columns(["sad"], (*ABOUT, *SPEAKER)))
+    assert write
+    for name in names:
+        write(Utterance("call.wav", 0.0, 1.0, "sad", {"sad": 1.0}, 1.0, speaker=name))
+    found = [row["speaker"] for row in csv.DictReader(out.getvalue().splitlines())]
+    assert found == [f"'{names[0]}", names[1]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -191,6 +192,8 @@ def _note(file: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
         raise _disagreement(file, f"its metadata must say {expected}", found)
     if not _are_names(labels) or len(labels) < 2:
         raise _disagreement(file, "its labels must be two or more different names", labels)
+    if any(unicodedata.category(letter) == "Cc" for letter in "".join(labels)):
+        raise _disagreement(file, "its labels must have no control characters", labels)
     if type(hop) is not int or not 1 <= hop <= WINDOW:
         raise _disagreement(file, f"its hop must be in [1, {WINDOW}] samples", hop)
     if note.get("tail", "drop") not in LAST_WINDOW:

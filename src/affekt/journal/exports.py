@@ -36,7 +36,7 @@ def write_csv(journal: Journal, out: TextIO) -> None:
         cells += [entry.probabilities.get(label, "") for label in labels]
         cells += [entry.quality.get(name, "") for name in measured] + [entry.digest in baseline]
         cells += [getattr(entry, name) for name in LAST]
-        writer.writerow([_no_formula(cell) for cell in cells])
+        writer.writerow([no_formula(cell) for cell in cells])
 
 
 def write_json(journal: Journal, out: TextIO) -> None:
@@ -127,6 +127,11 @@ def _names(tables: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for table in tables for name in table))
 
 
-def _no_formula(cell: object) -> object:
+def no_formula(cell: object) -> object:
+    """Return a cell, with an apostrophe before text that a spreadsheet would take for a formula.
+
+    >>> no_formula("=1+1"), no_formula(-1)
+    ("'=1+1", -1)
+    """
     dangerous = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{cell}" if dangerous else cell

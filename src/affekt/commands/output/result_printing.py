@@ -76,6 +76,8 @@ def printer_of(
     """Print each result in the form ``json``, or ``csv`` with these columns; None for others."""
     if form != "csv":
         return json_lines(out) if form == "json" else None
+    from affekt.journal.exports import no_formula
+
     writer = csv.DictWriter(CsvRows(out), columns, extrasaction="ignore")
     if header:
         writer.writeheader()
@@ -84,6 +86,8 @@ def printer_of(
         cells: dict[str, Any] = result.as_dict()
         for label, probability in cells.get("probabilities", {}).items():
             cells[f"p_{label}"] = probability
+        if "speaker" in cells:  # it may be from a file of turns
+            cells["speaker"] = no_formula(cells["speaker"])
         writer.writerow(cells)
         out.flush()
 
