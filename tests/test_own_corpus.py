@@ -237,12 +237,21 @@ def test_refuses(table: Path, arguments: dict[str, Any], message: str) -> None:
         ("file,label\na.wav,sad\n", "columns must be file, label, speaker, start"),
         ("file,label,speaker,age\na.wav,sad,1,3\n", "columns must be"),
         ("file;label;speaker\na.wav;sad;1\n", "Correct line 1; commas separate columns"),
+        ("file\tlabel\tspeaker\na.wav\tsad\t1\n", "Correct line 1; commas separate columns"),
         (
             "file,label,speaker\na.wav,sad,1\nb.wav,,1\n",
             "must have a label, and every label to map must occur. Got none for 'b.wav'. Its "
-            "labels: 'sad'.",
+            "labels: 'sad'. Fill in the label, or correct --label.",
         ),
-        ("file,label,speaker\na.wav,sad,\n", "speaker must read <corpus>:<id>"),
+        (
+            "file,label,speaker,end,start\na.wav,sad,1,1,\na.wav,,1,,1\n",
+            "Got none for 'a.wav#t=1.0,'.",
+        ),
+        ("file,label,speaker\na.wav,sad,\n", "clip 'a.wav': speaker must read <corpus>:<id>"),
+        (
+            "file,label,speaker,end,start\na.wav,sad,1,1,\na.wav,sad,,,1\n",
+            "clip 'a.wav#t=1.0,': speaker must read <corpus>:<id>",
+        ),
         ("file,label,speaker\na.wav,sad,1\na.wav,sad,1\n", "same part twice"),
         ("file,label,speaker\na.wav,sad,1\n./a.wav,sad,1\n", "same part twice"),
         ("file,label,speaker\n../a.wav,sad,1\n", "stays below the root"),

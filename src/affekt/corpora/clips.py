@@ -105,10 +105,11 @@ def read_clips(
     odd = [name for name in header if name not in allowed or header.count(name) > 1]
     missing = [name for name in required if name not in header]
     if odd or missing:
+        separators = {";", "\t"}  # of other tables
         raise CorpusError(
             f"{path}: columns must be {', '.join(allowed)} (needed: {', '.join(required)}). "
             f"Got {', '.join(header) or 'none'}. Correct line {first}"
-            f"{'; commas separate columns' if any(';' in name for name in header) else ''}."
+            f"{'; commas separate columns' if separators & {*''.join(header)} else ''}."
         )
     for line, row in lines:
         try:

@@ -47,10 +47,10 @@ class Manifest:
                 f"manifest of {self.corpus}: labels must be different and not empty. "
                 f"Got {', '.join(map(repr, self.labels)) or 'none'}. Name each label once."
             )
-        for clip in self.clips:
+        for clip, name in zip(self.clips, self.names, strict=True):
             fault = fault_of(clip, self.labels)
             if fault:
-                raise CorpusError(f"manifest of {self.corpus}, clip {clip.file!r}: {fault}")
+                raise CorpusError(f"manifest of {self.corpus}, clip {name!r}: {fault}")
         _refuse_two_genders(self)
         _refuse_shared_sound(self)
 

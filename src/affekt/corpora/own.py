@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from affekt.corpora.clips import Clip, read_clips
+from affekt.corpora.clips import Clip, part_name, read_clips
 from affekt.corpora.manifest import read_manifest
 from affekt.corpora.own_tables import PARQUET, table_lines
 from affekt.corpora.recordings import Watch, measured, recordings_in, unwatched
@@ -123,11 +123,16 @@ def _mapped(
     present = sorted({clip.label for clip in clips})
     idle = sorted(labels.keys() - set(present))
     if idle or "" in present:
-        bare = [clip.file for clip in clips if not clip.label][:1]
+        bare = [
+            clip.file if clip.start is None and clip.end is None else part_name(clip)
+            for clip in clips
+            if not clip.label
+        ][:1]
         raise CorpusError(
             f"every clip of {name} must have a label, and every label to map must occur. "
             f"Got none for {', '.join(map(repr, [*idle, *bare]))}. "
-            f"Its labels: {', '.join(map(repr, filter(None, present))) or 'none'}."
+            f"Its labels: {', '.join(map(repr, filter(None, present))) or 'none'}. "
+            f"Fill in the label, or correct --label."
         )
     target = {own: labels.get(own, own) for own in present}
     odd = [own for own, label in target.items() if label and label not in FOUR]
