@@ -15,6 +15,7 @@ from affekt.errors import ModelError
 from affekt.model.architecture import Architecture
 from affekt.model.classifier import Classifier
 from affekt.model.heads import HEADS, Head, LSTMHead, MeanHead, StatisticsHead
+from affekt.model.loudness import State
 from affekt.model.yamnet import EMBEDDING
 
 FEATURES, LABELS = 12, 3
@@ -388,3 +389,42 @@ def test_in_training_each_time_constant_and_head_has_a_loss() -> None:
 def test_a_second_time_constant_needs_a_statistics_head() -> None:
     with pytest.raises(ModelError, match="recent_time_constant of Architecture must be 0 with"):
         Architecture(("a", "b"), head="mean", recent_time_constant=3.0)
+
+
+class _ThreeLogits(MeanHead):
+    """A head with a logit for a label that the network does not have."""
+
+    def __init__(self, features: int, labels: int, **options: Any) -> None:
+        super().__init__(features, labels + 1, **options)
+
+
+class _NoAnswers(MeanHead):
+    """A head whose pooled features lack the axis of time constants."""
+
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, State]:
+        pooled, after = super().pool(steps, shares, state)
+        return pooled[:, :, 0], after
+
+
+class _LostState(MeanHead):
+    """A head that does not return the whole state."""
+
+    def pool(self, steps: Tensor, shares: Tensor, state: State) -> tuple[Tensor, State]:
+        pooled, after = super().pool(steps, shares, state)
+        return pooled, {"sum": after["sum"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (_ThreeLogits, r"logits of head 'odd' must have shape \(2, 3, 1, 2\).* Got \(2, 3, 1, 3\)"),
+        (_NoAnswers, r"pooled features of head 'odd' must have shape \(2, 3, 1, 2048\)"),
+        (_LostState, "state of head 'odd' must have shape .*count.* Got .*Correct its class"),
+    ],
+)
+def test_a_network_refuses_a_head_of_other_shapes(
+    kind: type[MeanHead], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HEADS, "odd", kind)
+    with pytest.raises(ModelError, match=what):
+        Classifier(Architecture(("calm", "tense"), blocks=2, head="odd"))

@@ -18,7 +18,7 @@ from affekt.atomic_write import atomic_write
 from affekt.audio.windows import SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError
 from affekt.model.architecture import Architecture, read_architecture
-from affekt.model.heads import HEADS, Head
+from affekt.model.heads import HEADS, Head, check_head
 from affekt.model.logmel import LogMel
 from affekt.model.loudness import RunningLoudness, State, speech_shares
 from affekt.model.speaker_normalization import PRIOR_SECONDS, SpeakerNormalization
@@ -71,6 +71,14 @@ class Classifier(nn.Module):
         options = {"ensemble_size": a.ensemble_size} if a.ensemble_size > 1 else {}
         self.head: Head = HEADS[a.head](
             self.trunk.features, len(a.labels), decays_by=a.decays, **options
+        )
+        check_head(
+            a.head,
+            self.head,
+            steps=self.trunk.steps,
+            features=self.trunk.features,
+            labels=len(a.labels),
+            answers=len(a.decays),
         )
         # The first temperature holds without enrolment, the second with a full profile. In
         # between, they are interpolated by the weight of the population in the profile.

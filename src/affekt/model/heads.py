@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from affekt.errors import ModelError
 from affekt.model.loudness import State, decaying_sums
 
 SILENT = 1e-6  # smallest weight of speech: no division by zero
@@ -203,3 +204,25 @@ def decays(head: str) -> bool:
 def ensembles(head: str) -> bool:
     """Whether a head can be an ensemble; its class says so by an attribute of this name."""
     return bool(getattr(HEADS[head], "ensembles", False))
+
+
+@torch.no_grad()
+def check_head(
+    name: str, head: Any, *, steps: int, features: int, labels: int, answers: int
+) -> None:
+    """Pool silence, and raise a ModelError unless the shapes are those of :class:`Head`."""
+
+    def require(what: str, must: object, got: object) -> None:
+        if got != must:
+            raise ModelError(
+                f"{what} of head {name!r} must have shape {must} for 2 clips of 3 windows. "
+                f"Got {got}. Correct its class."
+            )
+
+    head.eval()  # draws no random numbers
+    state = {each: torch.zeros(2, *shape) for each, shape in head.state.items()}
+    pooled, after = head.pool(torch.zeros(2, 3, steps, features), torch.ones(2, 3, steps), state)
+    require("pooled features", (2, 3, answers, pooled.shape[-1]), tuple(pooled.shape))
+    require("logits", (2, 3, answers, labels), tuple(head.classes(pooled).shape))
+    require("state", *({n: tuple(t.shape) for n, t in each.items()} for each in (state, after)))
+    head.train()
