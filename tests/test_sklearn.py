@@ -161,10 +161,18 @@ def test_a_profile_is_used(model: str, clips: pd.DataFrame, tmp_path: Path) -> N
     np.testing.assert_allclose(by_file.transform(files), known, atol=0.05)  # float16 in files
 
 
+def test_another_channel_than_the_first_is_used(model: str, tmp_path: Path) -> None:
+    low, high = made_sound(1.5, 110.0), made_sound(1.5, 320.0)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([low, high], axis=1), RATE, "FLOAT")
+    second = EmotionEmbedding(model, channel=1).fit_transform([tmp_path / "stereo.wav"])
+    np.testing.assert_allclose(second, EmotionEmbedding(model).fit_transform([high]), atol=1e-6)
+
+
 def test_what_is_refused(model: str, clips: pd.DataFrame, tmp_path: Path) -> None:
     files = [*clips["file"][:2]]
     for values, words in (
         ("a.wav", "X must be a list of recordings"),
+        (None, "X must be a list of recordings. Got one, NoneType"),
         (clips[["file", "label"]], "X must be one column of recordings. Got 2"),
         ([], "X must hold at least one recording"),
     ):

@@ -82,7 +82,8 @@ class EmotionEmbedding(
         _recordings(X)
         predictor = self._predictor()
         silence = np.zeros(SAMPLE_RATE, np.float32)
-        self._n_features_out: int = predictor.embed(silence, sample_rate=SAMPLE_RATE).size
+        found = predictor.embed(silence, sample_rate=SAMPLE_RATE, channel=0)
+        self._n_features_out: int = found.size
         return self
 
     def transform(self, X: Recordings) -> NDArray[np.float32]:
@@ -235,7 +236,7 @@ def _embed(recording: Any, rate: int | None, key: object, predictor: Predictor) 
 
 def _recordings(values: Any) -> list[Any]:
     """List recordings: those of a list or column, or the rows of an array of numbers."""
-    if isinstance(values, str | bytes | Path):
+    if isinstance(values, str | bytes | Path) or not hasattr(values, "__iter__"):
         raise AudioError(
             f"X must be a list of recordings. Got one, {type(values).__name__}. Write [recording]."
         )
