@@ -247,6 +247,30 @@ def test_bad_tables_are_refused_in_one_line(
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_a_model_without_profiles_gets_no_score_with_enrolment(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.onnx"
+    start = own_model(tmp_path, speaker_normalization=False)
+    assert main(["finetune", str(kept(table, "01")), "-o", str(file), "--model", str(start)]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed.endswith(" without enrolment; chance 0.500")
+    card = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert "\n| UAR | all |" not in card
+    assert "profile |" not in card
+    assert "The model takes no profile." in card
+    assert " without enrolment |\n| licence" in card
+
+
+@pytest.mark.parametrize("option", ["--label", "--column"])
+def test_a_name_is_renamed_once(
+    table: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["finetune", str(table), "-o", str(tmp_path / "x.onnx")]
+    assert main([*command, option, "low=sad", option, "low=angry"]) == 2
+    assert f"{option} must rename low once. Got it twice." in capsys.readouterr().err
+
+
 def test_outputs_that_cannot_be_written_are_refused_first(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

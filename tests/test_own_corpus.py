@@ -219,6 +219,8 @@ def test_a_manifest_is_taken_again(table: Path) -> None:
         ({"source": "none.csv"}, "must be a table of recordings, or a folder of them"),
         ({"source": ".", "speaker": ""}, "the speaker pattern must find a name in its path"),
         ({"source": ".", "speaker": "("}, "must be a regular expression"),
+        ({"speaker": "a"}, "must be for a folder of recordings, and columns for a table. Got a p"),
+        ({"source": ".", "columns": {"a": "file"}}, "and columns for a table. Got columns for"),
         ({"source": ".", "speaker": "a"}, "must be in a folder named after its label"),
         ({"source": ".", "speaker": r"(\d+)"}, r"Got pattern '(\d+)'. Give"),
     ],

@@ -46,13 +46,14 @@ def finetune(
             watch=with_progress,
         )
     one = made.speakers == 1
+    with_profile = f", {made.uar_enrolled} with" if made.uar_enrolled else ""
     print(
         f"{made.file}: {', '.join(made.labels)}; {made.clips} clips, {made.speakers} "
         f"speaker{'' if one else 's'}; model card: {made.card}"
     )
     print(
         f"UAR on held-out {'recordings of the only speaker' if one else 'speakers'}: "
-        f"{made.uar} without enrolment, {made.uar_enrolled} with; "
+        f"{made.uar} without enrolment{with_profile}; "
         f"chance {1 / len(made.labels):.3f}"
     )
     if one:

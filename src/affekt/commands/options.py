@@ -97,6 +97,9 @@ def own_names(labels: list[str] | None, columns: list[str] | None) -> list[dict[
         for pair in pairs or ():
             if not re.fullmatch(form, pair):
                 raise typer.BadParameter(f"{name} must be {must_be}. Got {pair}.")
+        owns = [pair.rpartition("=")[0] for pair in pairs or ()]
+        if twice := next((own for own in owns if owns.count(own) > 1), ""):
+            raise typer.BadParameter(f"{name} must rename {twice} once. Got it twice. Drop one.")
     return [dict(pair.rpartition("=")[::2] for pair in pairs or ()) for pairs in (labels, columns)]
 
 

@@ -66,6 +66,11 @@ def survey_own(
             f"Check the path."
         )
     found: Iterable[Clip]
+    if (speaker and source.is_file()) or (columns and not source.is_file()):
+        raise CorpusError(
+            f"a speaker pattern must be for a folder of recordings, and columns for a table. "
+            f"Got {'a pattern' if speaker else 'columns'} for {source}. Leave them out."
+        )
     if not source.is_file():
         root, found = source, _in_folders(source, speaker)
     elif source.suffix.lower() not in PARQUET and read_text(source).startswith("# {"):

@@ -224,7 +224,7 @@ def finetune(
         clips=len(everything),
         speakers=len(manifest.speakers),
         uar=shown_uar(unknown),
-        uar_enrolled=shown_uar(enrolled),
+        uar_enrolled=shown_uar(enrolled) if network.speaker else None,
         recalls=shown_recalls(unknown),
         temperatures=temperatures,
     )

@@ -25,7 +25,8 @@ class Finetuned:
         speakers: number of speakers.
         uar: without enrolment, in [0, 1], on speakers that were held out; with one speaker, on its
             recordings that were held out. With its interval, or range over few speakers.
-        uar_enrolled: likewise, with all other held-out recordings of the speaker enrolled.
+        uar_enrolled: likewise, with all other held-out recordings of the speaker enrolled; None if
+            the model takes no profile.
         recalls: of each label, without enrolment.
         temperatures: of the probabilities, without enrolment and with a full profile.
     """
@@ -35,7 +36,7 @@ class Finetuned:
     clips: int
     speakers: int
     uar: Interval
-    uar_enrolled: Interval
+    uar_enrolled: Interval | None
     recalls: Mapping[str, Interval]
     temperatures: tuple[float, float]
 
