@@ -451,6 +451,15 @@ def test_network_without_its_facts_is_refused(missing: str, tmp_path: Path) -> N
     assert missing in refused(tmp_path / "model.pt", tmp_path / "model.onnx")
 
 
+def test_the_checkpoint_is_not_overwritten(
+    exported: Exported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = exported.source.read_bytes()
+    assert main(["export", str(exported.source), "-o", str(exported.source)]) == 2
+    assert "--output must not be a file that the command uses" in capsys.readouterr().err
+    assert exported.source.read_bytes() == before
+
+
 def test_unknown_precision_is_refused(exported: Exported, tmp_path: Path) -> None:
     message = refused(exported.source, tmp_path / "model.onnx", precision="int4")
     assert "float16, float32. Got 'int4'" in message
