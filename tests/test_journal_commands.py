@@ -257,6 +257,14 @@ def test_csv_opens_in_a_spreadsheet(empty: Path, tmp_path: Path) -> None:
     assert journal_main("export", empty, "--csv", "-o", tmp_path / "no" / "a.csv") == 2
 
 
+def test_a_row_of_csv_stays_one_row_with_a_carriage_return(empty: Path, tmp_path: Path) -> None:
+    sound, note = SAMPLES / "calm.flac", "tired\rand cold"
+    assert journal_main("add", empty, sound, "--when", "2025-09-10", "--note", note) == 0
+    assert journal_main("export", empty, "--csv", "-o", tmp_path / "a.csv") == 0
+    with (tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["note"] for row in csv.DictReader(file)] == [note]
+
+
 # ------------------------------------------------------------------ report
 
 

@@ -57,6 +57,7 @@ ROOMS = {
     "locations": Room(),
     "atomic_write": Room(),
     "aliases": Room(),
+    "csv_rows": Room(),
     "shipped_folders": Room(),
     "label_colors": Room(),
     "html_templates": Room(lazily={"jinja2"}, extra="report"),
@@ -98,7 +99,7 @@ ROOMS = {
     ),
     "inference": Room({"audio", "engines", "locations", "atomic_write"}, {"numpy", "onnxruntime"}),
     "journal": Room(
-        {"audio", "inference", "atomic_write", "html_templates", "label_colors"},
+        {"audio", "inference", "atomic_write", "csv_rows", "html_templates", "label_colors"},
         {"numpy"},
         {"statsmodels", "scipy", "fhir", "sqlcipher3"},
         "journal",
@@ -110,7 +111,9 @@ ROOMS = {
         extra="serve",
     ),
     "commands": Room(
-        {"locations", "atomic_write", "shipped_folders"}, {"typer"}, EVERYTHING | {"numpy", "rich"}
+        {"locations", "atomic_write", "csv_rows", "shipped_folders"},
+        {"typer"},
+        EVERYTHING | {"numpy", "rich"},
     ),
     "cli": Room({"commands"}, {"typer"}),
     "__main__": Room({"cli"}),

@@ -12,7 +12,8 @@ import typer
 from affekt.atomic_write import atomic_write
 from affekt.commands import options
 from affekt.commands.options import argument, option
-from affekt.commands.output.printing import CsvRows, complain, sigterm_as_ctrl_c, with_progress
+from affekt.commands.output.printing import complain, sigterm_as_ctrl_c, with_progress
+from affekt.csv_rows import CsvRows
 
 Row = tuple[str, Any]  # file, and its vector
 TABLES = (".parquet", ".csv")

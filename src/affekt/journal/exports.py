@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from affekt.csv_rows import CsvRows, no_formula
 from affekt.journal.entry import CONTROL, Entry
 from affekt.journal.store import Journal
 
@@ -29,7 +30,7 @@ def write_csv(journal: Journal, out: TextIO) -> None:
     baseline = set(journal.baseline_digests())
     labels = _names(entry.probabilities for entry in entries)
     measured = _names(entry.quality for entry in entries)
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(CsvRows(out))
     writer.writerow([*ABOUT, *(f"p_{label}" for label in labels), *measured, "baseline", *LAST])
     for entry in entries:
         cells = [getattr(entry, name) for name in ABOUT]
@@ -125,13 +126,3 @@ def _address(identifier: str) -> str:
 
 def _names(tables: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for table in tables for name in table))
-
-
-def no_formula(cell: object) -> object:
-    """Return a cell, with an apostrophe before text that a spreadsheet would take for a formula.
-
-    >>> no_formula("=1+1"), no_formula(-1)
-    ("'=1+1", -1)
-    """
-    dangerous = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{cell}" if dangerous else cell

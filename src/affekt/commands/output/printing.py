@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,20 +29,6 @@ def printable(text: str) -> str:
     a\nb
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-class CsvRows:
-    """A file for a CSV writer: rows end in a line feed, and cells may hold carriage returns.
-
-    The writer quotes a carriage return only if rows end in one too.
-    """
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def write(self, row: str) -> None:
-        """Write one row that ends in CR and LF."""
-        self._out.write(row.removesuffix("\r\n") + "\n")
 
 
 def clock(seconds: float) -> str:

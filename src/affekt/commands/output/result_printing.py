@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, Union
 
-from affekt.commands.output.printing import CsvRows, complain, print_columns, printable
+from affekt.commands.output.printing import complain, print_columns, printable
+from affekt.csv_rows import CsvRows, no_formula
 from affekt.errors import RunError, writing
 
 if TYPE_CHECKING:
@@ -76,8 +77,6 @@ def printer_of(
     """Print each result in the form ``json``, or ``csv`` with these columns; None for others."""
     if form != "csv":
         return json_lines(out) if form == "json" else None
-    from affekt.journal.exports import no_formula
-
     writer = csv.DictWriter(CsvRows(out), columns, extrasaction="ignore")
     if header:
         writer.writeheader()
