@@ -108,7 +108,10 @@ def test_every_row_of_the_paper_has_a_recipe_and_no_two_are_the_same_run() -> No
         ("learning_rate = nan", "Got nan"),
         (f"learning_rate = 1{'0' * 400}", "learning_rate of recipe mine must be float in [1e-08"),
         ('learning_rate = "fast"', "Got 'fast'"),
-        ("frozen = 1", "frozen of recipe mine must be bool"),
+        (
+            "frozen = 1",
+            "frozen of recipe mine must be true or false. Got 1. Leave it out for the default, f",
+        ),
         ('head = "attention"', "one of lstm, mean, statistics. Got 'attention'"),
         ("head = ['lstm']", "one of lstm, mean"),
         ('method = "mfcc-knn"', "Got 'mfcc-knn'"),
@@ -215,9 +218,13 @@ def test_knobs_are_changed_as_in_a_file(tmp_path: Path) -> None:
         ("epochs", "must be set as name=value"),
         ("epoch=3", "Did you mean epochs"),
         (f"epochs={'9' * 5_000}", "epochs of recipe mine must be int"),
+        ("frozen=True", "frozen of recipe mine-frozen=true must be true or false. Got 'True'"),
     ):
         with pytest.raises(RecipeError, match=words):
             read_recipe(path, [change])
+    with pytest.raises(RecipeError, match="Leave it out, or set it to its default, "):
+        read_recipe("ravdess-yamnet-lstm", ["frozen=true"])  # its precision cannot be left out
+    assert read_recipe("ravdess-yamnet-lstm", ["frozen=true", "precision=float32"]).frozen
 
 
 def test_the_commands_of_a_report_can_be_run_beside_it(tmp_path: Path) -> None:

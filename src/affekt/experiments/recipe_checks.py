@@ -57,11 +57,12 @@ def check_value(recipe: "Recipe", of: Field[Any]) -> None:
         fits = type(value) in (kind, int) and low <= value <= high
         wanted = f"{kind.__name__} in [{low}, {high}]"
     else:
-        fits, wanted = type(value) is kind, kind.__name__
+        fits = type(value) is kind
+        wanted = "true or false" if kind is bool else kind.__name__
     if not fits:
         raise RecipeError(
             f"{name} of recipe {recipe.name} must be {wanted}. Got {value!r}. "
-            f"Leave it out for the default, {default!r}."
+            f"Leave it out for the default, {json.dumps(default)}."
         )
     object.__setattr__(recipe, name, kind(value))
 
@@ -110,7 +111,8 @@ def _refuse_without_effect(recipe: "Recipe") -> None:
             if unused and name in recipe.changed:
                 raise RecipeError(
                     f"{name} of recipe {recipe.name} has no effect without {needed}. "
-                    f"Got {getattr(recipe, name)!r}. Leave it out."
+                    f"Got {json.dumps(getattr(recipe, name))}. Leave it out, or set it to its "
+                    f"default, {json.dumps(getattr(type(recipe), name))}."
                 )
 
 
