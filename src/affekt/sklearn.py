@@ -236,7 +236,9 @@ def _embed(recording: Any, rate: int | None, key: object, predictor: Predictor) 
 
 def _recordings(values: Any) -> list[Any]:
     """List recordings: those of a list or column, or the rows of an array of numbers."""
-    if isinstance(values, str | bytes | Path) or not hasattr(values, "__iter__"):
+    names = ("__iter__", "__getitem__", "__array__", "tocsr")
+    listed = any(hasattr(values, name) for name in names)
+    if isinstance(values, str | bytes | Path) or not listed:
         raise AudioError(
             f"X must be a list of recordings. Got one, {type(values).__name__}. Write [recording]."
         )
