@@ -22,7 +22,7 @@ from affekt.corpora import load
 from affekt.corpora.manifest import Manifest
 from affekt.corpora.recordings import read_samples
 from affekt.evaluation.comparison import compare
-from affekt.evaluation.intervals import uar_interval
+from affekt.evaluation.intervals import shown_uar
 from affekt.evaluation.metrics import tally
 from affekt.model.classifier import load_classifier
 from arguments import parser_of, save
@@ -79,7 +79,7 @@ def compared(recipe: str, seed: int, table: pd.DataFrame, labels: tuple[str, ...
                 "clips": part["file"].nunique(),
                 "speakers": part["speaker"].nunique(),
                 "order": order,
-                "uar": uar_interval(counts).value,
+                "uar": shown_uar(counts).value,
                 **found.shown.columns("difference"),
                 "p": found.p,
                 "changed": (part["predicted"] != part["file"].map(labelled)).mean(),

@@ -31,6 +31,7 @@ def export(
     from affekt.model.export import export as write
     from affekt.model.export import find_network
 
+    refuse_output(output)
     network = find_network(run, fold)
     refuse_output(output, network)
     temperature, enrolled = pooled_temperatures(calibrate) if calibrate else (1.0, 1.0)

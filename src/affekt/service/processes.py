@@ -181,14 +181,18 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 class _Sparing(logging.Filter):
-    """Log once a minute that no connection can be accepted; asyncio does 2,000 times a second."""
+    """Log once a minute that no connection can be accepted; asyncio does 2,000 times a second.
+
+    Each time it plans to try again a second later. That fails if the service is stopped meanwhile.
+    """
 
     _next = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log a message."""
-        if "accept() out of system resource" not in record.getMessage():
-            return True
+        message = record.getMessage()
+        if "accept() out of system resource" not in message:
+            return "Exception in callback BaseSelectorEventLoop._start_serving" not in message
         record.exc_info = None
         due = time.monotonic() >= self._next
         if due:
