@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def corpus(
     name: Annotated[str, argument("NAME", "Published corpus, or a name for your own corpus.")],
-    root: Annotated[Path, argument("ROOT", "Folder of the corpus; table or manifest of your own.")],
+    root: Annotated[Path, argument("ROOT", "Folder of the corpus, or your own table or manifest.")],
     output: Annotated[
         Path, option("FILE", "Manifest to write (default: manifest.csv).", "-o", "--output")
     ] = Path("manifest.csv"),

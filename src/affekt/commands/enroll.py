@@ -1,4 +1,4 @@
-"""Implement ``affekt enroll``: check the target file, then write a speaker's voice profile."""
+"""Implement ``affekt enroll``: check the target file, then write a speaker's profile."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def enroll(
         bool, flag("--voice", "Store a speaker embedding, for predict --speaker.")
     ] = False,
 ) -> None:
-    """Write a voice profile of a speaker, which makes predictions for this speaker more accurate.
+    """Write a profile of a speaker, which makes predictions for this speaker more accurate.
 
     Use recordings of one speaker, with several emotions if possible; labels are not needed. The
     profile holds statistics of the voice, and no sound. It can identify the person: keep it as you

@@ -14,7 +14,7 @@ def export(
         str | None, option("NAME", "Name of the model (default: name of the file).")
     ] = None,
     precision: Annotated[
-        str, option("NAME", "Of the weights: float16 (default), or float32 (twice the size).")
+        str, option("NAME", "Weights in float16 (default), or in float32 (twice the size).")
     ] = "float16",
     calibrate: Annotated[
         list[Path] | None,

@@ -27,8 +27,8 @@ def finetune(
     """Adapt a model to your own labelled recordings.
 
     The labels may be any names, two or more, each with recordings of two or more speakers. If all
-    recordings are of one speaker, each label needs two. The output is a model file, and a model
-    card with scores on held-out speakers or recordings.
+    recordings are of one speaker, each label needs two recordings. The output is a model file, and
+    a model card with scores on held-out speakers or recordings.
     """
     from affekt.experiments.finetuning import finetune as adapt
 

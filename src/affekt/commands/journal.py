@@ -50,7 +50,7 @@ def journal_create(
 ) -> None:
     """Make an empty journal of one person.
 
-    The baseline is the period to which later recordings are compared. With --passphrase the file
+    The baseline is the period with which later recordings are compared. With --passphrase the file
     is encrypted; if the passphrase is lost, so is the journal.
     """
     from affekt.journal.schema import FIRST

@@ -37,13 +37,13 @@ NewModel = Annotated[
 ]
 Device = Annotated[str | None, option("NAME", "Name or number of the microphone.")]
 Profile = Annotated[
-    Path | None, option("FILE", "Voice profile of the speaker, written by affekt enroll.")
+    Path | None, option("FILE", "Profile of the speaker, written by affekt enroll.")
 ]
 Adapt = Annotated[
     bool, flag("--adapt", "Update the profile with the sound itself, which must have one speaker.")
 ]
 MinConfidence = Annotated[
-    float, option("P", "Label a result 'uncertain' if no emotion has this probability.")
+    float, option("P", "Label a result 'uncertain' if no emotion reaches this probability.")
 ]
 NoQuality = Annotated[
     bool, flag("--no-quality", "Predict an emotion for noise and silence too; this is faster.")
@@ -84,7 +84,8 @@ Columns = Annotated[
     list[str] | None, option("OWN=COLUMN", "Rename a column of your table; repeatable.", "--column")
 ]
 SpeakerPattern = Annotated[
-    str, option("REGEX", "Your own folders: regular expression of the speaker in a path.")
+    str,
+    option("REGEX", "In your own folders: regular expression that finds the speaker in a path."),
 ]
 
 

@@ -15,7 +15,7 @@ def recipe(
 ) -> None:
     """Print every setting (knob) of a recipe with its value, meaning and source.
 
-    A recipe has the settings of one experiment. Without one, the paper's defaults are printed.
+    A recipe has the settings of one experiment. By default, those of the paper are printed.
     """
     from rich import box
     from rich.console import Console

@@ -129,7 +129,7 @@ class Recipe:
     )
     recent_time_constant: float = knob(
         0.0,
-        "time constant of a second result about the last few seconds, trained jointly; 0: none",
+        "time constant of the recent probabilities, trained jointly; 0: none",
         unit="seconds",
         within=(0.0, 3_600.0),
     )
@@ -179,7 +179,7 @@ class Recipe:
         24, "size of a mini-batch", unit="clips", source="paper, III-A", within=(1, 4096)
     )
     epochs: int = knob(
-        50, "number of passes over the training speakers", source="paper, III-A", within=(1, 10_000)
+        50, "number of passes over the training clips", source="paper, III-A", within=(1, 10_000)
     )
     checkpoint: str = knob(
         "best",

@@ -178,7 +178,7 @@ def reliability(tables: Mapping[str, pd.DataFrame], errors: Mapping[str, float])
 
 @rc_context(STYLE)
 def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
-    """Draw the UAR of the answered clips against their share, as far as each class has some.
+    """Draw the UAR of the accepted clips against their share, as far as each class has some.
 
     Args:
         curve: ``coverage``, ``uar``, ``low``, ``high``, as
@@ -188,7 +188,7 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
     figure, axes = panel(6.6, 3.7)
     curve = pd.concat([curve, marks]).sort_values("coverage")
     axes.fill_between(curve["coverage"], curve["low"], curve["high"], color=OURS, alpha=0.16, lw=0)
-    axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of answered clips")
+    axes.plot(curve["coverage"], curve["uar"], color=OURS, lw=2, label="UAR of accepted clips")
     axes.axhline(chance, color=CHANCE, lw=1, ls="--", label="chance")
     given = marks[marks["uar"].notna()].drop_duplicates("coverage", keep="last")
     style: dict[str, Any] = {"mfc": "white", "mec": INK, "mew": 1.3, "ms": 6}
@@ -201,7 +201,7 @@ def coverage(curve: pd.DataFrame, marks: pd.DataFrame, chance: float) -> Figure:
             last = share
     least = float(np.nanmin([chance, *curve["uar"], *curve["low"]]))
     axes.set(xlim=(1.02, 0), ylim=(max(0, least - 0.1), 1.04))
-    axes.set(xlabel="share of clips answered", ylabel="UAR")
+    axes.set(xlabel="coverage (share of clips accepted)", ylabel="UAR")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.tick_params(length=0)
     axes.grid()

@@ -116,7 +116,7 @@ def _scores(files: Files, chosen: Result, results: Sequence[Result], names: dict
 
 
 def _calibration(files: Files, results: Sequence[Result], chosen: Result) -> dict[str, Any]:
-    """Calibration and abstention of the best recipe with validation predictions, if any."""
+    """Calibration and rejection of the best recipe with validation predictions, if any."""
     best = _leading([result for result in results if calibration.scalable(result)]) or chosen
     if not best.complete:
         return {}
