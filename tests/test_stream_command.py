@@ -1,5 +1,6 @@
 """Test ``affekt stream -``: its input, its output, and when the output comes."""
 
+import io
 import json
 import os
 import pty
@@ -16,11 +17,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import affekt
 from affekt.audio.headers import is_recording
 from affekt.audio.reading import read
 from affekt.cli import main
+from affekt.commands.output.stream_printing import _chart, _now, print_stream
+from affekt.inference.live import Moment
+from affekt.inference.prediction import Segment
 from bad_inputs import BAD_BYTES, ffmpeg_bytes, wav_bytes
 from conftest import SAMPLES, Captured, hears_ctrl_c
 from small_model import LABELS
@@ -209,6 +214,32 @@ def test_text_output_is_one_line_per_window(model: str) -> None:
         for label, share in segment.probabilities.items():
             assert re.search(rf"{label} +{share:.0%}", line)
     assert lines[0].split()[0] == "0:01.0"
+
+
+SHARES = {"angry": 0.7, "happy": 0.1, "sad": 0.1, "neutral": 0.1}
+RECENT = {"angry": 0.2, "happy": 0.1, "sad": 0.6, "neutral": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "min_confidence", "label"),
+    [(None, 0.0, "sad"), (None, 0.65, "uncertain"), ("the sound is silent", 0.0, "uncertain")],
+)
+def test_the_last_seconds_are_shown_before_the_last_20(
+    reason: str | None, min_confidence: float, label: str, capsys: Captured
+) -> None:
+    segment = Segment(0.0, 0.975, "angry", SHARES, RECENT, reason=reason)
+    moment = Moment(1.0, (-20.0,), (segment,))
+    print_stream([moment], LABELS, min_confidence=min_confidence)
+    line = capsys.readouterr().out
+    assert line.split()[1] == label
+    assert "sad  60%" in line
+    assert line.endswith("last 20 s: angry\n")
+    now = _now(segment, min_confidence)
+    console = Console(width=40, record=True, file=io.StringIO())
+    console.print(_chart(1.0, -20.0, now, LABELS, 40))
+    lines = console.export_text().splitlines()
+    assert re.match(r"sad .* 60%", lines[3])
+    assert lines[-1] == "last 20 s: angry"
 
 
 # ------------------------------------------------------------------ terminal

@@ -64,7 +64,8 @@ def stream(
     try:
         with sigterm_as_ctrl_c():
             moments = listen(predictor.stream, audio, channel=chosen)
-            print_stream(moments, predictor.labels, as_json=as_json)
+            least = predictor.min_confidence
+            print_stream(moments, predictor.labels, min_confidence=least, as_json=as_json)
     except AudioError as error:
         complain(str(error))
         return 1

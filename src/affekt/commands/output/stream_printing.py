@@ -1,8 +1,13 @@
-"""Print live predictions: a bar chart on a terminal, else a line or a JSON object per window."""
+"""Print live predictions: a bar chart on a terminal, else a line or a JSON object per window.
+
+Chart and line show the probabilities of the last 2 s and then the label of the last 20 s, where the
+model tells them apart.
+"""
 
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from affekt.commands.output.printing import clock
@@ -19,32 +24,49 @@ MIN_LEVEL = -60.0  # dB at the left end of the level meter
 MAX_BAR = 50  # columns
 
 
-def print_stream(moments: "Iterable[Moment]", labels: Sequence[str], *, as_json: bool) -> None:
+def print_stream(
+    moments: "Iterable[Moment]",
+    labels: Sequence[str],
+    *,
+    min_confidence: float = 0.0,
+    as_json: bool = False,
+) -> None:
     """Print predictions as they come: JSON, a bar chart on a terminal, or a line per window."""
     from rich.console import Console
 
     console = Console(highlight=False)
     plain = console.is_dumb_terminal or console.options.ascii_only
     if not as_json and sys.stdout.isatty() and not plain:
-        _draw_chart(moments, labels, console)
+        _draw_chart(moments, labels, console, min_confidence)
         return
-    row = json_lines(sys.stdout) if as_json else _line
+    row = json_lines(sys.stdout) if as_json else partial(_line, min_confidence)
     for moment in moments:
         for segment in moment.segments:
             row(segment)
 
 
-def _line(segment: "Segment") -> None:
-    shares = [f"{label} {share:4.0%}" for label, share in segment.probabilities.items()]
-    width = max(map(len, [*segment.probabilities, "uncertain"]))
-    speaker = "" if segment.channel is None else f"  speaker {segment.channel + 1}"
-    print(
-        f"{clock(segment.end):>10}{speaker}  {segment.label:{width}}  {'  '.join(shares)}",
-        flush=True,
-    )
+def _now(segment: "Segment", min_confidence: float) -> tuple[str, dict[str, float], str]:
+    """Label and probabilities of the last seconds, and the words for the label of the last 20 s."""
+    from affekt.inference.prediction import label_of
+
+    if segment.recent is None:
+        return segment.label, segment.probabilities, ""
+    label = label_of(segment.recent, min_confidence, segment.reason)
+    return label, segment.recent, f"last 20 s: {segment.label}"
 
 
-def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Console") -> None:
+def _line(min_confidence: float, segment: "Segment") -> None:
+    label, probabilities, lately = _now(segment, min_confidence)
+    width = max(map(len, [*probabilities, "uncertain"]))
+    speaker = "" if segment.channel is None else f"speaker {segment.channel + 1}"
+    shares = [f"{name} {share:4.0%}" for name, share in probabilities.items()]
+    cells = [f"{clock(segment.end):>10}", speaker, f"{label:{width}}", *shares, lately]
+    print("  ".join(filter(None, cells)), flush=True)
+
+
+def _draw_chart(
+    moments: "Iterable[Moment]", labels: Sequence[str], console: "Console", min_confidence: float
+) -> None:
     """Draw the chart again and again in the same place."""
     from rich.console import Group
     from rich.live import Live
@@ -57,10 +79,11 @@ def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Co
         def draw() -> None:
             seconds, levels = (moment.seconds, moment.levels) if moment else (0.0, (MIN_LEVEL,))
             several = len(levels) > 1
-            charts = [
-                _chart(seconds, level, shown.get(n if several else None), labels, console.width)
-                for n, level in enumerate(levels)
-            ]
+            charts = []
+            for n, level in enumerate(levels):
+                segment = shown.get(n if several else None)
+                now = _now(segment, min_confidence) if segment else None
+                charts.append(_chart(seconds, level, now, labels, console.width))
             live.update(Group(*charts), refresh=True)
 
         draw()
@@ -73,10 +96,15 @@ def _draw_chart(moments: "Iterable[Moment]", labels: Sequence[str], console: "Co
 
 
 def _chart(
-    seconds: float, level: float, segment: "Segment | None", labels: Sequence[str], width: int
+    seconds: float,
+    level: float,
+    now: tuple[str, dict[str, float], str] | None,
+    labels: Sequence[str],
+    width: int,
 ) -> "RenderableType":
     """Draw time and level, and below them a bar per label; bars fit the terminal's width."""
     from rich.bar import Bar
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -89,10 +117,10 @@ def _chart(
     level = max(level, MIN_LEVEL)
     meter = Bar(-MIN_LEVEL, 0, level - MIN_LEVEL, width=room, color="green")
     grid.add_row(Text(clock(seconds), "bold"), meter, Text(f"{level:.0f} dB"))
+    chosen, shares, lately = now or ("", {}, "")
     for label in labels:
-        share = segment.probabilities[label] if segment else 0.0
-        highest = segment is not None and label == segment.label
-        bar = Bar(1, 0, share, width=room, color="cyan" if highest else "bright_black")
-        style = "bold" if highest else ""
-        grid.add_row(Text(label, style), bar, Text(f"{share:.0%}" if segment else "", style))
-    return grid
+        share = shares.get(label, 0.0)
+        bar = Bar(1, 0, share, width=room, color="cyan" if label == chosen else "bright_black")
+        style = "bold" if label == chosen else ""
+        grid.add_row(Text(label, style), bar, Text(f"{share:.0%}" if now else "", style))
+    return Group(grid, lately) if lately else grid
