@@ -14,6 +14,7 @@ from affekt.corpora.spec import FOUR
 from affekt.evaluation.calibration import answers_of, pooled_temperatures
 from affekt.evaluation.calibration_metrics import (
     apply_temperature,
+    calibration_floor,
     equal_width,
     expected_calibration_error,
 )
@@ -59,15 +60,18 @@ def _of_gender(run: Run, gender: str) -> Run:
     return replace(run, predictions=rows.reset_index(drop=True))
 
 
-def calibration_error(result: Result, temperature: float) -> float:
-    """Compute ECE, averaged over seeds, at a temperature of the shipped model."""
+def calibration_error(result: Result, temperature: float) -> tuple[float, float]:
+    """Compute ECE at a temperature of the shipped model, and that of perfect calibration.
+
+    Both are averaged over seeds.
+    """
     answers = answers_of(result)
     confidence = apply_temperature(answers.probabilities, temperature).max(axis=1)
-    of_seeds = [
-        expected_calibration_error(confidence[of], answers.right[of], edges=equal_width())
-        for of in (answers.seed == seed for seed in range(answers.shape[0]))
-    ]
-    return sum(of_seeds) / len(of_seeds)
+    edges, errors, floors = equal_width(), [], []
+    for of in (answers.seed == seed for seed in range(answers.shape[0])):
+        errors.append(expected_calibration_error(confidence[of], answers.right[of], edges=edges))
+        floors.append(calibration_floor(confidence[of], edges=edges))
+    return sum(errors) / len(errors), sum(floors) / len(floors)
 
 
 def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float, float]) -> str:
@@ -79,7 +83,9 @@ def markdown(rows: Iterator[tuple[str, str, Result]], temperatures: tuple[float,
         uar = result.uar
         clips = len(result.predictions) // len(result.runs)
         ends = f"{'range ' if uar.kind == RANGE else ''}{uar.low:.3f} to {uar.high:.3f}"
-        error = f"{calibration_error(result, at[enrolment]):.2f}" if enrolment in at else ""
+        error = ""
+        if enrolment in at:
+            error = "{:.2f} ({:.2f})".format(*calibration_error(result, at[enrolment]))
         lines.append(
             f"| {tested} | {enrolment} | {clips:,} | {len(result.tally.speakers)} | {recalls} "
             f"| **{uar.value:.3f}** ({ends}) | {error} |"

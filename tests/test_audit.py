@@ -101,6 +101,8 @@ def test_speakers_with_own_names_may_be_those_of_the_training(
     assert summary["speakers_of_training"] == found
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert ("It is not known" in page) == (found is None)
+    assert summary["ece_floor"] == 0  # certain of every answer
+    assert "0.000 to expect with perfect calibration" in page
 
 
 def test_a_model_that_names_no_corpora_states_no_speakers(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from affekt.evaluation.calibration_metrics import (
     FLOOR,
     apply_temperature,
     bin_of,
+    calibration_floor,
     equal_width,
     expected_calibration_error,
     fit_temperature,
@@ -114,6 +115,8 @@ def test_calibration_is_the_mean_of_the_seeds_of_all_folds_pooled(result):
             for t, p in pairs
         ]
         assert row["ece"] == pytest.approx(np.mean(errors))
+        floors = [calibration_floor(p.max(axis=1), edges=equal_width()) for p in shares]
+        assert row["ece_floor"] == pytest.approx(np.mean(floors))
         uars = [balanced_accuracy_score(part["truth"], part["predicted"]) for part in seeds]
         assert row["uar"] == pytest.approx(np.mean(uars))
         for score in ("ece", "ece_mass", "brier", "nll", "uar"):

@@ -16,6 +16,7 @@ from affekt.evaluation.calibration_metrics import (
     apply_temperature,
     bin_of,
     brier_scores,
+    calibration_floor,
     equal_mass,
     equal_width,
     expected_calibration_error,
@@ -80,6 +81,18 @@ def test_scores_are_those_of_scikit_learn():
     assert log_losses(probabilities, truth).mean() == pytest.approx(
         log_loss(truth, probabilities, labels=range(4))
     )
+
+
+@pytest.mark.parametrize("clips", [40, 336, 5_000])
+def test_the_floor_is_the_error_of_perfect_calibration(clips):
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.25, 1, clips)
+    errors = [
+        expected_calibration_error(confidence, rng.random(clips) < confidence, edges=equal_width())
+        for _ in range(400)
+    ]
+    floor = calibration_floor(confidence, edges=equal_width())
+    assert floor == pytest.approx(np.mean(errors), rel=0.05)
 
 
 def test_a_certain_mistake_costs_what_rounding_leaves():

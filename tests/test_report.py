@@ -152,6 +152,8 @@ def test_the_page_shows_calibration_and_enrolment(research):
     calibrated = pd.read_csv(research.parent / f"{name}-calibration.csv").set_index("scaling")
     for score in (enrolled["uar"], enrolled["gain"].dropna().abs(), calibrated["ece"]):
         assert all(f"{value:.3f}" in text for value in score)
+    floor = f"the ECE to expect on as many clips is {calibrated['ece_floor'].iloc[-1]:.3f}."
+    assert floor in text
     assert "YAMNet-LSTM, enrolment: 8 clips" in text
     assert "4 clips, sad" in text
     assert "fitted on the validation predictions of all folds, without the speakers" in text

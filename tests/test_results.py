@@ -633,7 +633,7 @@ def test_the_page_on_ablations_has_the_calibration_on_unseen_corpora() -> None:
         errors = {
             corpus_of(part.tally.speakers[0]): shipped.calibration_error(
                 part.under(profile), temperature
-            )
+            )[0]
             for part in parts
         }
         means.append((np.mean([errors[x] for x in ("ravdess", "emovo", "nemo")]), errors))

@@ -12,9 +12,17 @@ from matplotlib import rc_context
 from affekt.atomic_write import atomic_text
 from affekt.audit.answers import CLEAN
 from affekt.audit.recognizers import Recognizer
-from affekt.audit.scores import MAX_DROP, MIN_UNCHANGED, fairness, robustness, speakers
+from affekt.audit.scores import (
+    MAX_DROP,
+    MIN_UNCHANGED,
+    confidence_of,
+    fairness,
+    robustness,
+    speakers,
+)
 from affekt.corpora import CORPORA
 from affekt.errors import RunError, writing
+from affekt.evaluation.calibration_metrics import calibration_floor, equal_width
 from affekt.html_templates import html_templates
 from affekt.report.style import INK, LINE, OURS, PAPER, STYLE, data_uri, panel, to_svg
 
@@ -75,6 +83,7 @@ def _summary(
         "speakers": len(by_speaker),
         "speakers_of_training": known if known or named else None,  # own names tell nothing
         **{x: float(clean[x]) if np.isfinite(clean[x]) else None for x in scores},
+        "ece_floor": calibration_floor(confidence_of(undistorted), edges=equal_width()),
         "spread": str(clean["spread"]),
         "recalls": right.groupby(undistorted["truth"]).mean().to_dict(),
         "tiny_changes": int(tiny.sum()),

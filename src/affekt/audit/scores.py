@@ -32,7 +32,7 @@ def robustness(answers: pd.DataFrame) -> pd.DataFrame:
     """
     clean = answers[answers["test"] == CLEAN.test].set_index(CLIP)
     undistorted = tally(clean.reset_index())
-    least = float(np.quantile(_confidence(clean), 1 - ANSWERED, method="lower"))
+    least = float(np.quantile(confidence_of(clean), 1 - ANSWERED, method="lower"))
     found = []
     for (test, strength), group in answers.groupby(["test", "strength"], sort=False, dropna=False):
         counts, first = tally(group), group.iloc[0]
@@ -40,8 +40,8 @@ def robustness(answers: pd.DataFrame) -> pd.DataFrame:
         before = clean.loc[pd.MultiIndex.from_frame(group[CLIP]), "predicted"].to_numpy()
         unchanged = float((group["predicted"] == before).mean())
         right = (group["predicted"] == group["truth"]).to_numpy()
-        confident = _confidence(group) >= least
-        ece = expected_calibration_error(_confidence(group), right, edges=equal_width())
+        confident = confidence_of(group) >= least
+        ece = expected_calibration_error(confidence_of(group), right, edges=equal_width())
         row = {"test": test, "strength": strength, "unit": first["unit"], **shown.columns()}
         row |= {**drop.columns("drop", "drop_"), "spread": shown.kind, "unchanged": unchanged}
         row |= {"ece": ece, "answered": float(confident.mean())}
@@ -51,7 +51,8 @@ def robustness(answers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _confidence(answers: pd.DataFrame) -> NDArray[np.float64]:
+def confidence_of(answers: pd.DataFrame) -> NDArray[np.float64]:
+    """The highest probability of each row."""
     return answers.filter(regex="^p_").max(axis=1).clip(0, 1).to_numpy()
 
 

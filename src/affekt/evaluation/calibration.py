@@ -21,6 +21,7 @@ from affekt.evaluation.calibration_metrics import (
     apply_temperature,
     bin_of,
     brier_scores,
+    calibration_floor,
     equal_mass,
     equal_width,
     fit_temperature,
@@ -138,7 +139,8 @@ def calibrations(result: Result) -> pd.DataFrame:
     """Score the probabilities of a recipe before and after temperature scaling.
 
     Returns:
-        A row for each of its :func:`versions`: ``scaling``; ``ece`` (ten bins of equal width),
+        A row for each of its :func:`versions`: ``scaling``; ``ece_floor``, the ``ece`` of perfect
+        calibration on as many clips, mean over seeds; ``ece`` (ten bins of equal width),
         ``ece_mass`` (of equal mass), ``brier`` in [0, 2], ``nll`` in nats, ``uar``; each with
         ``<score>_low`` and ``<score>_high``, NaN with fewer than 8 speakers.
     """
@@ -147,8 +149,9 @@ def calibrations(result: Result) -> pd.DataFrame:
         draws, uar = draws[:0], Interval(uar.value)
     rows = []
     for scaling, version in versions(result).items():
-        row: dict[str, object] = {"scaling": scaling}
-        for score, found in (_scores(answers_of(version), draws) | {"uar": uar}).items():
+        answers = answers_of(version)
+        row: dict[str, object] = {"scaling": scaling, "ece_floor": _floor(answers)}
+        for score, found in (_scores(answers, draws) | {"uar": uar}).items():
             row |= found.columns(score, f"{score}_")
         rows.append(row)
     return pd.DataFrame(rows)
@@ -189,6 +192,11 @@ def _scaled(run: Run) -> Run:
         values[of_fold.index] = apply_temperature(values[of_fold.index], temperature)
     rows[columns] = values
     return replace(run, predictions=rows)
+
+
+def _floor(answers: Answers) -> float:
+    of_seeds = (answers.confidence[answers.seed == seed] for seed in range(answers.shape[0]))
+    return float(np.mean([calibration_floor(each, edges=equal_width()) for each in of_seeds]))
 
 
 def _scores(answers: Answers, draws: NDArray[np.float64]) -> dict[str, Interval]:

@@ -79,6 +79,20 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+def calibration_floor(confidence: NDArray[np.floating], *, edges: NDArray[np.floating]) -> float:
+    """Compute the ECE to expect on as many clips if confidence were perfectly calibrated.
+
+    Arguments are those of :func:`expected_calibration_error`. Sums of right labels in a bin are
+    taken as normally distributed.
+
+    >>> calibration_floor(np.full(100, 0.5), edges=equal_width()).__round__(3)
+    0.04
+    """
+    chance = np.asarray(confidence) * (1 - np.asarray(confidence))  # variance of a right label
+    variances = np.bincount(bin_of(confidence, edges), chance)
+    return float(np.sqrt(2 / np.pi * variances).sum() / len(confidence))
+
+
 def brier_scores(
     probabilities: NDArray[np.floating], truth: NDArray[np.integer]
 ) -> NDArray[np.float64]:
