@@ -673,6 +673,8 @@ def test_the_page_on_speed_has_the_measured_precisions() -> None:
         uar, changed = float(rows[weights]["uar"]), float(rows[weights]["changed"])
         assert f"| {name} | {uar:.3f} | {changed:.1%} |".replace("%", " %") in page
     assert f"of the {int(rows['int8']['clips']):,} labels" in page
+    assert rows.keys() - {*import_module("precision").KINDS} == {"int8"}
+    assert "the script has it at commit `8035821`" in page
     assert float(rows["float16"]["uar"]) > float(rows["float32"]["uar"]) - 0.005
 
 

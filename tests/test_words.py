@@ -2,10 +2,12 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from affekt import errors
 from affekt.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +64,24 @@ COMMANDS = (
 )
 
 
+MODULES = pytest.mark.parametrize(
+    "module",
+    sorted(ROOT.glob("src/affekt/**/*.py")),
+    ids=lambda path: str(path.relative_to(ROOT / "src")),
+)
+ERRORS = {"error", *(name for name in vars(errors) if name.endswith("Error"))}
+
+
+def messages_of_errors(module: Path) -> Iterator[tuple[int, str]]:
+    """Line and message of each error of affekt; a letter stands for each value."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ERRORS:
+            text = node.args[0]
+            parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+            words = (str(each.value) if isinstance(each, ast.Constant) else "x" for each in parts)
+            yield node.lineno, "".join(words)
+
+
 def refuse_retired(text: str, where: object) -> None:
     for word, plain in RETIRED.items():
         found = re.search(rf"(?<![\w`/.-]){word}(?![\w`])", text, re.IGNORECASE)
@@ -91,11 +111,7 @@ def test_comments_of_recipes_use_the_fields_terms(recipe: Path) -> None:
     assert max(map(len, lines)) <= COLUMNS
 
 
-@pytest.mark.parametrize(
-    "module",
-    sorted(ROOT.glob("src/affekt/**/*.py")),
-    ids=lambda path: str(path.relative_to(ROOT / "src")),
-)
+@MODULES
 def test_docstrings_and_errors_use_the_fields_terms(module: Path) -> None:
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -104,6 +120,12 @@ def test_docstrings_and_errors_use_the_fields_terms(module: Path) -> None:
             strings = (each for each in ast.walk(node) if isinstance(each, ast.Constant))
             message = " ".join(str(each.value) for each in strings)
             refuse_retired(message, f"{module.relative_to(ROOT)}, line {node.lineno}")
+
+
+@MODULES
+def test_errors_end_with_a_remedy(module: Path) -> None:
+    for line, message in messages_of_errors(module):
+        assert not re.search(r"\bGot\b[^.]*\.?$", message), f"line {line}: {message}"
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -206,6 +206,9 @@ def test_command_shows_every_place(
     output, complaint = capsys.readouterr()
     assert [line.split()[0] for line in output.splitlines()] == ["missing"] * 2 * len(OFFICIAL)
     assert complaint.count("\n") == 1
+    assert "--download yamnet.tflite; if this machine is offline, copy the file" in complaint
+    assert main(["weights", TURN_DETECTOR]) == 1
+    assert f"--download {TURN_DETECTOR}; " in capsys.readouterr().err
     publish(monkeypatch, "yamnet.tflite", b"12345")
     for folder, content in zip(places, (b"", b"12345"), strict=True):
         (folder / "yamnet.tflite").write_bytes(content)

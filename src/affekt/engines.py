@@ -18,7 +18,7 @@ from multiprocessing import connection
 from numbers import Integral
 from typing import Any, Generic, Protocol, TypeVar
 
-from affekt.errors import AffektError, RunError, shortage
+from affekt.errors import AffektError, RunError, first_line, shortage
 
 Item = TypeVar("Item")
 HEARTBEAT = 1.0  # seconds
@@ -52,7 +52,7 @@ def engine_named(name: str, address: str | None = None) -> Engine:
     if name == "ray":
         return partial(cluster, address=address)
     if name != "local":
-        raise RunError(f"--engine must be local or ray. Got {name}.")
+        raise RunError(f"--engine must be local or ray. Got {name}. Choose one of them.")
     if address is not None:
         raise RunError(
             f"--engine must be ray when an address is given. Got local with address {address}. "
@@ -200,7 +200,7 @@ def _connected(address: str | None) -> Any:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise RunError(
             f"engine ray must reach a cluster. Got none at {address or 'the usual address'}: "
-            f"{str(error).splitlines()[0]} Start one with: ray start --head"
+            f"{first_line(error)}. Start one with: ray start --head"
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():

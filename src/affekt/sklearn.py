@@ -255,7 +255,7 @@ def _recordings(values: Any) -> list[Any]:
             values = values[:, 0]
     found = [np.asarray(each) if isinstance(each, list | tuple) else each for each in values]
     if not found:
-        raise AudioError("X must hold at least one recording. Got none.")
+        raise AudioError("X must hold at least one recording. Got none. Name some.")
     return [str(each) if isinstance(each, np.str_) else each for each in found]
 
 

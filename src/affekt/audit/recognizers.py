@@ -59,7 +59,7 @@ def open_recognizer(name: str) -> Recognizer:
         except (Exception, SystemExit) as error:  # whatever the module raises
             raise ModelError(
                 f"MODEL must be a model, or module:function that Python can import. "
-                f"Got {name}: {error}."
+                f"Got {name}: {error}. Correct it."
             ) from error
         return Recognizer(name, _from_files(name, lambda paths: _called(name, found, paths)))
     predictor = load(name, limits=None)
@@ -90,9 +90,11 @@ def open_command(command: str) -> Recognizer:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise ModelError(f"--command must be one command line. Got {command}: {error}.") from error
+        raise ModelError(
+            f"--command must be one command line. Got {command}: {error}. Close its quotations."
+        ) from error
     if not words:
-        raise ModelError("--command must name a program. Got none.")
+        raise ModelError("--command must name a program. Got none. Give a command line.")
     answer = _from_files(command, lambda paths: _printed(command, words, paths))
     return Recognizer(command, answer, clips=CLIPS_OF_COMMAND)
 
@@ -118,7 +120,9 @@ def _printed(name: str, words: list[str], paths: list[str]) -> list[Any]:
             check=False,
         )
     except OSError as error:
-        raise ModelError(f"--command must be a program. Got {name}: {error.strerror}.") from error
+        raise ModelError(
+            f"--command must be a program. Got {name}: {error.strerror}. Check its name."
+        ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ModelError(f"{name} must exit with 0. It exited with {done.returncode}: {last}.")

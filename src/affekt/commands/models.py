@@ -63,7 +63,11 @@ def weights(
         print(f"{state:8}  {size:>10,} bytes  {file}")
     if any(state == "official" for _, state, _ in places):
         return 0
-    complain("none of these is an official file. Run affekt weights --download.")
+    wanted = name or "yamnet.tflite"
+    complain(
+        f"{wanted} must be the published file. Got none in these folders. Run affekt weights "
+        f"--download {wanted}; if this machine is offline, copy the file into one of them."
+    )
     return 1
 
 

@@ -58,7 +58,9 @@ def survey_own(
             f"name of a corpus must be letters, digits, _ and -. Got {name!r}. Choose another."
         )
     if task not in ("four", "all"):
-        raise CorpusError(f"task of {name} must be one of four, all. Got {task!r}.")
+        raise CorpusError(
+            f"task of {name} must be one of four, all. Got {task!r}. Choose one of them."
+        )
     source = Path(source).resolve()
     if not source.exists():
         raise CorpusError(

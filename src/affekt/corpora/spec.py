@@ -55,7 +55,8 @@ class Corpus:
         """Labels of a task in the order of a model's outputs; a CorpusError for another task."""
         if task not in self.tasks:
             raise CorpusError(
-                f"task of {self.name} must be one of {', '.join(self.tasks)}. Got {task!r}."
+                f"task of {self.name} must be one of {', '.join(self.tasks)}. Got {task!r}. "
+                f"Choose one of them."
             )
         return tuple(label for label in LABELS if label in self.tasks[task].values())
 

@@ -137,7 +137,7 @@ def fit_temperature(probabilities: NDArray[np.floating], truth: NDArray[np.integ
         LabelError: no clip.
     """
     if not len(truth):
-        raise LabelError("fitting a temperature needs at least one clip. Got none.")
+        raise LabelError("fitting a temperature needs at least one clip. Got none. Pass some.")
     logits, clips = _logs(probabilities), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:

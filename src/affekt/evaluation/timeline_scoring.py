@@ -81,18 +81,21 @@ def emotion_diarization_errors(
     (1.0, 1.0, 0.25)
     """
     if not (math.isfinite(seconds) and seconds > 0):
-        raise LabelError(f"seconds of a recording must be above 0. Got {seconds}.")
+        raise LabelError(
+            f"seconds of a recording must be above 0. Got {seconds}. Pass its duration."
+        )
 
     def emotional(spans: Iterable[Span], side: str) -> Iterator[Span]:
         for span in spans:
             if span.label not in labels:
                 raise LabelError(
-                    f"labels of the {side} timeline must be in {list(labels)}. Got {span.label!r}."
+                    f"labels of the {side} timeline must be in {list(labels)}. "
+                    f"Got {span.label!r}. Rename it, or pass it in labels."
                 )
             if not 0 <= span.start <= span.end <= seconds + 1e-6:  # times are rounded in files
                 raise LabelError(
                     f"spans of the {side} timeline must lie in [0, {seconds}] s. "
-                    f"Got {span.start} to {span.end}."
+                    f"Got {span.start} to {span.end}. Correct its times."
                 )
             if span.label != UNEMOTIONAL:
                 yield span

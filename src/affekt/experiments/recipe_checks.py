@@ -78,7 +78,8 @@ def refuse_clashes(recipe: "Recipe") -> None:
         if (recipe.protocol == protocol) != bool(value):
             raise RecipeError(
                 f"{name} of recipe {recipe.name} must name {what} of protocol {protocol}, "
-                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}."
+                f"and of no other. Got {json.dumps(value)} with protocol {recipe.protocol}. "
+                f"Change one of the two."
             )
     _refuse_together(recipe)
 

@@ -29,7 +29,9 @@ def encrypt_journal(path: Path, passphrase: str) -> None:
     from sqlcipher3.dbapi2 import connect as cipher_connect
 
     if first_bytes(path) != PLAIN:
-        raise JournalError(f"{path} must be a plain journal. Got an encrypted one, or no journal.")
+        raise JournalError(
+            f"{path} must be a plain journal. Got an encrypted one, or no journal. Name another."
+        )
     check_new(passphrase)
     file = path.resolve()
     files = [file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))]

@@ -100,12 +100,14 @@ def export(
     """
     if precision not in PRECISIONS:
         raise ModelError(
-            f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}."
+            f"precision of export must be one of {', '.join(PRECISIONS)}. Got {precision!r}. "
+            f"Choose one of them."
         )
     known = temperature if temperature_known is None else temperature_known
     if not (0 < temperature < math.inf and 0 < known < math.inf):
         raise ModelError(
-            f"temperatures of export must be above 0 and finite. Got {temperature} and {known}."
+            f"temperatures of export must be above 0 and finite. Got {temperature} and {known}. "
+            f"Use 1 for uncalibrated probabilities."
         )
     classifier, facts = load_classifier(source)
     classifier.temperature.fill_(temperature)

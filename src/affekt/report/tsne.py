@@ -41,7 +41,10 @@ def read_points(run: Run) -> pd.DataFrame:
     files = np.concatenate([files for files, _ in found])
     truth = run.predictions.set_index("file")["truth"]
     if not set(files) <= set(truth.index):
-        raise RunError(f"{run.folder}: activations must be of the clips in predictions.csv.")
+        raise RunError(
+            f"{run.folder}: activations must be of the clips in predictions.csv. Got others. "
+            f"Restore the files, or run the recipe again."
+        )
     if len(files) < 4:
         return archived
     points = project([activations for _, activations in found])

@@ -87,7 +87,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if missing or not labels_of(table) or table.empty:
         raise RunError(
             f"{path}: must have rows, the columns {', '.join(columns)}, and p_<label> for each "
-            f"label. Got rows: {len(table)}, of {', '.join(table.columns)}."
+            f"label. Got rows: {len(table)}, of {', '.join(table.columns)}. Restore the file."
         )
     return table
 
@@ -104,7 +104,9 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
         raise RunError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise RunError(f"{path}: must be a CSV of UTF-8 text. Got: {reason}.") from error
+        raise RunError(
+            f"{path}: must be a CSV of UTF-8 text. Got: {reason}. Restore the file."
+        ) from error
     return table
 
 
@@ -153,4 +155,6 @@ def _refuse(
     if at.size:
         path, row = table.index[at[0]]
         got = table[column].iloc[at[0]]
-        raise error(f"{path}, line {row + 2}: {column} must be {allowed}. Got {got}.")
+        raise error(
+            f"{path}, line {row + 2}: {column} must be {allowed}. Got {got}. Restore the file."
+        )

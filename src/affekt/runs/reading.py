@@ -30,6 +30,7 @@ from affekt.runs.predictions import (
 
 CLIP = ["fold", "file", "speaker", "truth"]
 FACTS = ("fold", "best_epoch", "seconds", "versions", "hardware", "revision")
+_RESTORE = "Restore its files, or run the recipe again."
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def read_run(folder: Path) -> Run:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise RunError(f"{folder}: must be a run as it was written. Got {reason}.") from error
+        raise RunError(
+            f"{folder}: must be a run as it was written. Got {reason}. {_RESTORE}"
+        ) from error
     return run
 
 
@@ -181,7 +184,9 @@ def _check_facts(folder: Path, run: Run) -> None:
     missing = {name for fold in run.folds for name in FACTS if name not in fold}
     missing |= {"digest", "classes"} - run.corpus.keys()
     if lacking := ", ".join(sorted(missing)):
-        raise RunError(f"{folder}: folds and corpus must have their facts. Missing: {lacking}.")
+        raise RunError(
+            f"{folder}: folds and corpus must have their facts. Missing: {lacking}. {_RESTORE}"
+        )
 
 
 def _check_tables(folder: Path, run: Run) -> None:
@@ -189,21 +194,22 @@ def _check_tables(folder: Path, run: Run) -> None:
     digests = {str(fold.get("digest", run.digest)) for fold in run.folds}
     if digests != {run.digest}:
         got = ", ".join(sorted(digests))
-        raise RunError(f"{folder}: all folds must be of one recipe's digest. Got {got}.")
+        raise RunError(f"{folder}: all folds must be of one recipe's digest. Got {got}. {_RESTORE}")
     tables = (run.predictions, run.enrolment, run.validation)
     rows = pd.concat([table[["recipe", "seed"]] for table in tables]).drop_duplicates()
     found = [tuple(row) for row in rows.itertuples(index=False)]
     if found != [(run.recipe, run.seed)]:
         raise RunError(
             f"{folder}: predictions must be of recipe {run.recipe}, seed {run.seed}, as the run. "
-            f"Got {', '.join(f'{recipe}, seed {seed}' for recipe, seed in found)}."
+            f"Got {', '.join(f'{recipe}, seed {seed}' for recipe, seed in found)}. {_RESTORE}"
         )
     labels = labels_of(run.predictions)
     for table in tables[1:]:
         if len(table) and labels_of(table) != labels:
             raise LabelError(
                 f"{folder}: enrolment.csv and validation.csv must have the labels of "
-                f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}."
+                f"predictions.csv, {', '.join(labels)}. Got {', '.join(labels_of(table))}. "
+                f"{_RESTORE}"
             )
 
 
@@ -216,7 +222,8 @@ def _check_clips(folder: Path, run: Run, manifest: Manifest | None) -> None:
     if found != done or run.parts["fold"].nunique() != run.planned:
         raise RunError(
             f"{folder}: predictions must be of the finished folds, {', '.join(map(str, done))} of "
-            f"{run.planned}. Got {', '.join(map(str, found))} of {run.parts['fold'].nunique()}."
+            f"{run.planned}. Got {', '.join(map(str, found))} of {run.parts['fold'].nunique()}. "
+            f"{_RESTORE}"
         )
     rows, columns = run.parts[run.parts["fold"].isin(done)], ["fold", "speaker"]
     if manifest:
@@ -229,12 +236,14 @@ def _check_clips(folder: Path, run: Run, manifest: Manifest | None) -> None:
         if len(table) and odd:
             raise RunError(
                 f"{folder}: {part} clips must be those of manifest and folds. They differ in "
-                f"{', '.join(columns)}: {', '.join(map(str, min(odd)))}."
+                f"{', '.join(columns)}: {', '.join(map(str, min(odd)))}. {_RESTORE}"
             )
     counts = run.predictions["truth"].value_counts().to_dict()
     wanted = {each["label"]: each["clips"] for each in run.corpus["classes"]}
     if counts != wanted and run.predictions["speaker"].nunique() == run.parts["speaker"].nunique():
-        raise RunError(f"{folder}: predictions must be of all clips, {wanted}. Got {counts}.")
+        raise RunError(
+            f"{folder}: predictions must be of all clips, {wanted}. Got {counts}. {_RESTORE}"
+        )
 
 
 def _check_enrolment(folder: Path, run: Run) -> None:
@@ -266,11 +275,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise RunError(f"{path}: cannot be read: {error.strerror}. {_RESTORE}") from error
     except ValueError as error:
-        raise RunError(f"{path}: must be JSON. Got: {error}. Restore the file.") from error
+        raise RunError(f"{path}: must be JSON. Got: {error}. {_RESTORE}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path}: must be a JSON object. Got {type(content).__name__}.")
+        raise RunError(f"{path}: must be a JSON object. Got {type(content).__name__}. {_RESTORE}")
     return content
 
 
@@ -281,6 +290,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     table = read_csv(path)
     if not set(columns) <= set(table.columns):
         raise RunError(
-            f"{path}: must have the columns {', '.join(columns)}. Got {', '.join(table.columns)}."
+            f"{path}: must have the columns {', '.join(columns)}. "
+            f"Got {', '.join(table.columns)}. {_RESTORE}"
         )
     return table[list(columns)]

@@ -36,7 +36,7 @@ def _timeline(predictor: Predictor, sound: Sound, query: QueryParams) -> dict[st
         if CHANNEL in query:
             raise AudioError(
                 f"query parameter {CHANNEL} must be left out with {SPEAKERS}={EACH}. "
-                f"Got {query[CHANNEL][:20]!r}."
+                f"Got {query[CHANNEL][:20]!r}. Leave out one of them."
             )
         options["channel"] = "each"
     elif text:

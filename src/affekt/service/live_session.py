@@ -106,7 +106,7 @@ def _addressed(text: str, channels: int) -> tuple[str, int]:
     if channel not in map(str, range(channels)):
         raise AudioError(
             f"a text message must be end; or profile, or a profile in base64, then a space and a "
-            f"channel in [0, {channels - 1}]. Got {text[:20]!r}."
+            f"channel in [0, {channels - 1}]. Got {text[:20]!r}. Name a channel."
         )
     return content, int(channel)
 
