@@ -28,7 +28,7 @@ def journal_export(
     as_fhir: Annotated[bool, flag("--fhir", "Write FHIR R4 Observations (extra journal).")] = False,
     output: Annotated[Path | None, option("FILE", "Write into a file.", "-o", "--output")] = None,
 ) -> None:
-    """Export all entries."""
+    """Export all entries as CSV, JSON or FHIR."""
     from affekt.journal import exports
 
     forms = {"--csv": as_csv, "--json": as_json, "--fhir": as_fhir}
