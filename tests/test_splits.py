@@ -82,7 +82,7 @@ def spelled(speakers: bytes) -> Manifest:
 corpora = st.binary(min_size=3, max_size=10).map(spelled)
 
 
-@settings(max_examples=200)
+@settings(max_examples=1_000)
 @given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99))
 def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, share: float) -> None:
     folds = leave_one_speaker_out(manifest, seed=seed, validation=share)
@@ -90,7 +90,7 @@ def test_no_speaker_leaks_when_one_is_left_out(manifest: Manifest, seed: int, sh
     assert [fold.test for fold in folds] == [(s,) for s in manifest.speakers]
 
 
-@settings(max_examples=200)
+@settings(max_examples=1_000)
 @given(corpora, st.integers(-3, 3), st.floats(0.01, 0.99), st.integers(0, 99))
 def test_no_speaker_leaks_between_folds(
     manifest: Manifest, seed: int, share: float, choice: int
