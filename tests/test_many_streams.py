@@ -1,4 +1,7 @@
-"""Test 64 simultaneous streams of 10 s on two cores: real time, and independent results."""
+"""Test 64 simultaneous streams of 10 s on two cores: real time, and independent results.
+
+The tests of a stream have 64 streams of a minute, with a small model.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
