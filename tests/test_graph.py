@@ -10,7 +10,7 @@ import pytest
 
 import affekt
 from affekt.errors import ModelError
-from affekt.inference import graph, shipped_models
+from affekt.inference import shipped_models
 from small_model import FEATURES, LABELS, metadata, small_model
 
 
@@ -154,10 +154,11 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1 << 29, (1 << 31) - 1, 1 << 31])
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, size: int) -> None:
     path = tmp_path / "huge.onnx"
     with path.open("wb") as file:
-        file.truncate(graph.MODEL_BYTES + 1)
+        file.truncate(size)
     with pytest.raises(ModelError, match="at most"):
         affekt.load(path)
 

@@ -18,7 +18,7 @@ from affekt.audio.windows import LAST_WINDOW, SAMPLE_RATE, WINDOW
 from affekt.errors import ModelError, first_line, shortage
 
 FORMAT = 1  # of the metadata
-MODEL_BYTES = (1 << 31) - 1  # limit of one ONNX file; bounds the memory that a wrong file takes
+MODEL_BYTES = 1 << 28  # shipped models have up to 10 MB; bounds the memory that a wrong file takes
 OUTPUTS = ("probabilities", "recent", "embedding")
 State = Mapping[str, NDArray[np.float32]]
 
