@@ -88,6 +88,17 @@ def test_the_page_on_ablations_has_the_measured_reaction() -> None:
             start = f"| time constant {answer} (`{words}`) | {enrolment} |"
             (line,) = (x for x in page("ablations").splitlines() if x.startswith(start))
             assert line.endswith(f"| {100 * sum(never) / len(never):.0f} % |")
+    medians = {
+        f"{row['before']} to {row['after']}": float(row["median"])
+        for row in rows
+        if (row["answer"], row["enrolment"]) == ("2 s", "none")
+    }
+    slowest = max(medians, key=lambda pair: medians[pair])
+    words = f"{slowest}: {medians[slowest]:.1f} s for `recent` without enrolment."
+    assert f"The slowest pair is {words}" in prose("ablations")
+    for model in ("affekt", "affekt-open"):
+        card = " ".join(text_of(f"src/affekt/models/{model}.md").split())
+        assert f"after {medians[slowest]:.1f} s from {slowest}" in card
     rows = rows_of("short-clips.csv")
     for long, short in zip(rows[::2], rows[1::2], strict=True):
         assert (long["answer"], short["answer"]) == ("20 s", "2 s")

@@ -53,6 +53,16 @@ import("./affekt/model-file.js")
   .then(({ fetchModelFile }) => fetchModelFile(new Uint8Array(1), "0"))
   .catch((error) => done(error.message));
 """
+#: Show a segment whose last seconds differ from the last 20, with the confidence of the service.
+SHOWN = """
+const [labels, recent, done] = arguments;
+Promise.all([import("./charts.js"), fetch("model").then((found) => found.json())]).then(
+  ([{ charts }, { min_confidence }]) => {
+    charts(labels, min_confidence).show({ label: "angry", probabilities: recent, recent });
+    done(["label", "lately"].map((id) => document.getElementById(id).textContent));
+  },
+);
+"""
 GONE = "window.microphone.getTracks()[0].dispatchEvent(new Event('ended'))"
 
 
@@ -126,6 +136,18 @@ def test_microphone_predictions_and_profile_are_saved(page: Page) -> None:
     assert not page.at("save").is_enabled()
     assert page.browser.execute_script(SHARES) == [0] * len(LABELS)
     assert page.at("label").text == "microphone off"
+
+
+def test_the_last_seconds_are_uncertain_below_the_minimum_confidence(
+    browser: Page, model: Path
+) -> None:
+    with served(model, "--min-confidence", "0.65") as (address, _):
+        browser.browser.get(address)
+        browser.wait(lambda: browser.at("microphone").is_enabled())
+        for share, label in ((0.7, "sad"), (0.6, "uncertain")):
+            recent = {"angry": 0.1, "happy": 0.1, "sad": share, "neutral": 0.8 - share}
+            found = browser.browser.execute_async_script(SHOWN, list(LABELS), recent)
+            assert found == [label, "Last 20 seconds: angry"]
 
 
 def test_a_loaded_profile_is_used(page: Page, model: Path, tmp_path: Path) -> None:

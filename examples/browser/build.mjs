@@ -30,7 +30,7 @@ for (const name of readdirSync(LIBRARY).filter((each) => each.endsWith(".js"))) 
 // What the service answers to GET /model.
 const content = readFileSync(new URL(MODEL, DIST));
 const { name, licence, labels, hop, sample_rate: rate, profile } = readMetadata(content);
-const about = { name, licence, labels, hop_seconds: hop / rate, knows_speakers: Boolean(profile), has_journal: false, has_service: false };
+const about = { name, licence, labels, hop_seconds: hop / rate, knows_speakers: Boolean(profile), min_confidence: 0, has_journal: false, has_service: false };
 writeFileSync(new URL("model", DIST), JSON.stringify({ ...about, browser_model: { address: MODEL, sha256: sha256(content) } }));
 
 const SERVICE_WORKER = new URL("service-worker.js", DIST);

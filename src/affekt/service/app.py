@@ -187,6 +187,7 @@ class _Service:
                 "labels": self._predictor.labels,
                 "hop_seconds": self._predictor.graph.hop / SAMPLE_RATE,
                 "knows_speakers": bool(self._predictor.graph.profile),
+                "min_confidence": self._predictor.min_confidence,
                 "has_journal": bool(self._report),
                 "has_service": True,
                 "browser_model": {"address": address, "sha256": digest} if self._browser else None,

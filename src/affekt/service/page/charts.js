@@ -22,9 +22,9 @@ export function element(name, className, ...children) {
 
 /**
  * Functions that show predictions of these labels: in the elements `label`, `lately` and `bars`, of the second of two
- * speakers in `label-2` and so on, and on a canvas.
+ * speakers in `label-2` and so on, and on a canvas. A label that is less probable than `minConfidence` is uncertain.
  */
-export function charts(labels) {
+export function charts(labels, minConfidence) {
   const colors = Object.fromEntries(
     labels.map((label, index) => [label, COLORS[label] ?? OTHER_COLORS[index % OTHER_COLORS.length]]),
   );
@@ -33,7 +33,8 @@ export function charts(labels) {
   /** Show one prediction: of the last seconds first, where the model tells it apart. */
   function show({ label, probabilities, recent, reason = "", channel = 0 }) {
     const shares = recent ?? probabilities;
-    const now = recent && !reason ? labels.reduce((best, name) => (recent[name] > recent[best] ? name : best)) : label;
+    const best = labels.reduce((highest, name) => (shares[name] > shares[highest] ? name : highest));
+    const now = recent && !reason ? (recent[best] < minConfidence ? "uncertain" : best) : label;
     setText(of("label", channel), now);
     of("label", channel).style.borderColor = colors[now] ?? "";
     setText(of("lately", channel), reason || (recent ? `Last 20 seconds: ${label}` : ""));

@@ -20,7 +20,7 @@ let segments = []; // predictions of all sessions, one after the other
 let profile; // bytes, of the microphone's speaker, until the page is closed
 let leaving; // the session that stopped last: its profile may be on its way
 const about = await description();
-const shown = charts(about.labels);
+const shown = charts(about.labels, about.min_confidence);
 const { show, showText, draw } = shown;
 const server = about.has_service ? onServer() : undefined;
 
