@@ -645,11 +645,22 @@ def test_the_page_on_ablations_has_the_calibration_on_unseen_corpora() -> None:
 def test_the_page_on_ablations_has_the_measured_context() -> None:
     page = text_of("docs/ablations.md")
     rows = rows_of("encoder-context.csv")
-    assert len(rows) == 16
+    assert len(rows) == 18
     for row in rows:
         settings = f"{row['context']} | {row['positions']} | {row['layers']}"
         uar, normalized = float(row["uar"]), float(row["uar_normalized"])
         assert f"| {settings} | {uar:.3f} | {normalized:.3f} |" in page
+    of_ravdess = [row for row in rows if row["corpus"] == "ravdess"]
+    whole, stream = (
+        [
+            [float(row["uar"]), float(row["uar_normalized"])]
+            for row in of_ravdess
+            if (row["context"], row["positions"]) == (context, "first")
+        ]
+        for context in ("whole", "1")
+    )
+    cost = np.max(np.subtract(whole, stream))
+    assert f"costs at most {cost:.3f} of UAR" in " ".join(page.split())
 
 
 def test_the_page_on_ablations_compares_the_trunks() -> None:
