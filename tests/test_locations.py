@@ -146,6 +146,17 @@ def test_what_is_not_there_is_one_line(model: str, store: str, capsys: Captured)
     assert len(printed.out.splitlines()) == 2
 
 
+def test_a_store_without_access_is_one_line_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: str) -> None:
+        raise OSError("Unable to locate credentials")
+
+    monkeypatch.setattr("affekt.audio.sources.open_location", refuse)
+    with pytest.raises(affekt.AffektError, match=r"credentials\. Check .* your access to it\.$"):
+        affekt.read("s3://bucket/a.wav")
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv"])
 def test_results_go_to_a_location_and_are_resumed(
     model: str, folder: Path, store: str, form: str, tmp_path: Path

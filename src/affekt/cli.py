@@ -131,8 +131,10 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     if command == "affekt" and (first_option or is_recording(words[0])):
         return f"a command is missing. Did you mean: {shlex.join(['affekt', 'predict', *words])}"
     message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
-    message = re.sub(r"a valid (int|float)( range)?$", "a number", message)
-    message = re.sub(r"Input should be a valid (integer|number).*", "not a number", message)
+    for typed, plain in {"int": "whole number", "float": "number"}.items():
+        message = re.sub(rf"a valid {typed}( range)?$", f"a {plain}", message)
+    for typed, plain in {"integer": "whole number", "number": "number"}.items():
+        message = re.sub(f"Input should be a valid {typed}.*", f"not a {plain}", message)
     return f"{message}{'' if message.endswith('?') else '.'} See {command} --help."
 
 

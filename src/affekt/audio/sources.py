@@ -94,7 +94,9 @@ def open_file(path: str | Path, name: str) -> BinaryIO:
         raise AudioError(f"{name} may not be read. Give yourself permission to read it.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name} cannot be opened: {reason}. Check the path.") from error
+        raise AudioError(
+            f"{name} cannot be opened: {reason}. Check the path and your access to it."
+        ) from error
     if stat.S_ISREG(found.st_mode):  # also files of the system without a size, some without an end
         raise empty(name)
     if stat.S_ISDIR(found.st_mode):
