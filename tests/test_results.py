@@ -296,7 +296,14 @@ def test_the_page_on_ablations_has_the_measured_neutral_clips() -> None:
 def test_the_page_on_finetuning_has_the_measured_scores() -> None:
     page = text_of("docs/integrate/finetune.md")
     found = pd.read_csv(RESULTS / "finetune.csv")
-    found = found[(found["enrolment"] == "none") & (found["speakers"] > 0)]
+    found = found[found["enrolment"] == "none"]
+    before = found[found["speakers"] == 0].groupby("case")["uar"].agg(["mean", "min", "max"])
+    emovo, cremad = before.loc["emovo"], before.loc["cremad"]
+    cells = "{mean:.3f} ({min:.3f} to {max:.3f})".format(**emovo)
+    assert f"| no speaker (`affekt-open`) | {cells} |" in page
+    assert f"| no speaker | {cremad['mean']:.3f} |" in page
+    assert cremad["min"] == cremad["max"]  # the same test speakers in each draw
+    found = found[found["speakers"] > 0]
     for (_, speakers), group in found.groupby(["case", "speakers"]):
         cells = []
         for method in ("finetune", "random head", "logistic regression"):
